@@ -1,0 +1,1 @@
+"""Folder of images in; records with labels, patients, splits and cached pixels out. Free of torch."""

@@ -1,0 +1,1 @@
+"""DICOM file in, upright `XrayImage` with bright bone out; and back to DICOM."""

@@ -1,0 +1,1 @@
+"""Trained generator in, synthetic images out."""

@@ -1,0 +1,1 @@
+"""Scores and images of one GAN step in, named loss terms out."""

@@ -1,0 +1,1 @@
+"""Two sets of images in, numbers about fidelity and diversity out."""

@@ -1,0 +1,1 @@
+"""Latents and conditions in, image pyramids out; image pyramids in, scores out."""

@@ -1,0 +1,1 @@
+"""Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""

@@ -1,0 +1,1 @@
+"""Bundle or study in; run, report and record out."""
