@@ -1,1 +1,25 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
+
+from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
+from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.health import StopOnNonFinite
+from monai_xr.handlers.image_grid import ImageGrid
+from monai_xr.handlers.losses import EpochLosses
+from monai_xr.handlers.progress import Progress
+from monai_xr.handlers.run_record import RunRecord
+from monai_xr.handlers.synthetic_writer import SyntheticWriter
+from monai_xr.handlers.tracking import Tracking
+
+__all__ = [
+    "Checkpoint",
+    "EpochLosses",
+    "ImageGrid",
+    "LoadedGenerator",
+    "Progress",
+    "RunEvents",
+    "RunRecord",
+    "StopOnNonFinite",
+    "SyntheticWriter",
+    "Tracking",
+    "load_generator",
+]

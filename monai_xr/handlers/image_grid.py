@@ -1,0 +1,66 @@
+"""The same latents drawn after each epoch: what a person looks at to see a training succeed or collapse."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from monai_xr.data.png import write_png
+from monai_xr.inferers.sampling import GeneratorInferer
+from monai_xr.settings import parse_count
+
+
+def tile(images: Tensor, columns: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Lay images (N, 1, H, W) in [0, 1] out row by row with a dark border: (rows * (H + 2), columns * (W + 2))."""
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    cells = torch.zeros(rows * columns, height + 2, width + 2)
+    cells[:count, 1:-1, 1:-1] = images[:, 0].float().cpu()
+    sheet = cells.reshape(rows, columns, height + 2, width + 2).transpose(1, 2)
+    return np.asarray(sheet.reshape(rows * (height + 2), columns * (width + 2)))
+
+
+class ImageGrid:
+    """Writes `epoch_NNNN.png` after each epoch and puts its path into `state.image_grid`.
+
+    Args:
+        folder: Where the pictures go.
+        count: Images in a picture.
+        every: Epochs between two pictures; the last epoch is always drawn.
+        seed: Of the latents, which stay the same for the whole training.
+        inferer: Turns latents into images in [0, 1].
+    """
+
+    def __init__(
+        self, folder: str | Path, *, inferer: GeneratorInferer, count: int = 64, every: int = 1, seed: int = 0
+    ) -> None:
+        self.folder = Path(folder)
+        self.inferer = inferer
+        self.count = parse_count(count, "grid_count")
+        self.every = parse_count(every, "grid_every")
+        self.seed = seed
+
+    def attach(self, engine: Engine) -> None:
+        """Draw when an epoch ends."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
+
+    @torch.no_grad()
+    def draw(self, engine: Any) -> None:
+        """Sample the fixed latents and write the picture."""
+        epoch = engine.state.epoch
+        engine.state.image_grid = None
+        if epoch % self.every and epoch != engine.state.max_epochs:
+            return
+        generator = engine.sampling_generator
+        latents = torch.randn(
+            self.count, generator.latent_size, generator=torch.Generator().manual_seed(int(self.seed))
+        ).to(engine.state.device)
+        images = self.inferer(latents, generator)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"epoch_{epoch:04d}.png"
+        columns = max(1, round(self.count**0.5))
+        write_png(path, tile(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})
+        engine.state.image_grid = path

@@ -1,0 +1,34 @@
+"""Means of the named losses over each epoch, without waiting for the device in between."""
+
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+
+class EpochLosses:
+    """Puts the epoch's mean of every entry of `state.output["losses"]` into `state.metrics`."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, torch.Tensor] = {}
+        self.count = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Reset, add up, give the means."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.tell)
+
+    def reset(self) -> None:
+        """Forget the last epoch."""
+        self.sums, self.count = {}, 0
+
+    def add(self, engine: Any) -> None:
+        """Add one iteration."""
+        losses = engine.state.output["losses"]
+        self.sums = {name: self.sums.get(name, 0) + loss.double() for name, loss in losses.items()}
+        self.count += 1
+
+    def tell(self, engine: Any) -> None:
+        """Write the means."""
+        engine.state.metrics |= {name: (total / self.count).item() for name, total in self.sums.items()}

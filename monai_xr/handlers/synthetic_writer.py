@@ -1,0 +1,79 @@
+"""Writes generated images as files that say what they are: clean PNG with lineage, and marked DICOM."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from monai_xr.data.png import write_png
+from monai_xr.dicom.writing import write_generated
+from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.settings import parse_names
+
+_FORMATS = ("png", "dicom")
+
+
+class SyntheticWriter:
+    """Writes every image of `state.output["pred"]` ((B, 1, H, W) in [0, 1]) and one `manifest.csv` over all of them.
+
+    Args:
+        folder: Where the files go; refused if it already holds a manifest.
+        lineage: Where the images come from: `model_hash`, `run_id` and `seed`.
+        formats: "png", "dicom" or both.
+        label: Class that the images stand for.
+    """
+
+    def __init__(
+        self, folder: str | Path, lineage: Mapping[str, str], *, formats: Any = _FORMATS, label: str = ""
+    ) -> None:
+        self.folder = Path(folder)
+        self.lineage = {name: str(value) for name, value in lineage.items()}
+        self.formats = parse_names(formats) or list(_FORMATS)
+        self.label = label or ""
+        self.rows: list[dict[str, str]] = []
+        if unknown := set(self.formats) - set(_FORMATS):
+            raise ConfigurationError(f"unknown format {sorted(unknown)}", "formats", "png, dicom or both")
+        if (self.folder / "manifest.csv").exists():
+            raise ConfigurationError("folder already holds images", self.folder, "choose another --synthetic_dir")
+
+    def attach(self, engine: Engine) -> None:
+        """Write after each batch, the manifest at the end."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.write)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def write(self, engine: Any) -> None:
+        """Write the images of this batch."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+                self._write_one(int(item["index"]), output["pred"][0].float().cpu().numpy())
+        except OSError as error:
+            raise HostError(f"images could not be written ({error.strerror})", self.folder, "free disk space") from error
+
+    def finish(self) -> None:
+        """Write the manifest: one row per file, all in the training split as the house rule wants."""
+        with (self.folder / "manifest.csv").open("w", newline="") as file:
+            table = csv.DictWriter(file, ["image", "label", "patient_id", "split"])
+            table.writeheader()
+            table.writerows(self.rows)
+
+    def _write_one(self, index: int, pixels: Any) -> None:
+        stem = f"{index:06d}"
+        if "png" in self.formats:
+            text = {"Synthetic": "generated", "Index": stem, **{k.title(): v for k, v in self.lineage.items()}}
+            write_png(self.folder / f"{stem}.png", pixels, text)
+        if "dicom" in self.formats:
+            write_generated(
+                self.folder / f"{stem}.dcm",
+                pixels,
+                index=index,
+                seed=int(self.lineage.get("seed", 0)),
+                model_hash=self.lineage.get("model_hash", ""),
+                run_id=self.lineage.get("run_id", ""),
+                label=self.label,
+            )
+        suffix = ".png" if "png" in self.formats else ".dcm"
+        row = {"image": stem + suffix, "label": self.label, "patient_id": f"SYNTH-{stem}", "split": "train"}
+        self.rows.append(row)

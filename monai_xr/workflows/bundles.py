@@ -1,0 +1,136 @@
+"""Running a bundle with the checks that `monai.bundle run` lacks: knobs, versions, and one-line failures."""
+
+import difflib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+from packaging.version import Version
+
+import monai_xr
+from monai_xr.errors import ConfigurationError, XrError
+
+_REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
+_INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
+
+
+def find_bundle(name: str | Path) -> Path:
+    """Find a bundle by the path of its folder, or one that comes with the package by its name.
+
+    Raises:
+        ConfigurationError: Naming the nearest known bundle.
+    """
+    known = {path.parents[1].name: path.parents[1] for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
+             for path in sorted(folder.glob("*/configs/metadata.json"))}
+    for folder in (Path(name), known.get(str(name))):
+        if folder is not None and (folder / "configs" / "metadata.json").is_file():
+            return folder
+    raise ConfigurationError("no such bundle", Path(name), _nearest(str(name), known))
+
+
+def run_bundle(
+    bundle: Path, run_id: str, config: str, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Run one run id of a bundle.
+
+    Args:
+        bundle: Folder of the bundle.
+        run_id: `training`, `evaluating` or `inference`.
+        config: Name of the config file in `configs`, without its ending.
+        overrides: Knobs by id, as on the command line of `monai.bundle run`.
+        overlays: Further config files, merged in order.
+
+    Returns:
+        The settings of the run as resolved (empty where the config records none).
+
+    Raises:
+        XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
+        SystemExit: From the run itself, with the exit code of the house.
+    """
+    files = [bundle / "configs" / f"{config}.yaml", *overlays]
+    for file in files:
+        if not file.is_file():
+            raise ConfigurationError("no such config file", file)
+    check_versions(bundle)
+    check_knobs(files, overrides)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*arbitrary code.*")
+            workflow = ConfigWorkflow(
+                [str(file) for file in files],
+                meta_file=str(bundle / "configs" / "metadata.json"),
+                logging_file=str(bundle / "configs" / "logging.conf"),
+                run_id=run_id,
+                **overrides,
+            )
+            workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        parser = workflow.parser
+        return dict(parser.get_parsed_content("settings")) if "settings" in parser else {}
+    except Exception as error:
+        raise _known_cause(error) from error
+
+
+def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Refuse knobs that the config does not have.
+
+    Raises:
+        ConfigurationError: Naming the nearest knob.
+    """
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    for knob in overrides:
+        if knob.replace("#", "::") not in parser:
+            parent, _, name = knob.replace("#", "::").rpartition("::")
+            siblings = parser.get(parent, {}) if parent else parser.get()
+            choices = siblings if isinstance(siblings, dict) else {}
+            raise ConfigurationError("no such knob", knob, _nearest(name, choices))
+
+
+def check_versions(bundle: Path) -> None:
+    """Refuse packages that are older than those the bundle was made with, by major and minor version.
+
+    Raises:
+        ConfigurationError: Naming both versions.
+    """
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    wanted = {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        **metadata["required_packages_version"],
+    }
+    for package, text in wanted.items():
+        try:
+            found = Version(version(package))
+        except PackageNotFoundError:
+            raise ConfigurationError(f"the bundle needs {package} {text}", bundle, f"pip install {package}") from None
+        least = _least_supported(package, Version(text))
+        if found.release[:2] < least.release[:2]:
+            raise ConfigurationError(
+                f"the bundle was made with {package} {text}, found {found}", bundle, f"install {package} >= {least}"
+            )
+
+
+def _least_supported(package: str, made_with: Version) -> Version:
+    """torch may be older than the bundle: GPU hosts often are a few releases behind."""
+    return min(made_with, Version("2.10")) if package == "torch" else made_with
+
+
+def _nearest(name: str, choices: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(map(str, choices))[:20])}"
+
+
+def _known_cause(error: BaseException) -> BaseException:
+    """The failure of ours that MONAI wrapped, or the error as it came."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, XrError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
