@@ -1,0 +1,55 @@
+"""Images in, feature vectors out: the spaces in which distances between sets are taken.
+
+A space carries a name, because a distance means something only beside others of the same space.
+"""
+
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from monai_xr.metrics.checks import check_images
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """A network that turns images into vectors, and the name that its measures carry.
+
+    Args:
+        name: Short name used in the names of measures, such as `random` in `fid_234_random`.
+        network: Takes (B, 1, H, W) in [-1, 1], gives (B, d); in evaluation mode.
+    """
+
+    name: str
+    network: nn.Module
+
+    def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
+        """Give the features of a set, (N, d) float32 on the CPU.
+
+        Args:
+            images: The set, (N, 1, H, W) in [0, 1], on any device.
+            batch_size: Images that go through the network at once.
+        """
+        check_images(images, "images for features", at_least=1)
+        home = next(self.network.parameters())
+        with torch.no_grad():
+            batches = torch.split(images, batch_size)
+            return torch.cat([self.network(batch.to(home) * 2 - 1).float().cpu() for batch in batches])
+
+
+def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> FeatureSpace:
+    """Give the space of a ResNet-18 with random weights: 512 features, no download, the same for one seed everywhere.
+
+    Random convolutions see texture, contrast and coarse layout, not findings. Good enough to order clearly different
+    sets; a distance in this space says nothing about medical content.
+
+    Args:
+        seed: Seed of the weights. The global random state is left as it was.
+        device: Where the network runs.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # zero_init_last would silence every residual branch and leave the stem and three 1x1 convolutions
+        network = timm.create_model("resnet18", pretrained=False, in_chans=1, num_classes=0, zero_init_last=False)
+    return FeatureSpace("random", network.eval().requires_grad_(False).to(device))

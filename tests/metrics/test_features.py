@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics import random_space
+
+
+def images(count: int = 5) -> torch.Tensor:
+    return torch.rand(count, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+
+
+def test_gives_512_features_an_image_whatever_the_batch() -> None:
+    space = random_space(seed=3)
+    features = space(images())
+    assert features.shape == (5, 512)
+    assert torch.allclose(space(images(), batch_size=2), features, atol=1e-5)
+
+
+def test_one_seed_is_one_space_and_another_seed_is_another() -> None:
+    features = random_space(seed=3)(images())
+    torch.rand(17)
+    assert torch.equal(random_space(seed=3)(images()), features)
+    assert not torch.allclose(random_space(seed=4)(images()), features, atol=0.1)
+
+
+def test_leaves_the_global_random_state_alone() -> None:
+    before = torch.random.get_rng_state()
+    random_space(seed=3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_every_block_takes_part() -> None:
+    network = random_space().network
+    silent = [name for name, weights in network.named_parameters() if name.endswith("bn2.weight") and not weights.any()]
+    assert silent == []
+
+
+def test_refuses_images_of_another_range() -> None:
+    with pytest.raises(InputDataError, match=r"\(x \+ 1\) / 2"):
+        random_space()(images() * 2 - 1)

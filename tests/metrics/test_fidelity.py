@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics import FrechetDistance, frechet_distance, random_space
+
+
+def correlated(count: int, width: int, *, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(width, width, generator=generator, dtype=torch.float64)
+    return torch.randn(count, width, generator=generator, dtype=torch.float64) @ mixing + seed
+
+
+def by_definition(real: np.ndarray, synthetic: np.ndarray) -> float:
+    first, second = np.cov(real.T), np.cov(synthetic.T)
+    shift = ((real.mean(0) - synthetic.mean(0)) ** 2).sum()
+    return float(shift + np.trace(first) + np.trace(second) - 2 * np.trace(sqrtm(first @ second)).real)
+
+
+def with_moments(mean: list[float], variances: list[float]) -> torch.Tensor:
+    """Rows whose sample mean and unbiased diagonal covariance are exactly these: +-s e_k about the mean."""
+    rows = 2 * len(mean)
+    spread = torch.tensor([(value * (rows - 1) / 2) ** 0.5 for value in variances], dtype=torch.float64)
+    return torch.cat([torch.diag(spread), -torch.diag(spread)]) + torch.tensor(mean, dtype=torch.float64)
+
+
+def test_closed_form_for_gaussians_with_diagonal_covariances() -> None:
+    # (1-4)^2 + (2-6)^2 + (sqrt 4 - sqrt 9)^2 + (sqrt 1 - sqrt 16)^2 = 9 + 16 + 1 + 9
+    real, synthetic = with_moments([1, 2], [4, 1]), with_moments([4, 6], [9, 16])
+    assert frechet_distance(real, synthetic) == pytest.approx(35)
+
+
+@pytest.mark.parametrize(("real_count", "synthetic_count"), [(200, 300), (200, 20), (15, 12), (15, 200), (24, 25)])
+def test_equals_the_definition_with_scipy_sqrtm(real_count: int, synthetic_count: int) -> None:
+    real, synthetic = correlated(real_count, 24, seed=1), correlated(synthetic_count, 24, seed=2)
+    # sqrtm of a singular product is good to about the root of the rounding error
+    assert frechet_distance(real, synthetic) == pytest.approx(by_definition(real.numpy(), synthetic.numpy()), rel=2e-6)
+
+
+def test_is_zero_for_equal_sets_in_any_order() -> None:
+    features = correlated(40, 8, seed=3)
+    assert frechet_distance(features, features.flip(0)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_shift_adds_its_square() -> None:
+    features = correlated(10, 30, seed=4)
+    assert frechet_distance(features, features + 0.5) == pytest.approx(30 * 0.25)
+
+
+def test_single_precision_features_are_computed_in_double() -> None:
+    real, synthetic = correlated(30, 40, seed=5).float(), correlated(30, 40, seed=6).float()
+    assert frechet_distance(real, synthetic) == frechet_distance(real.double(), synthetic.double())
+
+
+@pytest.mark.parametrize(
+    ("real", "synthetic", "message"),
+    [
+        (torch.zeros(1, 4), torch.zeros(5, 4), "1 image"),
+        (torch.zeros(5, 4), torch.full((5, 4), torch.nan), "NaN .* synthetic features"),
+        (torch.zeros(5, 4), torch.zeros(5, 3), "4 real against 3 synthetic"),
+        (torch.zeros(5, 4, 1, 1), torch.zeros(5, 4), "one row an image"),
+    ],
+)
+def test_refuses_in_one_line(real: torch.Tensor, synthetic: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputDataError, match=message) as failure:
+        frechet_distance(real, synthetic)
+    assert "\n" not in str(failure.value)
+
+
+def test_metric_over_batches_equals_the_function_on_the_whole() -> None:
+    space = random_space(seed=1)
+    real, synthetic = torch.rand(7, 1, 32, 32), torch.rand(5, 1, 32, 32) ** 2
+    metric = FrechetDistance(space)
+    for batch in real.split(3):
+        metric.update(batch, real=True)
+    for batch in synthetic.split(2):
+        metric.update(batch, real=False)
+    assert metric.compute().item() == pytest.approx(frechet_distance(space(real), space(synthetic)), rel=1e-4)
+
+
+def test_metric_with_one_kind_of_images_says_so() -> None:
+    metric = FrechetDistance(random_space())
+    metric.update(torch.rand(2, 1, 32, 32), real=True)
+    with pytest.raises(InputDataError, match="one kind"):
+        metric.compute()
