@@ -6,12 +6,13 @@ interspace above the left, 10 posterior ribs above the diaphragm).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 RIB_COUNT = 12
 
@@ -132,12 +133,12 @@ def step(distance: Field, softness: float) -> Field:
 
 def chord(ratio: Field) -> Field:
     """Give sqrt(1 - ratio^2), the relative path through a round body at a relative distance from its axis."""
-    return np.sqrt(np.clip(1 - ratio * ratio, 0, 1))
+    return np.asarray(np.sqrt(np.clip(1 - ratio * ratio, 0, 1)), ratio.dtype)
 
 
 def boxy_chord(ratio: Field) -> Field:
     """Give the same for a section between ellipse and rectangle, as trunks have: (1 - ratio^3)^(1/3)."""
-    return np.cbrt(np.clip(1 - np.abs(ratio) ** 3, 0, 1))
+    return np.asarray(np.cbrt(np.clip(1 - np.abs(ratio) ** 3, 0, 1)), ratio.dtype)
 
 
 def curve(positions: Field, knots: list[float], values: list[float]) -> Field:

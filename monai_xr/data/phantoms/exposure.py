@@ -40,7 +40,9 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
     )
 
 
-def expose(attenuation: Field, lung: NDArray[np.bool_], settings: Exposure, *, field_cm: float, rng: np.random.Generator) -> Field:
+def expose(
+    attenuation: Field, lung: NDArray[np.bool_], settings: Exposure, *, field_cm: float, rng: np.random.Generator
+) -> Field:
     """Make the picture, (pixels, pixels) in [0, 1], bright where the body is dense.
 
     Args:
@@ -53,7 +55,9 @@ def expose(attenuation: Field, lung: NDArray[np.bool_], settings: Exposure, *, f
     pixels = attenuation.shape[0]
     primary = np.exp(-attenuation)
     small = cv2.resize(primary, (64, 64), interpolation=cv2.INTER_AREA)
-    veil = cv2.resize(cv2.GaussianBlur(np.minimum(small, 0.35), (0, 0), 5), (pixels, pixels), interpolation=cv2.INTER_CUBIC)
+    veil = cv2.resize(
+        cv2.GaussianBlur(np.minimum(small, 0.35), (0, 0), 5), (pixels, pixels), interpolation=cv2.INTER_CUBIC
+    )
     arriving = primary + np.float32(settings.scatter) * np.clip(veil, 1e-3, None)
     photons = PHOTONS_PER_CM2 * settings.dose * (field_cm / pixels) ** 2
     noise = rng.standard_normal(attenuation.shape, np.float32) / np.sqrt(np.float32(photons) * arriving)

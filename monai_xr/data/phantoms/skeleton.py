@@ -29,7 +29,7 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
     inner = chest.depth * boxy_chord(np.abs(chest.x) / chest.width)
     shell = np.minimum(outer - inner, np.float32(2.6))
     heights, sections, back_ends, front_ends = _rib_tables(body)
-    total = np.zeros_like(chest.x)
+    total: Field = np.zeros_like(chest.x)
     for sign in (1.0, -1.0):
         turn = (1 - np.float32(sign) * cosine) / 2  # 0 at the spine, 1/2 at the side, 1 in front
         origin = (chest.y + wobble - np.float32(body.apex) - np.float32(4.6 * body.rib_drop) * turn) / (
@@ -42,7 +42,7 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
         else:
             end = np.interp(origin, heights, front_ends).astype(np.float32)
             part = step((sine - end) * chest.width, 0.6) * np.float32(0.75)
-        total += np.float32(1.5) * shell * section * part
+        total = total + np.float32(1.5) * shell * section * part
     return total
 
 
@@ -78,7 +78,9 @@ def spine(body: Anatomy, x: Field, y: Field) -> Field:
     pedicle = np.hypot((np.abs(across) - 0.62 * half) / 0.42, (place + 0.12) * pitch / 0.55)
     ring = np.exp(-(((pedicle - 0.8) / 0.28) ** 2))
     process = np.exp(-((across / 0.22) ** 2) - ((place - 0.22) * pitch / 0.75) ** 2)
-    transverse = chord(np.clip(np.abs(across) / (half + np.float32(1.3)), 0, 1)) * np.exp(-(((place + 0.2) / 0.13) ** 2))
+    transverse = chord(np.clip(np.abs(across) / (half + np.float32(1.3)), 0, 1)) * np.exp(
+        -(((place + 0.2) / 0.13) ** 2)
+    )
     inside = edge * (np.float32(0.55) + plates * (np.float32(0.75) + np.float32(0.5) * rim))
     return np.asarray(0.62 * inside + 0.5 * ring * edge + 0.7 * process + 0.4 * transverse, np.float32)
 
@@ -97,9 +99,9 @@ def long_bones(body: Anatomy, view: View) -> Field:
             ]
         )  # fmt: skip
         shoulder = np.array([[joint_x + 1.0, body.shoulder + 0.6]])
-        elbow = shoulder + [[body.arm_out + 1.0, 24.0]]
+        elbow = shoulder + np.array([[body.arm_out + 1.0, 24.0]])
         total += _tube(view, pixels, clavicle * [side, 1], 0.66, 0.35)
-        total += 0.9 * _tube(view, pixels, np.vstack([shoulder + [[0.4, 1.2]], elbow]) * [side, 1], 1.1, 0.62)
+        total += 0.9 * _tube(view, pixels, np.vstack([shoulder + np.array([[0.4, 1.2]]), elbow]) * [side, 1], 1.1, 0.62)
         total += 0.45 * _tube(view, pixels, np.vstack([shoulder, shoulder + 0.05]) * [side, 1], 2.3, 0.3)
         total += _scapula(body, view, pixels, (side, joint_x))
     return np.asarray(cv2.resize(total, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA), np.float32)
@@ -132,7 +134,8 @@ def _scapula(body: Anatomy, view: View, pixels: int, place: tuple[float, float])
     plate = np.array(
         [
             [joint_x - 0.6, top], [joint_x - 1.6, top - 1.6], [joint_x - 6.2, top - 1.2], [joint_x - 6.4, top + 2.0],
-            [joint_x - 4.6, top + 9.5], [joint_x - 3.7, top + 11.2], [joint_x - 3.0, top + 9.0], [joint_x - 1.4, top + 3.0],
+            [joint_x - 4.6, top + 9.5], [joint_x - 3.7, top + 11.2], [joint_x - 3.0, top + 9.0],
+            [joint_x - 1.4, top + 3.0],
         ]
     )  # fmt: skip
     ring = _smooth_line(np.vstack([plate, plate[:1]]) * [side, 1])

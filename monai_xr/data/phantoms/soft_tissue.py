@@ -78,8 +78,8 @@ def mediastinum_share(body: Anatomy, x: Field, y: Field) -> Field:
     right = curve(height, knots, [2.2, 1.8, 1.3, 1.1, 1.0, 0.95, 0.65, 0.55]) * np.float32(body.mediastinum)
     left = curve(height, knots, [2.2, 1.8, 1.35, 1.1, 0.85, 0.85, 0.6, 0.55]) * np.float32(body.mediastinum)
     knob_y = body.apex + 0.26 * (body.dome_right - body.apex)
-    knob = np.exp(-np.abs((y - np.float32(knob_y)) / np.float32(body.knob)) ** 2.6)
-    trunk = np.exp(-np.abs((y - np.float32(knob_y + body.knob + 2.0)) / np.float32(1.9)) ** 2.0)
+    knob = np.exp(-(np.abs((y - np.float32(knob_y)) / np.float32(body.knob)) ** 2.6))
+    trunk = np.exp(-(np.abs((y - np.float32(knob_y + body.knob + 2.0)) / np.float32(1.9)) ** 2.0))
     left = left + np.float32(0.85 * body.knob) * knob + np.float32(0.75) * trunk
     band = step(np.where(x < 0, right, left) - np.abs(x), 0.22)
     down = chord((x - np.float32(1.9)) / np.float32(1.4)) * step(y - np.float32(knob_y), 1.0)
