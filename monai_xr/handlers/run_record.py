@@ -15,8 +15,8 @@ import torch
 from ignite.engine import Engine, Events
 
 import monai_xr
-from monai_xr.handlers.events import RunEvents
 from monai_xr.errors import HostError
+from monai_xr.handlers.events import RunEvents
 
 _PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "pydicom", "opencv-python-headless", "timm", "mlflow")
 

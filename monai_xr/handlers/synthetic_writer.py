@@ -50,7 +50,9 @@ class SyntheticWriter:
             for item, output in zip(engine.state.batch, engine.state.output, strict=True):
                 self._write_one(int(item["index"]), output["pred"][0].float().cpu().numpy())
         except OSError as error:
-            raise HostError(f"images could not be written ({error.strerror})", self.folder, "free disk space") from error
+            raise HostError(
+                f"images could not be written ({error.strerror})", self.folder, "free disk space"
+            ) from error
 
     def finish(self) -> None:
         """Write the manifest: one row per file, all in the training split as the house rule wants."""

@@ -43,6 +43,7 @@ class GeneratorInferer(Inferer):
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, network: Generator, *args: Any, **kwargs: Any) -> Tensor:
+        """Generate one batch in evaluation mode."""
         was_training = network.training
         images = network.eval()(inputs, *args, **kwargs)[-1]
         network.train(was_training)

@@ -24,8 +24,11 @@ def find_bundle(name: str | Path) -> Path:
     Raises:
         ConfigurationError: Naming the nearest known bundle.
     """
-    known = {path.parents[1].name: path.parents[1] for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
-             for path in sorted(folder.glob("*/configs/metadata.json"))}
+    known = {
+        path.parents[1].name: path.parents[1]
+        for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
+        for path in sorted(folder.glob("*/configs/metadata.json"))
+    }
     for folder in (Path(name), known.get(str(name))):
         if folder is not None and (folder / "configs" / "metadata.json").is_file():
             return folder
@@ -117,7 +120,7 @@ def check_versions(bundle: Path) -> None:
 
 
 def _least_supported(package: str, made_with: Version) -> Version:
-    """torch may be older than the bundle: GPU hosts often are a few releases behind."""
+    """Torch may be older than the bundle: GPU hosts often are a few releases behind."""
     return min(made_with, Version("2.10")) if package == "torch" else made_with
 
 

@@ -1,0 +1,43 @@
+# monai_xr: every command a person needs. Each works on a fresh clone with python3 (3.11), pip and make alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+export MPLBACKEND := Agg
+
+.PHONY: setup demo test check fix bench clean
+
+setup: $(VENV)/dev.done          ## install with all extras
+
+demo: $(VENV)/base.done          ## phantoms -> read -> AIIN -> train -> sample -> measure -> report
+	$(BIN)/monai-xr demo
+
+test: check                      ## the checks, then all tests
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: $(VENV)/dev.done          ## lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/dev.done            ## mend what can be mended by tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.done          ## speed ratios, side by side
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) runs build dist
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+
+$(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/base.done

@@ -1,0 +1,166 @@
+"""The command `monai-xr`: one subcommand a job, one line and the right exit code for every failure."""
+
+import ast
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from monai_xr.errors import ConfigurationError, XrError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Chest X-ray synthesis: read, normalise, train, sample, measure.",
+)
+_KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of the house."""
+    debug = "--debug" in sys.argv or bool(os.environ.get("MONAI_XR_DEBUG"))
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, prog_name="monai-xr")
+    except XrError as error:
+        _fail(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        _fail("stopped", 130, debug)
+    except Exception as error:
+        _fail(f"unexpected {type(error).__name__}: {error} : run again with --debug and report it", 1, debug)
+
+
+def _fail(line: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print("monai_xr: error: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
+    raise SystemExit(code)
+
+
+@app.command()
+def phantoms(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if absent.")],
+    patients: Annotated[int, typer.Option(help="Patients; a few have two images.")] = 100,
+    size: Annotated[int, typer.Option(help="Pixels on a side.")] = 512,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    manifest: Annotated[bool, typer.Option(help="Also write manifest.csv with patient-level splits.")] = True,
+) -> None:
+    """Write chest phantoms as DICOM studies with labels, to try things without patient data."""
+    from rich.console import Console
+
+    from monai_xr.data.phantoms import write_phantom_studies
+
+    rows = write_phantom_studies(folder, patients=patients, seed=seed, size=size, manifest=manifest)
+    Console().print(f"{len(rows)} images of {patients} phantom patients in {folder}")
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="Any folder with DICOM, PNG or JPEG files.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the findings as JSON.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet as PNG.")] = None,
+) -> None:
+    """Tell what is in a folder: counts, syntaxes, problems."""
+    from monai_xr.data.inspection import inspect_folder
+    from monai_xr.workflows.tables import print_inspection
+
+    inspection = inspect_folder(folder)
+    print_inspection(inspection)
+    if json_file:
+        json_file.write_text(inspection.to_json())
+    if sheet:
+        inspection.write_contact_sheet(sheet)
+
+
+@app.command(context_settings=_KNOBS)
+def train(
+    context: typer.Context,
+    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the name of one that comes with monai_xr.")],
+    overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
+) -> None:
+    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
+    from monai_xr.workflows import find_bundle, run_bundle
+
+    run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+
+
+@app.command(context_settings=_KNOBS)
+def sample(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
+    count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
+    bundle: Annotated[str, typer.Option(help="Bundle that was trained.")] = "chest_xray_dcgan",
+) -> None:
+    """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
+    from monai_xr.workflows import find_bundle
+    from monai_xr.workflows.sampling import sample_run
+
+    folder = sample_run(find_bundle(bundle), run, count, _knobs(context.args))
+    typer.echo(f"{count} synthetic images in {folder}")
+
+
+@app.command()
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
+    synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
+    output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
+    image_size: Annotated[int, typer.Option(help="Pixels on a side at which both are compared.")] = 64,
+    classes: Annotated[str | None, typer.Option(help="Labels of the real side, with commas between.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the real side, where it names splits.")] = "train",
+    aiin: Annotated[str, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = "opencv",
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
+) -> None:
+    """Compare synthetic with real images: one table, measures.json and an HTML report."""
+    from monai_xr.workflows import evaluate_folders
+    from monai_xr.workflows.tables import print_measures
+
+    measures = evaluate_folders(
+        real,
+        synthetic,
+        output,
+        image_size=image_size,
+        classes=classes,
+        split=split,
+        aiin=aiin,
+        accept_phantoms=accept_phantoms,
+        seed=seed,
+    )
+    print_measures(measures)
+    typer.echo(f"report: {output / 'report.html'}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
+) -> None:
+    """From phantom DICOM studies to a report, in about five minutes on two cores."""
+    from monai_xr.workflows.demo import run_demo
+
+    run_demo(output, patients=patients, epochs=epochs)
+
+
+def _knobs(arguments: list[str]) -> dict[str, Any]:
+    """Read `--key value` and `--key=value`; values are Python literals where they can be, else text."""
+    knobs: dict[str, Any] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--"):
+            raise ConfigurationError("not a knob", argument, "write knobs as --name value")
+        name, equals, value = argument[2:].partition("=")
+        if not equals:
+            value = next(rest, "")
+            if not value:
+                raise ConfigurationError("knob without a value", name, "write knobs as --name value")
+        try:
+            knobs[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            knobs[name] = value
+    return knobs

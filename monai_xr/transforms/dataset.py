@@ -1,0 +1,121 @@
+"""The data set that training reads: cached pixels, AIIN, and [-1, 1] for the networks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite import distributed as idist
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.data.records import find_records
+from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_count, parse_flag, parse_names
+from monai_xr.transforms.aiin import AIIN
+from monai_xr.transforms.ranges import to_network_range
+
+
+def make_aiin(setting: Any) -> AIIN | None:
+    """Read the knob `aiin`: "none", "opencv", "exact", or a mapping of the arguments of `AIIN`.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    if setting is None or str(setting).lower() == "none":
+        return None
+    if isinstance(setting, str):
+        setting = {"mode": setting}
+    if not isinstance(setting, Mapping):
+        raise ConfigurationError(f"{setting!r} is no AIIN setting", "aiin", "none, opencv, exact, or its arguments")
+    arguments = dict(setting)
+    if "tile_grid_size" in arguments:
+        arguments["tile_grid_size"] = tuple(arguments["tile_grid_size"])
+    try:
+        return AIIN(**arguments)
+    except TypeError as error:
+        raise ConfigurationError(f"unknown AIIN setting ({error})", "aiin") from None
+
+
+class XrayDataset(Dataset[dict[str, Any]]):
+    """Items `{"image": (1, S, S) float32 in [-1, 1], "label": class index}` of one data folder.
+
+    Every image is decoded once, into the pixel cache; AIIN is applied after the resize, as the paper's text says.
+
+    Args:
+        dataset_dir: Any of the three kinds of data folder.
+        image_size: S in pixels.
+        cache_dir: Where the pixels are kept.
+        classes: Labels to take; None takes all.
+        split: Where the data names splits; all images are taken where it names none.
+        aiin: See `make_aiin`.
+        accept_phantoms: Whether phantoms are let in beside real films.
+
+    Raises:
+        ConfigurationError: No such folder, class or setting.
+        InputDataError: No usable image.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | Path,
+        *,
+        image_size: int,
+        cache_dir: str | Path,
+        classes: Any = None,
+        split: str | None = "train",
+        aiin: Any = None,
+        accept_phantoms: Any = False,
+    ) -> None:
+        self.aiin = make_aiin(aiin)
+        self.source = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
+        admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
+        size = parse_count(image_size, "image_size", least=8)
+        self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
+        self.classes = sorted({record.label for record in self.cache.records})
+
+    def __len__(self) -> int:
+        return len(self.cache)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pixels = self.cache[index].astype(np.float32) / np.float32(65535)
+        if self.aiin is not None:
+            pixels = self.aiin(pixels)
+        image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
+        return {"image": image, "label": self.classes.index(self.cache.records[index].label)}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was trained on, without any path or patient: for the run's record."""
+        labels = [record.label for record in self.cache.records]
+        return {
+            "images": len(self),
+            "images_per_class": {name: labels.count(name) for name in self.classes},
+            "patients": len({record.patient_id for record in self.cache.records if record.patient_id}),
+            "split": self.source.split_used,
+            "source": self.source.source,
+            "refused": len(self.cache.refused),
+            "manifest_sha256": self.cache.manifest_sha256,
+        }
+
+
+def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0) -> DataLoader[Any]:
+    """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
+
+    Under several processes each gets its own share.
+
+    Raises:
+        ConfigurationError: If the batch is larger than the data set.
+    """
+    size = parse_count(batch_size, "batch_size")
+    ranks = idist.get_world_size()
+    if size * ranks > len(dataset):
+        raise ConfigurationError(
+            f"batch of {size} is larger than the data set of {len(dataset)} images", "batch_size", "lower it"
+        )
+    sampler: DistributedSampler[Any] = DistributedSampler(
+        dataset, num_replicas=ranks, rank=idist.get_rank(), seed=int(seed)
+    )
+    own_randomness = torch.Generator().manual_seed(int(seed))
+    return DataLoader(dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness)

@@ -1,0 +1,139 @@
+import json
+import os
+import re
+
+import pytest
+import torch
+
+from monai_xr.errors import HostError, ModelError
+from monai_xr.handlers import Checkpoint, load_generator
+from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
+from monai_xr.networks import DCGANGenerator
+
+
+def weights(engine):
+    return {
+        f"{n}.{k}": v
+        for n, o in engine.objects_to_save().items()
+        if hasattr(o, "parameters")
+        for k, v in o.state_dict().items()
+    }
+
+
+def test_resumed_training_is_bit_identical_to_one_in_a_single_go(make_engine, tmp_path):
+    whole = make_engine(4)
+    whole.run()
+    make_engine(2, [Checkpoint(tmp_path)]).run()
+    torch.rand(100)  # whatever happens to the global generator in between
+    resumed = make_engine(4, [Checkpoint(tmp_path, resume="true")])
+    resumed.run()
+    assert resumed.state.epoch == 4
+    expected = weights(whole)
+    for name, value in weights(resumed).items():
+        assert torch.equal(value, expected[name]), name
+    for mine, theirs in ((resumed.optimizer, whole.optimizer),):
+        assert str(mine.state_dict()) == str(theirs.state_dict())
+
+
+def test_resuming_a_finished_training_trains_no_further(make_engine, tmp_path):
+    make_engine(2, [Checkpoint(tmp_path)]).run()
+    resumed = make_engine(2, [Checkpoint(tmp_path, resume=True)])
+    resumed.run()
+    assert (resumed.state.epoch, resumed.state.iteration) == (2, 4)
+
+
+def test_starting_anew_sets_old_checkpoints_aside(make_engine, tmp_path):
+    folder = tmp_path / "checkpoints"
+    make_engine(2, [Checkpoint(folder)]).run()
+    make_engine(1, [Checkpoint(folder, resume="False")]).run()
+    assert newest_checkpoint(folder)["epoch"] == 1
+    aside = [p for p in tmp_path.iterdir() if p.name.startswith("checkpoints_until_")]
+    assert newest_checkpoint(aside[0])["epoch"] == 2
+
+
+def test_two_newest_stay_and_no_temporary_file(make_engine, tmp_path):
+    make_engine(4, [Checkpoint(tmp_path)]).run()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "epoch_000003.json", "epoch_000003.pt", "epoch_000004.json", "epoch_000004.pt"]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
+def test_damaged_checkpoint_is_named_set_aside_and_the_one_before_used(tmp_path, damage, caplog):
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, epoch, {"epoch": epoch, "weights": torch.arange(1000.0)}, keep=2)
+    path = tmp_path / "epoch_000002.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes({"bit": bytes(data), "cut": bytes(data[:100]), "empty": b""}[damage])
+    assert newest_checkpoint(tmp_path)["epoch"] == 1
+    assert (tmp_path / "epoch_000002.pt.corrupt").exists()
+    assert "epoch_000002.pt" in caplog.text
+
+
+def test_checkpoint_that_never_finished_does_not_count(tmp_path):
+    save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
+    save_checkpoint(tmp_path, 2, {"epoch": 2}, keep=2)
+    (tmp_path / "epoch_000002.json").unlink()
+    assert newest_checkpoint(tmp_path)["epoch"] == 1
+
+
+class Payload:
+    """Would make a file if its pickle were run."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path):
+    path, mark = tmp_path / "epoch_000001.pt", tmp_path / "ran"
+    save_checkpoint(tmp_path, 1, {"epoch": Payload(mark)}, keep=2)
+    assert json.loads(path.with_suffix(".json").read_text())["epoch"] == 1
+    with pytest.raises(ModelError, match=re.escape("epoch_000001.pt")):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_checkpoint_of_a_newer_schema_is_refused_with_both_versions(tmp_path):
+    path = save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
+    note = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**note, "schema": 99}))
+    with pytest.raises(ModelError, match="schema 99, this version reads up to 1"):
+        read_checkpoint(path)
+
+
+def test_checkpoint_of_another_network_is_refused_with_both_shapes(make_engine, tmp_path):
+    make_engine(1, [Checkpoint(tmp_path)], width=4).run()
+    with pytest.raises(ModelError, match=r"generator\.layers.* is \(.*\) in the checkpoint and \(.*\) here"):
+        make_engine(2, [Checkpoint(tmp_path, resume=True)], width=8).run()
+    with pytest.raises(ModelError, match="in the checkpoint and"):
+        load_generator(DCGANGenerator(image_size=32, width=8), tmp_path)
+
+
+def test_full_disk_leaves_the_old_checkpoint_and_one_line(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HostError, match="No space left on device"):
+        save_checkpoint(tmp_path, 2, {"epoch": 2}, keep=2)
+    assert newest_checkpoint(tmp_path)["epoch"] == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_generator_is_loaded_with_its_average_and_origin(make_engine, tmp_path):
+    engine = make_engine(1, [Checkpoint(tmp_path / "run" / "checkpoints")])
+    engine.run()
+    loaded = load_generator(DCGANGenerator(image_size=32, width=4), tmp_path / "run" / "checkpoints")
+    assert (loaded.run_id, loaded.epoch, loaded.network.training) == ("run", 1, False)
+    for a, b in zip(loaded.network.parameters(), engine.ema_generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(ModelError, match="no checkpoint found"):
+        load_generator(DCGANGenerator(image_size=32, width=4), tmp_path / "nothing")
