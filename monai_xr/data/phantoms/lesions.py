@@ -94,8 +94,8 @@ def nodules(lungs: Lungs, rng: np.random.Generator) -> Change:
         centre_x, centre_y = chest.x[rows[at], columns[at]], chest.y[rows[at], columns[at]]
         radius = float(rng.uniform(0.75, 1.3) if count > 2 else rng.uniform(1.0, 2.2))
         angle = np.arctan2(chest.y - centre_y, chest.x - centre_x)
-        phase, lobes = float(rng.uniform(0, 6.28)), int(rng.integers(2, 5))
-        edge = radius * (1 + 0.08 * np.sin(lobes * angle + phase))
+        phase, lobes = float(rng.uniform(0, 6.28)), int(rng.integers(2, 4))
+        edge = radius * (1 + 0.05 * np.sin(lobes * angle + phase) + 0.04 * np.sin(5 * angle - phase))
         away = np.hypot(chest.x - centre_x, chest.y - centre_y) / edge
         added = np.maximum(added, np.float32(2.0 * radius * 1.5) * chord(away) ** np.float32(0.7))
         mask |= away < 1

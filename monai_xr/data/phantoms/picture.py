@@ -95,7 +95,7 @@ def _attenuation(
     inside = np.clip(chest.lung / np.float32(4.0), 0, 1)
     vessels = draw_tree(branches, view) * np.float32(body.markings) * inside
     change, mask = FINDINGS[finding](Lungs(body, chest, vessels), disease)
-    fine = 0.1 * smooth_noise(texture, view.pixels, 70) + 0.12 * smooth_noise(texture, view.pixels, 26)
+    fine = 0.08 * smooth_noise(texture, view.pixels, 70) + 0.06 * smooth_noise(texture, view.pixels, 26)
     aerated = chest.lung * (1 - np.float32(body.lung_density) * (1 + fine))
     wobble = 0.16 * smooth_noise(texture, view.pixels, 10)
     bones = ribs(body, chest, wobble) + spine(body, turned, y) + long_bones(body, view)

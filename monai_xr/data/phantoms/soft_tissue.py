@@ -59,8 +59,8 @@ def heart_thickness(body: Anatomy, x: Field, y: Field, lift: float) -> Field:
     # Radii over the heart's width by direction, clockwise from the viewer's right.
     degrees = [0, 30, 60, 90, 120, 150, 180, 215, 250, 285, 320, 360]
     radii = [
-        0.49, 0.60 + 0.04 * tilt, 0.54, 0.47, 0.47, 0.49, 0.48,
-        0.47, 0.66, 0.76, 0.50 - 0.04 * tilt, 0.49,
+        0.43, 0.56 + 0.05 * tilt, 0.51, 0.43, 0.42, 0.46, 0.48,
+        0.47, 0.60, 0.52, 0.40 - 0.03 * tilt, 0.43,
     ]  # fmt: skip
     angle = np.degrees(np.arctan2(y - np.float32(centre_y), x - np.float32(centre_x))) % 360
     fine = np.arange(0, 361, 3.0)
@@ -68,19 +68,19 @@ def heart_thickness(body: Anatomy, x: Field, y: Field, lift: float) -> Field:
     wrapped = np.convolve(np.r_[rough[-8:-1], rough, rough[1:8]], np.hanning(15) / np.hanning(15).sum(), "valid")
     radius = np.interp(angle, fine, wrapped).astype(np.float32) * np.float32(width)
     away = np.hypot(x - np.float32(centre_x), y - np.float32(centre_y)) / radius
-    return np.float32(0.95 * width) * chord(away) ** np.float32(0.8)
+    return np.float32(1.25 * width) * chord(away) ** np.float32(0.7)
 
 
 def mediastinum_share(body: Anatomy, x: Field, y: Field) -> Field:
     """Give the share of the chest's depth, 0 to 1, that mediastinal tissue fills."""
     height = (y - np.float32(body.apex)) / np.float32(body.dome_right - body.apex)
     knots = [-0.1, 0.0, 0.05, 0.12, 0.25, 0.4, 0.6, 1.0]
-    right = curve(height, knots, [2.2, 1.8, 1.3, 1.1, 1.0, 0.95, 0.65, 0.55]) * np.float32(body.mediastinum)
-    left = curve(height, knots, [2.2, 1.8, 1.35, 1.1, 0.85, 0.85, 0.6, 0.55]) * np.float32(body.mediastinum)
+    right = curve(height, knots, [2.2, 1.8, 1.3, 1.1, 1.0, 0.95, 0.65, 0.5]) * np.float32(body.mediastinum)
+    left = curve(height, knots, [2.2, 1.8, 1.35, 1.15, 0.95, 0.9, 0.6, 0.5]) * np.float32(body.mediastinum)
     knob_y = body.apex + 0.26 * (body.dome_right - body.apex)
     knob = np.exp(-(np.abs((y - np.float32(knob_y)) / np.float32(body.knob)) ** 2.6))
     trunk = np.exp(-(np.abs((y - np.float32(knob_y + body.knob + 2.0)) / np.float32(1.9)) ** 2.0))
-    left = left + np.float32(0.85 * body.knob) * knob + np.float32(0.75) * trunk
+    left = left + np.float32(0.62 * body.knob) * knob + np.float32(0.5) * trunk
     band = step(np.where(x < 0, right, left) - np.abs(x), 0.22)
     down = chord((x - np.float32(1.9)) / np.float32(1.4)) * step(y - np.float32(knob_y), 1.0)
     return np.asarray(np.maximum(band, 0.4 * down), np.float32)
@@ -93,17 +93,27 @@ def body_thickness(body: Anatomy, x: Field, y: Field, axes: tuple[Field, Field])
     below = step(y - np.float32(body.dome_right), 5.0)
     trunk_width = np.maximum(width, np.float32(0.8 * body.half_width)) + np.float32(body.wall + 0.8)
     trunk_width = trunk_width + np.float32(0.5 * body.belly - 0.4) * below
+    trunk_width = trunk_width + np.float32(2.0) * step(np.float32(body.shoulder + 9.0) - y, 7.0)  # axillary muscles
     trunk_depth = np.float32(body.half_depth + 0.75 * body.wall + 0.8) * step(y - np.float32(body.apex + 2.0), 7.0)
     trunk_depth = trunk_depth + np.float32(body.belly) * below
     top_edge = curve(
         side,
-        [0.0, 5.2, 7.5, 11.0, 16.0, 20.0, 23.0],
-        [-26.0, -24.0, body.apex - 3.6, body.apex - 1.2, body.shoulder - 4.0, body.shoulder - 1.0, body.shoulder + 6],
+        [0.0, 5.4, 6.6, 9.0, 13.0, 17.0, 20.0, 23.0],
+        [
+            -26.0,
+            -24.0,
+            body.apex - 6.5,
+            body.apex - 4.2,
+            body.apex - 2.4,
+            body.shoulder - 3.4,
+            body.shoulder - 1.5,
+            body.shoulder + 4,
+        ],
     )
     under_top = y - top_edge
-    crown = np.sqrt(np.clip(under_top / np.float32(7.0), 0, 1))
+    crown = np.sqrt(np.clip(under_top / np.float32(5.0), 0, 1))
     trunk = 2 * trunk_depth * boxy_chord(side / trunk_width) * crown
-    girdle = 2 * (body.half_depth - 1.0) * crown * step(np.float32(body.shoulder + 6.0) - y, 5.0)
+    girdle = 2 * (body.half_depth - 1.0) * crown * step(np.float32(body.shoulder + 7.0) - y, 6.0)
     girdle = girdle * chord(np.clip(side - 9.0, 0, None) / np.float32(13.0)) ** np.float32(0.7)
     neck = 2 * np.float32(5.4) * chord(side / np.float32(5.6 + 0.25 * body.wall)) * step(body.apex + 2 - y, 3.0)
     return np.asarray((trunk**4 + girdle**4 + arms(body, side, y) ** 4 + neck**4) ** 0.25, np.float32)
@@ -143,7 +153,7 @@ def build_chest(body: Anatomy, x: Field, y: Field, lift: float) -> Chest:
     width, depth = thorax_axes(body, y)
     inside = 2 * depth * boxy_chord(x / width) * step(y - np.float32(body.apex), 0.25)
     diaphragm = y - diaphragm_height(body, x, lift)
-    covered = np.clip(diaphragm / np.float32(4.5), 0, 1) ** np.float32(0.4)
+    covered = np.clip(diaphragm / np.float32(3.5), 0, 1) ** np.float32(0.33)
     free = inside * (1 - covered) * (1 - mediastinum_share(body, x, y))
     lung = np.clip(free - heart_thickness(body, x, y, lift), 0, None)
     outline = body_thickness(body, x, y, (width, depth)) + breasts(body, x, y)
@@ -158,7 +168,7 @@ def airways(body: Anatomy, x: Field, y: Field) -> Field:
     right = chord((x + 0.25 + 0.55 * fall) / np.float32(0.75)) * step(3.2 - fall, 0.6)
     left = chord((x + 0.25 - 1.05 * fall) / np.float32(0.75)) * step(3.0 - fall, 0.6)
     branches = np.maximum(right, left) * step(y - np.float32(carina), 0.3)
-    return np.asarray(1.7 * np.maximum(trachea, 0.75 * branches), np.float32)
+    return np.asarray(2.1 * np.maximum(trachea, 0.75 * branches), np.float32)
 
 
 def gastric_air(body: Anatomy, chest: Chest, lift: float) -> Field:

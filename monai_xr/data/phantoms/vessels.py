@@ -32,7 +32,7 @@ def grow_tree(body: Anatomy, rng: np.random.Generator, side: int) -> list[Branch
     hilum_y = body.apex + (0.47 if side < 0 else 0.43) * (body.dome_right - body.apex)
     branches: list[Branch] = []
     for heading in np.radians([-78, -52, -25, 5, 30, 52, 72, 86]):
-        radius = float((0.4 + 0.2 * np.sin(heading)) * rng.uniform(0.85, 1.15))
+        radius = float((0.52 + 0.18 * np.sin(heading)) * rng.uniform(0.85, 1.15))
         begin = (side * (2.3 + 1.1 * np.cos(heading)), hilum_y + 1.6 * np.sin(heading))
         stack = [(begin, float(heading + rng.normal(0, 0.12)), max(radius, 0.24))]
         while stack:
@@ -88,4 +88,4 @@ def draw_tree(branches: list[Branch], view: View) -> Field:
         total += cv2.resize(canvas, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)
     blur = max(0.05 * view.pixels / view.field_cm, 0.3)
     total = np.asarray(cv2.GaussianBlur(total, (0, 0), blur), np.float32)
-    return total * np.float32(1.6 / 200)
+    return total * np.float32(2.0 / 200)
