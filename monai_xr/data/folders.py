@@ -1,0 +1,140 @@
+"""Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
+from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
+from monai_xr.data.tables import TableRow, read_table, require_columns
+from monai_xr.dicom import read_header
+from monai_xr.dicom.values import text
+from monai_xr.errors import InputDataError
+
+LABELS = "labels.csv"
+_KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+_SPLITS = {"train", "val", "test"}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An image file with what its header says."""
+
+    file: str
+    patient_id: str = ""
+    study_uid: str = ""
+    sop_uid: str = ""
+
+
+def folder_records(root: Path) -> Records:
+    """Walk a folder without manifest.
+
+    A folder that holds DICOM files is a DICOM folder: PNG and JPEG files in it (previews, icons of a viewer) are listed
+    as skipped. The group of a DICOM file is its study.
+
+    Raises:
+        InputDataError: No image in it, or a `labels.csv` that is wrong or does not fit the files.
+    """
+    files = list(files_under(root))
+    kinds = Counter(kind for _, kind in files)
+    found, skipped = _dicom_files(root, files) if kinds["DICOM"] else _picture_files(files)
+    if not found:
+        raise InputDataError(
+            f"no PNG/JPEG/DICOM image ({len(files)} files seen{_list_of(kinds)}{_first_reason(kinds, skipped)})",
+            root,
+            "set dataset_dir to a folder of images",
+        )
+    table = root / LABELS
+    rows = _label_rows(table, found, skipped) if table.is_file() else None
+    splits = _level_is_split(found)
+    items = tuple(_record(root, each, rows, splits) for each in found)
+    return Records(root, items, "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder", skipped=tuple(skipped))
+
+
+def _list_of(kinds: Counter[str]) -> str:
+    return "".join(f", {count} {kind}" for kind, count in kinds.most_common(5))
+
+
+def _first_reason(kinds: Counter[str], skipped: Sequence[SkippedFile]) -> str:
+    return f"; {skipped[0].reason}" if kinds["DICOM"] and skipped else ""
+
+
+def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[_Found], list[SkippedFile]]:
+    found = [_Found(file) for file, kind in files if kind in IMAGE_KINDS]
+    skipped = [SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS and file != LABELS]
+    return found, skipped
+
+
+def _dicom_files(root: Path, files: Sequence[tuple[str, str]]) -> tuple[list[_Found], list[SkippedFile]]:
+    found: list[_Found] = []
+    skipped: list[SkippedFile] = []
+    for file, kind in files:
+        if kind != "DICOM":
+            if file != LABELS:
+                reason = f"{kind} beside DICOM files" if kind in IMAGE_KINDS else kind
+                skipped.append(SkippedFile(printable(file), reason))
+            continue
+        try:
+            found.append(_dicom_file(root, file))
+        except InputDataError as error:
+            skipped.append(SkippedFile(printable(file), error.what))
+    return found, skipped
+
+
+def _dicom_file(root: Path, file: str) -> _Found:
+    header = read_header(root / file)
+    if "Rows" not in header:
+        raise InputDataError(f"DICOM without image (modality {printable(text(header, 'Modality'))})", root / file)
+    return _Found(file, text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
+
+
+def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
+    """Give the row of each labelled file."""
+    table_rows = read_table(table)
+    require_columns(table_rows, table, _KEY_COLUMNS, ("label",))
+    files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
+    known = {each.file for each in skipped}
+    rows: dict[str, TableRow] = {}
+    unused: list[str] = []
+    for row in table_rows:
+        key = row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
+        file = files.get(key)
+        if file is None:
+            if key not in known:
+                unused.append(f"line {row.line}")
+        elif rows.setdefault(file, row).fields["label"] != row.fields["label"]:
+            raise InputDataError(
+                f"lines {rows[file].line} and {row.line} give one image two labels",
+                table,
+                "keep one row for each image",
+            )
+    if unused:
+        raise InputDataError(
+            f"{len(unused)} rows without file: {', '.join(unused[:5])}",
+            table,
+            "name files by path relative to it or by SOP Instance UID",
+        )
+    return rows
+
+
+def _level_is_split(found: Sequence[_Found]) -> bool:
+    levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
+    return "train" in levels and levels <= _SPLITS
+
+
+def _record(root: Path, found: _Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
+    levels = found.file.split("/")[:-1]
+    split = canonical_split(levels.pop(0)) if level_is_split and levels else ""
+    label = levels[0] if levels and levels[0] != found.patient_id else ""  # a folder named by its patient is no class
+    fields: Mapping[str, str] = {}
+    if rows is not None:
+        fields = rows[found.file].fields if found.file in rows else {}
+        label = fields.get("label", "")
+    return Record(
+        image=root / found.file,
+        label=label,
+        patient_id=fields.get("patient_id") or found.patient_id,
+        group_id=fields.get("group_id") or found.study_uid,
+        split=canonical_split(fields.get("split") or split),
+    )

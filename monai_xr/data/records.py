@@ -1,0 +1,203 @@
+"""`dataset_dir` in; one record for each image with label, patient and split out, and the files that are no images.
+
+A `dataset_dir` is one of three:
+
+1. a folder with `manifest.csv` (columns at least `image` or `file`, `label`, `patient_id`, `split`; `group_id` is
+   read where present);
+2. a folder of DICOM files at any depth, whatever their extension;
+3. a folder of PNG/JPEG files.
+
+In 2 and 3 the labels come from `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from
+the first folder level. Where all folders of that level are named train, val or test, it gives the split and the next
+level the label.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, overload
+
+from monai_xr.errors import ConfigurationError, InputDataError
+
+ALL_SPLITS = "all (the data names no splits)"
+_SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image file. What is not known is an empty string."""
+
+    image: Path
+    label: str
+    patient_id: str
+    group_id: str
+    split: str
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that is not used: its path relative to the data folder, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Records(Sequence[Record]):
+    """The images of one `dataset_dir`.
+
+    Args:
+        root: The folder.
+        items: The records, in a fixed order.
+        source: "manifest", "DICOM folder" or "PNG/JPEG folder".
+        split_used: The split asked for and found, `ALL_SPLITS` where the data names none, "" where none was asked for.
+        skipped: Files that are no images.
+    """
+
+    root: Path
+    items: tuple[Record, ...]
+    source: str
+    split_used: str = ""
+    skipped: tuple[SkippedFile, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Record, ...]: ...
+    def __getitem__(self, index: int | slice) -> Record | tuple[Record, ...]:
+        return self.items[index]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Give the labels that occur, sorted."""
+        return tuple(sorted({record.label for record in self.items if record.label}))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Give the splits that occur, sorted."""
+        return tuple(sorted({record.split for record in self.items if record.split}))
+
+    def keeping(self, items: Iterable[Record]) -> "Records":
+        """Give the same source with other records."""
+        return replace(self, items=tuple(items))
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a run record says about the data: counts, never names or ids."""
+        return {
+            "source": self.source,
+            "images": len(self),
+            "images_by_class": dict(sorted(Counter(record.label for record in self).items())),
+            "patients": len({record.patient_id for record in self if record.patient_id}),
+            "images_without_patient_id": sum(not record.patient_id for record in self),
+            "split": self.split_used,
+            "skipped_files": len(self.skipped),
+        }
+
+
+def find_records(
+    dataset_dir: str | Path,
+    *,
+    classes: str | Sequence[str] | None = None,
+    split: str | None = None,
+    labelled: bool = False,
+) -> Records:
+    """Find the images of a data folder.
+
+    Args:
+        dataset_dir: One of the three kinds of folder above.
+        classes: Labels to keep; None keeps all. One string may hold several, with commas between.
+        split: Keeps the images of this split, or all where the data names no splits; None keeps all.
+        labelled: Whether an image without label is an error.
+
+    Raises:
+        ConfigurationError: No such folder, class or split.
+        InputDataError: No image in it; a table that is wrong or does not fit the files; a patient in two splits.
+    """
+    from monai_xr.data.folders import folder_records
+    from monai_xr.data.manifest import MANIFEST, manifest_records
+
+    root = Path(dataset_dir).expanduser()
+    if not root.is_dir():
+        found = "is a file" if root.exists() else "does not exist"
+        raise ConfigurationError(
+            f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
+        )
+    records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root)
+    _check_patients(records)
+    records = _of_classes(records, classes)
+    if labelled:
+        _check_labelled(records)
+    return _of_split(records, split)
+
+
+def canonical_split(name: str) -> str:
+    """Give the one spelling of a split: train, val or test where it is one of these."""
+    name = name.strip()
+    return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in ("train", "val", "test") else name)
+
+
+def short_hash(identifier: str) -> str:
+    """Give 12 hexadecimal digits that stand for an identifier in reports, or "" for none."""
+    return sha256(identifier.encode("utf-8", "surrogateescape")).hexdigest()[:12] if identifier else ""
+
+
+def _check_patients(records: Records) -> None:
+    split_of: dict[str, str] = {}
+    for record in records:
+        unit = record.patient_id
+        if unit and record.split and split_of.setdefault(unit, record.split) != record.split:
+            raise InputDataError(
+                f"patient {short_hash(unit)} (hash) is in the splits {split_of[unit]} and {record.split}",
+                records.root,
+                "keep all images of a patient in one split",
+            )
+
+
+def _check_labelled(records: Records) -> None:
+    bare = [record.image.name for record in records if not record.label]
+    if bare:
+        raise InputDataError(
+            f"{len(bare)} images without label: {', '.join(bare[:5])}",
+            records.root,
+            "add them to labels.csv or put them into class folders",
+        )
+
+
+def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Records:
+    if classes is None:
+        return records
+    wanted = [name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)]
+    known = records.classes
+    for name in wanted:
+        if name not in known:
+            raise ConfigurationError(f"no images of class {name!r}", "classes", _known(name, known, "classes"))
+    return records.keeping(record for record in records if record.label in wanted)
+
+
+def _of_split(records: Records, split: str | None) -> Records:
+    if split is None:
+        return records
+    if not records.splits:
+        return replace(records, split_used=ALL_SPLITS)
+    wanted = canonical_split(split)
+    kept = records.keeping(record for record in records if record.split == wanted)
+    if not kept:
+        raise ConfigurationError(f"no images of split {split!r}", "split", _known(wanted, records.splits, "splits"))
+    return replace(kept, split_used=wanted)
+
+
+def _known(name: str, known: Sequence[str], what: str) -> str:
+    if not known:
+        return f"the data names no {what}"
+    nearest = get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=0.5)
+    hint = next((f"did you mean {each!r}? " for each in known if [each.lower()] == nearest), "")
+    return f"{hint}the data has: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"

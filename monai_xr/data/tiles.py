@@ -1,0 +1,85 @@
+"""Film of any size in, one square uint16 tile out; films that no model can use are refused."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from monai_xr.errors import ConfigurationError, InputDataError
+
+Fit = Literal["squash", "pad", "crop"]
+FITS: tuple[Fit, ...] = ("squash", "pad", "crop")
+MIN_SIDE = 16
+MAX_ASPECT = 4.0
+FULL_SCALE = 65535
+
+Pixels = npt.NDArray[np.float32]
+Tile = npt.NDArray[np.uint16]
+
+
+def check_usable(pixels: Pixels) -> None:
+    """Refuse a film that is too small, too long, not finite or of one grey level.
+
+    Raises:
+        InputDataError: With what was found.
+    """
+    height, width = pixels.shape
+    if min(height, width) < MIN_SIDE:
+        raise InputDataError(f"{width}x{height} pixels, fewer than {MIN_SIDE} on a side")
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise InputDataError(f"{width}x{height} pixels, more than {MAX_ASPECT:g} times as long as wide")
+    lowest, highest = float(pixels.min()), float(pixels.max())
+    if not np.isfinite(lowest + highest):  # NaN and infinity reach the extremes
+        raise InputDataError("pixels that are not finite")
+    if lowest == highest:
+        raise InputDataError("constant image, all pixels equal")
+
+
+def tile_of(pixels: Pixels, size: int, fit: Fit) -> Tile:
+    """Resize a film by area averaging.
+
+    Args:
+        pixels: (H, W) in [0, 1].
+        size: Pixels on a side of the tile. A film smaller than this is enlarged bilinearly.
+        fit: "squash" gives up the aspect ratio, as the papers do; "pad" keeps it and adds black on both sides of the
+            shorter axis; "crop" keeps it and cuts the middle square.
+
+    Returns:
+        (size, size), 65535 for 1.
+    """
+    if fit == "crop":
+        pixels = _middle_square(pixels)
+    height, width = pixels.shape
+    longest = max(height, width)
+    new_height = size if fit != "pad" else max(1, round(size * height / longest))
+    new_width = size if fit != "pad" else max(1, round(size * width / longest))
+    shrinks = new_height <= height and new_width <= width
+    resized = cv2.resize(
+        np.ascontiguousarray(pixels),
+        (new_width, new_height),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    tile = np.zeros((size, size), np.uint16)
+    top, left = (size - new_height) // 2, (size - new_width) // 2
+    tile[top : top + new_height, left : left + new_width] = np.rint(resized.clip(0, 1) * FULL_SCALE)
+    return tile
+
+
+def _middle_square(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def check_fit(size: int, fit: str) -> None:
+    """Check the two settings of a tile.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    if not 8 <= size <= 4096:
+        raise ConfigurationError(f"image size {size}", "size", "give 8 to 4096 pixels")
+    if fit not in FITS:
+        raise ConfigurationError(f"unknown fit {fit!r}", "fit", f"one of {', '.join(FITS)}")

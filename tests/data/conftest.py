@@ -1,0 +1,69 @@
+"""Small image files of every kind that `monai_xr.data` reads."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+Picture = Callable[..., Path]
+
+
+def _noise(seed: int, shape: tuple[int, int], top: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, top + 1, shape)
+
+
+@pytest.fixture(scope="session")
+def png() -> Picture:
+    """Write a PNG: of noise, or of given 8- or 16-bit pixels."""
+
+    def write(path: Path, seed: int = 0, pixels: np.ndarray | None = None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = _noise(seed, (40, 32), 255).astype(np.uint8) if pixels is None else pixels
+        Image.fromarray(array).save(path, format="PNG")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def dicom() -> Picture:
+    """Write a 12-bit CR film of noise; further tags as keywords, None leaves a tag out."""
+
+    def write(path: Path, seed: int = 0, pixels: np.ndarray | None = None, **tags: object) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = _noise(seed, (40, 32), 4095).astype(np.uint16) if pixels is None else pixels
+        meta = FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+        ds = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+        values = {
+            "SOPClassUID": ComputedRadiographyImageStorage,
+            "SOPInstanceUID": generate_uid(),
+            "StudyInstanceUID": generate_uid(),
+            "SeriesInstanceUID": generate_uid(),
+            "Modality": "CR",
+            "PatientID": f"P{seed}",
+            "PatientName": "ZZPHI^CANARY",
+            "Rows": array.shape[0],
+            "Columns": array.shape[1],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 12,
+            "HighBit": 11,
+            "PixelRepresentation": 0,
+            "PixelData": array.astype("<u2").tobytes(),
+        }
+        for keyword, value in (values | tags).items():
+            if value is not None:
+                setattr(ds, keyword, value)
+        meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        pydicom.dcmwrite(path, ds, enforce_file_format=True)
+        return path
+
+    return write

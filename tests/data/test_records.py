@@ -1,0 +1,223 @@
+"""`find_records`: the three kinds of data folder, and what is wrong with them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_xr.data.records import ALL_SPLITS, find_records
+from monai_xr.errors import ConfigurationError, InputDataError
+
+HEADER = "image,label,patient_id,split\n"
+
+
+def _manifest(root: Path, png: Any, rows: str, header: str = HEADER) -> Path:
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        png(root / name)
+    (root / "manifest.csv").write_text(header + rows)
+    return root
+
+
+def test_manifest_gives_label_patient_group_and_split(tmp_path: Path, png: Any) -> None:
+    rows = "a/1.png,sick,P1,train,G1\na\\2.png,well,P2, Validation,\n"
+    _manifest(tmp_path, png, rows, "file,label,patient_id,split,group_id\n")
+    records = find_records(tmp_path)
+    assert [(r.image.name, r.label, r.patient_id, r.group_id, r.split) for r in records] == [
+        ("1.png", "sick", "P1", "G1", "train"),
+        ("2.png", "well", "P2", "", "val"),
+    ]
+    assert (records.source, records.classes, records.split_used) == ("manifest", ("sick", "well"), "")
+
+
+def test_split_is_kept_where_the_data_names_splits(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/1.png,x,P1,train\na/2.png,x,P2,\nb/3.png,x,P3,test\n")
+    records = find_records(tmp_path, split="train")
+    assert [r.image.name for r in records] == ["1.png"]
+    assert records.facts()["split"] == "train"
+
+
+def test_split_keeps_all_and_says_so_where_the_data_names_none(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "well" / "1.png")
+    records = find_records(tmp_path, split="train")
+    assert len(records) == 1
+    assert records.facts()["split"] == ALL_SPLITS
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a/9.png,x,P,train\na/8.png,x,P,train\na/1.png,x,P,train\n", r"2 rows without file: line 2 \(9.png\), line 3"),
+        ("a/1.png,x,P,train\na/1.png,y,P,train\n", "lines 2 and 3 give one image two values of label"),
+        ("../x.png,x,P,train\n", "line 2 leads out of the folder"),
+        ("/etc/passwd,x,P,train\n", "line 2 leads out of the folder"),
+        (",x,P,train\n", "line 2 names no image"),
+        ("a/1.png,x,P,train\na/2.png,x,P,test\n", r"patient [0-9a-f]{12} \(hash\) is in the splits train and test"),
+        ("", "table without rows"),
+    ],
+)
+def test_manifest_that_does_not_fit_is_refused(tmp_path: Path, png: Any, rows: str, message: str) -> None:
+    _manifest(tmp_path, png, rows)
+    with pytest.raises(InputDataError, match=message):
+        find_records(tmp_path)
+
+
+def test_six_missing_files_are_counted_and_five_named(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "".join(f"gone{i}.png,x,P,train\n" for i in range(6)))
+    with pytest.raises(InputDataError, match="6 rows without file") as caught:
+        find_records(tmp_path)
+    assert [f"gone{i}.png" in str(caught.value) for i in range(6)] == [True] * 5 + [False]
+
+
+def test_same_row_twice_is_one_image(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/1.png,x,P,train\n./a/1.png,x,P,train\n")
+    assert len(find_records(tmp_path)) == 1
+
+
+def test_link_out_of_the_folder_in_a_manifest_is_refused(tmp_path: Path, png: Any) -> None:
+    root = tmp_path / "data"
+    _manifest(root, png, "out.png,x,P,train\n")
+    (root / "out.png").symlink_to(png(tmp_path / "elsewhere.png"))
+    with pytest.raises(InputDataError, match="line 2 leads out"):
+        find_records(root)
+
+
+def test_class_folders_give_labels_and_unknown_patients(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "sick" / "deep" / "1.jpg")
+    png(tmp_path / "well" / "2.png")
+    (tmp_path / "well" / "notes.png").write_text("<html>")
+    records = find_records(tmp_path)
+    assert [(r.label, r.patient_id, r.split) for r in records] == [("sick", "", ""), ("well", "", "")]
+    assert records.source == "PNG/JPEG folder"
+    assert [(s.file, s.reason) for s in records.skipped] == [("well/notes.png", "HTML")]
+
+
+def test_split_folders_above_class_folders(tmp_path: Path, png: Any) -> None:
+    for name in ("train/sick/1.png", "val/sick/2.png", "test/well/3.png"):
+        png(tmp_path / name)
+    assert [(r.split, r.label) for r in find_records(tmp_path)] == [
+        ("test", "well"),
+        ("train", "sick"),
+        ("val", "sick"),
+    ]
+
+
+def test_dicom_folder_any_depth_any_extension(tmp_path: Path, png: Any, dicom: Any) -> None:
+    dicom(tmp_path / "sick" / "study" / "IM0001", seed=1, StudyInstanceUID="1.2.3")
+    dicom(tmp_path / "well" / "film.jpg", seed=2, PatientID=None)
+    png(tmp_path / "icon.png")
+    dicom(tmp_path / "report", Rows=None, Columns=None, PixelData=None, Modality="SR")
+    records = find_records(tmp_path)
+    assert [(r.image.name, r.label, r.patient_id) for r in records] == [
+        ("IM0001", "sick", "P1"),
+        ("film.jpg", "well", ""),
+    ]
+    assert records[0].group_id == "1.2.3"
+    assert {s.file: s.reason for s in records.skipped} == {
+        "icon.png": "PNG beside DICOM files",
+        "report": "DICOM without image (modality SR)",
+    }
+
+
+def test_folder_named_by_its_patient_is_no_class(tmp_path: Path, dicom: Any) -> None:
+    dicom(tmp_path / "P7" / "1.dcm", seed=7)
+    assert find_records(tmp_path)[0].label == ""
+
+
+def test_labels_csv_by_path_and_by_uid(tmp_path: Path, dicom: Any) -> None:
+    dicom(tmp_path / "x" / "1.dcm", seed=1)
+    dicom(tmp_path / "x" / "2.dcm", seed=2, SOPInstanceUID="1.2.3.4")
+    dicom(tmp_path / "x" / "3.dcm", seed=3)
+    (tmp_path / "labels.csv").write_text("path;label;split\n./x/1.dcm;sick;train\n1.2.3.4;well;\n")
+    records = find_records(tmp_path)
+    assert [(r.label, r.split) for r in records] == [("sick", "train"), ("well", ""), ("", "")]
+    assert records.skipped == ()
+    with pytest.raises(InputDataError, match=r"1 images without label: 3\.dcm"):
+        find_records(tmp_path, labelled=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1.dcm,x\ngone.dcm,y\n", "1 rows without file: line 3"),
+        ("1.dcm,x\n1.dcm,y\n", "lines 2 and 3 give one image two labels"),
+    ],
+)
+def test_labels_csv_that_does_not_fit_is_refused(tmp_path: Path, dicom: Any, rows: str, message: str) -> None:
+    dicom(tmp_path / "1.dcm")
+    (tmp_path / "labels.csv").write_text("file,label\n" + rows)
+    with pytest.raises(InputDataError, match=message):
+        find_records(tmp_path)
+
+
+def test_missing_folder_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="data folder does not exist : nowhere"):
+        find_records(tmp_path / "nowhere")
+
+
+def test_file_as_folder_is_a_configuration_error(tmp_path: Path, png: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"data folder is a file : a\.png"):
+        find_records(png(tmp_path / "a.png"))
+
+
+def test_folder_without_image_tells_what_was_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_text("<html>")
+    (tmp_path / "b.png").write_text("words")
+    (tmp_path / "c.png").write_text("words")
+    with pytest.raises(InputDataError, match=r"no PNG/JPEG/DICOM image \(3 files seen, 2 text, 1 HTML\)"):
+        find_records(tmp_path)
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputDataError, match=r"0 files seen"):
+        find_records(tmp_path)
+
+
+def test_only_damaged_dicom_gives_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(InputDataError, match=r"1 files seen, 1 DICOM; .*transfer syntax"):
+        find_records(tmp_path)
+
+
+@pytest.mark.parametrize("classes", ["sick", ["sick"], (" sick",)])
+def test_classes_filter(tmp_path: Path, png: Any, classes: Any) -> None:
+    png(tmp_path / "sick" / "1.png")
+    png(tmp_path / "well" / "2.png")
+    assert [r.label for r in find_records(tmp_path, classes=classes)] == ["sick"]
+
+
+def test_unknown_class_names_the_nearest(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "PNEUMONIA" / "1.png")
+    png(tmp_path / "NORMAL" / "1.png")
+    with pytest.raises(ConfigurationError, match=r"no images of class 'pneumonia' .*did you mean 'PNEUMONIA'"):
+        find_records(tmp_path, classes="NORMAL,pneumonia")
+
+
+def test_unknown_split_names_those_there_are(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/1.png,x,P1,train\na/2.png,x,P2,test\n")
+    with pytest.raises(ConfigurationError, match=r"no images of split 'trian' .*did you mean 'train'\? .*test, train"):
+        find_records(tmp_path, split="trian")
+
+
+def test_messages_and_facts_hold_no_identifier(tmp_path: Path, dicom: Any) -> None:
+    dicom(tmp_path / "1.dcm", PatientID="CANARY-1")
+    dicom(tmp_path / "2.dcm", PatientID="CANARY-1")
+    (tmp_path / "labels.csv").write_text("file,label,split\n1.dcm,x,train\n2.dcm,x,test\n")
+    with pytest.raises(InputDataError) as caught:
+        find_records(tmp_path)
+    (tmp_path / "labels.csv").unlink()
+    assert "CANARY" not in str(caught.value) + str(find_records(tmp_path).facts())
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "patients"),
+    [
+        ("kermany", {"NORMAL": 1214, "PNEUMONIA": 3473}, True),
+        ("covid_radiography", {"COVID": 2578, "Normal": 2700}, False),
+    ],
+)
+def test_real_sets_have_the_counts_of_their_readme(
+    real_data: Path, name: str, counts: dict[str, int], patients: bool
+) -> None:
+    records = find_records(real_data / "cxr" / name, split="train")
+    assert records.facts()["images_by_class"] == counts
+    assert all(bool(r.patient_id) == patients and r.group_id for r in records)
