@@ -3,6 +3,8 @@
 With Gaussians fitted to both sets, d^2 = |m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2).
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -41,7 +43,7 @@ def frechet_distance(real_features: Tensor, synthetic_features: Tensor) -> float
 
 def _covariance_root(features: Tensor) -> Tensor:
     """Give R (min(N, d), d) with R^T R the unbiased covariance of features (N, d)."""
-    centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
+    centred = (features - features.mean(0)) / math.sqrt(len(features) - 1)
     if len(centred) <= centred.shape[1]:
         return centred
     triangular: Tensor = torch.linalg.qr(centred, mode="r").R

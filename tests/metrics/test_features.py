@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from monai_xr.errors import InputDataError
-from monai_xr.metrics import random_space
+from monai_xr.metrics import frechet_distance, random_space
 
 
 def images(count: int = 5) -> torch.Tensor:
@@ -29,10 +29,12 @@ def test_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_every_block_takes_part() -> None:
-    network = random_space().network
-    silent = [name for name, weights in network.named_parameters() if name.endswith("bn2.weight") and not weights.any()]
-    assert silent == []
+def test_tells_an_upside_down_set_from_another_sample_of_the_same_kind() -> None:
+    rows = torch.linspace(0, 1, 48)[:, None].expand(48, 48)
+    first, second = ((rows + 0.2 * torch.rand(30, 1, 48, 48)).clamp(0, 1) ** 2 for _ in range(2))
+    space = random_space()
+    upright, flipped = frechet_distance(space(first), space(second)), frechet_distance(space(first), space(second.flip(2)))
+    assert flipped > 5 * upright
 
 
 def test_refuses_images_of_another_range() -> None:

@@ -1,0 +1,91 @@
+"""Numbers in, one record of them out: each measure with its interval, its real-against-real baseline and a verdict."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Interval = tuple[float, float]
+Finding = Literal["fine", "open", "bad", "none"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about a synthetic set, fit to stand in a table.
+
+    Args:
+        name: Key in `measures.json`; carries count and feature space where the value depends on them.
+        title: What it is, in plain words.
+        value: The number; None where it cannot be had, with the reason in the verdict.
+        interval: 95 % interval; None where undefined.
+        baseline: What the same measure gives for real against real; None where there is none.
+        verdict: What the number means, as a sentence.
+        finding: The verdict in a word.
+        signed: Whether the sign matters to the reader, as in a gap.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    interval: Interval | None = None
+    baseline: float | None = None
+    verdict: str = ""
+    finding: Finding = "none"
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All measures of one pair of sets.
+
+    Args:
+        rows: The measures, in reading order.
+        verdict: The paper's rule on mode collapse, as a sentence.
+        finding: That verdict in a word.
+        counts: Images in each set.
+        settings: What the numbers depend on.
+        notes: What a reader must know beside the numbers.
+    """
+
+    rows: tuple[Measure, ...]
+    verdict: str
+    finding: Finding
+    counts: Mapping[str, int]
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Measure:
+        """Give the measure of a name."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"{name}; there are: {', '.join(row.name for row in self.rows)}")
+
+    def values(self) -> dict[str, float]:
+        """Give every defined value by name, for a tracker."""
+        return {row.name: row.value for row in self.rows if row.value is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain data for JSON, without NaN or infinity."""
+        measures = {
+            row.name: {
+                "title": row.title,
+                "value": _finite(row.value),
+                "interval_95": list(row.interval) if row.interval else None,
+                "real_against_real": _finite(row.baseline),
+                "verdict": row.verdict,
+            }
+            for row in self.rows
+        }
+        return {
+            "verdict": self.verdict,
+            "finding": self.finding,
+            "counts": dict(self.counts),
+            "measures": measures,
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

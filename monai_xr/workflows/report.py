@@ -1,0 +1,200 @@
+"""Grids, curves, measures and settings in, one self-contained HTML page out: no script, no request, under 2 MB."""
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics.measures import Measures
+from monai_xr.workflows.output import write_text
+from monai_xr.workflows.provenance import provenance
+
+_GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
+_GRID_SIDES = (960, 720, 540, 400, 280)
+_TILES_A_SIDE = 6
+# drawn in these colours, then handed to the page's style sheet, which has a light and a dark value for each
+_INK, _RULE = "#010203", "#010204"
+_SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
+_CAVEATS = (
+    "The distance between the sets is taken in the space of a network with random weights. It sees texture, contrast and "
+    "coarse shape; it does not see findings, anatomy or whether a radiologist would be deceived.",
+    "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more. Compare "
+    "trainings over several seeds.",
+    "Likeness within a set below that of real images can also be noise. Look at the pictures.",
+    "Nothing here measures whether synthetic images copy training images or help a classifier.",
+)
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    grids: Mapping[str, ArrayLike],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    measures: Measures | None,
+    settings: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page on a training or an evaluation.
+
+    Args:
+        path: The file, replaced whole.
+        title: Heading.
+        grids: Caption to images, (N, H, W) or (N, 1, H, W) in [0, 1]; the first 36 of each are shown, side by side.
+        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they share
+            the panel "Losses".
+        measures: What was measured, or None.
+        settings: What the run was given, by name.
+        notes: Further sentences a reader must know.
+
+    Raises:
+        InputDataError: A grid that is not a stack of grey images.
+        HostError: The file cannot be written.
+    """
+    bytes_each = _GRID_BYTES // max(len(grids), 1)
+    page = _template().render(
+        title=title,
+        grids=[(caption, _grid_png(caption, np.asarray(images), bytes_each)) for caption, images in grids.items()],
+        panels=[_panel_svg(name, lines) for name, lines in _panels(curves)],
+        measures=measures,
+        settings={name: _plain(value) for name, value in settings.items()},
+        notes=[*(measures.notes if measures else ()), *notes],
+        caveats=_CAVEATS if measures else (),
+        provenance=provenance(),
+    )
+    write_text(path, page)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["interval"] = _interval
+    return environment.get_template("report.html.j2")
+
+
+def _number(value: float | None, signed: bool = False) -> str:
+    """Write three decimals near 1, three digits elsewhere."""
+    if value is None or not math.isfinite(value):
+        return "undefined"
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    if value and not 0.1 <= abs(value) < 10 and not signed:
+        text = f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _interval(bounds: tuple[float, float] | None, signed: bool = False) -> str:
+    return f"{_number(bounds[0], signed)} to {_number(bounds[1], signed)}" if bounds else "undefined"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(_plain(part) for part in value)
+    return value.name if isinstance(value, Path) else str(value)
+
+
+def _grid_png(caption: str, images: NDArray[Any], max_bytes: int) -> str:
+    """Give the first images of a set as one PNG in a data URI, as large as the bytes allow."""
+    if images.ndim == 4 and images.shape[1] == 1:
+        images = images[:, 0]
+    if images.ndim != 3 or not images.size:
+        raise InputDataError(f"array of shape {images.shape}", caption, "a grid needs grey images: (N, H, W)")
+    for side in _GRID_SIDES:
+        stream = io.BytesIO()
+        Image.fromarray(_montage(images, side)).save(stream, "PNG", optimize=True)
+        if stream.tell() <= max_bytes:
+            break
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _montage(images: NDArray[Any], max_side: int) -> NDArray[np.uint8]:
+    """Put up to 36 images (N, H, W) on black, at most max_side pixels wide and high, one pixel between them."""
+    across = min(_TILES_A_SIDE, math.ceil(math.sqrt(len(images))))
+    images = images[: across * across]
+    shrink = min(1.0, (max_side / across - 1) / max(images.shape[1:]))
+    height, width = (max(1, int(side * shrink)) for side in images.shape[1:])
+    sheet = np.zeros((math.ceil(len(images) / across) * (height + 1) - 1, across * (width + 1) - 1), np.uint8)
+    for index, image in enumerate(images):
+        grey = np.rint(np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1) * 255).astype(np.uint8)
+        top, left = index // across * (height + 1), index % across * (width + 1)
+        tile = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def _panels(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> Iterable[tuple[str, dict[str, Sequence[tuple[float, float]]]]]:
+    """Group curves by what stands before the slash, "Losses" first."""
+    panels: dict[str, dict[str, Sequence[tuple[float, float]]]] = {}
+    for name, points in curves.items():
+        panel, _, line = name.rpartition("/")
+        if len(points):
+            panels.setdefault(panel or "losses", {})[line] = points
+    ordered = sorted(panels, key=lambda panel: panel != "losses")
+    return [(panel.replace("_", " ").capitalize(), panels[panel]) for panel in ordered]
+
+
+def _panel_svg(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[str, Markup]:
+    """Draw one panel of curves over epochs as inline SVG in the colours of the page."""
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 11}):
+        figure = Figure(figsize=(5.6, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        for index, (line, points) in enumerate(lines.items()):
+            epochs, values = np.asarray(points, dtype=float).T
+            colour, style = _SERIES[index % len(_SERIES)], ("-", "--", ":")[index // len(_SERIES) % 3]
+            label = line.replace("_", " ").replace("$", r"\$")
+            marker = "o" if len(points) < 30 else ""
+            axes.plot(epochs, values, style, marker=marker, ms=3.5, color=colour, linewidth=1.8, label=label)
+        _dress(axes)
+        return name, _themed_svg(figure)
+
+
+def _dress(axes: Axes) -> None:
+    """Leave of an axis what helps reading: light horizontal rules, whole epochs, the legend above."""
+    axes.set_xlabel("epoch", color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.tick_params(color=_RULE, labelcolor=_INK, length=0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=3, frameon=False, borderaxespad=0, labelcolor=_INK)
+
+
+def _themed_svg(figure: Figure) -> Markup:
+    """Give the figure as an SVG element that scales with its column and takes its colours from the page."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in {_INK: "ink", _RULE: "rule"}.items():
+        svg = svg.replace(colour, f"var(--plot-{variable})")
+    for index, colour in enumerate(_SERIES):
+        svg = svg.replace(colour, f"var(--series-{index + 1})")
+    return Markup(svg)  # noqa: S704 - drawn here; names in it were escaped by matplotlib

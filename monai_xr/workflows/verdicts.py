@@ -1,0 +1,117 @@
+"""Measured numbers in, table rows with a verdict in plain words out.
+
+The rule on collapse is that of the paper of AIIN (2309.12245): a class has collapsed if its synthetic images are more
+alike than its real ones. Here a gap whose interval holds 0 is called undecided.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from scipy import stats
+from torch import Tensor
+
+from monai_xr.metrics import PairSimilarity
+from monai_xr.metrics.floor import FlooredDistance
+from monai_xr.metrics.measures import Finding, Interval, Measure
+
+_ALIKE = "Likeness of {} images to one another (MS-SSIM)"
+
+
+def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
+    """Give MS-SSIM of each set, by name of the set, and the gap of the synthetic set to each other one."""
+    synthetic, real = likeness["synthetic"], likeness["real"]
+    rows = [gap_row("ms_ssim_gap", "Gap in likeness, synthetic minus real", synthetic, real)]
+    if held_out := likeness.get("held-out"):
+        rows.append(gap_row("ms_ssim_gap_held_out", "The same gap to held-out real images", synthetic, held_out))
+    scale = "0 is unrelated, 1 the same image; a number that means something only beside the real one."
+    title = _ALIKE.format("synthetic")
+    rows.append(Measure("ms_ssim_synthetic", title, synthetic.mean, synthetic.interval, real.mean, scale))
+    for name, found in likeness.items():
+        if name != "synthetic":
+            rows.append(Measure(f"ms_ssim_{name.replace('-', '_')}", _ALIKE.format(name), found.mean, found.interval))
+    return rows
+
+
+def gap_row(name: str, title: str, synthetic: PairSimilarity, real: PairSimilarity) -> Measure:
+    """Give the difference of two mean likenesses with the verdict of the paper's rule."""
+    gap = synthetic.mean - real.mean
+    interval = _gap_interval(gap, synthetic, real)
+    verdict, finding = _collapse_verdict(gap, interval)
+    return Measure(name, title, gap, interval, 0.0, verdict, finding, signed=True)
+
+
+def _gap_interval(gap: float, synthetic: PairSimilarity, real: PairSimilarity) -> Interval | None:
+    if synthetic.standard_error is None or real.standard_error is None:
+        return None
+    error = (synthetic.standard_error**2 + real.standard_error**2) ** 0.5
+    reach = error * float(stats.t.ppf(0.975, min(synthetic.images, real.images) - 1))
+    return gap - reach, gap + reach
+
+
+def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Finding]:
+    if gap > 0 and interval is None:
+        return "Synthetic images are more alike than real ones: collapse by the paper's rule. No interval.", "bad"
+    if interval is None:
+        return "Synthetic images are not more alike than real ones. The gap has no interval.", "open"
+    low, high = interval
+    if low > 0:
+        return "Synthetic images are more alike than real ones: collapse within the class by the paper's rule.", "bad"
+    if high < 0:
+        return (
+            "Synthetic images are less alike than real ones: no collapse by the paper's rule. "
+            "Noise also looks like this, so look at the images.",
+            "fine",
+        )
+    side = "collapse" if gap > 0 else "no collapse"
+    return f"By the paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
+
+
+def distance_rows(distance: FlooredDistance, space: str) -> list[Measure]:
+    """Give the Frechet distance beside its floor, and their ratio."""
+    name = f"fid_{count_text(distance.count)}_{space}"
+    title = f"Fréchet distance of synthetic to real images, {distance.count} a side, {space} features"
+    says = "Lower is closer. Compare only within this count and space."
+    ratio = Measure(
+        f"{name}_over_floor",
+        "That distance over the one of real to other real images",
+        distance.ratio,
+        distance.ratio_interval,
+        None if distance.ratio is None else 1.0,
+        *_ratio_verdict(distance),
+    )
+    return [Measure(name, title, distance.value, distance.interval, distance.floor, says), ratio]
+
+
+def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
+    if distance.floor is None:
+        return "Too few real images, or patients, to measure real against real.", "none"
+    if distance.ratio is None:
+        return "The real images are all the same: there is no distance of real to real.", "none"
+    low = distance.ratio if distance.ratio_interval is None else distance.ratio_interval[0]
+    if low <= 1:
+        return "In this feature space as close to the real images as other real images are.", "fine"
+    return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
+
+
+def count_text(count: int) -> str:
+    """Write a count as names of measures do: 234, 1340, 5k."""
+    return f"{count // 1000}k" if count >= 1000 and count % 1000 == 0 else str(count)
+
+
+def repeats_row(sets: Mapping[str, Tensor]) -> Measure:
+    """Give the share of synthetic images that are, in 8 bits, exact copies of another synthetic image.
+
+    Pairs drawn at random seldom meet when a generator knows a few dozen images, so MS-SSIM can miss that collapse.
+    """
+    shares = {name: _share_of_repeats(sets[name]) for name in ("synthetic", "real")}
+    share = shares["synthetic"]
+    title = "Share of synthetic images that repeat another one exactly"
+    verdict = "No synthetic image occurs twice." if not share else f"{share:.0%} of the synthetic images occur again."
+    finding: Finding = "bad" if share > shares["real"] else "none"
+    return Measure("repeats_synthetic", title, share, None, shares["real"], verdict, finding)
+
+
+def _share_of_repeats(images: Tensor) -> float:
+    pixels = (images * 255).round().byte().cpu().numpy()
+    copies = Counter(image.tobytes() for image in pixels)
+    return 1 - len(copies) / len(images)
