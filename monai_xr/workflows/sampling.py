@@ -1,0 +1,54 @@
+"""A finished training in, its synthetic images out."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from monai_xr.errors import ConfigurationError, ModelError
+from monai_xr.workflows.bundles import run_bundle
+
+
+def sample_run(bundle: Path, run: Path, count: int, overrides: Mapping[str, Any]) -> Path:
+    """Generate images with the settings that the training recorded.
+
+    Args:
+        bundle: Folder of the bundle that was trained.
+        run: Output folder of the training.
+        count: Images to generate.
+        overrides: Further knobs of the bundle's `inference.yaml`; they win over those of the training.
+
+    Returns:
+        The folder of the images.
+
+    Raises:
+        ModelError: If there is no training in `run`.
+        ConfigurationError: If the folder of the images is in use.
+    """
+    recorded = read_settings(run)
+    config = ConfigParser()
+    config.read_config(str(bundle / "configs" / "inference.yaml"))
+    about_networks = {
+        knob: recorded[knob] for knob in recorded if knob in config and knob not in ("dataset_dir", "seed")
+    }
+    knobs = {**about_networks, "output_dir": str(run), "count": count, **overrides}
+    folder = Path(knobs.setdefault("synthetic_dir", str(run / "synthetic")))
+    if (folder / "manifest.csv").exists():
+        raise ConfigurationError("folder already holds images", folder, "choose another with --synthetic_dir")
+    run_bundle(bundle, "inference", "inference", knobs)
+    return folder
+
+
+def read_settings(run: Path) -> dict[str, Any]:
+    """Read the knobs of a training from its `run.json`.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    try:
+        content = json.loads((run / "run.json").read_text())
+        return dict(content["settings"])
+    except (OSError, ValueError, KeyError):
+        raise ModelError("no training recorded here (run.json)", run, "name the output folder of a training") from None
