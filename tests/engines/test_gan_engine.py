@@ -18,9 +18,10 @@ def adam(network: torch.nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
 
 
-def make_engine(images: torch.Tensor, **settings) -> GanEngine:
+def make_engine(images: torch.Tensor, normalization="batch", **settings) -> GanEngine:
     torch.manual_seed(0)
-    generator, discriminator = DCGANGenerator(image_size=32, width=4), DCGANDiscriminator(image_size=32, width=4)
+    shape = {"image_size": 32, "width": 4, "normalization": normalization}
+    generator, discriminator = DCGANGenerator(**shape), DCGANDiscriminator(**shape)
     wiring = {
         "device": "cpu",
         "max_epochs": 1,
@@ -42,7 +43,8 @@ def images():
 
 
 def test_engine_equals_the_textbook_loop(images):
-    engine = make_engine(images, ema_decay=0)
+    # without batch norm: the gradient of a bias before it is rounding noise, which Adam blows up to full size
+    engine = make_engine(images, normalization="none", ema_decay=0)
     generator, discriminator = copy.deepcopy(engine.generator), copy.deepcopy(engine.discriminator)
     g_optimizer, d_optimizer = adam(generator), adam(discriminator)
     source = torch.Generator().manual_seed(0)

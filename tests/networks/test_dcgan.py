@@ -73,9 +73,10 @@ def test_unknown_settings_are_refused(setting):
 def test_networks_can_be_traced_and_exported():
     generator, discriminator = DCGANGenerator(width=4).eval(), DCGANDiscriminator(width=4).eval()
     latents = torch.randn(2, 100)
-    images = generator(latents)
+    with torch.no_grad():
+        images = generator(latents)
     with pytest.warns(FutureWarning, match="deprecated"):
-        traced = torch.jit.trace(generator, latents)
+        traced = torch.jit.trace(generator, latents, strict=False)
     assert torch.equal(traced(latents)[0], images[0])
     exported = torch.export.export(discriminator, (images,)).module()
     torch.testing.assert_close(exported(images).score, discriminator(images).score)
