@@ -6,6 +6,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from monai_xr.handlers.events import RunEvents
+
 
 class Progress:
     """Shows iterations done, time left and the epoch's mean losses on standard error.
@@ -23,7 +25,7 @@ class Progress:
         engine.add_event_handler(Events.STARTED, self.open)
         engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.bar and self.bar.update())
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.tell)
-        engine.add_event_handler(Events.COMPLETED, lambda: self.bar and self.bar.close())
+        engine.add_event_handler(RunEvents.STOPPED, lambda: self.bar and self.bar.close())
 
     def open(self, engine: Any) -> None:
         """Start the bar where the training stands."""

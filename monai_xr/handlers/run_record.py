@@ -38,6 +38,13 @@ def describe_host() -> dict[str, Any]:
     }
 
 
+def without_folders(value: Any) -> Any:
+    """Keep only the last name of an absolute path: folders above it may be named after people."""
+    return (
+        f"\N{HORIZONTAL ELLIPSIS}/{Path(value).name}" if isinstance(value, str) and Path(value).is_absolute() else value
+    )
+
+
 class RunRecord:
     """Writes `run.json` at the start, and again with the outcome at the end.
 
@@ -50,8 +57,8 @@ class RunRecord:
     def __init__(self, folder: str | Path, settings: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         self.path = Path(folder) / "run.json"
         self.content: dict[str, Any] = {
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "settings": dict(settings),
+            "command": [without_folders(argument) for argument in sys.argv],
+            "settings": {name: without_folders(value) for name, value in settings.items()},
             "data": dict(data),
             **describe_host(),
         }

@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.run_record import without_folders
 from monai_xr.settings import parse_flag
 
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
@@ -45,7 +46,7 @@ class Tracking:
         enabled: Any = True,
     ) -> None:
         self.folder = Path(folder)
-        self.settings = dict(settings)
+        self.settings = {name: without_folders(value) for name, value in settings.items()}
         self.experiment = experiment
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.enabled = parse_flag(enabled, "track")

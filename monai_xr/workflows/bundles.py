@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -60,6 +61,7 @@ def run_bundle(
             raise ConfigurationError("no such config file", file)
     check_versions(bundle)
     check_knobs(files, overrides)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*arbitrary code.*")

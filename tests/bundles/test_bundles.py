@@ -1,0 +1,156 @@
+"""Every bundle: keys, properties, metadata, shapes as declared, and the plain MONAI command from anywhere."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata
+from PIL import Image
+
+from monai_xr.data.phantoms import write_phantom_studies
+from monai_xr.workflows.bundles import run_bundle
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
+KNOBS = [
+    "bundle_root", "dataset_dir", "output_dir", "device", "seed", "image_size", "batch_size", "max_epochs", "resume",
+    "classes", "split", "aiin",
+]  # fmt: skip
+SMALL = {"accept_phantoms": "true", "batch_size": 4, "width": 4, "image_size": 32, "seed": 1}
+pytestmark = pytest.mark.filterwarnings("ignore:.*resolved to an importable callable")
+
+
+@pytest.fixture(params=BUNDLES, ids=lambda path: path.name)
+def bundle(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def data_folders(tmp_path_factory):
+    """The same phantoms as each of the three kinds of data folder."""
+    root = tmp_path_factory.mktemp("data")
+    write_phantom_studies(root / "manifest", patients=15, seed=0, size=64)
+    write_phantom_studies(root / "dicom", patients=15, seed=0, size=64, manifest=False)
+    write_phantom_studies(root / "classes", patients=15, seed=0, size=64, manifest=False, png=True)
+    return root
+
+
+def parsed(bundle, name):
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / f"{name}.yaml")
+    parser.read_meta(bundle / "configs" / "metadata.json")
+    return parser
+
+
+def test_bundle_has_every_file_of_the_layout(bundle):
+    files = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+    assert files >= {
+        "LICENSE", "configs/metadata.json", "configs/train.yaml", "configs/evaluate.yaml", "configs/inference.yaml",
+        "configs/logging.conf", "docs/README.md",
+    }  # fmt: skip
+    assert not [name for name in files if name.endswith((".py", ".pt", ".safetensors"))]
+
+
+def test_train_config_has_the_knobs_and_stays_short(bundle):
+    parser = parsed(bundle, "train")
+    assert [knob for knob in KNOBS if knob not in parser] == []
+    assert len((bundle / "configs" / "train.yaml").read_text().splitlines()) <= 110
+
+
+@pytest.mark.parametrize(("config", "kind"), [("train", "train"), ("inference", "infer")])
+def test_monai_finds_all_properties(bundle, config, kind, data_folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = {"output_dir": str(tmp_path / "out")}
+    if config == "train":
+        overrides |= {"dataset_dir": str(data_folders / "dicom"), **SMALL}
+    else:
+        checkpoints = tmp_path / "out" / "checkpoints"
+        network = parsed(bundle, "inference").get_parsed_content("generator")
+        from monai_xr.handlers.checkpoint_files import save_checkpoint
+
+        save_checkpoint(checkpoints, 1, {"epoch": 1, "objects": {"generator": network.state_dict()}}, keep=2)
+    workflow = ConfigWorkflow(
+        str(bundle / "configs" / f"{config}.yaml"), logging_file=False, workflow_type=kind, **overrides
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+@pytest.mark.filterwarnings("ignore:No hash value provided")
+def test_metadata_passes_monais_own_check(bundle, real_data, tmp_path):
+    schema = next((real_data / "monai").glob("meta_schema_*.json"))
+    local = shutil.copy(schema, tmp_path / schema.name)  # an existing file is used instead of a download
+    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(local))
+
+
+def test_declared_shapes_are_those_of_a_real_forward(bundle):
+    parser = parsed(bundle, "train")
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    latents = metadata["generator_data_format"]["inputs"]["latents"]
+    images = metadata["generator_data_format"]["outputs"]["images"]
+    generator, discriminator = (parser.get_parsed_content(name) for name in ("generator", "discriminator"))
+    made = generator(torch.randn(2, latents["num_channels"]))
+    assert tuple(made[-1].shape) == (2, images["num_channels"], *images["spatial_shape"])
+    low, high = images["value_range"]
+    assert low <= made[-1].min()
+    assert made[-1].max() <= high
+    assert discriminator(made).score.shape == (2,)
+
+
+def run(folder, run_id, config, *knobs):
+    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(config), *map(str, knobs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def small(data, output, epochs):
+    knobs = {**SMALL, "dataset_dir": data, "output_dir": output, "max_epochs": epochs}
+    return [part for name, value in knobs.items() for part in (f"--{name}", value)]
+
+
+def epochs_of(output):
+    return [json.loads(line)["epoch"] for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_plain_command_from_a_copy_elsewhere_trains_tracks_and_resumes(bundle, data_folders, tmp_path):
+    copy = shutil.copytree(bundle, tmp_path / "elsewhere" / bundle.name)
+    config, output = copy / "configs" / "train.yaml", tmp_path / "out"
+    first = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 2))
+    assert first.returncode == 0, first.stderr
+    second = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 4), "--resume", "true")
+    assert second.returncode == 0, second.stderr
+    assert epochs_of(output) == [1, 2, 3, 4]
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
+    (tracked,) = client.search_runs([client.get_experiment_by_name(bundle.name).experiment_id])
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["image_size"] == "32"
+    assert [m.step for m in client.get_metric_history(tracked.info.run_id, "generator/total")] == [1, 2, 3, 4]
+    assert len(client.list_artifacts(tracked.info.run_id, "grids")) == 4
+    third = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 1), "--resume", "False")
+    assert third.returncode == 0, third.stderr
+    assert epochs_of(output) == [1]
+
+
+@pytest.mark.parametrize("kind", ["manifest", "classes"])
+def test_other_kinds_of_data_folder(bundle, data_folders, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    knobs = {**SMALL, "dataset_dir": str(data_folders / kind), "output_dir": "out", "max_epochs": 1, "track": False}
+    run_bundle(bundle, "training", "train", knobs)
+    assert epochs_of(tmp_path / "out") == [1]
+    with Image.open(tmp_path / "out" / "grids" / "epoch_0001.png") as grid:
+        assert grid.size == (8 * 34, 8 * 34)
+
+
+def test_diverged_training_leaves_the_plain_command_with_7(bundle, data_folders, tmp_path):
+    result = run(
+        tmp_path, "training", bundle / "configs" / "train.yaml", *small(data_folders / "dicom", tmp_path / "out", 3),
+        "--learning_rate", "1e30", "--precision", "float32", "--track", "false",
+    )  # fmt: skip
+    assert result.returncode == 7, result.stderr
+    assert "not finite in iteration" in result.stderr.splitlines()[-1]

@@ -1,0 +1,172 @@
+"""What a user sees when something is wrong: one line, the right exit code, nothing half-written."""
+
+import sys
+
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+
+from monai_xr.cli import main
+from monai_xr.data.phantoms import write_phantom_studies
+
+TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    write_phantom_studies(folder, patients=15, seed=0, size=64)
+    return folder
+
+
+@pytest.fixture
+def monai_xr(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; give exit code, output and error text."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["monai-xr", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def last_line(text):
+    return text.strip().splitlines()[-1]
+
+
+def train(run, data, *more):
+    return run("train", "chest_xray_dcgan", "--dataset_dir", data, "--output_dir", "out", "--track", "false", *more)
+
+
+def test_misspelt_knob_names_the_nearest(monai_xr, phantoms):
+    code, _, error = train(monai_xr, phantoms, "--max_epocs", "3")
+    assert code == 2
+    assert last_line(error) == "monai_xr: error: no such knob : max_epocs : did you mean max_epochs?"
+
+
+def test_misspelt_nested_knob_names_the_nearest(monai_xr, phantoms):
+    code, _, error = train(monai_xr, phantoms, "--train::trainer::max_epoch", "3")
+    assert code == 2
+    assert "did you mean max_epochs?" in error
+
+
+def test_unknown_bundle_names_the_nearest(monai_xr):
+    code, _, error = monai_xr("train", "chest_xray_dcgn")
+    assert code == 2
+    assert "did you mean chest_xray_dcgan?" in error
+
+
+def test_knob_without_value(monai_xr):
+    code, _, error = monai_xr("train", "chest_xray_dcgan", "--seed")
+    assert code == 2
+    assert "knob without a value : seed" in error
+
+
+def test_missing_data_folder(monai_xr, tmp_path):
+    code, _, error = train(monai_xr, tmp_path / "nowhere")
+    assert code == 2
+    assert "nowhere" in last_line(error)
+    assert str(tmp_path) not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_data_folder(monai_xr, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, error = train(monai_xr, tmp_path / "empty")
+    assert code == 3
+    assert "no PNG/JPEG/DICOM under empty" in error
+
+
+def test_nothing_readable_names_each_file_with_its_reason(monai_xr, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "page.dcm").write_text("<html><body>404</body></html>")
+    (folder / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
+    code, _, error = train(monai_xr, folder)
+    assert code == 3
+    assert "cut.png" in error
+    assert "page.dcm" in error
+    assert len(error.strip().splitlines()) <= 3
+
+
+def test_phantoms_are_not_real_data_unless_accepted(monai_xr, phantoms):
+    code, _, error = train(monai_xr, phantoms)
+    assert code == 3
+    assert "phantom" in error
+
+
+def test_batch_larger_than_the_data_set(monai_xr, phantoms):
+    code, _, error = train(monai_xr, phantoms, *TINY, "--batch_size", "500")
+    assert code == 2
+    assert "batch of 500 is larger than the data set of" in error
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "told"),
+    [
+        ("image_size", "100", "one of [32, 64, 128, 256]"),
+        ("device", "cuda:7", "CUDA devices found"),
+        ("precision", "int4", "auto, float32"),
+        ("resume", "maybe", "neither true nor false"),
+        ("aiin", "clahe2", "exact"),
+        ("classes", "NORMALL", "NORMAL"),
+        ("max_epochs", "0", "at least 1"),
+        ("batch_size", "-1", "at least 1"),
+    ],
+)
+def test_impossible_values(monai_xr, phantoms, knob, value, told):
+    code, _, error = train(monai_xr, phantoms, *TINY, f"--{knob}", value)
+    assert code == 2
+    assert told in last_line(error)
+
+
+def test_output_that_cannot_be_written(monai_xr, phantoms, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, error = monai_xr(
+        "train", "chest_xray_dcgan", "--dataset_dir", phantoms, "--output_dir", "file/out", "--track", "false", *TINY
+    )
+    assert code == 4
+    assert "Traceback" not in error
+
+
+def test_older_package_than_the_bundle_needs(monai_xr, phantoms, monkeypatch):
+    monkeypatch.setattr("monai_xr.workflows.bundles.version", lambda package: "0.9")
+    code, _, error = train(monai_xr, phantoms)
+    assert code == 2
+    assert "was made with monai 1.6.1, found 0.9" in error
+
+
+def test_sampling_a_folder_without_training(monai_xr, tmp_path):
+    code, _, error = monai_xr("sample", tmp_path)
+    assert code == 6
+    assert "no training recorded here" in error
+
+
+def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
+    code, _, error = train(monai_xr, phantoms, *TINY)
+    assert code == 0, error
+    code, out, error = monai_xr("sample", "out", "--count", "12")
+    assert code == 0, error
+    written = sorted(path.name for path in (tmp_path / "out" / "synthetic").iterdir())
+    assert written[:3] == ["000000.dcm", "000000.png", "000001.dcm"]
+    ds = pydicom.dcmread(tmp_path / "out" / "synthetic" / "000000.dcm")
+    assert (ds.SyntheticData, ds.PatientID[:6], ds.BurnedInAnnotation) == ("YES", "SYNTH-", "YES")
+    assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    code, _, error = monai_xr("sample", "out")
+    assert (code, "already holds images" in error) == (2, True)
+    code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
+    assert (code, "generated" in error) == (3, True)
+    code, out, error = monai_xr(
+        "evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--image-size", "32", "--output", "report"
+    )
+    assert code == 0, error
+    assert "real against real" in out
+    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "report" / "measures.json").exists()
