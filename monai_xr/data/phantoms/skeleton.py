@@ -23,7 +23,7 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
         chest: The thorax on the grid.
         wobble: Displacement in cm that makes the arcs less than perfect.
     """
-    sine = np.clip(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM), 0, 1)
+    sine: Field = np.clip(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM), 0, 1)
     cosine = np.sqrt(1 - sine * sine)
     outer = (chest.depth + RIB_THICKNESS_CM) * boxy_chord(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM))
     inner = chest.depth * boxy_chord(np.abs(chest.x) / chest.width)
@@ -38,7 +38,7 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
         section = np.interp(origin, heights, sections).astype(np.float32)
         if sign > 0:
             end = np.interp(origin, heights, back_ends).astype(np.float32)
-            part = step((end - sine) * chest.width, 0.5) * step(np.abs(chest.x) - 1.2, 0.5)
+            part: Field = step((end - sine) * chest.width, 0.5) * step(np.abs(chest.x) - 1.2, 0.5)
         else:
             end = np.interp(origin, heights, front_ends).astype(np.float32)
             part = step((sine - end) * chest.width, 0.6) * np.float32(0.6)
