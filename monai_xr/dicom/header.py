@@ -22,12 +22,15 @@ MAX_HEADER_BYTES = 32 * 2**20
 MAX_HEADER_READS = 200_000
 
 DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1")
+_DEFLATED_WHAT, _DEFLATED_WAY_OUT = "Deflated transfer syntax", "store it again uncompressed, for example with dcmconv"
+# pydicom looks for the next tag at the end of a file and takes a short answer for the end.
+_LARGEST_PEEK = 16
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OD", b"OF", b"OL", b"OV", b"UC", b"UR", b"SV", b"UV")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 class HeaderFile(io.FileIO):
-    """A file whose reads are counted until `release` is called, so that a header cannot ask for more than the limits.
+    """A file whose reads are counted, so that a header cannot ask for more than the limits.
 
     Args:
         path: A regular file; symbolic links are followed, devices and pipes refused.
@@ -35,17 +38,20 @@ class HeaderFile(io.FileIO):
 
     def __init__(self, path: Path) -> None:
         # O_NONBLOCK: opening a pipe without a writer would wait for ever.
-        super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)))
-        status = os.fstat(self.fileno())
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputDataError("not a regular file", path)
+            if status.st_size > MAX_FILE_BYTES:
+                raise InputDataError(f"{status.st_size} bytes, at most {MAX_FILE_BYTES} are read", path)
+            super().__init__(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
         self.bytes = status.st_size
         self._left, self._reads = MAX_HEADER_BYTES, 0
         self._buffer, self._start, self._at = b"", 0, 0
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            raise InputDataError("not a regular file", path)
-        if self.bytes > MAX_FILE_BYTES:
-            self.close()
-            raise InputDataError(f"{self.bytes} bytes, at most {MAX_FILE_BYTES} are read", path)
 
     def tell(self) -> int:
         """Give the position of the next read."""
@@ -61,10 +67,14 @@ class HeaderFile(io.FileIO):
         """Read within the limits of a header; fewer bytes at the end of the file, as every file does.
 
         Raises:
-            InputDataError: The header is larger than the limits.
+            InputDataError: The header is larger than the limits, Deflated, or a value is cut.
         """
+        if size is None or size < 0:  # pydicom wants all the rest of a file only to inflate it
+            raise InputDataError(_DEFLATED_WHAT, way_out=_DEFLATED_WAY_OUT)
         left_in_file = max(0, self.bytes - self._at)
-        count = left_in_file if size is None or size < 0 else min(size, left_in_file)
+        if size > max(left_in_file, _LARGEST_PEEK):
+            raise InputDataError("truncated or damaged: a header value goes beyond the end of the file")
+        count = min(size, left_in_file)
         self._left -= count
         self._reads += 1
         if self._left < 0 or self._reads > MAX_HEADER_READS:
@@ -153,6 +163,8 @@ def parse_header(file: HeaderFile) -> Dataset:
     except Exception as error:
         # pydicom raises many kinds on damaged files; its messages may repeat values.
         raise InputDataError(f"its header is damaged ({type(error).__name__})") from None
+    # Nothing of the closed file is needed any more; with it the data set could not be copied or pickled.
+    ds.filename = ds.buffer = None
     for keyword in _UIDS:
         uid(ds, keyword)
     return ds

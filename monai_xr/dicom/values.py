@@ -4,6 +4,7 @@ pydicom parses values when they are touched, and then warns with the value itsel
 Every access here silences such warnings and turns a failure into one that names the tag alone.
 """
 
+import logging
 import math
 import re
 import threading
@@ -18,16 +19,21 @@ from monai_xr.errors import InputDataError
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _MAX_TEXT = 1024
-# warnings.catch_warnings changes the filters of the whole process: one thread at a time.
+# The filters of warnings belong to the whole process: one thread at a time.
 _one_at_a_time = threading.RLock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep pydicom's warnings, which repeat values of the file, off the screen and out of logs."""
+    log = logging.getLogger("pydicom")
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
 
 
 def value(ds: Dataset, keyword: str) -> Any:
@@ -39,7 +45,7 @@ def value(ds: Dataset, keyword: str) -> Any:
     try:
         with quiet():
             found = ds.get(keyword)
-    except (ArithmeticError, LookupError, NotImplementedError, OSError, TypeError, ValueError, RecursionError):
+    except Exception:  # pydicom raises many kinds on damaged values
         raise InputDataError(f"{keyword} cannot be read") from None
     return None if found is None or (hasattr(found, "__len__") and len(found) == 0) else found
 
