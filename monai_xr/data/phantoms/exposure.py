@@ -35,7 +35,7 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
         scatter=float(rng.uniform(0.1, 0.35)),
         lung_grey=float(rng.uniform(0.27, 0.38)),
         dense_grey=float(rng.uniform(0.8, 0.88)),
-        edge_boost=float(rng.uniform(0.2, 0.7)),
+        edge_boost=float(rng.uniform(0.1, 0.5)),
         borders=(float(borders[0]), float(borders[1]), float(borders[2]), float(borders[3])),
     )
 

@@ -56,7 +56,7 @@ def consolidation(lungs: Lungs, rng: np.random.Generator) -> Change:
     share = fissure * fade * reach * step(side * chest.x, 0.2)
     patchy = np.clip(0.82 + 0.16 * smooth_noise(rng, pixels, 14) + 0.1 * smooth_noise(rng, pixels, 34), 0.35, 1)
     bronchi = np.clip(lungs.vessels / np.float32(0.35), 0, 1) * np.float32(0.3)
-    share = share * patchy * float(rng.uniform(0.55, 0.85))
+    share = share * patchy * float(rng.uniform(0.7, 0.92))
     return np.asarray(lungs.air * share * (1 - bronchi), np.float32), (share > 0.2) & (lungs.air > 0.5)
 
 
@@ -95,7 +95,7 @@ def nodules(lungs: Lungs, rng: np.random.Generator) -> Change:
         radius = float(rng.uniform(0.75, 1.3) if count > 2 else rng.uniform(1.0, 2.2))
         angle = np.arctan2(chest.y - centre_y, chest.x - centre_x)
         phase, lobes = float(rng.uniform(0, 6.28)), int(rng.integers(2, 4))
-        edge = radius * (1 + 0.05 * np.sin(lobes * angle + phase) + 0.04 * np.sin(5 * angle - phase))
+        edge = radius * (1 + 0.05 * np.sin(lobes * angle + phase))
         away = np.hypot(chest.x - centre_x, chest.y - centre_y) / edge
         added = np.maximum(added, np.float32(2.0 * radius * 1.5) * chord(away) ** np.float32(0.7))
         mask |= away < 1
@@ -107,9 +107,9 @@ def ground_glass(lungs: Lungs, rng: np.random.Generator) -> Change:
     chest = lungs.chest
     pixels = chest.x.shape[0]
     outward = np.clip(np.abs(chest.x) / chest.width, 0, 1)
-    patches = 0.7 * smooth_noise(rng, pixels, 6) + 0.25 * smooth_noise(rng, pixels, 12)
-    wish = 1.6 * outward + 0.9 * lungs.height - np.float32(rng.uniform(1.05, 1.45)) + 0.5 * patches
-    grain = 1 + 0.16 * smooth_noise(rng, pixels, 60) + 0.1 * smooth_noise(rng, pixels, 30)
+    patches = 0.7 * smooth_noise(rng, pixels, 5) + 0.2 * smooth_noise(rng, pixels, 11)
+    wish = 1.6 * outward + 0.9 * lungs.height - np.float32(rng.uniform(1.05, 1.45)) + 0.42 * patches
+    grain = 1 + 0.12 * smooth_noise(rng, pixels, 60) + 0.08 * smooth_noise(rng, pixels, 30)
     share = step(wish, 0.45) * np.float32(rng.uniform(0.22, 0.4)) * grain
     return np.asarray(lungs.air * np.clip(share, 0, 0.6), np.float32), (share > 0.1) & (lungs.air > 0.5)
 

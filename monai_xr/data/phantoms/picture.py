@@ -12,7 +12,7 @@ from monai_xr.data.phantoms.exposure import draw_exposure, expose
 from monai_xr.data.phantoms.lesions import FINDINGS, Lungs
 from monai_xr.data.phantoms.skeleton import long_bones, ribs, spine
 from monai_xr.data.phantoms.soft_tissue import airways, build_chest, gastric_air
-from monai_xr.data.phantoms.vessels import draw_tree, grow_tree
+from monai_xr.data.phantoms.vessels import draw_vessels, grow_vessels
 from monai_xr.errors import ConfigurationError
 
 MU_WATER_PER_CM = 0.165  # near 70 keV, what a 120 kV chest beam has after the patient
@@ -91,9 +91,8 @@ def _attenuation(
     x, y = view.grid()
     turned = x + np.float32(shot.normal(0, 0.35)) * step(-y, 12.0)  # a turned patient moves the front of the chest
     chest = build_chest(body, x, y, lift)
-    branches = grow_tree(body, growth, -1) + grow_tree(body, growth, 1)
     inside = np.clip(chest.lung / np.float32(4.0), 0, 1)
-    vessels = draw_tree(branches, view) * np.float32(body.markings) * inside
+    vessels = draw_vessels(grow_vessels(body, growth), view) * np.float32(body.markings) * inside
     change, mask = FINDINGS[finding](Lungs(body, chest, vessels), disease)
     fine = 0.08 * smooth_noise(texture, view.pixels, 70) + 0.06 * smooth_noise(texture, view.pixels, 26)
     aerated = chest.lung * (1 - np.float32(body.lung_density) * (1 + fine))

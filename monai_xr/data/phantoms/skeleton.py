@@ -23,11 +23,11 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
         chest: The thorax on the grid.
         wobble: Displacement in cm that makes the arcs less than perfect.
     """
-    sine = np.clip(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM), 0, 1)
+    sine: Field = np.clip(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM), 0, 1)
     cosine = np.sqrt(1 - sine * sine)
     outer = (chest.depth + RIB_THICKNESS_CM) * boxy_chord(np.abs(chest.x) / (chest.width + RIB_THICKNESS_CM))
     inner = chest.depth * boxy_chord(np.abs(chest.x) / chest.width)
-    shell = np.minimum(outer - inner, np.float32(1.9))
+    shell = np.minimum(outer - inner, np.float32(1.6))
     heights, sections, back_ends, front_ends = _rib_tables(body)
     total: Field = np.zeros_like(chest.x)
     for sign in (1.0, -1.0):
@@ -38,11 +38,11 @@ def ribs(body: Anatomy, chest: Chest, wobble: Field) -> Field:
         section = np.interp(origin, heights, sections).astype(np.float32)
         if sign > 0:
             end = np.interp(origin, heights, back_ends).astype(np.float32)
-            part = step((end - sine) * chest.width, 0.5) * step(np.abs(chest.x) - 1.2, 0.5)
+            part: Field = step((end - sine) * chest.width, 0.5) * step(np.abs(chest.x) - 1.2, 0.5)
         else:
             end = np.interp(origin, heights, front_ends).astype(np.float32)
             part = step((sine - end) * chest.width, 0.6) * np.float32(0.6)
-        total = total + np.float32(1.5) * shell * section * part
+        total = total + np.float32(1.7) * shell * section * part
     return total
 
 
@@ -100,9 +100,10 @@ def long_bones(body: Anatomy, view: View) -> Field:
         )  # fmt: skip
         shoulder = np.array([[joint_x + 1.0, body.shoulder + 0.6]])
         elbow = shoulder + np.array([[body.arm_out + 1.0, 24.0]])
-        total += 1.5 * _tube(view, pixels, clavicle * [side, 1], 0.66, 0.35)
-        total += 1.2 * _tube(view, pixels, np.vstack([shoulder + np.array([[0.4, 1.2]]), elbow]) * [side, 1], 1.1, 0.62)
-        total += 0.45 * _tube(view, pixels, np.vstack([shoulder, shoulder + 0.05]) * [side, 1], 2.3, 0.3)
+        total += 1.15 * _tube(view, pixels, clavicle * [side, 1], 0.66, 0.45)
+        shaft = 1.2 * _tube(view, pixels, np.vstack([shoulder, elbow]) * [side, 1], 1.1, 0.62)
+        head = 0.42 * _tube(view, pixels, np.vstack([shoulder, shoulder + 0.05]) * [side, 1], 2.2, 0.25)
+        total += np.maximum(shaft, head)
         total += _scapula(body, view, pixels, (side, joint_x))
     return np.asarray(cv2.resize(total, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA), np.float32)
 

@@ -52,15 +52,15 @@ def diaphragm_height(body: Anatomy, x: Field, lift: float) -> Field:
 
 def heart_thickness(body: Anatomy, x: Field, y: Field, lift: float) -> Field:
     """Give the path through the heart, in cm: right atrium to the left of the picture, apex to the right."""
-    width = 2 * body.half_width * body.heart_ratio
+    width = 2.12 * body.half_width * body.heart_ratio
     centre_x, base = 0.14 * width, body.dome_left + lift
     centre_y = base - 0.33 * width
     tilt = body.heart_tilt
     # Radii over the heart's width by direction, clockwise from the viewer's right.
     degrees = [0, 30, 60, 90, 120, 150, 180, 215, 250, 285, 320, 360]
     radii = [
-        0.43, 0.56 + 0.05 * tilt, 0.51, 0.43, 0.42, 0.46, 0.48,
-        0.47, 0.60, 0.52, 0.40 - 0.03 * tilt, 0.43,
+        0.45, 0.57 + 0.05 * tilt, 0.52, 0.43, 0.42, 0.46, 0.48,
+        0.47, 0.60, 0.60, 0.44 - 0.03 * tilt, 0.45,
     ]  # fmt: skip
     angle = np.degrees(np.arctan2(y - np.float32(centre_y), x - np.float32(centre_x))) % 360
     fine = np.arange(0, 361, 3.0)
@@ -75,13 +75,13 @@ def mediastinum_share(body: Anatomy, x: Field, y: Field) -> Field:
     """Give the share of the chest's depth, 0 to 1, that mediastinal tissue fills."""
     height = (y - np.float32(body.apex)) / np.float32(body.dome_right - body.apex)
     knots = [-0.1, 0.0, 0.05, 0.12, 0.25, 0.4, 0.6, 1.0]
-    right = curve(height, knots, [2.2, 1.8, 1.3, 1.1, 1.0, 0.95, 0.65, 0.5]) * np.float32(body.mediastinum)
+    right = curve(height, knots, [2.2, 1.8, 1.3, 1.08, 0.98, 1.06, 0.65, 0.5]) * np.float32(body.mediastinum)
     left = curve(height, knots, [2.2, 1.8, 1.35, 1.15, 0.95, 0.9, 0.6, 0.5]) * np.float32(body.mediastinum)
     knob_y = body.apex + 0.26 * (body.dome_right - body.apex)
     knob = np.exp(-(np.abs((y - np.float32(knob_y)) / np.float32(body.knob)) ** 2.6))
-    trunk = np.exp(-(np.abs((y - np.float32(knob_y + body.knob + 2.0)) / np.float32(1.9)) ** 2.0))
-    left = left + np.float32(0.62 * body.knob) * knob + np.float32(0.5) * trunk
-    band = step(np.where(x < 0, right, left) - np.abs(x), 0.22)
+    trunk = np.exp(-(np.abs((y - np.float32(knob_y + body.knob + 2.3)) / np.float32(2.0)) ** 2.0))
+    left = left + np.float32(0.62 * body.knob) * knob + np.float32(0.75) * trunk
+    band = step(np.where(x < 0, right, left) - np.abs(x), 0.3)
     down = chord((x - np.float32(1.9)) / np.float32(1.4)) * step(y - np.float32(knob_y), 1.0)
     return np.asarray(np.maximum(band, 0.4 * down), np.float32)
 
@@ -153,7 +153,9 @@ def build_chest(body: Anatomy, x: Field, y: Field, lift: float) -> Chest:
     width, depth = thorax_axes(body, y)
     inside = 2 * depth * boxy_chord(x / width) * step(y - np.float32(body.apex), 0.25)
     diaphragm = y - diaphragm_height(body, x, lift)
-    covered = np.clip(diaphragm / np.float32(3.5), 0, 1) ** np.float32(0.33)
+    # The recess behind the dome is deep at the sides and shallow beside the spine.
+    recess = np.float32(0.7) + np.float32(3.0) * step(np.abs(x) / width - np.float32(0.65), 0.25)
+    covered = np.clip(diaphragm / recess, 0, 1) ** np.float32(0.33)
     free = inside * (1 - covered) * (1 - mediastinum_share(body, x, y))
     lung = np.clip(free - heart_thickness(body, x, y, lift), 0, None)
     outline = body_thickness(body, x, y, (width, depth)) + breasts(body, x, y)

@@ -88,7 +88,7 @@ def write_phantom_studies(
     return rows
 
 
-def split_patients(labels: Sequence[str], fractions: tuple[float, float, float], rng: np.random.Generator) -> list[str]:
+def deal_splits(labels: Sequence[str], fractions: tuple[float, float, float], rng: np.random.Generator) -> list[str]:
     """Give each patient a split, stratified by label; three or more patients of a label reach all open splits.
 
     Args:
@@ -134,7 +134,7 @@ def _write_all(
     """Write every picture of every patient."""
     (patients, seed, size), (findings, fractions) = amount, plan
     labels = [findings[number % len(findings)] for number in range(patients)]
-    splits = split_patients(labels, fractions, np.random.default_rng([seed, 7]))
+    splits = deal_splits(labels, fractions, np.random.default_rng([seed, 7]))
     rows: list[PhantomRow] = []
     for number, (label, split) in enumerate(zip(labels, splits, strict=True)):
         chance = np.random.default_rng([seed, 8, number])
