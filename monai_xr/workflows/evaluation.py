@@ -16,7 +16,7 @@ from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.floor import distance_and_floor
 from monai_xr.metrics.measures import Measures
-from monai_xr.workflows.verdicts import distance_rows, likeness_rows, repeats_row
+from monai_xr.workflows.verdicts import distance_rows, likeness_rows, repeats_row, summary_text
 
 Images = Tensor | NDArray[Any]
 
@@ -65,10 +65,12 @@ def evaluate_sets(
         features["real"], features["synthetic"], held_out=held_out, patients=patients, seed=seed
     )
     gap, *others = likeness_rows(likeness)
+    rows = (gap, *distance_rows(distance, space.name), repeats_row(sets), *others)
     return Measures(
-        rows=(gap, *distance_rows(distance, space.name), repeats_row(sets), *others),
+        rows=rows,
         verdict=gap.verdict,
         finding=gap.finding,
+        summary=summary_text({row.name: row for row in rows}),
         counts={name: len(images) for name, images in sets.items()},
         settings={
             "image_size": list(sets["real"].shape[-2:]),
