@@ -1,1 +1,7 @@
 """DICOM file in, upright `XrayImage` with bright bone out; and back to DICOM."""
+
+from monai_xr.dicom.header import is_dicom, read_header
+from monai_xr.dicom.image import XrayImage
+from monai_xr.dicom.reading import read_xray
+
+__all__ = ["XrayImage", "is_dicom", "read_header", "read_xray"]

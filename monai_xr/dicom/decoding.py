@@ -1,0 +1,186 @@
+"""One frame of a file as stored words, by the best decoder for its transfer syntax: `decode_frame`.
+
+JPEG (baseline, extended, lossless) by libjpeg-turbo in imagecodecs, JPEG-LS by CharLS in pyjpegls, JPEG 2000 and HTJ2K
+by OpenJPEG in pylibjpeg-openjpeg, RLE by pylibjpeg-rle. The OpenJPH of imagecodecs is twice as fast for HTJ2K but
+gives a partial picture without an error, so it is not used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pydicom.uid as uids
+
+from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header
+from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
+from monai_xr.dicom.header import HeaderFile
+from monai_xr.dicom.image import Array
+from monai_xr.dicom.layout import PixelLayout
+from monai_xr.errors import InputDataError
+
+NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.ExplicitVRBigEndian)
+JPEG = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLossless, uids.JPEGLosslessSV1)
+JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
+JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
+LOSSY = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLSNearLossless, uids.JPEG2000, uids.HTJ2K)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Decoded samples.
+
+    Attributes:
+        words: Unsigned `(H, W)`, or `(H, W, 3)` for colour. Signed samples are in two's complement of the stored
+            bits; bits above the stored ones may hold anything.
+        ycbcr: The three channels are YCbCr.
+        decoder: What decoded it.
+    """
+
+    words: Array
+    ycbcr: bool
+    decoder: str
+
+
+def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
+    """Decode one frame of a file that stands at its pixels.
+
+    Raises:
+        InputDataError: No decoder for the syntax, the data are truncated, damaged, or contradict the header.
+    """
+    if layout.syntax in NATIVE:
+        return _native(file, layout, frame)
+    decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
+        (JPEG, _jpeg),
+        (JPEG_LS, _jpeg_ls),
+        (JPEG_2000, _jpeg_2000),
+        ((uids.RLELossless,), _rle),
+    )
+    for syntaxes, decoder in decoders:
+        if layout.syntax in syntaxes:
+            stream = encapsulated_frame(file, pixel_element(file, implicit=False, big_endian=False), layout, frame)
+            return decoder(stream, layout)
+    raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
+
+
+def _native(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
+    big_endian = layout.syntax == uids.ExplicitVRBigEndian
+    element = pixel_element(file, implicit=layout.syntax == uids.ImplicitVRLittleEndian, big_endian=big_endian)
+    data = native_frame(file, element, layout, frame)
+    if layout.bits_allocated == 16:
+        words = np.frombuffer(data, ">u2" if big_endian else "<u2")
+    elif big_endian and element[2] == b"OW":
+        if len(data) % 2:
+            raise InputDataError("an odd number of 8-bit samples in Big Endian words")
+        words = np.frombuffer(data, "<u2").byteswap().view(np.uint8)
+    else:
+        words = np.frombuffer(data, np.uint8)
+    ycbcr = layout.photometric.startswith("YBR")
+    if layout.photometric == "YBR_FULL_422":
+        pairs = words.reshape(layout.rows, layout.columns // 2, 4)  # Y Y Cb Cr
+        chroma = np.repeat(pairs[..., 2:], 2, axis=1)
+        luma = pairs[..., :2].reshape(layout.rows, layout.columns, 1)
+        return Frame(np.concatenate([luma, chroma], axis=2), ycbcr, "uncompressed")
+    return Frame(_shaped(words, layout, planar=layout.planar), ycbcr, "uncompressed")
+
+
+def _shaped(words: Array, layout: PixelLayout, *, planar: bool) -> Array:
+    if layout.samples == 1:
+        return words.reshape(layout.rows, layout.columns)
+    if planar:
+        return words.reshape(3, layout.rows, layout.columns).transpose(1, 2, 0)
+    return words.reshape(layout.rows, layout.columns, 3)
+
+
+def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
+    import imagecodecs
+
+    header = _checked(jpeg_header(stream), layout)
+    ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
+    # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
+    space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
+    samples = _run(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
+    return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
+
+
+def _jpeg_ls(stream: bytes, layout: PixelLayout) -> Frame:
+    import jpeg_ls
+
+    header = _checked(jpeg_header(stream), layout)
+    data, about = _run(lambda: jpeg_ls.decode_pixel_data(stream))
+    samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
+    planar = about["interleave_mode"] == 0
+    return Frame(
+        _words(_sized(samples, layout, planar=planar), header, layout), layout.photometric.startswith("YBR"), "pyjpegls"
+    )
+
+
+def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
+    import openjpeg
+
+    header = _checked(jpeg2000_header(stream), layout)
+    data = _run(lambda: openjpeg.decode_pixel_data(stream, version=2))
+    kind = ("i" if header.signed else "u") + ("1" if header.precision <= 8 else "2")
+    samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
+    # OpenJPEG undoes the colour transform of ICT and RCT.
+    ycbcr = layout.photometric in ("YBR_FULL", "YBR_FULL_422")
+    return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg")
+
+
+def _rle(stream: bytes, layout: PixelLayout) -> Frame:
+    import rle
+
+    shape = {"rows": layout.rows, "columns": layout.columns, "bits_allocated": layout.bits_allocated}
+    data = _run(lambda: rle.decode_pixel_data(stream, version=2, **shape))
+    samples = np.frombuffer(data, np.uint8 if layout.bits_allocated == 8 else "<u2")
+    return Frame(_sized(samples, layout, planar=True), layout.photometric.startswith("YBR"), "pylibjpeg-rle")
+
+
+def _checked(header: CodestreamHeader, layout: PixelLayout) -> CodestreamHeader:
+    if (header.rows, header.columns, header.samples) != (layout.rows, layout.columns, layout.samples):
+        raise InputDataError(
+            f"its codestream is {header.rows} x {header.columns} x {header.samples}, "
+            f"its header says {layout.rows} x {layout.columns} x {layout.samples}"
+        )
+    if not 2 <= header.precision <= layout.bits_allocated:
+        raise InputDataError(f"its codestream has {header.precision} bits of {layout.bits_allocated} allocated")
+    return header
+
+
+def _run(decode: Callable[[], object]) -> Array:
+    """Run a codec; each has its own kinds of exception."""
+    try:
+        return decode()  # type: ignore[return-value]
+    except MemoryError:
+        raise InputDataError("its pixels need more memory than allowed") from None
+    except Exception as error:
+        raise InputDataError(f"its compressed pixels are damaged ({type(error).__name__})") from None
+
+
+def _sized(samples: Array, layout: PixelLayout, *, planar: bool) -> Array:
+    if samples.size != layout.rows * layout.columns * layout.samples:
+        raise InputDataError("its decoded pixels are not as many as its header says")
+    return _shaped(samples, layout, planar=planar)
+
+
+def _words(samples: Array, header: CodestreamHeader, layout: PixelLayout) -> Array:
+    """Bring decoded samples to unsigned words of the stored bits.
+
+    A codestream may be deeper than BitsStored (JPEG Extended always has 12 bits): lossy overshoot is clipped, a
+    lossless value that does not fit is an error.
+    """
+    if header.precision == layout.bits_stored and header.signed in (False, layout.signed):
+        return samples.view(f"u{samples.dtype.itemsize}")
+    values = samples.astype(np.int32)
+    if layout.signed and not header.signed:
+        half = 1 << (header.precision - 1)
+        values = (values ^ half) - half
+    low, high = (
+        (-1 << (layout.bits_stored - 1), 1 << (layout.bits_stored - 1))
+        if layout.signed
+        else (0, 1 << layout.bits_stored)
+    )
+    if values.min() < low or values.max() >= high:
+        if layout.syntax not in LOSSY:
+            raise InputDataError(f"its codestream has values beyond its {layout.bits_stored} stored bits")
+        values = np.clip(values, low, high - 1)
+    return values.astype(np.uint16) & np.uint16((1 << layout.bits_stored) - 1)

@@ -1,0 +1,57 @@
+"""Whose film it is, of what, and whether it is real: `film_origin`, `view_position`, `admitted`."""
+
+from collections.abc import Collection
+from typing import get_args
+
+from pydicom.dataset import Dataset
+
+from monai_xr.dicom.image import Origin
+from monai_xr.dicom.values import items, text
+from monai_xr.errors import ConfigurationError, InputDataError
+
+PHANTOM_MODEL = "monai_xr phantom"
+SYNTHETIC_ID_PREFIX = "SYNTH-"
+
+# Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
+_VIEW_CODES = {
+    "R-10206": "AP",
+    "399348003": "AP",
+    "R-10214": "PA",
+    "272479007": "PA",
+    "R-10236": "LL",
+    "399173006": "LL",
+    "R-10232": "RL",
+    "399198007": "RL",
+}
+
+
+def film_origin(ds: Dataset) -> Origin:
+    """Tell a patient's film from a phantom and from a generated image."""
+    if text(ds, "SyntheticData").upper() == "YES":
+        return "phantom" if text(ds, "ManufacturerModelName") == PHANTOM_MODEL else "generated"
+    return "generated" if text(ds, "PatientID").upper().startswith(SYNTHETIC_ID_PREFIX) else "patient"
+
+
+def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
+    """Give the origin if it is among the admitted ones.
+
+    Raises:
+        ConfigurationError: `admit` names an origin that there is not.
+        InputDataError: The origin is not admitted.
+    """
+    known = get_args(Origin)
+    if isinstance(admit, str) or not set(admit) <= set(known):
+        raise ConfigurationError("unknown origin", "admit", f"a tuple of {', '.join(known)}")
+    origin = film_origin(ds)
+    if origin not in admit:
+        way_out = "accept phantoms to read it" if origin == "phantom" else "give films of patients"
+        raise InputDataError(f"{'a phantom' if origin == 'phantom' else 'a generated image'}, not a film", "", way_out)
+    return origin
+
+
+def view_position(ds: Dataset) -> str:
+    """Give ViewPosition, else what the first code of ViewCodeSequence means, else ""."""
+    written = text(ds, "ViewPosition").upper()
+    if written:
+        return written
+    return next((_VIEW_CODES.get(text(item, "CodeValue"), "") for item in items(ds, "ViewCodeSequence")), "")

@@ -1,0 +1,54 @@
+"""What reading a DICOM file gives: `XrayImage`, one upright film and what is known about it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Pixels: TypeAlias = NDArray[np.float32]
+Origin: TypeAlias = Literal["patient", "phantom", "generated"]
+
+
+@dataclass(frozen=True, eq=False)
+class XrayImage:
+    """One film, upright as displayed, bright where the body is dense.
+
+    Attributes:
+        pixels: `(H, W)` in `[0, 1]`; 0 is black, padding included.
+        spacing_mm: Distance of the centres of neighbouring rows, then of columns; None where no tag tells.
+        spacing_source: Keyword of the tag that gave the spacing.
+        bits: Stored depth, so `2 ** bits` grey levels were possible.
+        modality: Modality as written, for example CR or DX.
+        view: ViewPosition, else the one that ViewCodeSequence means, else "".
+        laterality: ImageLaterality, else Laterality, else "".
+        patient_id: PatientID as written. Identifies a person: keep it out of logs and messages.
+        study_instance_uid: Study Instance UID, "" where absent.
+        series_instance_uid: Series Instance UID, "" where absent.
+        sop_instance_uid: SOP Instance UID, "" where absent.
+        sop_class_uid: SOP Class UID.
+        transfer_syntax: Transfer Syntax UID of the file.
+        photometric: PhotometricInterpretation as written; `pixels` already follow from it.
+        burned_in: BurnedInAnnotation: YES, NO or "" where unknown.
+        origin: "patient", "phantom" (a `monai_xr phantom`) or "generated" (any other synthetic image).
+        provenance: Every step from the stored values to `pixels`, in order.
+    """
+
+    pixels: Pixels
+    spacing_mm: tuple[float, float] | None
+    spacing_source: str | None
+    bits: int
+    modality: str
+    view: str
+    laterality: str
+    patient_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax: str
+    photometric: str
+    burned_in: str
+    origin: Origin
+    provenance: tuple[str, ...]

@@ -1,0 +1,48 @@
+"""A film through a table, block by block: `look_up` and `histogram`.
+
+NumPy widens indices to 64 bit; in blocks that stays in the cache and costs no memory.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monai_xr.dicom.image import Array, Pixels
+
+_BLOCK_PIXELS = 1 << 17
+
+
+def look_up(table: Pixels, words: Array) -> Pixels:
+    """Map words to entries of a table, ignoring bits above those of the table.
+
+    Args:
+        table: `(2 ** bits,)`.
+        words: `(H, W)` unsigned.
+
+    Returns:
+        `(H, W)` float32.
+    """
+    shown = np.empty(words.shape, np.float32)
+    for rows, block in _blocks(words, table.size):
+        # "wrap" skips the bounds check; every index is within.
+        np.take(table, block, out=shown[rows], mode="wrap")
+    return shown
+
+
+def histogram(words: Array, size: int) -> NDArray[np.int64]:
+    """Count how often each of `size` words occurs."""
+    counts = np.zeros(size, np.int64)
+    for _, block in _blocks(words, size):
+        counts += np.bincount(block.reshape(-1), minlength=size)
+    return counts
+
+
+def _blocks(words: Array, size: int) -> Iterator[tuple[slice, Array]]:
+    """Cut into runs of rows; words hold junk above the stored bits where their type is wider."""
+    step = max(1, _BLOCK_PIXELS // words.shape[1])
+    masked = size < 1 << (8 * words.dtype.itemsize)
+    for begin in range(0, words.shape[0], step):
+        rows = slice(begin, begin + step)
+        block = words[rows]
+        yield rows, block & words.dtype.type(size - 1) if masked else block

@@ -1,0 +1,155 @@
+"""The one way in: `read_xray`, a DICOM file to an upright `XrayImage`."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from monai_xr.dicom.colour import grey_channel, palette_table
+from monai_xr.dicom.decoding import Frame, decode_frame
+from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
+from monai_xr.dicom.header import HeaderFile, open_dicom, parse_header
+from monai_xr.dicom.identity import admitted, view_position
+from monai_xr.dicom.image import Pixels, XrayImage
+from monai_xr.dicom.layout import PixelLayout, pixel_layout
+from monai_xr.dicom.lookup import look_up
+from monai_xr.dicom.orientation import Turn, turn_upright
+from monai_xr.dicom.spacing import pixel_spacing
+from monai_xr.dicom.values import text, uid
+from monai_xr.errors import ConfigurationError, InputDataError
+
+
+def read_xray(
+    path: str | os.PathLike[str],
+    *,
+    frame: int | None = None,
+    window: int = 0,
+    decode: Literal["direct", "isolated"] = "direct",
+    admit: Collection[str] = ("patient",),
+) -> XrayImage:
+    """Read a projection X-ray: CR, DX, MG, XA, RF, or one stored as Secondary Capture.
+
+    The order is that of PS3.4 section N.2: decode, Modality LUT or rescale, VOI LUT or window, polarity, padding to
+    background; then the film is turned upright. A film without a window shows its full range if it has 8 bits or
+    P-values (PresentationLUTShape), else from its 0.1 to its 99.9 percentile.
+
+    Args:
+        path: A DICOM file, whatever its name.
+        frame: Which frame of several, from 0; a file with several frames is refused without it.
+        window: Which of the VOI LUTs and windows of the file, LUTs first, from 0.
+        decode: "isolated" reads in a child process with limits of memory and time: for files nobody vouches for.
+        admit: Origins that may be read: "patient", "phantom", "generated".
+
+    Raises:
+        InputDataError: The file cannot be read right; the message says why.
+        ConfigurationError: An argument is out of range.
+    """
+    _check_arguments(frame, window, decode)
+    try:
+        if decode == "isolated":
+            from monai_xr.dicom.isolation import read_isolated
+
+            return read_isolated(path, frame=frame, window=window, admit=admit)
+        with open_dicom(path) as file:
+            return _read(file, frame, window, admit)
+    except InputDataError as error:
+        raise InputDataError(error.what, Path(path), error.way_out) from None
+    except MemoryError:
+        raise InputDataError("it needs more memory than allowed", Path(path)) from None
+
+
+def _check_arguments(frame: int | None, window: int, decode: str) -> None:
+    if frame is not None and frame < 0:
+        raise ConfigurationError(f"{frame} is no frame", "frame", "count from 0")
+    if window < 0:
+        raise ConfigurationError(f"{window} is no window", "window", "count from 0")
+    if decode not in ("direct", "isolated"):
+        raise ConfigurationError("unknown way to decode", "decode", "direct or isolated")
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """All that the header says, parsed and checked before any pixel is decoded."""
+
+    layout: PixelLayout
+    rules: GrayscaleRules | None
+    turn: Turn
+    history: tuple[str, ...]
+
+
+def _read(file: HeaderFile, frame: int | None, window: int, admit: Collection[str]) -> XrayImage:
+    ds = parse_header(file)
+    origin = admitted(ds, admit)
+    facts = _facts(ds, window)
+    spacing = pixel_spacing(ds)
+    decoded = decode_frame(file, facts.layout, _chosen_frame(frame, facts.layout.frames))
+    pixels, steps = _shown(ds, facts, decoded)
+    return XrayImage(
+        pixels=pixels,
+        spacing_mm=facts.turn.spacing(spacing[0]) if spacing else None,
+        spacing_source=spacing[1] if spacing else None,
+        bits=facts.layout.bits_stored,
+        modality=text(ds, "Modality"),
+        view=view_position(ds),
+        laterality=text(ds, "ImageLaterality") or text(ds, "Laterality"),
+        patient_id=text(ds, "PatientID"),
+        study_instance_uid=uid(ds, "StudyInstanceUID"),
+        series_instance_uid=uid(ds, "SeriesInstanceUID"),
+        sop_instance_uid=uid(ds, "SOPInstanceUID"),
+        sop_class_uid=uid(ds, "SOPClassUID"),
+        transfer_syntax=facts.layout.syntax,
+        photometric=facts.layout.photometric,
+        burned_in=text(ds, "BurnedInAnnotation").upper(),
+        origin=origin,
+        provenance=steps,
+    )
+
+
+def _facts(ds: Dataset, window: int) -> _Facts:
+    layout = pixel_layout(ds, str(ds.file_meta.TransferSyntaxUID))
+    monochrome = layout.photometric.startswith("MONOCHROME")
+    history = tuple(
+        f"{keyword} {value} recorded, not applied"
+        for keyword in ("FieldOfViewRotation", "FieldOfViewHorizontalFlip")
+        if (value := text(ds, keyword))
+    )
+    return _Facts(
+        layout=layout,
+        rules=grayscale_rules(ds, layout, window) if monochrome else None,
+        turn=turn_upright(text(ds, "PatientOrientation")),
+        history=history,
+    )
+
+
+def _chosen_frame(frame: int | None, frames: int) -> int:
+    if frame is None and frames > 1:
+        raise InputDataError(f"{frames} frames", way_out=f"choose one: frame=0 to {frames - 1}")
+    if frame is not None and frame >= frames:
+        raise InputDataError(f"frame {frame} is asked for, the file has {frames} (counted from 0)")
+    return frame or 0
+
+
+def _shown(ds: Dataset, facts: _Facts, decoded: Frame) -> tuple[Pixels, tuple[str, ...]]:
+    """Take decoded words to the upright film and list the steps."""
+    layout, rules = facts.layout, facts.rules
+    steps: tuple[str, ...]
+    if rules:
+        words = facts.turn.apply(decoded.words)
+        table, steps = rules.table(words)
+    elif layout.samples == 3:
+        words = facts.turn.apply(grey_channel(decoded))
+        table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
+    else:
+        words = facts.turn.apply(decoded.words)
+        table, steps = palette_table(ds, layout, words), ("grey palette",)
+    pixels = look_up(table, words)
+    beyond = rules.padding_beyond_bits(words) if rules else None
+    if beyond is not None:
+        pixels[beyond] = 0
+    source = f"{UID(layout.syntax).name} decoded by {decoded.decoder}"
+    return pixels, (source, *steps, *facts.history, facts.turn.name)

@@ -1,0 +1,27 @@
+"""Distance of neighbouring pixels: `pixel_spacing`.
+
+PixelSpacing is calibrated to the patient where it differs from ImagerPixelSpacing (PS3.3 section 10.7.1.3), so it comes
+first; the spacing at the detector is next, then that of a scanned film.
+"""
+
+from pydicom.dataset import Dataset
+
+from monai_xr.dicom.values import numbers
+from monai_xr.errors import InputDataError
+
+_KEYWORDS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+
+def pixel_spacing(ds: Dataset) -> tuple[tuple[float, float], str] | None:
+    """Give the spacing of rows and of columns in mm and the tag that tells it.
+
+    None where no tag has two positive values: real files hold zeros or nothing where the spacing is unknown.
+    """
+    for keyword in _KEYWORDS:
+        try:
+            values = numbers(ds, keyword)
+        except InputDataError:
+            continue
+        if len(values) == 2 and min(values) > 0:
+            return (values[0], values[1]), keyword
+    return None

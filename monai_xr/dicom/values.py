@@ -1,0 +1,127 @@
+"""Values of a hostile data set as plain Python: text, finite numbers, items of a sequence.
+
+pydicom parses values when they are touched, and then warns with the value itself, which may identify a patient.
+Every access here silences such warnings and turns a failure into one that names the tag alone.
+"""
+
+import logging
+import math
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from monai_xr.errors import InputDataError
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_MAX_TEXT = 1024
+# The filters of warnings belong to the whole process: one thread at a time.
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings, which repeat values of the file, off the screen and out of logs."""
+    log = logging.getLogger("pydicom")
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
+
+
+def value(ds: Dataset, keyword: str) -> Any:
+    """Give the value of a tag as pydicom parses it; None where the tag is absent or empty.
+
+    Raises:
+        InputDataError: The value cannot be parsed; the message names the tag only.
+    """
+    try:
+        with quiet():
+            found = ds.get(keyword)
+    except Exception:  # pydicom raises many kinds on damaged values
+        raise InputDataError(f"{keyword} cannot be read") from None
+    return None if found is None or (hasattr(found, "__len__") and len(found) == 0) else found
+
+
+def text(ds: Dataset, keyword: str) -> str:
+    """Give a tag as stripped text, several values joined by a backslash; "" where absent.
+
+    Raises:
+        InputDataError: The value cannot be parsed or is longer than 1024 characters.
+    """
+    found = value(ds, keyword)
+    if found is None:
+        return ""
+    parts = found if isinstance(found, list) or hasattr(found, "insert") else [found]
+    joined = "\\".join(str(part).strip(" \0") for part in parts)
+    if len(joined) > _MAX_TEXT:
+        raise InputDataError(f"{keyword} has {len(joined)} characters, {_MAX_TEXT} are allowed")
+    return joined
+
+
+def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
+    """Give all values of a numeric tag; `()` where absent.
+
+    Raises:
+        InputDataError: A value is not a finite number.
+    """
+    found = value(ds, keyword)
+    if found is None:
+        return ()
+    parts = found if hasattr(found, "__iter__") and not isinstance(found, str | bytes) else [found]
+    try:
+        result = tuple(float(part) for part in parts if part not in ("", None))
+    except (TypeError, ValueError, OverflowError):
+        raise InputDataError(f"{keyword} is not a number") from None
+    if not all(math.isfinite(number) for number in result):
+        raise InputDataError(f"{keyword} is not finite")
+    return result
+
+
+def number(ds: Dataset, keyword: str, default: float) -> float:
+    """Give the first value of a numeric tag, `default` where absent or empty."""
+    found = numbers(ds, keyword)
+    return found[0] if found else default
+
+
+def integer(ds: Dataset, keyword: str) -> int:
+    """Give a whole number that the file must have.
+
+    Raises:
+        InputDataError: The tag is absent or not one whole number.
+    """
+    found = numbers(ds, keyword)
+    if not found:
+        raise InputDataError(f"{keyword} is missing")
+    if len(found) > 1 or found[0] != int(found[0]):
+        raise InputDataError(f"{keyword} is not one whole number")
+    return int(found[0])
+
+
+def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """Give the items of a sequence; `()` where absent."""
+    found = value(ds, keyword)
+    if found is None:
+        return ()
+    if not all(isinstance(item, Dataset) for item in found):
+        raise InputDataError(f"{keyword} is not a sequence")
+    return tuple(found)
+
+
+def uid(ds: Dataset, keyword: str) -> str:
+    """Give a UID that is safe to use as a name; "" where absent.
+
+    Raises:
+        InputDataError: The value is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters.
+    """
+    found = text(ds, keyword)
+    if found and not (_UID.fullmatch(found) and len(found) <= 64):
+        raise InputDataError(f"{keyword} is not a valid UID")
+    return found

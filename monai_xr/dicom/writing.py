@@ -1,0 +1,266 @@
+"""Made-up pictures in; DICOM files that say in every place a reader may look that no patient is behind them, out.
+
+Phantoms become DX or CR objects, so that the whole reading path can be proved on them. What a network generated
+becomes Secondary Capture (PS3.3 A.8.1) with the mark burned into its pixels.
+"""
+
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import uid as uids
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+from monai_xr import __version__
+from monai_xr.dicom.burning import GLYPH_ADVANCE, burn_in
+from monai_xr.errors import HostError, InputDataError
+
+MANUFACTURER = "monai_xr"
+PHANTOM_MODEL = "monai_xr phantom"
+GENERATOR_MODEL = "monai_xr generator"
+MARK = "SYNTHETIC - NOT A PATIENT"
+DESCRIPTION = f"{MARK} - RESEARCH ONLY"
+BITS_STORED = 12
+PHANTOM_SYNTAXES = (
+    uids.ExplicitVRLittleEndian,
+    uids.ImplicitVRLittleEndian,
+    uids.RLELossless,
+    uids.JPEGLSLossless,
+    uids.JPEG2000Lossless,
+)
+_SMALLEST_MARKED = 64  # pixels a side; smaller pictures are repeated up to it, or the mark could not be read
+
+
+@dataclass(frozen=True)
+class PhantomHeader:
+    """What the header of a phantom says, beside the marks.
+
+    `dx` chooses Digital X-Ray For Presentation over Computed Radiography; `monochrome1` stores the picture
+    with dark for dense; `key` is what the UIDs are derived from, `study_key` the part the study shares.
+    """
+
+    patient_id: str
+    sex: str
+    age_years: int
+    study_key: str
+    key: str
+    spacing_mm: float
+    study_day: int = 0
+    instance: int = 1
+    dx: bool = True
+    monochrome1: bool = False
+    syntax: str = uids.ExplicitVRLittleEndian
+
+
+def derived_uid(*parts: object) -> str:
+    """Give the UID under the UUID root 2.25 (PS3.5 B.2) that the parts always lead to."""
+    digest = hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
+    return f"2.25.{uuid.UUID(bytes=digest[:16], version=8 if hasattr(uuid, 'uuid8') else 5).int}"
+
+
+def write_phantom(path: Path, pixels: NDArray[np.float32], header: PhantomHeader) -> str:
+    """Write one phantom as DX or CR and give its SOP Instance UID.
+
+    Args:
+        path: File to write; its folder must exist.
+        pixels: (H, W) in [0, 1], bright where dense, upright.
+        header: What to say about it.
+
+    Raises:
+        InputDataError: The pixels are not a finite grey picture in [0, 1].
+        HostError: The file cannot be written.
+    """
+    ds = _identity(pixels, ("phantom", header.study_key), header.key)
+    ds.SOPClassUID = uids.DigitalXRayImageStorageForPresentation if header.dx else uids.ComputedRadiographyImageStorage
+    ds.Modality = "DX" if header.dx else "CR"
+    ds.ManufacturerModelName = PHANTOM_MODEL
+    ds.PatientName, ds.PatientID = "SYNTHETIC^PHANTOM", header.patient_id
+    ds.PatientSex, ds.PatientAge = header.sex, f"{header.age_years:03d}Y"
+    ds.StudyDate = (date(2000, 1, 1) + timedelta(days=header.study_day)).strftime("%Y%m%d")
+    ds.InstanceNumber = header.instance
+    ds.ImageType = ["ORIGINAL", "PRIMARY", ""] if header.dx else ["ORIGINAL", "PRIMARY"]
+    ds.BurnedInAnnotation = "NO"
+    ds.ViewPosition = "PA"
+    ds.PatientOrientation = ["L", "F"]
+    spacing = f"{header.spacing_mm:.5f}"
+    ds.ImagerPixelSpacing = [spacing, spacing]
+    ds.PixelSpacing = [spacing, spacing]
+    (_fill_dx if header.dx else _fill_cr)(ds, header)
+    _store_pixels(ds, pixels, inverted=header.monochrome1)
+    _save(ds, path, header.syntax)
+    return str(ds.SOPInstanceUID)
+
+
+def write_generated(
+    path: Path,
+    pixels: NDArray[np.float32],
+    *,
+    index: int,
+    seed: int,
+    model_hash: str,
+    run_id: str,
+    label: str = "",
+) -> str:
+    """Write a network's output as marked Secondary Capture and give its SOP Instance UID.
+
+    The same output of the same run gives the same file; any other gives other UIDs. Pictures under 64 pixels
+    a side are enlarged by repeating pixels, so that the mark can be read.
+
+    Args:
+        path: File to write; its folder must exist.
+        pixels: (H, W) in [0, 1], bright where dense.
+        index: Number of the picture in its run.
+        seed: That the latents were drawn from.
+        model_hash: SHA-256 of the weights, or another name of at most 64 characters.
+        run_id: Of the run that generated it.
+        label: Class the network was asked for, if any.
+
+    Raises:
+        InputDataError: The pixels are not a finite grey picture in [0, 1].
+        HostError: The file cannot be written.
+    """
+    _check(pixels)
+    content = hashlib.sha256(np.ascontiguousarray(pixels, np.float32).tobytes()).hexdigest()
+    ds = _identity(pixels, ("generated", model_hash, run_id, seed, index, label, content), "image")
+    ds.SOPClassUID = uids.SecondaryCaptureImageStorage
+    ds.Modality, ds.ConversionType = "OT", "SYN"
+    ds.ManufacturerModelName = GENERATOR_MODEL
+    run = hashlib.sha256(f"{model_hash}\0{run_id}".encode()).hexdigest()[:8].upper()
+    ds.PatientName, ds.PatientID = "SYNTHETIC^NOT A PATIENT", f"SYNTH-{run}-{index:06d}"
+    ds.PatientSex, ds.StudyDate, ds.InstanceNumber = "", "", 1
+    ds.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
+    ds.BurnedInAnnotation = "YES"
+    ds.PatientOrientation = ["L", "F"]
+    repeat = -(-_SMALLEST_MARKED // min(pixels.shape))
+    ds.DerivationDescription = (
+        f"Generated by monai_xr {__version__}: model {model_hash}, run {run_id}, seed {seed}, picture {index}"
+        + (f", each pixel repeated {repeat}x{repeat}" if repeat > 1 else "")
+    )[:1024]
+    ds.ImageComments = "SYNTHETIC IMAGE" + (f", asked for {label}" if label else "")
+    ds.ContributingEquipmentSequence = [_contributor(model_hash, run_id)]
+    enlarged = np.kron(pixels, np.ones((repeat, repeat), np.float32)) if repeat > 1 else pixels
+    fits = (len(MARK) + 1) * GLYPH_ADVANCE <= enlarged.shape[1]
+    _store_pixels(ds, burn_in(enlarged, (MARK,) if fits else ("SYNTHETIC", "NOT A PATIENT")), inverted=False)
+    _save(ds, path, uids.ExplicitVRLittleEndian)
+    return str(ds.SOPInstanceUID)
+
+
+def _check(pixels: NDArray[np.float32]) -> None:
+    """Refuse what is no grey picture; half a grey level of float error is let through and clipped."""
+    if pixels.ndim != 2 or not all(8 <= side <= 65535 for side in pixels.shape):
+        raise InputDataError(f"pixels of shape {pixels.shape}", "picture to write", "give one (H, W) picture")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= -0.002 and high <= 1.002):
+        raise InputDataError(f"grey values from {low:g} to {high:g}", "picture to write", "scale to [0, 1]")
+
+
+def _identity(pixels: NDArray[np.float32], study: tuple[object, ...], key: str) -> Dataset:
+    """Give what all made-up objects share: UIDs, marks, empty identity."""
+    _check(pixels)
+    ds = Dataset()
+    ds.StudyInstanceUID = derived_uid("study", *study)
+    ds.SeriesInstanceUID = derived_uid("series", *study, key)
+    ds.SOPInstanceUID = derived_uid("instance", *study, key)
+    ds.SyntheticData = "YES"
+    ds.QualityControlSubject = "YES"
+    ds.PatientIdentityRemoved = "YES"
+    ds.DeidentificationMethod = f"Fully synthetic: monai_xr {__version__} (no source patient)"[:64]
+    ds.PatientBirthDate = ""
+    ds.AccessionNumber, ds.ReferringPhysicianName, ds.StudyTime, ds.StudyID = "", "", "120000", "1"
+    ds.SeriesNumber, ds.BodyPartExamined = 1, "CHEST"
+    ds.Manufacturer, ds.InstitutionName = MANUFACTURER, "SYNTHETIC"
+    ds.SoftwareVersions = __version__
+    ds.StudyDescription = ds.SeriesDescription = DESCRIPTION
+    ds.LossyImageCompression = "00"
+    return ds
+
+
+def _fill_dx(ds: Dataset, header: PhantomHeader) -> None:
+    """Add what PS3.3 A.26 demands of DX For Presentation."""
+    ds.PresentationIntentType = "FOR PRESENTATION"
+    ds.ImageLaterality = "U"
+    region = _code("51185008", "SCT", "Chest")
+    ds.AnatomicRegionSequence = [region]
+    ds.ViewCodeSequence = [_code("272479007", "SCT", "postero-anterior")]
+    ds.PixelIntensityRelationship, ds.PixelIntensityRelationshipSign = "LOG", 1 if header.monochrome1 else -1
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
+    ds.PresentationLUTShape = "INVERSE" if header.monochrome1 else "IDENTITY"
+    ds.DetectorType, ds.PositionerType = "SCINTILLATOR", "COLUMN"
+    ds.AcquisitionContextSequence = []
+    ds.AcquisitionDate, ds.AcquisitionTime = ds.StudyDate, ""
+
+
+def _fill_cr(ds: Dataset, header: PhantomHeader) -> None:
+    """Add what PS3.3 A.2 demands of CR; an offset and a slope, as many plates have."""
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "-1000", "2", "US"
+
+
+def _contributor(model_hash: str, run_id: str) -> Dataset:
+    """Name the network among the contributing equipment (PS3.3 C.12.1)."""
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [_code("123110", "DCM", "Artificial Intelligence")]
+    item.Manufacturer, item.ManufacturerModelName = MANUFACTURER, GENERATOR_MODEL
+    item.SoftwareVersions = __version__
+    item.DeviceSerialNumber = model_hash[:64]
+    item.DeviceUID = derived_uid("model", model_hash)
+    item.ContributionDescription = f"Generated the whole picture: model {model_hash}, run {run_id}"[:1024]
+    return item
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def _store_pixels(ds: Dataset, pixels: NDArray[np.float32], *, inverted: bool) -> None:
+    """Store 12 bits in 16, with a window that gives back exactly the picture's greys."""
+    top = 2**BITS_STORED - 1
+    low, high = round(0.02 * top), round(0.98 * top)  # real films rarely use the whole range
+    greys = np.clip(1 - pixels if inverted else pixels, 0, 1)
+    stored = np.rint(low + greys * (high - low)).astype("<u2")
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME1" if inverted else "MONOCHROME2"
+    ds.Rows, ds.Columns = stored.shape
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, BITS_STORED, BITS_STORED - 1, 0
+    slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
+    # LINEAR of PS3.3 C.11.2.1.2 reaches 0 at c - 1/2 - (w-1)/2 and 1 at c - 1/2 + (w-1)/2.
+    first, last = slope * low + intercept, slope * high + intercept
+    ds.WindowCenter, ds.WindowWidth = f"{(first + last) / 2 + 0.5:g}", f"{last - first + 1:g}"
+    ds.PixelData = stored.tobytes()
+
+
+def _save(ds: Dataset, path: Path, syntax: str) -> None:
+    """Write the file whole or not at all."""
+    ds.file_meta = FileMetaDataset()
+    native = syntax in (uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian)
+    ds.file_meta.TransferSyntaxUID = uids.UID(syntax) if native else uids.ExplicitVRLittleEndian
+    ds.file_meta.ImplementationClassUID = uids.UID(derived_uid("monai_xr"))
+    ds.file_meta.ImplementationVersionName = f"MONAI_XR_{__version__}"[:16]
+    if native:
+        ds["PixelData"].VR = "OW"
+    elif syntax == uids.JPEG2000Lossless:
+        # pydicom's own door to an encoder wants the package pylibjpeg, which nothing else needs.
+        stored = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)
+        stream = imagecodecs.jpeg2k_encode(
+            stored, level=0, codecformat="j2k", reversible=True, bitspersample=BITS_STORED
+        )
+        ds.PixelData = encapsulate([bytes(stream)])
+        ds["PixelData"].VR = "OB"
+        ds["PixelData"].is_undefined_length = True
+        ds.file_meta.TransferSyntaxUID = uids.UID(syntax)
+    else:
+        ds.compress(syntax, generate_instance_uid=False)
+    part = path.with_name(path.name + ".part")
+    try:
+        ds.save_as(part, enforce_file_format=True)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise HostError(f"cannot write: {error.strerror}", path, "check the folder and the space left") from error
