@@ -30,14 +30,6 @@ _TILES_A_SIDE = 6
 _INK, _RULE = "#010203", "#010204"
 _SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
 _STYLES = ("solid", "dashed", "dotted")
-_CAVEATS = (
-    "The distance between the sets is taken in the space of a network with random weights. It sees texture, contrast and "
-    "coarse shape; it does not see findings, anatomy or whether a radiologist would be deceived.",
-    "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more. Compare "
-    "trainings over several seeds.",
-    "Likeness within a set below that of real images can also be noise. Look at the pictures.",
-    "Nothing here measures whether synthetic images copy training images or help a classifier.",
-)
 
 
 def write_report(
@@ -56,8 +48,8 @@ def write_report(
         path: The file, replaced whole.
         title: Heading.
         grids: Caption to images, (N, H, W) or (N, 1, H, W) in [0, 1]; the first 36 of each are shown, side by side.
-        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they share
-            the panel "Losses".
+        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they
+            share the panel "Losses".
         measures: What was measured, or None.
         settings: What the run was given, by name.
         notes: Further sentences a reader must know.
@@ -73,8 +65,7 @@ def write_report(
         panels=[_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
         settings={name: _plain(value) for name, value in settings.items()},
-        notes=[*(measures.notes if measures else ()), *notes],
-        caveats=_CAVEATS if measures else (),
+        notes=[*notes, *(measures.notes if measures else ())],
         provenance=provenance(),
     )
     write_text(path, page)
@@ -164,7 +155,7 @@ def _panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dic
 def _dress(axes: Axes) -> None:
     """Leave of an axis what helps reading: light horizontal rules and whole epochs."""
     axes.set_xlabel("epoch", color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -14,6 +14,7 @@ from monai_xr.metrics import PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
 from monai_xr.metrics.measures import Finding, Interval, Measure
 
+
 def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
     """Give MS-SSIM of each set, by name of the set, and the gap of the synthetic set to each other one."""
     synthetic, real, held_out = likeness["synthetic"], likeness["real"], likeness.get("held-out")
@@ -51,20 +52,23 @@ def _gap_interval(gap: float, synthetic: PairSimilarity, real: PairSimilarity) -
 
 def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Finding]:
     if gap > 0 and interval is None:
-        return "Synthetic images are more alike than real ones: collapse by the paper's rule. No interval.", "bad"
+        return "Synthetic images are more alike than real ones: collapse by the AIIN paper's rule. No interval.", "bad"
     if interval is None:
         return "Synthetic images are not more alike than real ones. The gap has no interval.", "open"
     low, high = interval
     if low > 0:
-        return "Synthetic images are more alike than real ones: collapse within the class by the paper's rule.", "bad"
+        return (
+            "Synthetic images are more alike than real ones: collapse within the class by the AIIN paper's rule.",
+            "bad",
+        )
     if high < 0:
         return (
-            "Synthetic images are less alike than real ones: no collapse by the paper's rule. "
+            "Synthetic images are less alike than real ones: no collapse by the AIIN paper's rule. "
             "Noise also looks like this, so look at the images.",
             "fine",
         )
     side = "collapse" if gap > 0 else "no collapse"
-    return f"By the paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
+    return f"By the AIIN paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
 
 
 def distance_rows(distance: FlooredDistance, space: str) -> list[Measure]:
@@ -98,8 +102,8 @@ def summary_text(rows: Mapping[str, Measure]) -> str:
     """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
     gap = rows["ms_ssim_gap"]
     likeness = (
-        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} among "
-        f"real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
+        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} "
+        f"among real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
     )
     ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
     if ratio.value is None:

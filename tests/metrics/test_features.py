@@ -33,7 +33,10 @@ def test_tells_an_upside_down_set_from_another_sample_of_the_same_kind() -> None
     rows = torch.linspace(0, 1, 48)[:, None].expand(48, 48)
     first, second = ((rows + 0.2 * torch.rand(30, 1, 48, 48)).clamp(0, 1) ** 2 for _ in range(2))
     space = random_space()
-    upright, flipped = frechet_distance(space(first), space(second)), frechet_distance(space(first), space(second.flip(2)))
+    upright, flipped = (
+        frechet_distance(space(first), space(second)),
+        frechet_distance(space(first), space(second.flip(2))),
+    )
     assert flipped > 5 * upright
 
 
