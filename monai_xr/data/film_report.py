@@ -1,0 +1,188 @@
+"""One file in, what it is and what may be wrong with it out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from monai_xr.data.file_kinds import printable
+from monai_xr.data.polarity import mediastinum_margin
+from monai_xr.data.reading import Decode, read_image
+from monai_xr.data.records import short_hash
+from monai_xr.data.tiles import Pixels, check_usable, tile_of
+from monai_xr.dicom import XrayImage, read_header
+from monai_xr.dicom.values import items, numbers, text
+from monai_xr.errors import InputDataError
+
+NO_PATIENT = "no patient id"
+NOT_CHEST = "not a chest projection by tag"
+NOT_FRONTAL = "not a frontal view by tag"
+POLARITY = "polarity doubtful"
+BURNED_IN = "burned-in annotation"
+BURNED_IN_UNKNOWN = "burned-in annotation unknown"
+DUPLICATE = "same pixels as another file"
+UNREADABLE = "unreadable"
+UNUSABLE = "unusable"
+
+THUMBNAIL_SIDE = 128
+
+_EVERY_ORIGIN = ("patient", "phantom", "generated")
+_PROJECTIONS = ("CR", "DX", "RG")
+_CHEST = ("CHEST", "THORAX", "LUNG", "LUNGS", "RIB", "RIBS", "HEART")
+_FRONTAL = ("AP", "PA")
+
+Thumbnail = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """What one file is. Text is empty and numbers are 0 where unknown.
+
+    Args:
+        file: Path relative to the folder, printable.
+        kind: DICOM, PNG or JPEG.
+        modality: As written, for example CR or DX.
+        photometric: PhotometricInterpretation as written.
+        transfer_syntax: Its name.
+        columns: Of the upright film.
+        rows: Of the upright film.
+        bits: Stored.
+        window: First window as centre/width, or "LUT".
+        spacing_mm: Of rows and columns, or None.
+        view: As written or coded, for example PA.
+        orientation: PatientOrientation as written.
+        body_part: BodyPartExamined as written.
+        equipment: Manufacturer and model.
+        origin: patient, phantom or generated.
+        patient: Hash of the patient id.
+        pixels_sha256: Of the upright pixels; "" where they cannot be read.
+        problems: What may be wrong, each in a few words.
+        reason: Why the file cannot be read or used.
+    """
+
+    file: str
+    kind: str
+    modality: str = ""
+    photometric: str = ""
+    transfer_syntax: str = ""
+    columns: int = 0
+    rows: int = 0
+    bits: int = 0
+    window: str = ""
+    spacing_mm: tuple[float, float] | None = None
+    view: str = ""
+    orientation: str = ""
+    body_part: str = ""
+    equipment: str = ""
+    origin: str = ""
+    patient: str = ""
+    pixels_sha256: str = ""
+    problems: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def film_report(root: Path, file: str, kind: str, decode: Decode) -> tuple[FilmReport, Thumbnail | None]:
+    """Look at one image file; what goes wrong is in the report."""
+    report = FilmReport(printable(file), kind)
+    try:
+        if kind == "DICOM":
+            report = _with_header(report, read_header(root / file))
+        image = read_image(root / file, admit=_EVERY_ORIGIN, decode=decode)
+    except InputDataError as error:
+        return replace(report, problems=(*report.problems, UNREADABLE), reason=error.what), None
+    report = _with_image(report, image)
+    try:
+        check_usable(image.pixels)
+    except InputDataError as error:
+        return replace(report, problems=(*report.problems, UNUSABLE), reason=error.what), _thumbnail(image.pixels)
+    frontal_chest = NOT_CHEST not in report.problems and NOT_FRONTAL not in report.problems
+    if POLARITY not in report.problems and frontal_chest and mediastinum_margin(image.pixels) < 0:
+        report = replace(report, problems=(*report.problems, POLARITY))
+    return report, _thumbnail(image.pixels)
+
+
+def _with_header(report: FilmReport, header: Dataset) -> FilmReport:
+    def tag(keyword: str) -> str:
+        try:
+            return printable(text(header, keyword))
+        except InputDataError:
+            return ""
+
+    return replace(
+        report,
+        modality=tag("Modality"),
+        photometric=tag("PhotometricInterpretation"),
+        transfer_syntax=UID(header.file_meta.TransferSyntaxUID).name,
+        columns=_count(header, "Columns"),
+        rows=_count(header, "Rows"),
+        bits=_count(header, "BitsStored"),
+        window=_window(header),
+        view=tag("ViewPosition"),
+        orientation=tag("PatientOrientation"),
+        body_part=tag("BodyPartExamined"),
+        equipment=" ".join(filter(None, (tag("Manufacturer"), tag("ManufacturerModelName")))),
+        patient=short_hash(tag("PatientID")),
+        problems=_problems_of_tags(tag),
+    )
+
+
+def _count(header: Dataset, keyword: str) -> int:
+    try:
+        return int(next(iter(numbers(header, keyword)), 0))
+    except InputDataError:
+        return 0
+
+
+def _window(header: Dataset) -> str:
+    try:
+        if items(header, "VOILUTSequence"):
+            return "LUT"
+        centres, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+    except InputDataError:
+        return "unreadable"
+    return f"{centres[0]:g}/{widths[0]:g}" if centres and widths else ""
+
+
+def _problems_of_tags(tag: Callable[[str], str]) -> tuple[str, ...]:
+    body_part, view = tag("BodyPartExamined").upper(), tag("ViewPosition").upper()
+    is_chest = tag("Modality").upper() in _PROJECTIONS and (not body_part or body_part in _CHEST)
+    inverse = {"IDENTITY": False, "INVERSE": True}.get(tag("PresentationLUTShape").upper())
+    dark_is_high = tag("PhotometricInterpretation") == "MONOCHROME1"
+    burned_in = tag("BurnedInAnnotation").upper()
+    found = (
+        (NO_PATIENT, not tag("PatientID")),
+        (NOT_CHEST, not is_chest),
+        (NOT_FRONTAL, is_chest and view not in ("", *_FRONTAL)),
+        (POLARITY, inverse is not None and inverse != dark_is_high),
+        (BURNED_IN, burned_in == "YES"),
+        (BURNED_IN_UNKNOWN, burned_in not in ("YES", "NO")),
+    )
+    return tuple(problem for problem, applies in found if applies)
+
+
+def _with_image(report: FilmReport, image: XrayImage) -> FilmReport:
+    pixels = np.ascontiguousarray(image.pixels)
+    height, width = pixels.shape
+    digest = sha256(f"{height}x{width} ".encode())
+    digest.update(pixels.data)
+    return replace(
+        report,
+        columns=width,
+        rows=height,
+        bits=image.bits,
+        spacing_mm=image.spacing_mm,
+        view=image.view,
+        origin=image.origin,
+        pixels_sha256=digest.hexdigest(),
+        problems=report.problems if report.kind == "DICOM" else (NO_PATIENT,),
+    )
+
+
+def _thumbnail(pixels: Pixels) -> Thumbnail:
+    finite = np.nan_to_num(pixels, posinf=1, neginf=0)
+    return (tile_of(finite, THUMBNAIL_SIDE, "pad") >> 8).astype(np.uint8)
