@@ -1,7 +1,7 @@
 """Features of real and synthetic images in, their distance beside the one of real images to other real images out.
 
-A Frechet distance alone means little: it moves with the number of images and with the feature space. Here both distances
-start from the same real images and use equally many others, so that their ratio compares like with like.
+A Frechet distance alone means little: it moves with the number of images and with the feature space. Here both
+distances start from the same real images and use equally many others, so that their ratio compares like with like.
 """
 
 from collections.abc import Sequence

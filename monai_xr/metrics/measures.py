@@ -33,6 +33,23 @@ class Measure:
     finding: Finding = "none"
     signed: bool = False
 
+    @property
+    def value_text(self) -> str:
+        """Give the value for a table."""
+        return number_text(self.value, signed=self.signed)
+
+    @property
+    def interval_text(self) -> str:
+        """Give the interval for a table, "undefined" where there is none."""
+        if self.interval is None:
+            return "undefined"
+        return " to ".join(number_text(bound, signed=self.signed) for bound in self.interval)
+
+    @property
+    def baseline_text(self) -> str:
+        """Give the baseline for a table, a dash where there is none."""
+        return "\N{EN DASH}" if self.baseline is None else number_text(self.baseline, signed=self.signed)
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -42,6 +59,7 @@ class Measures:
         rows: The measures, in reading order.
         verdict: The paper's rule on mode collapse, as a sentence.
         finding: That verdict in a word.
+        summary: The numbers behind it, as a sentence or two.
         counts: Images in each set.
         settings: What the numbers depend on.
         notes: What a reader must know beside the numbers.
@@ -50,6 +68,7 @@ class Measures:
     rows: tuple[Measure, ...]
     verdict: str
     finding: Finding
+    summary: str
     counts: Mapping[str, int]
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
@@ -80,11 +99,20 @@ class Measures:
         return {
             "verdict": self.verdict,
             "finding": self.finding,
+            "summary": self.summary,
             "counts": dict(self.counts),
             "measures": measures,
             "settings": dict(self.settings),
             "notes": list(self.notes),
         }
+
+
+def number_text(value: float | None, *, signed: bool = False) -> str:
+    """Write a difference with three decimals and its sign, any other number with three digits."""
+    if value is None or not math.isfinite(value):
+        return "undefined"
+    text = f"{value:+.3f}" if signed else f"{value:#.3g}".rstrip(".") if value else "0"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _finite(value: float | None) -> float | None:

@@ -29,14 +29,7 @@ _TILES_A_SIDE = 6
 # drawn in these colours, then handed to the page's style sheet, which has a light and a dark value for each
 _INK, _RULE = "#010203", "#010204"
 _SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
-_CAVEATS = (
-    "The distance between the sets is taken in the space of a network with random weights. It sees texture, contrast and "
-    "coarse shape; it does not see findings, anatomy or whether a radiologist would be deceived.",
-    "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more. Compare "
-    "trainings over several seeds.",
-    "Likeness within a set below that of real images can also be noise. Look at the pictures.",
-    "Nothing here measures whether synthetic images copy training images or help a classifier.",
-)
+_STYLES = ("solid", "dashed", "dotted")
 
 
 def write_report(
@@ -55,8 +48,8 @@ def write_report(
         path: The file, replaced whole.
         title: Heading.
         grids: Caption to images, (N, H, W) or (N, 1, H, W) in [0, 1]; the first 36 of each are shown, side by side.
-        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they share
-            the panel "Losses".
+        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they
+            share the panel "Losses".
         measures: What was measured, or None.
         settings: What the run was given, by name.
         notes: Further sentences a reader must know.
@@ -69,11 +62,10 @@ def write_report(
     page = _template().render(
         title=title,
         grids=[(caption, _grid_png(caption, np.asarray(images), bytes_each)) for caption, images in grids.items()],
-        panels=[_panel_svg(name, lines) for name, lines in _panels(curves)],
+        panels=[_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
         settings={name: _plain(value) for name, value in settings.items()},
-        notes=[*(measures.notes if measures else ()), *notes],
-        caveats=_CAVEATS if measures else (),
+        notes=[*notes, *(measures.notes if measures else ())],
         provenance=provenance(),
     )
     write_text(path, page)
@@ -87,23 +79,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
-    environment.filters["interval"] = _interval
     return environment.get_template("report.html.j2")
-
-
-def _number(value: float | None, signed: bool = False) -> str:
-    """Write three decimals near 1, three digits elsewhere."""
-    if value is None or not math.isfinite(value):
-        return "undefined"
-    text = f"{value:+.3f}" if signed else f"{value:.3f}"
-    if value and not 0.1 <= abs(value) < 10 and not signed:
-        text = f"{value:.3g}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _interval(bounds: tuple[float, float] | None, signed: bool = False) -> str:
-    return f"{_number(bounds[0], signed)} to {_number(bounds[1], signed)}" if bounds else "undefined"
 
 
 def _plain(value: Any) -> str:
@@ -157,34 +133,34 @@ def _panels(
         if len(points):
             panels.setdefault(panel or "losses", {})[line] = points
     ordered = sorted(panels, key=lambda panel: panel != "losses")
-    return [(panel.replace("_", " ").capitalize(), panels[panel]) for panel in ordered]
+    return [(panel[0].upper() + panel[1:].replace("_", " "), panels[panel]) for panel in ordered]
 
 
-def _panel_svg(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[str, Markup]:
-    """Draw one panel of curves over epochs as inline SVG in the colours of the page."""
+def _panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
+    """Draw one panel of curves over epochs as inline SVG in the colours of the page; the page writes the legend."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 11}):
-        figure = Figure(figsize=(5.6, 3.0), layout="constrained")
+        figure = Figure(figsize=(5.8, 2.9), layout="constrained")
         axes = figure.add_subplot()
+        legend = []
         for index, (line, points) in enumerate(lines.items()):
             epochs, values = np.asarray(points, dtype=float).T
-            colour, style = _SERIES[index % len(_SERIES)], ("-", "--", ":")[index // len(_SERIES) % 3]
-            label = line.replace("_", " ").replace("$", r"\$")
+            series, style = index % len(_SERIES), _STYLES[index // len(_SERIES) % len(_STYLES)]
             marker = "o" if len(points) < 30 else ""
-            axes.plot(epochs, values, style, marker=marker, ms=3.5, color=colour, linewidth=1.8, label=label)
+            axes.plot(epochs, values, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
+            legend.append((line.replace("_", " "), series + 1, style))
         _dress(axes)
-        return name, _themed_svg(figure)
+        return {"name": name, "legend": legend, "drawing": _themed_svg(figure)}
 
 
 def _dress(axes: Axes) -> None:
-    """Leave of an axis what helps reading: light horizontal rules, whole epochs, the legend above."""
+    """Leave of an axis what helps reading: light horizontal rules and whole epochs."""
     axes.set_xlabel("epoch", color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_RULE)
     axes.tick_params(color=_RULE, labelcolor=_INK, length=0)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=3, frameon=False, borderaxespad=0, labelcolor=_INK)
 
 
 def _themed_svg(figure: Figure) -> Markup:
@@ -197,4 +173,4 @@ def _themed_svg(figure: Figure) -> Markup:
         svg = svg.replace(colour, f"var(--plot-{variable})")
     for index, colour in enumerate(_SERIES):
         svg = svg.replace(colour, f"var(--series-{index + 1})")
-    return Markup(svg)  # noqa: S704 - drawn here; names in it were escaped by matplotlib
+    return Markup(svg)  # noqa: S704 - drawn here from numbers alone

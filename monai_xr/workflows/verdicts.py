@@ -14,30 +14,32 @@ from monai_xr.metrics import PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
 from monai_xr.metrics.measures import Finding, Interval, Measure
 
-_ALIKE = "Likeness of {} images to one another (MS-SSIM)"
-
 
 def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
     """Give MS-SSIM of each set, by name of the set, and the gap of the synthetic set to each other one."""
-    synthetic, real = likeness["synthetic"], likeness["real"]
-    rows = [gap_row("ms_ssim_gap", "Gap in likeness, synthetic minus real", synthetic, real)]
-    if held_out := likeness.get("held-out"):
-        rows.append(gap_row("ms_ssim_gap_held_out", "The same gap to held-out real images", synthetic, held_out))
-    scale = "0 is unrelated, 1 the same image; a number that means something only beside the real one."
-    title = _ALIKE.format("synthetic")
-    rows.append(Measure("ms_ssim_synthetic", title, synthetic.mean, synthetic.interval, real.mean, scale))
+    synthetic, real, held_out = likeness["synthetic"], likeness["real"], likeness.get("held-out")
+    between_reals = held_out.mean - real.mean if held_out else None
+    rows = [gap_row("ms_ssim_gap", "Gap in MS-SSIM, synthetic minus real", synthetic, real, baseline=between_reals)]
+    if held_out:
+        title = "Gap in MS-SSIM, synthetic minus held-out real"
+        rows.append(gap_row("ms_ssim_gap_held_out", title, synthetic, held_out))
+    scale = "How alike its images are to one another: 0 unrelated, 1 the same."
     for name, found in likeness.items():
-        if name != "synthetic":
-            rows.append(Measure(f"ms_ssim_{name.replace('-', '_')}", _ALIKE.format(name), found.mean, found.interval))
+        title = f"MS-SSIM of {name} images"
+        baseline = real.mean if found is synthetic else None
+        key = f"ms_ssim_{name.replace('-', '_')}"
+        rows.append(Measure(key, title, found.mean, found.interval, baseline, scale))
     return rows
 
 
-def gap_row(name: str, title: str, synthetic: PairSimilarity, real: PairSimilarity) -> Measure:
+def gap_row(
+    name: str, title: str, synthetic: PairSimilarity, real: PairSimilarity, *, baseline: float | None = None
+) -> Measure:
     """Give the difference of two mean likenesses with the verdict of the paper's rule."""
     gap = synthetic.mean - real.mean
     interval = _gap_interval(gap, synthetic, real)
     verdict, finding = _collapse_verdict(gap, interval)
-    return Measure(name, title, gap, interval, 0.0, verdict, finding, signed=True)
+    return Measure(name, title, gap, interval, baseline, verdict, finding, signed=True)
 
 
 def _gap_interval(gap: float, synthetic: PairSimilarity, real: PairSimilarity) -> Interval | None:
@@ -50,30 +52,33 @@ def _gap_interval(gap: float, synthetic: PairSimilarity, real: PairSimilarity) -
 
 def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Finding]:
     if gap > 0 and interval is None:
-        return "Synthetic images are more alike than real ones: collapse by the paper's rule. No interval.", "bad"
+        return "Synthetic images are more alike than real ones: collapse by the AIIN paper's rule. No interval.", "bad"
     if interval is None:
         return "Synthetic images are not more alike than real ones. The gap has no interval.", "open"
     low, high = interval
     if low > 0:
-        return "Synthetic images are more alike than real ones: collapse within the class by the paper's rule.", "bad"
+        return (
+            "Synthetic images are more alike than real ones: collapse within the class by the AIIN paper's rule.",
+            "bad",
+        )
     if high < 0:
         return (
-            "Synthetic images are less alike than real ones: no collapse by the paper's rule. "
+            "Synthetic images are less alike than real ones: no collapse by the AIIN paper's rule. "
             "Noise also looks like this, so look at the images.",
             "fine",
         )
     side = "collapse" if gap > 0 else "no collapse"
-    return f"By the paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
+    return f"By the AIIN paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
 
 
 def distance_rows(distance: FlooredDistance, space: str) -> list[Measure]:
     """Give the Frechet distance beside its floor, and their ratio."""
     name = f"fid_{count_text(distance.count)}_{space}"
-    title = f"Fréchet distance of synthetic to real images, {distance.count} a side, {space} features"
-    says = "Lower is closer. Compare only within this count and space."
+    title = "Fréchet distance to the real images"
+    says = f"Lower is closer. {distance.count} images a side, {space} features: compare only with the same."
     ratio = Measure(
         f"{name}_over_floor",
-        "That distance over the one of real to other real images",
+        "Fréchet distance over real against real",
         distance.ratio,
         distance.ratio_interval,
         None if distance.ratio is None else 1.0,
@@ -93,6 +98,19 @@ def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
     return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
 
 
+def summary_text(rows: Mapping[str, Measure]) -> str:
+    """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
+    gap = rows["ms_ssim_gap"]
+    likeness = (
+        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} "
+        f"among real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
+    )
+    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
+    if ratio.value is None:
+        return likeness
+    return f"{likeness} The Fréchet distance is {ratio.value_text} times that of real against real images."
+
+
 def count_text(count: int) -> str:
     """Write a count as names of measures do: 234, 1340, 5k."""
     return f"{count // 1000}k" if count >= 1000 and count % 1000 == 0 else str(count)
@@ -105,7 +123,7 @@ def repeats_row(sets: Mapping[str, Tensor]) -> Measure:
     """
     shares = {name: _share_of_repeats(sets[name]) for name in ("synthetic", "real")}
     share = shares["synthetic"]
-    title = "Share of synthetic images that repeat another one exactly"
+    title = "Share of exact repeats"
     verdict = "No synthetic image occurs twice." if not share else f"{share:.0%} of the synthetic images occur again."
     finding: Finding = "bad" if share > shares["real"] else "none"
     return Measure("repeats_synthetic", title, share, None, shares["real"], verdict, finding)

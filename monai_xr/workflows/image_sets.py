@@ -1,0 +1,110 @@
+"""A folder of images in; one tensor of them out, with their patients and what a reader must know about them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from monai_xr.data import PixelCache, Record, Records, find_records
+from monai_xr.data.tiles import FULL_SCALE
+from monai_xr.errors import ConfigurationError, InputDataError
+
+Transform = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one kind.
+
+    Args:
+        pixels: (N, 1, H, W) in [0, 1].
+        patients: Patient, or else group, of each image; None where one is unknown.
+        notes: What was left out, as sentences.
+        manifest_sha256: Which files these are.
+    """
+
+    pixels: Tensor
+    patients: tuple[str, ...] | None
+    notes: tuple[str, ...]
+    manifest_sha256: str
+
+    def mapped(self, transform: Transform) -> "ImageSet":
+        """Give the set with every image (H, W) put through a transform."""
+        images = [transform(image) for image in self.pixels[:, 0].numpy()]
+        return ImageSet(torch.from_numpy(np.stack(images))[:, None], self.patients, self.notes, self.manifest_sha256)
+
+
+def load_image_set(
+    records: Records, *, name: str, image_size: int, admit: tuple[str, ...], cache_dir: Path
+) -> ImageSet:
+    """Read images once into the cache, and from there into memory.
+
+    Args:
+        records: The images.
+        name: How notes call the set.
+        image_size: Pixels on a side.
+        admit: Origins that are let in: "patient", "phantom", "generated".
+        cache_dir: Holds the caches.
+
+    Raises:
+        InputDataError: No usable image.
+        HostError: No room or permission for the cache.
+    """
+    cache = PixelCache.build(records, size=image_size, folder=cache_dir, admit=admit)
+    pixels = torch.from_numpy(cache.pixels.astype(np.float32) / np.float32(FULL_SCALE))[:, None]
+    known = tuple(record.patient_id or record.group_id for record in cache.records)
+    reasons = Counter(skipped.reason for skipped in (*records.skipped, *cache.refused))
+    notes = tuple(f"{count} {name} file(s) left out: {reason}." for reason, count in reasons.most_common())
+    return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256)
+
+
+def find_real(
+    folder: str | Path, *, classes: str | Sequence[str] | None, split: str | None, held_out_split: str | None
+) -> dict[str, Records]:
+    """Find the real images, and the held-out ones where a split of them is named, as "real" and "held-out".
+
+    Raises:
+        ConfigurationError: No such folder, class or split; splits that share images.
+        InputDataError: No image.
+    """
+    found = {"real": find_records(folder, classes=classes, split=split)}
+    if held_out_split is not None:
+        found["held-out"] = find_records(folder, classes=classes, split=held_out_split)
+        if {record.image for record in found["real"]} & {record.image for record in found["held-out"]}:
+            raise ConfigurationError(
+                "held-out images are among the real ones", "held_out_split", "set `split` and another `held_out_split`"
+            )
+    return found
+
+
+def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> tuple[Records, tuple[str, ...]]:
+    """Find generated images of some classes; all of the folder, with a note, where it names none of these classes.
+
+    Where a generator wrote PNG and DICOM files, the PNG files are taken: the mark burned into the DICOM pixels would
+    make images look alike. Of DICOM files alone a note says so.
+    """
+    records = find_records(folder)
+    notes = []
+    if records.source == "DICOM folder":
+        pictures = sorted(records.root.rglob("*.png"))
+        if pictures:
+            items = tuple(Record(path, path.parent.name, "", "", "") for path in pictures)
+            records = Records(records.root, items, "PNG/JPEG folder")
+        else:
+            notes.append("The mark burned into synthetic DICOM files raises their likeness; PNG files have none.")
+    if classes is None:
+        return records, tuple(notes)
+    wanted = {name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)}
+    if not wanted & set(records.classes):
+        notes.append("The synthetic folder does not name these classes: all its images were used.")
+        return records, tuple(notes)
+    missing = sorted(wanted - set(records.classes))
+    if missing:
+        raise InputDataError(f"no synthetic images of {', '.join(missing)}", records.root, "leave it out of `classes`")
+    return records.keeping(record for record in records if record.label in wanted), tuple(notes)

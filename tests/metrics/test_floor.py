@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from monai_xr.metrics import frechet_distance
+from monai_xr.metrics.floor import distance_and_floor, half_split
+
+
+def normal(count: int, *, seed: int, mean: float = 0.0) -> torch.Tensor:
+    return mean + torch.randn(count, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_another_sample_of_the_population_is_at_the_floor() -> None:
+    found = distance_and_floor(normal(400, seed=0), normal(300, seed=1))
+    assert found.count == 200
+    assert found.ratio == pytest.approx(1, abs=0.25)
+    assert found.ratio_interval is not None
+    assert found.ratio_interval[0] < 1 < found.ratio_interval[1]
+
+
+def test_a_shift_of_the_mean_adds_its_squared_length_to_the_floor() -> None:
+    found = distance_and_floor(normal(400, seed=0), normal(300, seed=1, mean=0.5))
+    assert found.floor is not None
+    assert found.value - found.floor == pytest.approx(16 * 0.25, rel=0.15)
+    assert found.ratio == pytest.approx(found.value / found.floor)
+
+
+def test_both_distances_use_equally_many_images() -> None:
+    # a small sample is far from everything: with unequal counts, 20 synthetic images of the real population look bad
+    real, few = normal(400, seed=0), normal(20, seed=1)
+    halves = frechet_distance(real[:200], real[200:])
+    assert frechet_distance(real, few) > 4 * halves
+    found = distance_and_floor(real, few)
+    assert found.count == 20
+    assert found.ratio == pytest.approx(1, abs=0.4)
+
+
+def test_held_out_images_set_the_floor_against_all_real_ones() -> None:
+    real, synthetic, held_out = normal(100, seed=0), normal(50, seed=1, mean=0.3), normal(50, seed=2)
+    found = distance_and_floor(real, synthetic, held_out=held_out)
+    assert found.value == frechet_distance(real, synthetic)
+    assert found.floor == frechet_distance(real, held_out)
+    assert (found.count, found.interval) == (50, None)
+
+
+def test_one_seed_gives_one_answer() -> None:
+    real, synthetic = normal(60, seed=0), normal(70, seed=1)
+    assert distance_and_floor(real, synthetic, seed=3) == distance_and_floor(real, synthetic, seed=3)
+    assert distance_and_floor(real, synthetic, seed=3) != distance_and_floor(real, synthetic, seed=4)
+
+
+def test_a_set_that_cannot_be_halved_has_no_floor() -> None:
+    real, synthetic = normal(10, seed=0), normal(10, seed=1)
+    for found in (distance_and_floor(real, synthetic, patients=["P"] * 10), distance_and_floor(real[:3], synthetic)):
+        assert (found.floor, found.ratio, found.interval) == (None, None, None)
+        assert found.value > 0
+
+
+def test_real_images_that_are_all_the_same_give_no_ratio() -> None:
+    found = distance_and_floor(torch.ones(10, 16), normal(10, seed=1))
+    assert found.floor == 0
+    assert found.ratio is None
+
+
+def test_no_patient_is_on_both_sides() -> None:
+    patients = [f"P{number}" for number in np.random.default_rng(0).integers(0, 12, 60)]
+    first, second = half_split(60, patients, np.random.default_rng(1))
+    assert sorted([*first, *second]) == list(range(60))
+    assert not {patients[index] for index in first} & {patients[index] for index in second}
+    assert abs(len(first) - len(second)) <= 6

@@ -1,0 +1,90 @@
+import re
+
+import pytest
+import torch
+
+from monai_xr.metrics import PairSimilarity
+from monai_xr.metrics.floor import FlooredDistance
+from monai_xr.metrics.measures import Measure
+from monai_xr.workflows.verdicts import count_text, distance_rows, gap_row, likeness_rows, repeats_row, summary_text
+
+
+def similarity(mean: float, error: float | None = 0.01) -> PairSimilarity:
+    return PairSimilarity(mean, error, None, 1000, 200)
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "real", "finding", "words"),
+    [
+        (0.60, 0.50, "bad", "more alike .* collapse within the class"),
+        (0.40, 0.50, "fine", "less alike .* no collapse .* Noise"),
+        (0.51, 0.50, "open", "rule collapse, but the interval holds 0"),
+        (0.49, 0.50, "open", "rule no collapse, but the interval holds 0"),
+    ],
+)
+def test_the_papers_rule_with_its_interval(synthetic: float, real: float, finding: str, words: str) -> None:
+    row = gap_row("ms_ssim_gap", "Gap", similarity(synthetic), similarity(real))
+    assert row.finding == finding
+    assert row.value == pytest.approx(synthetic - real)
+    assert re.search(words, row.verdict)
+
+
+def test_gap_interval_adds_both_errors_in_squares() -> None:
+    # t of 199 degrees of freedom at 97.5 % is 1.972; the error is 5e-2 for a 3-4-5 triangle
+    row = gap_row("ms_ssim_gap", "Gap", similarity(0.6, 0.03), similarity(0.5, 0.04))
+    assert row.interval == pytest.approx((0.1 - 1.972 * 0.05, 0.1 + 1.972 * 0.05), abs=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "finding"), [(1.0, "bad"), (0.4, "open")])
+def test_identical_images_have_a_verdict_but_no_interval(mean: float, finding: str) -> None:
+    row = gap_row("ms_ssim_gap", "Gap", similarity(mean, None), similarity(0.5))
+    assert (row.interval, row.finding) == (None, finding)
+    assert "no interval" in row.verdict.lower()
+
+
+def test_held_out_images_give_the_gap_its_baseline_and_a_gap_of_their_own() -> None:
+    sets = {"real": similarity(0.47), "synthetic": similarity(0.53), "held-out": similarity(0.50)}
+    rows = {row.name: row for row in likeness_rows(sets)}
+    assert rows["ms_ssim_gap"].baseline == pytest.approx(0.03)
+    assert rows["ms_ssim_gap_held_out"].value == pytest.approx(0.03)
+    assert rows["ms_ssim_synthetic"].baseline == 0.47
+
+
+def test_distance_carries_count_and_space_and_stands_beside_its_floor() -> None:
+    distance, ratio = distance_rows(FlooredDistance(0.5, (0.4, 0.6), 0.2, 2.5, (2.0, 3.0), 234), "random")
+    assert (distance.name, distance.baseline) == ("fid_234_random", 0.2)
+    assert (ratio.name, ratio.value, ratio.baseline) == ("fid_234_random_over_floor", 2.5, 1)
+    assert "2.5 times as far" in ratio.verdict
+
+
+def test_a_ratio_whose_interval_reaches_1_is_as_close_as_real() -> None:
+    ratio = distance_rows(FlooredDistance(0.22, (0.1, 0.3), 0.2, 1.1, (0.9, 1.3), 50), "random")[1]
+    assert ratio.finding == "fine"
+
+
+def test_no_floor_is_said() -> None:
+    ratio = distance_rows(FlooredDistance(0.5, None, None, None, None, 3), "random")[1]
+    assert ratio.value is None
+    assert "Too few real images" in ratio.verdict
+
+
+@pytest.mark.parametrize(("count", "text"), [(234, "234"), (1000, "1k"), (1340, "1340"), (50_000, "50k")])
+def test_counts_in_names(count: int, text: str) -> None:
+    assert count_text(count) == text
+
+
+def test_repeats_are_found_where_random_pairs_miss_them() -> None:
+    four = torch.rand(4, 1, 16, 16)
+    row = repeats_row({"synthetic": four.repeat(5, 1, 1, 1), "real": torch.rand(20, 1, 16, 16)})
+    assert row.value == pytest.approx(16 / 20)
+    assert row.finding == "bad"
+
+
+def test_summary_leaves_out_a_ratio_that_is_undefined() -> None:
+    rows = [Measure("ms_ssim_gap", "", 0.1, (0.05, 0.15), signed=True), Measure("fid_3_random_over_floor", "", None)]
+    rows += [Measure("ms_ssim_real", "", 0.5), Measure("ms_ssim_synthetic", "", 0.6)]
+    text = summary_text({row.name: row for row in rows})
+    assert text == (
+        "MS-SSIM is 0.600 among synthetic and 0.500 among real images, a gap of +0.100 "
+        "(95 % interval +0.050 to +0.150)."
+    )
