@@ -1,130 +1,47 @@
-"""AIIN: one grey image in, the contrast-limited image out, of the same kind (2309.12245, section on AIIN).
+"""AIIN as MONAI transforms: a grey image in, the equalised image of the same kind out (2309.12245).
 
-The method is contrast-limited adaptive histogram equalisation with the paper's contrast threshold as clip limit and its
-window size as tiles along each axis. `aiin` is the function, `AIIN` and `AIINd` are the MONAI transforms around it.
+`AIIN` and `AIINd` normalise, `RandAIIN` and `RandAIINd` draw grid and clip limit as augmentation. The functions behind
+them are in `aiin_functions` and importable from here.
 """
 
+import math
 from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform
+from monai.transforms import InvertibleTransform, MapTransform, RandomizableTransform
 from monai.utils import TransformBackends
-from numpy.typing import NDArray
 
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError
+from monai_xr.transforms.aiin_functions import Grid, TileMaps, aiin, aiin_batch, aiin_maps, apply_aiin_maps
+from monai_xr.transforms.aiin_images import Image, ImageT
+from monai_xr.transforms.aiin_settings import AIINWarning, checked_settings
 
-MODES = ("opencv", "exact")
-ImageT = TypeVar("ImageT", NDArray[Any], torch.Tensor)
-
-
-def aiin(
-    image: ImageT,
-    tile_grid_size: tuple[int, ...] = (4, 4),
-    clip_limit: float = 10.0,
-    *,
-    mode: str = "opencv",
-    bits: int = 8,
-) -> ImageT:
-    """Normalise one grey image.
-
-    Args:
-        image: (1, H, W) or (H, W); float in [0, 1] or uint8. Array, tensor or MetaTensor.
-        tile_grid_size: Tiles along width and height, as OpenCV orders them (the paper's window size).
-        clip_limit: Highest bin of a tile's histogram in multiples of the mean bin (the paper's contrast threshold);
-            0 sets no limit.
-        mode: "opencv" gives the pixels of `cv2.createCLAHE`.
-        bits: Depth of the image; floats are rounded to 2^bits levels.
-
-    Returns:
-        The image in its own shape and kind; float32 in [0, 1] for floats, uint8 for uint8.
-
-    Raises:
-        ConfigurationError: A setting that cannot work.
-        InputDataError: An image that AIIN is not defined for.
-    """
-    _check_settings(tile_grid_size, clip_limit, mode, bits)
-    if isinstance(image, torch.Tensor):
-        plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-        result = torch.from_numpy(_aiin_8bit(plain.detach().cpu().numpy(), tile_grid_size, clip_limit)).to(image.device)
-        return MetaTensor(result).copy_meta_from(image) if isinstance(image, MetaTensor) else result
-    return _aiin_8bit(image, tile_grid_size, clip_limit)
+__all__ = [
+    "AIIN",
+    "AIINWarning",
+    "AIINd",
+    "RandAIIN",
+    "RandAIINd",
+    "TileMaps",
+    "aiin",
+    "aiin_batch",
+    "aiin_maps",
+    "apply_aiin_maps",
+]
 
 
-def _aiin_8bit(image: NDArray[Any], tile_grid_size: tuple[int, ...], clip_limit: float) -> NDArray[Any]:
-    plane = _grey_plane(image)
-    if plane.dtype != np.uint8:
-        plane = np.rint(plane.astype(np.float32) * np.float32(255)).astype(np.uint8)
-    result: NDArray[Any] = (
-        cv2.createCLAHE(clip_limit, tile_grid_size).apply(np.ascontiguousarray(plane)).reshape(image.shape)
-    )
-    return result if image.dtype == np.uint8 else result.astype(np.float32) / np.float32(255)
-
-
-def _grey_plane(image: NDArray[Any]) -> NDArray[Any]:
-    """Check the image and give its (H, W) plane."""
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] != 1):
-        raise InputDataError(
-            f"image of shape {tuple(image.shape)}", "AIIN", "give one grey image, (1, H, W) or (H, W); turn RGB to grey"
-        )
-    if image.size == 0:
-        raise InputDataError(f"image of shape {tuple(image.shape)}", "AIIN", "an image needs at least one pixel")
-    if image.dtype != np.uint8:
-        if not np.issubdtype(image.dtype, np.floating):
-            raise InputDataError(f"image of type {image.dtype}", "AIIN", "give uint8, or floats in [0, 1]")
-        low, high = float(image.min()), float(image.max())
-        if not (low >= -1e-6 and high <= 1 + 1e-6):
-            raise InputDataError(f"values from {low:.6g} to {high:.6g}", "AIIN", "scale floats to [0, 1], without NaN")
-    return image[0] if image.ndim == 3 else image
-
-
-def _check_settings(tile_grid_size: tuple[int, ...], clip_limit: float, mode: str, bits: int) -> None:
-    if len(tile_grid_size) != 2 or min(tile_grid_size) < 1:
-        raise ConfigurationError(f"{tile_grid_size}", "tile_grid_size", "give two whole numbers of at least 1")
-    if not 0 <= clip_limit < float("inf"):
-        raise ConfigurationError(f"{clip_limit}", "clip_limit", "give a number of at least 0 (0 sets no limit)")
-    if mode != "opencv":
-        raise ConfigurationError(f"{mode!r}", "mode", "allowed: opencv")
-    if bits != 8:
-        raise ConfigurationError(f"{bits}", "bits", "allowed: 8")
-
-
-class AIIN(InvertibleTransform):
-    """Normalise a grey image; see `aiin` for the arguments.
-
-    What was applied is recorded in `applied_operations`. Equalisation cannot be undone: `inverse` takes the record
-    back and leaves the pixels.
-    """
+class _Recorded(InvertibleTransform):
+    """Records what was applied in a MetaTensor. Equalisation cannot be undone: `inverse` takes back only the record."""
 
     backend = (TransformBackends.TORCH, TransformBackends.NUMPY)
 
-    def __init__(
-        self,
-        tile_grid_size: tuple[int, ...] = (4, 4),
-        clip_limit: float = 10.0,
-        *,
-        mode: str = "opencv",
-        bits: int = 8,
-    ) -> None:
-        tile_grid_size = tuple(tile_grid_size)
-        _check_settings(tile_grid_size, clip_limit, mode, bits)
-        self.tile_grid_size, self.clip_limit, self.mode, self.bits = tile_grid_size, clip_limit, mode, bits
-
-    def __call__(self, img: ImageT) -> ImageT:
-        """Normalise `img`, (1, H, W) or (H, W)."""
-        result = aiin(img, self.tile_grid_size, self.clip_limit, mode=self.mode, bits=self.bits)
+    def recorded(self, result: ImageT, applied: dict[str, Any]) -> ImageT:
+        """Push the settings that were applied."""
         if isinstance(result, MetaTensor):
-            self.push_transform(result, extra_info=self.settings())
+            self.push_transform(result, extra_info=applied)
         return result
-
-    def settings(self) -> dict[str, Any]:
-        """Give the settings as a plain dictionary."""
-        keys = ("tile_grid_size", "clip_limit", "mode", "bits")
-        return {key: getattr(self, key) for key in keys}
 
     def inverse(self, data: ImageT) -> ImageT:
         """Take back the record of this transform; the pixels stay as they are."""
@@ -133,29 +50,224 @@ class AIIN(InvertibleTransform):
         return data
 
 
+class AIIN(_Recorded):
+    """Normalise a grey image; see `aiin` for the arguments.
+
+    Args:
+        tile_grid_size: Tiles along width and height; the paper's window size.
+        clip_limit: The paper's contrast threshold.
+        mode: "opencv" or "exact".
+        bits: Depth of the image, 8 to 16; None takes it from the image.
+        slice_axis: Axis of a volume along which each slice is an image.
+        threads: CPU threads.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        tile_grid_size: Grid = (4, 4),
+        clip_limit: float = 10.0,
+        mode: str = "opencv",
+        *,
+        bits: int | None = 8,
+        slice_axis: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.settings = checked_settings(tile_grid_size, clip_limit, mode, bits)
+        self.slice_axis, self.threads = slice_axis, threads
+
+    def __call__(
+        self,
+        img: ImageT,
+        mask: Image | None = None,
+        reference: Image | TileMaps | None = None,
+        origin: tuple[int, ...] | None = None,
+    ) -> ImageT:
+        """Normalise `img`.
+
+        Args:
+            img: (1, H, W) or (H, W), or a volume; floats in [0, 1] or whole levels.
+            mask: Where it is not zero, pixels of the image (or of the reference image) count.
+            reference: The whole image that `img` is a patch of, or its maps: the patch gets the whole's statistics.
+            origin: (row, column) of the patch in the whole.
+
+        Raises:
+            ConfigurationError: Settings and image do not fit together.
+            InputDataError: An image that AIIN is not defined for.
+        """
+        applied = {
+            "tile_grid_size": self.settings.tile_grid_size,
+            "clip_limit": self.settings.clip_limit,
+            "mode": self.settings.mode,
+            "bits": self.settings.bits,
+            "masked": mask is not None,
+            "reference": reference is not None,
+        }
+        if reference is not None:
+            maps = reference if isinstance(reference, TileMaps) else self.maps(reference, mask)
+            return self.recorded(apply_aiin_maps(img, maps, origin, threads=self.threads), applied)
+        given, bits = self._positional(), self.settings.bits
+        result = aiin(img, *given, bits=bits, mask=mask, slice_axis=self.slice_axis, threads=self.threads)
+        return self.recorded(result, applied)
+
+    def maps(self, image: Image, mask: Image | None = None) -> TileMaps:
+        """Compute the maps of a whole image, for its patches."""
+        return aiin_maps(image, *self._positional(), bits=self.settings.bits, mask=mask, threads=self.threads)
+
+    def _positional(self) -> tuple[Grid, float, str]:
+        return self.settings.tile_grid_size, self.settings.clip_limit, self.settings.mode
+
+
 class AIINd(MapTransform, InvertibleTransform):
-    """Normalise the images under `keys`; see `aiin` for the other arguments."""
+    """Normalise the images under `keys`; see `AIIN` for the other arguments.
+
+    Args:
+        keys: Keys of the images.
+        tile_grid_size: Tiles along width and height.
+        clip_limit: The contrast threshold.
+        mode: "opencv" or "exact".
+        bits: Depth of the images.
+        slice_axis: Axis of a volume along which each slice is an image.
+        threads: CPU threads.
+        mask_key: Key of a mask of the pixels that count.
+        reference_key: Key of the whole image, or of its maps, when the images are patches of it.
+        origin_key: Key of a patch's (row, column) in the whole.
+        allow_missing_keys: Whether an absent key is passed over.
+
+    Raises:
+        ConfigurationError: A setting that cannot work.
+    """
 
     backend = AIIN.backend
 
     def __init__(
         self,
         keys: KeysCollection,
-        tile_grid_size: tuple[int, ...] = (4, 4),
+        tile_grid_size: Grid = (4, 4),
         clip_limit: float = 10.0,
-        *,
         mode: str = "opencv",
-        bits: int = 8,
+        *,
+        bits: int | None = 8,
+        slice_axis: int | None = None,
+        threads: int = 1,
+        mask_key: Hashable | None = None,
+        reference_key: Hashable | None = None,
+        origin_key: Hashable | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
-        self.aiin = AIIN(tile_grid_size, clip_limit, mode=mode, bits=bits)
+        if origin_key is not None and reference_key is None:
+            raise ConfigurationError(f"{origin_key!r}", "origin_key", "an origin needs a reference_key as well")
+        self.aiin = AIIN(tile_grid_size, clip_limit, mode, bits=bits, slice_axis=slice_axis, threads=threads)
+        self.beside = {"mask": mask_key, "reference": reference_key, "origin": origin_key}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Normalise the image under each key."""
         result = dict(data)
+        beside = {name: data[key] for name, key in self.beside.items() if key is not None}
         for key in self.key_iterator(result):
-            result[key] = self.aiin(result[key])
+            result[key] = self.aiin(result[key], **beside)
+        return result
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Take back the record of this transform under each key."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            result[key] = self.aiin.inverse(result[key])
+        return result
+
+
+class RandAIIN(RandomizableTransform, _Recorded):
+    """Normalise a grey image with a drawn grid and clip limit, as augmentation.
+
+    Args:
+        prob: Probability that the image is normalised at all.
+        tile_grid_size: Fewest and most tiles; one draw holds for all axes.
+        clip_limit: Lowest and highest contrast threshold; drawn evenly on the logarithm, as its effect goes by ratio.
+        mode: "opencv" or "exact".
+        bits: Depth of the image.
+        threads: CPU threads.
+
+    Raises:
+        ConfigurationError: A range that cannot work.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.1,
+        tile_grid_size: tuple[int, int] = (2, 8),
+        clip_limit: tuple[float, float] = (1.0, 20.0),
+        mode: str = "exact",
+        *,
+        bits: int | None = 8,
+        threads: int = 1,
+    ) -> None:
+        RandomizableTransform.__init__(self, prob)
+        tiles = tuple(tile_grid_size) if isinstance(tile_grid_size, tuple | list) else ()
+        if len(tiles) != 2 or not all(isinstance(n, int) for n in tiles) or not 1 <= tiles[0] <= tiles[1]:
+            raise ConfigurationError(f"{tile_grid_size!r}", "tile_grid_size", "give the fewest and the most tiles")
+        limits = tuple(clip_limit) if isinstance(clip_limit, tuple | list) else ()
+        if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
+            raise ConfigurationError(f"{clip_limit!r}", "clip_limit", "give the lowest and highest limit, above 0")
+        checked_settings(tiles, limits[0], mode, bits)
+        self.ranges = (tiles, limits)
+        self.mode, self.bits, self.threads = mode, bits, threads
+        self.drawn: tuple[int, float] = (tiles[0], float(limits[0]))
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether to act, the grid and the limit."""
+        super().randomize(data)
+        (fewest, most), (lowest, highest) = self.ranges
+        tiles = int(self.R.randint(fewest, most + 1))
+        self.drawn = tiles, math.exp(self.R.uniform(math.log(lowest), math.log(highest)))
+
+    def __call__(self, img: ImageT, randomize: bool = True) -> ImageT:
+        """Normalise `img`, (1, H, W) or (H, W), or leave it; with randomize=False by the last draw."""
+        if randomize:
+            self.randomize()
+        tiles, limit = self.drawn
+        applied = {"tile_grid_size": (tiles, tiles), "clip_limit": limit, "mode": self.mode, "bits": self.bits}
+        result = img
+        if self._do_transform:
+            result = aiin(img, tiles, limit, self.mode, bits=self.bits, threads=self.threads)
+        return self.recorded(result, applied)
+
+
+class RandAIINd(RandomizableTransform, MapTransform, InvertibleTransform):
+    """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments."""
+
+    backend = AIIN.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        prob: float = 0.1,
+        tile_grid_size: tuple[int, int] = (2, 8),
+        clip_limit: tuple[float, float] = (1.0, 20.0),
+        *,
+        mode: str = "exact",
+        bits: int | None = 8,
+        threads: int = 1,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self, 1.0)
+        self.aiin = RandAIIN(prob, tile_grid_size, clip_limit, mode, bits=bits, threads=threads)
+
+    def set_random_state(self, seed: int | None = None, state: Any = None) -> "RandAIINd":
+        """Set the state that grids and limits are drawn from."""
+        super().set_random_state(seed, state)
+        self.aiin.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Draw once, then normalise the image under each key."""
+        result = dict(data)
+        self.aiin.randomize()
+        for key in self.key_iterator(result):
+            result[key] = self.aiin(result[key], randomize=False)
         return result
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

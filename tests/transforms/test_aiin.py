@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Flipd
 
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import AIIN, AIINd, aiin
+from monai_xr.transforms.aiin import AIIN, AIINd, aiin
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def test_compose_applies_records_and_inverts(levels):
     [
         (np.zeros((3, 8, 8), np.uint8), "RGB"),
         (np.zeros((1, 0, 8), np.float32), "at least one pixel"),
-        (np.full((8, 8), np.nan), "NaN"),
-        (np.full((8, 8), 200.0), r"\[0, 1\]"),
-        (np.zeros((8, 8), bool), "bool"),
+        (np.full((16, 16), np.nan), "NaN"),
+        (np.full((16, 16), 200.0), r"\[0, 1\]"),
+        (np.zeros((16, 16), bool), "bool"),
     ],
 )
 def test_image_that_cannot_work_is_refused(image, message):
     with pytest.raises(InputDataError, match=message):
-        aiin(image)
+        aiin(image, (1, 1))
 
 
 @pytest.mark.parametrize("settings", [{"clip_limit": -1.0}, {"clip_limit": float("nan")}, {"tile_grid_size": (0, 4)}])

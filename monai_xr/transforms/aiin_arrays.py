@@ -1,0 +1,169 @@
+"""AIIN of arrays on the CPU: a batch in, checked and counted into bins, the equalised batch out.
+
+Batches are (B, D, H, W); planes have D = 1. `threads` threads share the images of a batch, or the rows of one image.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.transforms import aiin_kernels as kernels
+from monai_xr.transforms.aiin_settings import Settings, Tiles
+
+Array = NDArray[Any]
+ROUNDING = 1e-6  # a resampled image may leave [0, 1] by this much
+
+
+def check_range(low: float, high: float, settings: Settings, *, whole: bool) -> None:
+    """Refuse values that are no levels of the image.
+
+    Raises:
+        InputDataError: A value outside [0, 1], or outside 0 to levels - 1 for whole numbers.
+    """
+    if whole:
+        if low < 0:
+            raise InputDataError(f"negative level {low:g}", "AIIN", "window the image to [0, 1] first")
+        if high > settings.levels - 1:
+            way_out = "give the image's real depth as bits, or window the image to [0, 1] first"
+            raise InputDataError(f"level {high:g} in an image of {settings.bits} bits", "AIIN", way_out)
+    elif low < -ROUNDING or high > 1 + ROUNDING:
+        raise InputDataError(f"values from {low:.6g} to {high:.6g}", "AIIN", "scale floats to [0, 1] first")
+
+
+def check_depth(name: str, is_float: bool, item_bits: int, settings: Settings) -> None:
+    """Refuse types that hold no grey levels, or fewer than `bits` says.
+
+    Raises:
+        InputDataError: Neither floats nor whole numbers.
+        ConfigurationError: The type holds fewer levels than the settings say.
+    """
+    if is_float:
+        return
+    if not item_bits:
+        raise InputDataError(f"image of type {name}", "AIIN", "give floats in [0, 1] or whole levels")
+    if settings.depth > item_bits:
+        raise ConfigurationError(f"{settings.bits} for an image of type {name}", "bits", f"at most {item_bits} here")
+
+
+def to_bins(images: Array, settings: Settings, threads: int) -> Array:
+    """Check the values and count them into bins, uint8 or uint16."""
+    is_float = np.issubdtype(images.dtype, np.floating)
+    item_bits = images.dtype.itemsize * 8 if np.issubdtype(images.dtype, np.integer) else 0
+    check_depth(str(images.dtype), is_float, item_bits, settings)
+    dtype = np.uint8 if settings.bins <= 256 else np.uint16
+    if is_float:
+        return _quantised(np.require(images, np.float32, "C"), dtype, settings, threads)
+    if images.dtype != np.uint8:
+        check_range(int(images.min()), int(images.max()), settings, whole=True)
+    if settings.shift:
+        images = images >> settings.shift
+    return np.require(images, dtype, ("C", "W"))
+
+
+def _quantised(images: Array, dtype: type[np.unsignedinteger[Any]], settings: Settings, threads: int) -> Array:
+    values, bins = images.reshape(-1), np.empty(images.size, dtype)
+    top = np.float32(settings.levels - 1)
+    found = _shared(lambda a, b: kernels.quantise(values[a:b], top, settings.shift, bins[a:b]), values.size, threads)
+    if any(odd for _, _, odd in found):
+        raise InputDataError("values that are not a number", "AIIN", "replace NaN before normalising")
+    check_range(min(low for low, _, _ in found), max(high for _, high, _ in found), settings, whole=False)
+    return bins.reshape(images.shape)
+
+
+def new_result(images: Array, settings: Settings) -> tuple[Array, bool, np.float32]:
+    """Give the empty result, whether its levels are whole, and what levels are divided by.
+
+    Floats give floats in [0, 1]. Whole numbers keep their type in mode "opencv"; mode "exact" has no rounding and
+    gives float32 on the image's own scale.
+    """
+    whole = settings.mode == "opencv"
+    if np.issubdtype(images.dtype, np.floating):
+        return np.empty(images.shape, np.float32), whole, np.float32(settings.levels - 1)
+    levels = np.uint8 if settings.depth == 8 else np.uint16
+    return np.empty(images.shape, levels if whole else np.float32), whole, np.float32(1)
+
+
+def equalise(images: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
+    """Equalise each image of a batch by its own histograms."""
+    bins = to_bins(images, settings, threads)
+    result, whole, divisor = new_result(images, settings)
+    if threads == 1 or len(images) >= threads:
+        work = _equalise_part(bins, tiles, settings, (whole, divisor), result)
+        _shared(work, len(images), threads)
+    else:
+        for image, mapped in zip(bins, result, strict=True):
+            tables = _tables(image, tiles, settings, threads)
+            _mapped(image, tables, tiles, ((0, 0, 0), whole, divisor), mapped, threads)
+    return _as_given(result, images)
+
+
+def _equalise_part(
+    bins: Array, tiles: Tiles, settings: Settings, finish: tuple[bool, np.float32], result: Array
+) -> Callable[[int, int], None]:
+    def work(first: int, stop: int) -> None:
+        kernels.equalise(bins[first:stop], tiles, settings.rule, finish, result[first:stop])
+
+    return work
+
+
+def equalise_inside(images: Array, inside: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
+    """Equalise each image by its pixels inside the mask (B, D, H, W); the others stay as they are."""
+    origin = (0, 0, 0)
+    kept = []
+    for image, marked in zip(images, inside, strict=True):
+        tables = tables_of(image, marked, tiles, settings, threads)
+        mapped = map_image(image, tables, (tiles, origin), settings, threads)
+        kept.append(np.where(marked, mapped, image).astype(mapped.dtype, copy=False))
+    return np.stack(kept)
+
+
+def tables_of(image: Array, inside: Array | None, tiles: Tiles, settings: Settings, threads: int) -> Array:
+    """Give the tables of one image's tiles, (tiles, bins) float32 levels; `inside` marks the pixels that count."""
+    bins = to_bins(image, settings, threads)
+    if inside is None or not inside.any():
+        return _tables(bins, tiles, settings, threads)
+    tables = np.empty((tiles.number, settings.bins), np.float32)
+    kernels.fill_tables_inside(bins, np.require(inside, np.bool_, ("C", "W")), tiles, settings.rule, tables)
+    return tables
+
+
+def _tables(bins: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
+    tables = np.empty((tiles.number, settings.bins), np.float32)
+    bands = tiles.layers * tiles.rows
+    _shared(lambda a, b: kernels.fill_tables(bins, tiles, settings.rule, (a, b), tables), bands, threads)
+    return tables
+
+
+def map_image(
+    image: Array, tables: Array, place: tuple[Tiles, tuple[int, ...]], settings: Settings, threads: int
+) -> Array:
+    """Map one image (D, H, W) through tables; `place` holds their tiles and the image's corner among them."""
+    bins = to_bins(image, settings, threads)
+    result, whole, divisor = new_result(image, settings)
+    _mapped(bins, tables, place[0], (place[1], whole, divisor), result, threads)
+    return _as_given(result, image)
+
+
+def _mapped(bins: Array, tables: Array, tiles: Tiles, finish: tuple[Any, ...], result: Array, threads: int) -> None:
+    lines = bins.shape[0] * bins.shape[1]
+    _shared(lambda a, b: kernels.map_rows(bins, tables, tiles, ((a, b), *finish), result), lines, threads)
+
+
+def _as_given(result: Array, images: Array) -> Array:
+    if np.issubdtype(images.dtype, np.floating) or np.issubdtype(result.dtype, np.floating):
+        return result
+    return result.astype(images.dtype, copy=False)
+
+
+def _shared(work: Callable[[int, int], Any], count: int, threads: int) -> list[Any]:
+    """Do work(first, stop) over `count` things, in as many equal parts as there are threads."""
+    parts = min(threads, count)
+    if parts <= 1:
+        return [work(0, count)]
+    edges = [count * part // parts for part in range(parts + 1)]
+    with ThreadPoolExecutor(parts) as pool:
+        return list(pool.map(work, edges[:-1], edges[1:]))
