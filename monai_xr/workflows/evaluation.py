@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.floor import distance_and_floor
 from monai_xr.metrics.measures import Measure, Measures
-from monai_xr.transforms import AIIN
+from monai_xr.settings import parse_flag
+from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
 from monai_xr.workflows.output import write_text
 from monai_xr.workflows.provenance import provenance
@@ -119,8 +120,8 @@ def evaluate_folders(
     classes: str | Sequence[str] | None = None,
     split: str | None = None,
     held_out_split: str | None = None,
-    accept_phantoms: bool = False,
-    aiin: AIIN | None = None,
+    accept_phantoms: Any = False,
+    aiin: Any = None,
     seed: int = 0,
     pairs: int = 1000,
     device: str | torch.device = "cpu",
@@ -141,7 +142,7 @@ def evaluate_folders(
         split: Split of the real images.
         held_out_split: Split of other real images that set the floor; without it the real images are halved.
         accept_phantoms: Whether phantoms count as real.
-        aiin: What the generator's training images went through; applied to real images only.
+        aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits, feature space and the images shown.
         pairs: Pairs compared in each set.
         device: Where features are computed.
@@ -161,6 +162,7 @@ def evaluate_folders(
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
+    accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
@@ -178,7 +180,12 @@ def evaluate_folders(
     measures = replace(
         measures,
         rows=measures.rows + ((_before_aiin(raw["real"], measures),) if aiin else ()),
-        settings={**measures.settings, **knobs, "aiin": aiin.settings() if aiin else "none", **_fingerprints(sets)},
+        settings={
+            **measures.settings,
+            **knobs,
+            "aiin": asdict(aiin.settings) if aiin else "none",
+            **_fingerprints(sets),
+        },
         notes=(*(note for each in sets.values() for note in each.notes), *found_notes, *measures.notes),
     )
     _write_json(output / "measures.json", measures)

@@ -1,9 +1,21 @@
 """Findings and measures as tables for a terminal."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from monai_xr.data.inspection import Inspection
 from monai_xr.metrics.measures import Measures
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """Print what is in a folder: counts, problems, films and other files."""
+    console = Console()
+    for found in inspection.tables():
+        table = Table(*found.columns, title=found.title, title_justify="left")
+        for row in found.rows:
+            table.add_row(*(escape(cell) for cell in row))
+        console.print(table)
 
 
 def print_measures(measures: Measures) -> None:
