@@ -1,7 +1,7 @@
 """One frame of a file as stored words, by the best decoder for its transfer syntax: `decode_frame`.
 
 JPEG (baseline, extended, lossless) by libjpeg-turbo in imagecodecs, JPEG-LS by CharLS in pyjpegls, JPEG 2000 and HTJ2K
-by OpenJPEG in pylibjpeg-openjpeg, RLE by pylibjpeg-rle. The OpenJPH of imagecodecs is twice as fast for HTJ2K but
+by OpenJPEG in pylibjpeg-openjpeg, RLE by PackBits in imagecodecs. The OpenJPH of imagecodecs is twice as fast for HTJ2K but
 gives a partial picture without an error, so it is not used.
 """
 
@@ -16,6 +16,7 @@ from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_ele
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
+from monai_xr.dicom.run_length import decode_run_length
 from monai_xr.errors import InputDataError
 
 NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.ExplicitVRBigEndian)
@@ -33,7 +34,7 @@ class Frame:
         words: Unsigned `(H, W)`, or `(H, W, 3)` for colour. Signed samples are in two's complement of the stored
             bits; bits above the stored ones may hold anything.
         ycbcr: The three channels are YCbCr.
-        decoder: What decoded it.
+        decoder: What decoded it, "" for uncompressed data.
     """
 
     words: Array
@@ -79,8 +80,8 @@ def _native(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
         pairs = words.reshape(layout.rows, layout.columns // 2, 4)  # Y Y Cb Cr
         chroma = np.repeat(pairs[..., 2:], 2, axis=1)
         luma = pairs[..., :2].reshape(layout.rows, layout.columns, 1)
-        return Frame(np.concatenate([luma, chroma], axis=2), ycbcr, "uncompressed")
-    return Frame(_shaped(words, layout, planar=layout.planar), ycbcr, "uncompressed")
+        return Frame(np.concatenate([luma, chroma], axis=2), ycbcr, "")
+    return Frame(_shaped(words, layout, planar=layout.planar), ycbcr, "")
 
 
 def _shaped(words: Array, layout: PixelLayout, *, planar: bool) -> Array:
@@ -127,12 +128,9 @@ def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> Frame:
-    import rle
-
-    shape = {"rows": layout.rows, "columns": layout.columns, "bits_allocated": layout.bits_allocated}
-    data = _run(lambda: rle.decode_pixel_data(stream, version=2, **shape))
-    samples = np.frombuffer(data, np.uint8 if layout.bits_allocated == 8 else "<u2")
-    return Frame(_sized(samples, layout, planar=True), layout.photometric.startswith("YBR"), "pylibjpeg-rle")
+    planes = decode_run_length(stream, layout)
+    words = planes[0] if layout.samples == 1 else planes.transpose(1, 2, 0)
+    return Frame(words, layout.photometric.startswith("YBR"), "imagecodecs")
 
 
 def _checked(header: CodestreamHeader, layout: PixelLayout) -> CodestreamHeader:
