@@ -1,8 +1,8 @@
 """One frame of a file as stored words, by the best decoder for its transfer syntax: `decode_frame`.
 
 JPEG (baseline, extended, lossless) by libjpeg-turbo in imagecodecs, JPEG-LS by CharLS in pyjpegls, JPEG 2000 and HTJ2K
-by OpenJPEG in pylibjpeg-openjpeg, RLE by PackBits in imagecodecs. The OpenJPH of imagecodecs is twice as fast for HTJ2K but
-gives a partial picture without an error, so it is not used.
+by OpenJPEG in pylibjpeg-openjpeg, RLE by PackBits in imagecodecs. The OpenJPH of imagecodecs is twice as fast for
+HTJ2K but gives a partial picture without an error, so it is not used.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom.uid as uids
 
-from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header
+from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, run_codec
 from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
@@ -99,7 +99,7 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
     # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
     space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
-    samples = _run(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
+    samples = run_codec(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
     return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
 
 
@@ -107,7 +107,7 @@ def _jpeg_ls(stream: bytes, layout: PixelLayout) -> Frame:
     import jpeg_ls
 
     header = _checked(jpeg_header(stream), layout)
-    data, about = _run(lambda: jpeg_ls.decode_pixel_data(stream))
+    data, about = run_codec(lambda: jpeg_ls.decode_pixel_data(stream))
     samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
     planar = about["interleave_mode"] == 0
     return Frame(
@@ -119,7 +119,7 @@ def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     import openjpeg
 
     header = _checked(jpeg2000_header(stream), layout)
-    data = _run(lambda: openjpeg.decode_pixel_data(stream, version=2))
+    data = run_codec(lambda: openjpeg.decode_pixel_data(stream, version=2))
     kind = ("i" if header.signed else "u") + ("1" if header.precision <= 8 else "2")
     samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
     # OpenJPEG undoes the colour transform of ICT and RCT.
@@ -142,16 +142,6 @@ def _checked(header: CodestreamHeader, layout: PixelLayout) -> CodestreamHeader:
     if not 2 <= header.precision <= layout.bits_allocated:
         raise InputDataError(f"its codestream has {header.precision} bits of {layout.bits_allocated} allocated")
     return header
-
-
-def _run(decode: Callable[[], object]) -> Array:
-    """Run a codec; each has its own kinds of exception."""
-    try:
-        return decode()  # type: ignore[return-value]
-    except MemoryError:
-        raise InputDataError("its pixels need more memory than allowed") from None
-    except Exception as error:
-        raise InputDataError(f"its compressed pixels are damaged ({type(error).__name__})") from None
 
 
 def _sized(samples: Array, layout: PixelLayout, *, planar: bool) -> Array:

@@ -1,12 +1,14 @@
 """DICOM RLE (PS3.5 Annex G): `decode_run_length`, by the PackBits decoder of imagecodecs.
 
-The decoder of pylibjpeg-rle is not used: it panics past every `except Exception` where a segment is longer than a frame.
+The decoder of pylibjpeg-rle is not used: where a segment is longer than a frame it panics past `except Exception`.
 """
 
+import functools
 import struct
 
 import numpy as np
 
+from monai_xr.dicom.codestream import run_codec
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
 from monai_xr.errors import InputDataError
@@ -28,16 +30,12 @@ def decode_run_length(stream: bytes, layout: PixelLayout) -> Array:
     size, sample_bytes = layout.rows * layout.columns, layout.bits_allocated // 8
     planes = np.empty((layout.samples, size, sample_bytes), np.uint8)
     places = _segments(stream, layout.samples * sample_bytes)
-    plane = np.empty(size, np.uint8)
     for i, (begin, end) in enumerate(places):
         sample, byte = divmod(i, sample_bytes)
-        try:
-            decoded = imagecodecs.packbits_decode(stream[begin:end], out=plane)
-        except imagecodecs.ImcdError:
-            raise InputDataError("its RLE pixels are truncated or damaged") from None
-        if decoded.size != size:
-            raise InputDataError(f"its RLE pixels are truncated: {decoded.size} of {size} bytes in a segment")
-        planes[sample, :, sample_bytes - 1 - byte] = plane
+        decoded = run_codec(functools.partial(imagecodecs.packbits_decode, stream[begin:end], out=size))
+        if len(decoded) != size:
+            raise InputDataError(f"its RLE pixels are truncated: {len(decoded)} of {size} bytes in a segment")
+        planes[sample, :, sample_bytes - 1 - byte] = np.frombuffer(decoded, np.uint8)
     words = planes.reshape(-1).view("<u2") if sample_bytes == 2 else planes
     return words.reshape(layout.samples, layout.rows, layout.columns)
 
