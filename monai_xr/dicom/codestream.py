@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, read before a decoder sees it: `CodestreamHeader`.
+"""What a compressed frame says of itself, read before a decoder sees it: `CodestreamHeader`, `run_codec`.
 
 Decoders allocate by the size inside the codestream, not by the header of the file, and some give back a partial
 picture where the stream ends early. So the size, the depth and the end are checked first.
@@ -6,7 +6,9 @@ JPEG: ITU-T T.81 Annex B; JPEG-LS: T.87 Annex C; JPEG 2000: T.800 Annex A.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from monai_xr.errors import InputDataError
 
@@ -78,6 +80,20 @@ def jpeg2000_header(stream: bytes) -> CodestreamHeader:
     _check_tile_parts(stream)
     depth = stream[42]
     return CodestreamHeader(y1 - y0, x1 - x0, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))
+
+
+def run_codec(decode: Callable[[], Any]) -> Any:
+    """Run a decoder written in C; each has its own kinds of exception.
+
+    Raises:
+        InputDataError: It failed.
+    """
+    try:
+        return decode()
+    except MemoryError:
+        raise InputDataError("its pixels need more memory than allowed") from None
+    except Exception as error:
+        raise InputDataError(f"its compressed pixels are damaged ({type(error).__name__})") from None
 
 
 def _check_ends(stream: bytes, start: bytes, name: str) -> None:

@@ -1,8 +1,8 @@
 """One frame of a file as stored words, by the best decoder for its transfer syntax: `decode_frame`.
 
 JPEG (baseline, extended, lossless) by libjpeg-turbo in imagecodecs, JPEG-LS by CharLS in pyjpegls, JPEG 2000 and HTJ2K
-by OpenJPEG in pylibjpeg-openjpeg, RLE by pylibjpeg-rle. The OpenJPH of imagecodecs is twice as fast for HTJ2K but
-gives a partial picture without an error, so it is not used.
+by OpenJPEG in pylibjpeg-openjpeg, RLE by PackBits in imagecodecs. The OpenJPH of imagecodecs is twice as fast for
+HTJ2K but gives a partial picture without an error, so it is not used.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom.uid as uids
 
-from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header
+from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, run_codec
 from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
+from monai_xr.dicom.run_length import decode_run_length
 from monai_xr.errors import InputDataError
 
 NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.ExplicitVRBigEndian)
@@ -33,7 +34,7 @@ class Frame:
         words: Unsigned `(H, W)`, or `(H, W, 3)` for colour. Signed samples are in two's complement of the stored
             bits; bits above the stored ones may hold anything.
         ycbcr: The three channels are YCbCr.
-        decoder: What decoded it.
+        decoder: What decoded it, "" for uncompressed data.
     """
 
     words: Array
@@ -79,8 +80,8 @@ def _native(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
         pairs = words.reshape(layout.rows, layout.columns // 2, 4)  # Y Y Cb Cr
         chroma = np.repeat(pairs[..., 2:], 2, axis=1)
         luma = pairs[..., :2].reshape(layout.rows, layout.columns, 1)
-        return Frame(np.concatenate([luma, chroma], axis=2), ycbcr, "uncompressed")
-    return Frame(_shaped(words, layout, planar=layout.planar), ycbcr, "uncompressed")
+        return Frame(np.concatenate([luma, chroma], axis=2), ycbcr, "")
+    return Frame(_shaped(words, layout, planar=layout.planar), ycbcr, "")
 
 
 def _shaped(words: Array, layout: PixelLayout, *, planar: bool) -> Array:
@@ -98,7 +99,7 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
     # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
     space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
-    samples = _run(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
+    samples = run_codec(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
     return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
 
 
@@ -106,7 +107,7 @@ def _jpeg_ls(stream: bytes, layout: PixelLayout) -> Frame:
     import jpeg_ls
 
     header = _checked(jpeg_header(stream), layout)
-    data, about = _run(lambda: jpeg_ls.decode_pixel_data(stream))
+    data, about = run_codec(lambda: jpeg_ls.decode_pixel_data(stream))
     samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
     planar = about["interleave_mode"] == 0
     return Frame(
@@ -118,7 +119,7 @@ def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     import openjpeg
 
     header = _checked(jpeg2000_header(stream), layout)
-    data = _run(lambda: openjpeg.decode_pixel_data(stream, version=2))
+    data = run_codec(lambda: openjpeg.decode_pixel_data(stream, version=2))
     kind = ("i" if header.signed else "u") + ("1" if header.precision <= 8 else "2")
     samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
     # OpenJPEG undoes the colour transform of ICT and RCT.
@@ -127,12 +128,9 @@ def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> Frame:
-    import rle
-
-    shape = {"rows": layout.rows, "columns": layout.columns, "bits_allocated": layout.bits_allocated}
-    data = _run(lambda: rle.decode_pixel_data(stream, version=2, **shape))
-    samples = np.frombuffer(data, np.uint8 if layout.bits_allocated == 8 else "<u2")
-    return Frame(_sized(samples, layout, planar=True), layout.photometric.startswith("YBR"), "pylibjpeg-rle")
+    planes = decode_run_length(stream, layout)
+    words = planes[0] if layout.samples == 1 else planes.transpose(1, 2, 0)
+    return Frame(words, layout.photometric.startswith("YBR"), "imagecodecs")
 
 
 def _checked(header: CodestreamHeader, layout: PixelLayout) -> CodestreamHeader:
@@ -144,16 +142,6 @@ def _checked(header: CodestreamHeader, layout: PixelLayout) -> CodestreamHeader:
     if not 2 <= header.precision <= layout.bits_allocated:
         raise InputDataError(f"its codestream has {header.precision} bits of {layout.bits_allocated} allocated")
     return header
-
-
-def _run(decode: Callable[[], object]) -> Array:
-    """Run a codec; each has its own kinds of exception."""
-    try:
-        return decode()  # type: ignore[return-value]
-    except MemoryError:
-        raise InputDataError("its pixels need more memory than allowed") from None
-    except Exception as error:
-        raise InputDataError(f"its compressed pixels are damaged ({type(error).__name__})") from None
 
 
 def _sized(samples: Array, layout: PixelLayout, *, planar: bool) -> Array:

@@ -151,5 +151,5 @@ def _shown(ds: Dataset, facts: _Facts, decoded: Frame) -> tuple[Pixels, tuple[st
     beyond = rules.padding_beyond_bits(words) if rules else None
     if beyond is not None:
         pixels[beyond] = 0
-    source = f"{UID(layout.syntax).name} decoded by {decoded.decoder}"
+    source = UID(layout.syntax).name + (f" decoded by {decoded.decoder}" if decoded.decoder else "")
     return pixels, (source, *steps, *facts.history, facts.turn.name)

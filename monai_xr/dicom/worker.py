@@ -51,12 +51,11 @@ def _load_codecs() -> None:
     import imagecodecs
     import jpeg_ls
     import openjpeg
-    import rle
 
     import monai_xr.dicom.reading
 
     imagecodecs.jpeg8_version()
-    _ = jpeg_ls, openjpeg, rle, monai_xr.dicom.reading
+    _ = jpeg_ls, openjpeg, monai_xr.dicom.reading
 
 
 def _limit(max_bytes: int) -> None:

@@ -1,0 +1,53 @@
+"""DICOM RLE (PS3.5 Annex G): `decode_run_length`, by the PackBits decoder of imagecodecs.
+
+The decoder of pylibjpeg-rle is not used: where a segment is longer than a frame it panics past `except Exception`.
+"""
+
+import functools
+import struct
+
+import numpy as np
+
+from monai_xr.dicom.codestream import run_codec
+from monai_xr.dicom.image import Array
+from monai_xr.dicom.layout import PixelLayout
+from monai_xr.errors import InputDataError
+
+_HEADER_BYTES = 64
+
+
+def decode_run_length(stream: bytes, layout: PixelLayout) -> Array:
+    """Decode one frame: a segment for each byte of each sample, the high byte first.
+
+    Returns:
+        `(samples, rows, columns)` unsigned words.
+
+    Raises:
+        InputDataError: The header is damaged or a segment is too short or too long.
+    """
+    import imagecodecs
+
+    size, sample_bytes = layout.rows * layout.columns, layout.bits_allocated // 8
+    planes = np.empty((layout.samples, size, sample_bytes), np.uint8)
+    places = _segments(stream, layout.samples * sample_bytes)
+    for i, (begin, end) in enumerate(places):
+        sample, byte = divmod(i, sample_bytes)
+        decoded = run_codec(functools.partial(imagecodecs.packbits_decode, stream[begin:end], out=size))
+        if len(decoded) != size:
+            raise InputDataError(f"its RLE pixels are truncated: {len(decoded)} of {size} bytes in a segment")
+        planes[sample, :, sample_bytes - 1 - byte] = np.frombuffer(decoded, np.uint8)
+    words = planes.reshape(-1).view("<u2") if sample_bytes == 2 else planes
+    return words.reshape(layout.samples, layout.rows, layout.columns)
+
+
+def _segments(stream: bytes, count: int) -> list[tuple[int, int]]:
+    if len(stream) < _HEADER_BYTES:
+        raise InputDataError("its RLE pixels are truncated")
+    found, *offsets = struct.unpack_from("<16I", stream)
+    if found != count:
+        raise InputDataError(f"its RLE pixels have {found} segments, {count} are expected")
+    begins = offsets[:count]
+    ends = [*begins[1:], len(stream)]
+    if any(not _HEADER_BYTES <= begin < end <= len(stream) for begin, end in zip(begins, ends, strict=True)):
+        raise InputDataError("its RLE pixels are truncated or their header is damaged")
+    return list(zip(begins, ends, strict=True))
