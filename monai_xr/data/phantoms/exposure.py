@@ -68,7 +68,7 @@ def expose(
 
 def _display(signal: Field, lung: NDArray[np.bool_], settings: Exposure) -> Field:
     """Map the logarithm to greys by a sigmoid through open lung and the densest tenth of the chest."""
-    dark = float(np.quantile(signal[lung], 0.2))
+    dark = float(np.quantile(signal[lung], 0.08))
     dense = float(np.quantile(signal, 0.92))
     logit_dark, logit_dense = (np.log(grey / (1 - grey)) for grey in (settings.lung_grey, settings.dense_grey))
     slope = (logit_dense - logit_dark) / max(dense - dark, 0.3)

@@ -52,11 +52,11 @@ def consolidation(lungs: Lungs, rng: np.random.Generator) -> Change:
     else:
         fissure = step(lungs.height - np.float32(rng.uniform(0.5, 0.62)) - tilt + 0.6 * ragged, 0.06)
         fade = step(np.float32(rng.uniform(0.95, 1.25)) - lungs.height + ragged, 0.1)
-    reach = step(np.float32(rng.uniform(0.75, 1.1)) - side * chest.x / chest.width + 1.5 * ragged, 0.1)
+    reach = step(np.float32(rng.uniform(0.85, 1.15)) - side * chest.x / chest.width + 1.5 * ragged, 0.1)
     share = fissure * fade * reach * step(side * chest.x, 0.2)
-    patchy = np.clip(0.82 + 0.16 * smooth_noise(rng, pixels, 14) + 0.1 * smooth_noise(rng, pixels, 34), 0.35, 1)
+    patchy = np.clip(0.82 + 0.16 * smooth_noise(rng, pixels, 14) + 0.1 * smooth_noise(rng, pixels, 34), 0.5, 1)
     bronchi = np.clip(lungs.vessels / np.float32(0.35), 0, 1) * np.float32(0.3)
-    share = share * patchy * float(rng.uniform(0.7, 0.92))
+    share = share * patchy * float(rng.uniform(0.78, 0.95))
     return np.asarray(lungs.air * share * (1 - bronchi), np.float32), (share > 0.2) & (lungs.air > 0.5)
 
 
@@ -87,11 +87,8 @@ def nodules(lungs: Lungs, rng: np.random.Generator) -> Change:
     added = np.zeros_like(lungs.air)
     mask = np.zeros(lungs.air.shape, bool)
     count = int(rng.choice([1, 2, 3, 4, 5, 7]))
-    rows, columns = np.nonzero((lungs.air > 0.45 * lungs.air.max()) & (np.abs(chest.x) < chest.width - 1.6))
     for _ in range(count):
-        # The place is drawn as a share of the list, so that it is the same at every picture size.
-        at = int(rng.random() * len(rows))
-        centre_x, centre_y = chest.x[rows[at], columns[at]], chest.y[rows[at], columns[at]]
+        centre_x, centre_y = _inner_point(lungs, rng)
         radius = float(rng.uniform(0.75, 1.3) if count > 2 else rng.uniform(1.0, 2.2))
         angle = np.arctan2(chest.y - centre_y, chest.x - centre_x)
         phase, lobes = float(rng.uniform(0, 6.28)), int(rng.integers(2, 4))
@@ -102,15 +99,29 @@ def nodules(lungs: Lungs, rng: np.random.Generator) -> Change:
     return np.minimum(added, lungs.air), mask & (lungs.air > 0)
 
 
+def _inner_point(lungs: Lungs, rng: np.random.Generator) -> tuple[float, float]:
+    """Draw a point with much lung around it; in body coordinates, so that it is the same at every picture size."""
+    body, chest = lungs.body, lungs.chest
+    enough = np.float32(0.55) * lungs.air.max()
+    x, y = 0.5 * body.half_width, 0.5 * (body.apex + body.dome_right)
+    for _ in range(60):
+        x = float(rng.uniform(-0.9, 0.9)) * body.half_width
+        y = float(rng.uniform(body.apex + 1.5, body.dome_right - 0.5))
+        at = np.unravel_index(np.argmin((chest.x - x) ** 2 + (chest.y - y) ** 2), chest.x.shape)
+        if lungs.air[at] > enough and abs(x) < chest.width[at] - 1.6:
+            break
+    return x, y
+
+
 def ground_glass(lungs: Lungs, rng: np.random.Generator) -> Change:
     """Lay patchy haze over the outer and lower parts of both lungs; vessels stay visible through it."""
     chest = lungs.chest
     pixels = chest.x.shape[0]
     outward = np.clip(np.abs(chest.x) / chest.width, 0, 1)
     patches = 0.7 * smooth_noise(rng, pixels, 5) + 0.2 * smooth_noise(rng, pixels, 11)
-    wish = 1.6 * outward + 0.9 * lungs.height - np.float32(rng.uniform(1.05, 1.45)) + 0.42 * patches
+    wish = 1.6 * outward + 0.9 * lungs.height - np.float32(rng.uniform(0.85, 1.25)) + 0.42 * patches
     grain = 1 + 0.12 * smooth_noise(rng, pixels, 60) + 0.08 * smooth_noise(rng, pixels, 30)
-    share = step(wish, 0.45) * np.float32(rng.uniform(0.22, 0.4)) * grain
+    share = step(wish, 0.45) * np.float32(rng.uniform(0.28, 0.46)) * grain
     return np.asarray(lungs.air * np.clip(share, 0, 0.6), np.float32), (share > 0.1) & (lungs.air > 0.5)
 
 

@@ -11,7 +11,7 @@ from monai_xr.data.phantoms.anatomy import Anatomy, Field, View, draw_anatomy, s
 from monai_xr.data.phantoms.exposure import draw_exposure, expose
 from monai_xr.data.phantoms.lesions import FINDINGS, Lungs
 from monai_xr.data.phantoms.skeleton import long_bones, ribs, spine
-from monai_xr.data.phantoms.soft_tissue import airways, build_chest, gastric_air
+from monai_xr.data.phantoms.soft_tissue import airways, build_chest, gastric_air, hila
 from monai_xr.data.phantoms.vessels import draw_vessels, grow_vessels
 from monai_xr.errors import ConfigurationError
 
@@ -20,7 +20,7 @@ MU_BONE_PER_CM = 0.30  # what compact bone adds to water
 SMALLEST_RENDER = 256  # smaller pictures are averaged down from at least this many pixels a side
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Phantom:
     """One made-up radiograph.
 
@@ -54,7 +54,7 @@ def make_phantom(seed: int, finding: str, *, size: int = 512, patient: int = 0, 
     if size < 16:
         raise ConfigurationError(f"a phantom of {size} pixels shows nothing", "size", "16 or more")
     body = draw_anatomy(np.random.default_rng([seed, patient, 0]))
-    # Zero seconds apart for the parts of one picture, so that no part shifts the chance of another.
+    # A stream of chance for each part of the picture, so that no part shifts the chance of another.
     shot, disease, grain = (np.random.default_rng([seed, patient, 1 + image, part]) for part in range(3))
     view = _draw_view(body, shot, size * max(1, math.ceil(SMALLEST_RENDER / size)))
     attenuation, lung, mask = _attenuation((seed, patient), body, view, finding, (shot, disease))
@@ -71,7 +71,7 @@ def _draw_view(body: Anatomy, rng: np.random.Generator, pixels: int) -> View:
     return View(
         pixels=pixels,
         field_cm=float(np.clip(2 * (body.half_width + body.wall) + rng.uniform(2.0, 8.0), 32.0, 43.0)),
-        angle=float(np.clip(rng.normal(0, 0.025), -0.08, 0.08)),
+        angle=float(np.clip(rng.normal(0, 0.03), -0.09, 0.09)),
         shift_x=float(rng.normal(0, 0.6)),
         shift_y=float(rng.normal(-middle + 0.4, 0.8)),
     )
@@ -92,7 +92,8 @@ def _attenuation(
     turned = x + np.float32(shot.normal(0, 0.35)) * step(-y, 12.0)  # a turned patient moves the front of the chest
     chest = build_chest(body, x, y, lift)
     inside = np.clip(chest.lung / np.float32(4.0), 0, 1)
-    vessels = draw_vessels(grow_vessels(body, growth), view) * np.float32(body.markings) * inside
+    roots = draw_vessels(grow_vessels(body, growth), view) + hila(body, x, y)
+    vessels = roots * np.float32(body.markings) * inside
     change, mask = FINDINGS[finding](Lungs(body, chest, vessels), disease)
     fine = 0.08 * smooth_noise(texture, view.pixels, 70) + 0.06 * smooth_noise(texture, view.pixels, 26)
     aerated = chest.lung * (1 - np.float32(body.lung_density) * (1 + fine))

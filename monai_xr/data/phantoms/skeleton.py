@@ -82,29 +82,27 @@ def spine(body: Anatomy, x: Field, y: Field) -> Field:
         -(((place + 0.2) / 0.13) ** 2)
     )
     inside = edge * (np.float32(0.55) + plates * (np.float32(0.75) + np.float32(0.5) * rim))
-    return np.asarray(0.62 * inside + 0.5 * ring * edge + 0.7 * process + 0.4 * transverse, np.float32)
+    return np.asarray(0.54 * inside + 0.5 * ring * edge + 0.7 * process + 0.4 * transverse, np.float32)
 
 
 def long_bones(body: Anatomy, view: View) -> Field:
     """Give the path through clavicles, scapulae and humeri, (pixels, pixels)."""
-    pixels = max(view.pixels, CANVAS_PIXELS)
-    total = np.zeros((pixels, pixels), np.float32)
-    inner_y, joint_x = body.apex + 2.1, body.half_width + body.wall + 1.2
-    for side in (-1.0, 1.0):
-        outer_y = inner_y - body.clavicle_rise
-        clavicle = np.array(
-            [
-                [1.7, inner_y + 0.5], [3.2, inner_y], [5.5, inner_y - 0.2 * body.clavicle_rise - 0.5],
-                [8.5, inner_y - 0.6 * body.clavicle_rise - 0.5], [11.5, outer_y - 0.2], [joint_x - 0.8, outer_y - 0.1],
-            ]
-        )  # fmt: skip
-        shoulder = np.array([[joint_x + 1.0, body.shoulder + 0.6]])
-        elbow = shoulder + np.array([[body.arm_out + 1.0, 24.0]])
-        total += 1.15 * _tube(view, pixels, clavicle * [side, 1], 0.66, 0.45)
-        shaft = 1.2 * _tube(view, pixels, np.vstack([shoulder, elbow]) * [side, 1], 1.1, 0.62)
-        head = 0.42 * _tube(view, pixels, np.vstack([shoulder, shoulder + 0.05]) * [side, 1], 2.2, 0.25)
-        total += np.maximum(shaft, head)
-        total += _scapula(body, view, pixels, (side, joint_x))
+    canvas = View(max(view.pixels, CANVAS_PIXELS), view.field_cm, view.angle, view.shift_x, view.shift_y)
+    inner_y, outer_y = body.apex + 2.1, body.apex + 2.1 - body.clavicle_rise
+    joint_x, top = body.half_width + body.wall + 1.2, body.shoulder
+    clavicle = np.array(
+        [
+            [1.7, inner_y + 0.5], [3.2, inner_y], [5.5, inner_y - 0.2 * body.clavicle_rise - 0.5],
+            [8.5, inner_y - 0.6 * body.clavicle_rise - 0.5], [11.5, outer_y - 0.2], [joint_x - 0.8, outer_y - 0.1],
+        ]
+    )  # fmt: skip
+    shoulder = np.array([joint_x + 1.0, top + 0.6])
+    shaft = np.array([shoulder, [joint_x + 2.0 + body.arm_out, top + 24.6]])
+    ridge = np.array([[joint_x - 6.0, top + 1.2], [joint_x - 3.0, top - 0.8], [joint_x + 0.6, top - 2.2]])
+    arm = 1.2 * _tubes(canvas, shaft, 1.1, 0.62)
+    head = 0.42 * _tubes(canvas, np.array([shoulder, shoulder + 0.05]), 2.2, 0.25)
+    total = 1.15 * _tubes(canvas, clavicle, 0.66, 0.45) + np.maximum(arm, head)
+    total += _scapulae(canvas, joint_x, top) + 0.5 * _tubes(canvas, ridge, 0.55, 0.45)
     return np.asarray(cv2.resize(total, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -117,33 +115,34 @@ def _smooth_line(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points
 
 
-def _tube(view: View, pixels: int, points: NDArray[np.float64], radius_cm: float, hollow: float) -> Field:
-    """Give the path through a hollow tube along a line, (pixels, pixels) in cm."""
-    radius = radius_cm * pixels / view.field_cm
-    line = np.rint(view.to_pixels(_smooth_line(points), pixels) * 16).astype(np.int32)
-    mask = np.zeros((pixels, pixels), np.uint8)
-    cv2.polylines(mask, [line], False, 255, max(1, round(2 * radius)), cv2.LINE_8, 4)
+def _both_sides(canvas: View, points: NDArray[np.float64]) -> list[NDArray[np.int32]]:
+    """Give a line and its mirror image in pixels, with 4 binary places for OpenCV."""
+    line = _smooth_line(points)
+    return [np.rint(canvas.to_pixels(line * [side, 1], canvas.pixels) * 16).astype(np.int32) for side in (-1, 1)]
+
+
+def _tubes(canvas: View, points: NDArray[np.float64], radius_cm: float, hollow: float) -> Field:
+    """Give the path through a hollow tube along a line and its mirror image, (pixels, pixels) in cm."""
+    radius = radius_cm * canvas.pixels / canvas.field_cm
+    mask = np.zeros((canvas.pixels, canvas.pixels), np.uint8)
+    cv2.polylines(mask, _both_sides(canvas, points), False, 255, max(1, round(2 * radius)), cv2.LINE_8, 4)
     depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.float32)
     away = np.where(depth > 0, 1 - np.clip(depth / radius, 0, 1), 1).astype(np.float32)
     return np.asarray(2 * radius_cm * (chord(away) - hollow * chord(np.clip(away / 0.75, 0, 1))), np.float32)
 
 
-def _scapula(body: Anatomy, view: View, pixels: int, place: tuple[float, float]) -> Field:
-    """Give the path through one shoulder blade: a thin plate with thick borders, and its spine."""
-    side, joint_x = place
-    top = body.shoulder
+def _scapulae(canvas: View, joint_x: float, top: float) -> Field:
+    """Give the path through both shoulder blades: thin plates with thick borders."""
     plate = np.array(
         [
             [joint_x - 0.6, top], [joint_x - 1.6, top - 1.6], [joint_x - 6.2, top - 1.2], [joint_x - 6.4, top + 2.0],
             [joint_x - 4.6, top + 9.5], [joint_x - 3.7, top + 11.2], [joint_x - 3.0, top + 9.0],
-            [joint_x - 1.4, top + 3.0],
+            [joint_x - 1.4, top + 3.0], [joint_x - 0.6, top],
         ]
     )  # fmt: skip
-    ring = _smooth_line(np.vstack([plate, plate[:1]]) * [side, 1])
-    corners = np.rint(view.to_pixels(ring, pixels) * 16).astype(np.int32)
-    mask = np.zeros((pixels, pixels), np.uint8)
-    cv2.fillPoly(mask, [corners], 255, cv2.LINE_8, 4)
-    depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.float32) * np.float32(view.field_cm / pixels)
-    bone = np.where(depth > 0, 0.22 + 0.35 * np.exp(-((depth / 0.45) ** 2)), 0).astype(np.float32)
-    ridge = np.array([[joint_x - 6.0, top + 1.2], [joint_x - 3.0, top - 0.8], [joint_x + 0.6, top - 2.2]]) * [side, 1]
-    return bone + np.float32(0.5) * _tube(view, pixels, ridge, 0.55, 0.45)
+    mask = np.zeros((canvas.pixels, canvas.pixels), np.uint8)
+    for ring in _both_sides(canvas, plate):
+        cv2.fillPoly(mask, [ring], 255, cv2.LINE_8, 4)
+    scale = np.float32(canvas.field_cm / canvas.pixels)
+    depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.float32) * scale
+    return np.where(depth > 0, 0.22 + 0.35 * np.exp(-((depth / np.float32(0.45)) ** 2)), 0).astype(np.float32)

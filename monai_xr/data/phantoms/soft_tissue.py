@@ -98,20 +98,21 @@ def body_thickness(body: Anatomy, x: Field, y: Field, axes: tuple[Field, Field])
     trunk_depth = trunk_depth + np.float32(body.belly) * below
     top_edge = curve(
         side,
-        [0.0, 5.4, 6.6, 9.0, 13.0, 17.0, 20.0, 23.0],
+        [0.0, 5.0, 6.2, 8.0, 10.5, 13.5, 17.0, 20.0, 23.0],
         [
+            -28.0,
             -26.0,
-            -24.0,
-            body.apex - 6.5,
+            body.apex - 9.0,
+            body.apex - 6.2,
             body.apex - 4.2,
-            body.apex - 2.4,
+            body.apex - 2.7,
             body.shoulder - 3.4,
             body.shoulder - 1.5,
             body.shoulder + 4,
         ],
     )
     under_top = y - top_edge
-    crown = np.sqrt(np.clip(under_top / np.float32(5.0), 0, 1))
+    crown = np.sqrt(np.clip(under_top / np.float32(7.0), 0, 1))
     trunk = 2 * trunk_depth * boxy_chord(side / trunk_width) * crown
     girdle = 2 * (body.half_depth - 1.0) * crown * step(np.float32(body.shoulder + 7.0) - y, 6.0)
     girdle = girdle * chord(np.clip(side - 9.0, 0, None) / np.float32(13.0)) ** np.float32(0.7)
@@ -170,7 +171,15 @@ def airways(body: Anatomy, x: Field, y: Field) -> Field:
     right = chord((x + 0.25 + 0.55 * fall) / np.float32(0.75)) * step(3.2 - fall, 0.6)
     left = chord((x + 0.25 - 1.05 * fall) / np.float32(0.75)) * step(3.0 - fall, 0.6)
     branches = np.maximum(right, left) * step(y - np.float32(carina), 0.3)
-    return np.asarray(2.1 * np.maximum(trachea, 0.75 * branches), np.float32)
+    return np.asarray(2.4 * np.maximum(trachea, 0.75 * branches), np.float32)
+
+
+def hila(body: Anatomy, x: Field, y: Field) -> Field:
+    """Give the path through the vessel roots, nodes and bronchial walls of both hila, in cm; the left lies higher."""
+    share = np.where(x < 0, 0.48, 0.42).astype(np.float32)
+    down = y - np.float32(body.apex) - share * np.float32(body.dome_right - body.apex)
+    across = np.abs(x) - np.float32(1.15 * body.mediastinum)
+    return np.asarray(1.5 * np.exp(-((across / 1.25) ** 2) - (down / 2.1) ** 2), np.float32)
 
 
 def gastric_air(body: Anatomy, chest: Chest, lift: float) -> Field:
