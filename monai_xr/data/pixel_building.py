@@ -124,13 +124,21 @@ def _make(plan: CachePlan, sources: Sequence[Source], target: Path) -> None:
     damaged = temporary.with_name(f"{temporary.name}-damaged")
     try:
         write_index(temporary, _write_tiles(plan, sources, temporary))
-        if target.exists():  # not whole, else it would have been taken
+        if target.exists() and not _is_whole(target):
             target.rename(damaged)
-        temporary.rename(target)
-        _sync(plan.folder)
+        _put_in_place(temporary, target)
     finally:
         for each in (temporary, damaged):
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not _is_whole(target):  # a whole one is that of another process, on a file system without locks
+            raise
+    _sync(target.parent)
 
 
 def _write_tiles(plan: CachePlan, sources: Sequence[Source], temporary: Path) -> dict[str, Any]:

@@ -234,13 +234,22 @@ def test_no_workers_is_refused(films: Path, tmp_path: Path) -> None:
         _build(films, tmp_path / "cache", workers=0)
 
 
+def _no_locks(*_: object) -> None:
+    raise OSError(95, "Operation not supported")
+
+
 def _build_in_process(root: str, folder: str, start: Any, results: Any) -> None:
     start.wait()
     cache = PixelCache.build(find_records(root), size=8, folder=folder)
     results.put((cache.folder.name, cache.manifest_sha256))
 
 
-def test_two_processes_build_one_cache(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", [True, False])
+def test_two_processes_build_one_cache(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    if not locks:
+        monkeypatch.setattr(pixel_building.fcntl, "flock", _no_locks)
     context = multiprocessing.get_context("fork")
     start, results = context.Event(), context.Queue()
     arguments = (str(films), str(tmp_path / "cache"), start, results)
