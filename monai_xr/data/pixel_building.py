@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -123,24 +124,34 @@ def _make(plan: CachePlan, sources: Sequence[Source], target: Path) -> None:
     damaged = temporary.with_name(f"{temporary.name}-damaged")
     try:
         write_index(temporary, _write_tiles(plan, sources, temporary))
-        if target.exists():  # not whole, else it would have been taken
+        if target.exists() and not _is_whole(target):
             target.rename(damaged)
-        temporary.rename(target)
-        _sync(plan.folder)
+        _put_in_place(temporary, target)
     finally:
         for each in (temporary, damaged):
             shutil.rmtree(each, ignore_errors=True)
 
 
+def _put_in_place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not _is_whole(target):  # a whole one is that of another process, on a file system without locks
+            raise
+    _sync(target.parent)
+
+
 def _write_tiles(plan: CachePlan, sources: Sequence[Source], temporary: Path) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
+    way_out = ""
     maker = TileMaker(plan.settings, plan.decode, _known_tiles(plan))
     outcomes = maker.outcomes(sources, plan.workers)
     with (temporary / PIXELS).open("wb") as file:
         for source, record, outcome in zip(sources, plan.records, outcomes, strict=True):
             if outcome.tile is None or outcome.facts is None:
                 refused.append({"file": printable(source.file), "reason": outcome.reason})
+                way_out = way_out or outcome.way_out
             else:
                 file.write(outcome.tile.tobytes())
                 images.append(_entry(source, record, outcome.facts))
@@ -148,11 +159,17 @@ def _write_tiles(plan: CachePlan, sources: Sequence[Source], temporary: Path) ->
         file.flush()
         os.fsync(file.fileno())
     if not images:
-        reasons = "; ".join(f"{Path(each['file']).name}: {each['reason']}" for each in refused[:3])
-        raise InputDataError(
-            f"none of {len(refused)} images can be used ({reasons})", plan.records.root, "see the reasons"
-        )
+        raise _nothing_usable(plan.records.root, refused, way_out)
     return _index(plan, images, refused)
+
+
+def _nothing_usable(root: Path, refused: Sequence[dict[str, str]], way_out: str) -> InputDataError:
+    counts = Counter(each["reason"] for each in refused).most_common(3)
+    first = {
+        reason: next(Path(each["file"]).name for each in refused if each["reason"] == reason) for reason, _ in counts
+    }
+    reasons = "; ".join(f"{count} like {first[reason]}: {reason}" for reason, count in counts)
+    return InputDataError(f"none of {len(refused)} images can be used ({reasons})", root, way_out or "see the reasons")
 
 
 def _entry(source: Source, record: Record, facts: TileFacts) -> dict[str, Any]:

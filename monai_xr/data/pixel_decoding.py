@@ -42,6 +42,7 @@ class Outcome:
     tile: Tile | None = None
     facts: TileFacts | None = None
     reason: str = ""
+    way_out: str = ""
 
 
 KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]
@@ -103,7 +104,7 @@ class TileMaker:
         except (HostError, ConfigurationError):
             raise
         except XrError as error:
-            return Outcome(reason=error.what)
+            return Outcome(reason=error.what, way_out=error.way_out)
         except MemoryError:
             return Outcome(reason="too large for the memory of this machine")
         except Exception as error:  # one odd file among thousands does not end the work

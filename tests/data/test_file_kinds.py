@@ -73,3 +73,17 @@ def test_names_that_are_not_utf8_are_walked(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff\xfe.txt")).write_text("x")
     ((name, kind),) = files_under(tmp_path)
     assert (os.fsencode(name), kind) == (b"\xff\xfe.txt", "text")
+
+
+def test_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "film.txt").write_text("x")
+    original = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert list(files_under(tmp_path)) == [("film.txt", "text"), ("closed", "folder that cannot be read")]

@@ -136,9 +136,20 @@ def test_cache_crosses_to_a_worker_process(films: Path, tmp_path: Path) -> None:
 def test_nothing_usable_tells_the_first_reasons(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "films" / "flat.png", pixels=np.full((40, 40), 7, np.uint8))
     png(tmp_path / "films" / "tiny.png", pixels=np.eye(4, dtype=np.uint8))
-    with pytest.raises(InputDataError, match=r"none of 2 images .*flat\.png: constant.*tiny\.png: 4x4 pixels"):
+    with pytest.raises(
+        InputDataError, match=r"none of 2 images .*1 like flat\.png: constant.*1 like tiny\.png: 4x4 pixels"
+    ):
         _build(tmp_path / "films", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_phantoms_are_let_in_only_where_admitted(tmp_path: Path, dicom: Any) -> None:
+    marks = {"SyntheticData": "YES", "ManufacturerModelName": "monai_xr phantom"}
+    dicom(tmp_path / "films" / "1.dcm", **marks)
+    with pytest.raises(InputDataError, match=r"none of 1 images .*1 like 1\.dcm: a phantom.* : accept phantoms"):
+        _build(tmp_path / "films", tmp_path / "cache")
+    cache = _build(tmp_path / "films", tmp_path / "cache", admit=("patient", "phantom"))
+    assert cache.facts[0].origin == "phantom"
 
 
 def test_file_that_went_away_is_refused(films: Path, tmp_path: Path) -> None:
@@ -223,13 +234,22 @@ def test_no_workers_is_refused(films: Path, tmp_path: Path) -> None:
         _build(films, tmp_path / "cache", workers=0)
 
 
+def _no_locks(*_: object) -> None:
+    raise OSError(95, "Operation not supported")
+
+
 def _build_in_process(root: str, folder: str, start: Any, results: Any) -> None:
     start.wait()
     cache = PixelCache.build(find_records(root), size=8, folder=folder)
     results.put((cache.folder.name, cache.manifest_sha256))
 
 
-def test_two_processes_build_one_cache(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", [True, False])
+def test_two_processes_build_one_cache(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    if not locks:
+        monkeypatch.setattr(pixel_building.fcntl, "flock", _no_locks)
     context = multiprocessing.get_context("fork")
     start, results = context.Event(), context.Queue()
     arguments = (str(films), str(tmp_path / "cache"), start, results)

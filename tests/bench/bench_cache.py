@@ -1,0 +1,51 @@
+"""Pixel cache against numpy.memmap and against decoding: `python tests/bench/bench_cache.py`."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pairs import compare
+from PIL import Image
+
+from monai_xr.data import PixelCache, find_records, read_image
+
+_FILMS = 64
+
+
+def main() -> int:
+    """Print one line for each ratio; 1 where one is missed."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = [_bench(Path(folder), size) for size in (64, 512)]
+    return 0 if all(results) else 1
+
+
+def _bench(folder: Path, size: int) -> bool:
+    films = folder / f"films{size}"
+    films.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(_FILMS):
+        Image.fromarray(rng.integers(0, 256, (size, size), np.uint8)).save(films / f"{index}.png")
+    records = find_records(films)
+    cache = PixelCache.build(records, size=size, folder=folder / "cache")
+    mapped = np.memmap(cache.folder / "pixels.u16", "<u2", "r", shape=(len(cache), size, size))
+
+    def through(source: object) -> Callable[[], None]:
+        def read() -> None:
+            for index in range(_FILMS):
+                np.multiply(source[index], np.float32(1 / 65535), dtype=np.float32)  # type: ignore[index]
+
+        return read
+
+    def decoded() -> None:
+        for record in records:
+            read_image(record.image)
+
+    name = f"{_FILMS} items of {size} px as float32"
+    peer = compare(f"{name}, cache / numpy.memmap", through(cache), through(mapped), 1.1)
+    return compare(f"{name}, cache / decoding PNG", through(cache), decoded, 1 / 10) and peer
+
+
+if __name__ == "__main__":
+    sys.exit(main())
