@@ -78,7 +78,7 @@ def distance_rows(distance: FlooredDistance, space: str) -> list[Measure]:
     says = f"Lower is closer. {distance.count} images a side, {space} features: compare only with the same."
     ratio = Measure(
         f"{name}_over_floor",
-        "Fréchet distance over real against real",
+        "Fréchet distance relative to real against real",
         distance.ratio,
         distance.ratio_interval,
         None if distance.ratio is None else 1.0,
@@ -94,7 +94,7 @@ def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
         return "The real images are all the same: there is no distance of real to real.", "none"
     low = distance.ratio if distance.ratio_interval is None else distance.ratio_interval[0]
     if low <= 1:
-        return "In this feature space as close to the real images as other real images are.", "fine"
+        return "At this count and in this space not told apart from other real images.", "fine"
     return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
 
 

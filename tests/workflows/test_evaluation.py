@@ -1,10 +1,18 @@
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from monai_xr.errors import InputDataError
+from monai_xr.data.png import write_png
+from monai_xr.dicom.writing import write_generated
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import ms_ssim_of_random_pairs
-from monai_xr.workflows import evaluate_sets
+from monai_xr.transforms import AIIN
+from monai_xr.workflows import evaluate_folders, evaluate_sets
+from monai_xr.workflows.evaluation import sample_grids
 
 
 def textures(count: int, *, seed: int, size: int = 32) -> torch.Tensor:
@@ -64,3 +72,147 @@ def test_refuses_in_one_line(
 ) -> None:
     with pytest.raises(InputDataError, match=message):
         evaluate_sets(real, synthetic, patients=patients)
+
+
+def write_set(folder: Path, images: torch.Tensor, **marks: str) -> Path:
+    folder.mkdir(parents=True)
+    for index, image in enumerate(images[:, 0].numpy()):
+        write_png(folder / f"{index:03}.png", image, marks)
+    return folder
+
+
+def generated(folder: Path, count: int = 8, *, seed: int = 9) -> Path:
+    return write_set(folder, textures(count, seed=seed), Synthetic="generated")
+
+
+def test_folders_give_the_measures_of_their_images(tmp_path: Path) -> None:
+    real, synthetic = (textures(count, seed=seed).mul(255).round() / 255 for count, seed in ((10, 0), (8, 1)))
+    write_set(tmp_path / "real" / "NORMAL", real)
+    write_set(tmp_path / "synthetic", synthetic, Synthetic="generated")
+    found = evaluate_folders(tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32, seed=2)
+    expected = evaluate_sets(real, synthetic, seed=2)
+    assert found.values() == pytest.approx(expected.values(), abs=1e-4)
+    written = json.loads((tmp_path / "out" / "measures.json").read_text())
+    assert written["measures"]["ms_ssim_gap"]["value"] == found["ms_ssim_gap"].value
+    assert written["measures"]["fid_5_random"]["real_against_real"] == found["fid_5_random"].baseline
+    assert written["provenance"]["monai_xr"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "all 10" in page
+    assert "patients unknown" in page
+
+
+def test_manifest_gives_classes_splits_and_patients(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", textures(16, seed=0))
+    rows = [
+        f"{number:03}.png,{'A' if number < 12 else 'B'},P{number // 2},{'train' if number % 4 < 2 else 'val'}"
+        for number in range(16)
+    ]
+    (tmp_path / "real" / "manifest.csv").write_text("\n".join(["image,label,patient_id,split", *rows]))
+    found = evaluate_folders(
+        tmp_path / "real",
+        generated(tmp_path / "synthetic"),
+        tmp_path / "out",
+        image_size=32,
+        classes=["A"],
+        split="train",
+        held_out_split="val",
+    )
+    assert found.counts == {"real": 6, "held-out": 6, "synthetic": 8}
+    assert any("does not name these classes" in note for note in found.notes)
+    halves = evaluate_folders(
+        tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32, classes="A", split="train"
+    )
+    assert halves.settings["real_to_real"] == "halves of the real images, split by patient"
+    assert halves["fid_2_random"].value is not None  # 3 patients of 2 images: halves of 2 and 4
+
+
+def test_aiin_goes_over_real_images_only(tmp_path: Path) -> None:
+    aiin = AIIN(tile_grid_size=(2, 2), clip_limit=4.0)
+    real = textures(6, seed=0).mul(255).round() / 255
+    write_set(tmp_path / "real", real)
+    found = evaluate_folders(
+        tmp_path / "real", generated(tmp_path / "synthetic"), tmp_path / "out", image_size=32, aiin=aiin
+    )
+    plain = evaluate_folders(tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32)
+    assert found["ms_ssim_synthetic"].value == plain["ms_ssim_synthetic"].value
+    assert found["ms_ssim_real_before_aiin"].value == plain["ms_ssim_real"].value
+    levels = real[:, 0].mul(255).byte().numpy()
+    by_opencv = np.stack([cv2.createCLAHE(4.0, (2, 2)).apply(image) for image in levels])[:, None]
+    expected = ms_ssim_of_random_pairs(torch.from_numpy(by_opencv / np.float32(255)), seed=0).mean
+    assert found["ms_ssim_real"].value == pytest.approx(expected, abs=1e-4)
+
+
+def test_generated_images_are_never_taken_as_real_nor_real_ones_as_synthetic(tmp_path: Path) -> None:
+    real = write_set(tmp_path / "real", textures(6, seed=0))
+    with pytest.raises(InputDataError):
+        evaluate_folders(generated(tmp_path / "fake"), tmp_path / "fake", tmp_path / "out", image_size=32)
+    with pytest.raises(InputDataError):
+        evaluate_folders(real, real, tmp_path / "out", image_size=32)
+    assert not (tmp_path / "out" / "measures.json").exists()
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_phantoms_count_as_real_only_when_accepted(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", textures(6, seed=0), Synthetic="phantom")
+    generated(tmp_path / "synthetic")
+    with pytest.raises(InputDataError):
+        evaluate_folders(tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32)
+    found = evaluate_folders(
+        tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32, accept_phantoms=True
+    )
+    assert found.counts["real"] == 6
+
+
+def test_broken_files_are_left_out_and_counted_in_the_notes(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", textures(6, seed=0))
+    whole = (tmp_path / "real" / "005.png").read_bytes()
+    (tmp_path / "real" / "005.png").write_bytes(whole[: len(whole) // 2])
+    found = evaluate_folders(tmp_path / "real", generated(tmp_path / "synthetic"), tmp_path / "out", image_size=32)
+    assert found.counts["real"] == 5
+    assert any(note.startswith("1 real file(s) left out") for note in found.notes)
+
+
+def test_synthetic_classes_are_used_where_named_and_missed_where_not(tmp_path: Path) -> None:
+    for label in ("A", "B"):
+        write_set(tmp_path / "real" / label, textures(5, seed=0))
+    generated(tmp_path / "synthetic" / "A")
+    generated(tmp_path / "synthetic" / "C", 3)
+    arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
+    assert evaluate_folders(*arguments, image_size=32, classes="A").counts == {"real": 5, "synthetic": 8}
+    with pytest.raises(InputDataError, match="no synthetic images of B"):
+        evaluate_folders(*arguments, image_size=32, classes=["A", "B"])
+
+
+def test_held_out_split_must_be_another_one(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", textures(6, seed=0))
+    with pytest.raises(ConfigurationError, match="held-out images are among the real ones"):
+        evaluate_folders(
+            tmp_path / "real", generated(tmp_path / "fake"), tmp_path / "out", image_size=32, held_out_split="val"
+        )
+
+
+def test_png_files_are_preferred_to_dicom_files_with_a_burned_in_mark(tmp_path: Path) -> None:
+    write_set(tmp_path / "real", textures(6, seed=0))
+    images = textures(8, seed=9)
+    clean = write_set(tmp_path / "clean", images, Synthetic="generated")
+    both = write_set(tmp_path / "both", images, Synthetic="generated")
+    marked = tmp_path / "marked"
+    marked.mkdir()
+    for folder in (both, marked):
+        for index, image in enumerate(images[:, 0].numpy()):
+            write_generated(folder / f"{index}.dcm", image, index=index, seed=0, model_hash="m", run_id="r")
+    of_clean, of_both, of_marked = (
+        evaluate_folders(tmp_path / "real", folder, tmp_path / "out", image_size=32) for folder in (clean, both, marked)
+    )
+    assert of_both.values() == of_clean.values()
+    assert of_marked.values()["ms_ssim_synthetic"] > of_clean.values()["ms_ssim_synthetic"]
+    assert any("burned into synthetic DICOM" in note for note in of_marked.notes)
+
+
+def test_grids_are_drawn_by_seed_and_say_how_many() -> None:
+    sets = {"real": textures(50, seed=0), "synthetic": textures(5, seed=1)}
+    grids = sample_grids(sets, seed=1)
+    assert list(grids) == ["Real images, 36 of 50 drawn at random", "Synthetic images, all 5"]
+    first, again, other = (sample_grids(sets, seed=seed)["Real images, 36 of 50 drawn at random"] for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
