@@ -32,9 +32,8 @@ def plain_image(image: Image) -> Image:
     """Give an array for what lies in host memory, else a tensor without metadata."""
     if not isinstance(image, torch.Tensor):
         return np.asarray(image)
-    if isinstance(image, MetaTensor):
-        if image.has_pending_operations:
-            raise InputDataError("image with pending lazy operations", "AIIN", "apply them first, as Compose does")
+    if isinstance(image, MetaTensor) and image.has_pending_operations:
+        raise InputDataError("image with pending lazy operations", "AIIN", "apply them first, as Compose does")
     tensor: torch.Tensor = (image.as_tensor() if isinstance(image, MetaTensor) else image).detach()
     if tensor.device.type != "cpu":
         return tensor
