@@ -15,6 +15,7 @@ from monai_xr.transforms import aiin_kernels as kernels
 from monai_xr.transforms.aiin_settings import Settings, Tiles
 
 Array = NDArray[Any]
+Finish = tuple[bool, np.float32, np.float32]
 ROUNDING = 1e-6  # a resampled image may leave [0, 1] by this much
 
 
@@ -74,35 +75,35 @@ def _quantised(images: Array, dtype: type[np.unsignedinteger[Any]], settings: Se
     return bins.reshape(images.shape)
 
 
-def new_result(images: Array, settings: Settings) -> tuple[Array, bool, np.float32]:
-    """Give the empty result, whether its levels are whole, and what levels are divided by.
+def new_result(images: Array, settings: Settings) -> tuple[Array, Finish]:
+    """Give the empty result, and whether its levels are whole, the highest, and what they are divided by.
 
     Floats give floats in [0, 1]. Whole numbers keep their type in mode "opencv"; mode "exact" has no rounding and
     gives float32 on the image's own scale.
     """
-    whole = settings.mode == "opencv"
+    whole, top = settings.mode == "opencv", np.float32(settings.levels - 1)
     if np.issubdtype(images.dtype, np.floating):
-        return np.empty(images.shape, np.float32), whole, np.float32(settings.levels - 1)
+        return np.empty(images.shape, np.float32), (whole, top, top)
     levels = np.uint8 if settings.depth == 8 else np.uint16
-    return np.empty(images.shape, levels if whole else np.float32), whole, np.float32(1)
+    return np.empty(images.shape, levels if whole else np.float32), (whole, top, np.float32(1))
 
 
 def equalise(images: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
     """Equalise each image of a batch by its own histograms."""
     bins = to_bins(images, settings, threads)
-    result, whole, divisor = new_result(images, settings)
+    result, finish = new_result(images, settings)
     if threads == 1 or len(images) >= threads:
-        work = _equalise_part(bins, tiles, settings, (whole, divisor), result)
+        work = _equalise_part(bins, tiles, settings, finish, result)
         _shared(work, len(images), threads)
     else:
         for image, mapped in zip(bins, result, strict=True):
             tables = _tables(image, tiles, settings, threads)
-            _mapped(image, tables, tiles, ((0, 0, 0), whole, divisor), mapped, threads)
+            _mapped(image, tables, tiles, ((0, 0, 0), finish), mapped, threads)
     return _as_given(result, images)
 
 
 def _equalise_part(
-    bins: Array, tiles: Tiles, settings: Settings, finish: tuple[bool, np.float32], result: Array
+    bins: Array, tiles: Tiles, settings: Settings, finish: Finish, result: Array
 ) -> Callable[[int, int], None]:
     def work(first: int, stop: int) -> None:
         kernels.equalise(bins[first:stop], tiles, settings.rule, finish, result[first:stop])
@@ -143,14 +144,14 @@ def map_image(
 ) -> Array:
     """Map one image (D, H, W) through tables; `place` holds their tiles and the image's corner among them."""
     bins = to_bins(image, settings, threads)
-    result, whole, divisor = new_result(image, settings)
-    _mapped(bins, tables, place[0], (place[1], whole, divisor), result, threads)
+    result, finish = new_result(image, settings)
+    _mapped(bins, tables, place[0], (place[1], finish), result, threads)
     return _as_given(result, image)
 
 
-def _mapped(bins: Array, tables: Array, tiles: Tiles, finish: tuple[Any, ...], result: Array, threads: int) -> None:
+def _mapped(bins: Array, tables: Array, tiles: Tiles, place: tuple[Any, ...], result: Array, threads: int) -> None:
     lines = bins.shape[0] * bins.shape[1]
-    _shared(lambda a, b: kernels.map_rows(bins, tables, tiles, ((a, b), *finish), result), lines, threads)
+    _shared(lambda a, b: kernels.map_rows(bins, tables, tiles, ((a, b), *place), result), lines, threads)
 
 
 def _as_given(result: Array, images: Array) -> Array:

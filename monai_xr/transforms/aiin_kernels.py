@@ -209,14 +209,15 @@ def _map_row(row: Bins, bands: tuple[Floats, Floats], weight: np.float32, column
 
 
 @compiled
-def _finish_row(mapped: Floats, whole: bool, divisor: np.float32, result: NDArray[Any]) -> None:
+def _finish_row(mapped: Floats, finish: Any, result: NDArray[Any]) -> None:
     """Round to whole levels or not, and bring to the scale of the result."""
+    whole, top, divisor = finish
     if whole:
         for x in range(mapped.size):
             result[x] = np.rint(mapped[x]) / divisor
     else:
         for x in range(mapped.size):
-            result[x] = mapped[x] / divisor
+            result[x] = min(mapped[x], top) / divisor
 
 
 @compiled
@@ -224,9 +225,9 @@ def map_rows(image: Bins, tables: Floats, tiles: Tiles, where: Any, result: NDAr
     """Map the rows of an image, counted through its depth.
 
     `where` holds the first row and the one after the last, the (z, y, x) of the image's corner in the image of the
-    tables, whether levels are whole, and what they are divided by.
+    tables, and how levels are finished: whether they are whole, the highest, and what they are divided by.
     """
-    part, origin, whole, divisor = where
+    part, origin, finish = where
     _, height, width = image.shape
     columns = _columns(width, origin[2], tiles)
     mapped, deeper = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -236,18 +237,18 @@ def map_rows(image: Bins, tables: Floats, tiles: Tiles, where: Any, result: NDAr
         first, second, weight = _between(y + origin[1], tiles.height, tiles.rows)
         near, far, share = _between(z + origin[0], tiles.depth, tiles.layers)
         _map_row(image[z, y], (bands[near, first], bands[near, second]), weight, columns, mapped)
-        if near != far:
+        if tiles.layers > 1:
             _map_row(image[z, y], (bands[far, first], bands[far, second]), weight, columns, deeper)
             for x in range(width):
                 mapped[x] = mapped[x] * (ONE - share) + deeper[x] * share
-        _finish_row(mapped, whole, divisor, result[z, y])
+        _finish_row(mapped, finish, result[z, y])
 
 
 @compiled
-def equalise(images: Bins, tiles: Tiles, rule: Rule, finish: tuple[bool, np.float32], results: NDArray[Any]) -> None:
+def equalise(images: Bins, tiles: Tiles, rule: Rule, finish: Any, results: NDArray[Any]) -> None:
     """Equalise a batch (B, D, H, W) image by image, so that the tables of one stay in the cache."""
     tables = np.empty((tiles.layers * tiles.rows * tiles.columns, rule.bins), np.float32)
     lines = images.shape[1] * images.shape[2]
     for i in range(images.shape[0]):
         fill_tables(images[i], tiles, rule, (0, tiles.layers * tiles.rows), tables)
-        map_rows(images[i], tables, tiles, ((0, lines), (0, 0, 0), finish[0], finish[1]), results[i])
+        map_rows(images[i], tables, tiles, ((0, lines), (0, 0, 0), finish), results[i])

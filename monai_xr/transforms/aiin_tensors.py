@@ -61,8 +61,7 @@ def map_image(images: Tensor, tables: Tensor, place: tuple[Tiles, tuple[int, ...
 
 def finish(mapped: Tensor, images: Tensor, settings: Settings) -> Tensor:
     """Bring levels to the scale and type of the result, as `aiin_arrays.new_result` says; `mapped` is used up."""
-    if settings.mode == "opencv":
-        mapped.round_()
+    mapped = mapped.round_() if settings.mode == "opencv" else mapped.clamp_(max=settings.levels - 1)
     if images.is_floating_point():
         return mapped.div_(settings.levels - 1)
     return mapped.to(images.dtype) if settings.mode == "opencv" else mapped

@@ -24,7 +24,7 @@ def real_table(histogram, clip_limit, top):
 
 
 def whole_table(histogram, clip_limit, top):
-    """Clip at a whole count, share the excess in whole counts, the rest on evenly spaced bins."""
+    """Clip at a whole count, share the excess in whole counts, the rest on evenly spaced bins; scale in float32."""
     pixels, bins = int(histogram.sum()), histogram.size
     counts = [int(count) for count in histogram]
     if clip_limit > 0:
@@ -36,7 +36,7 @@ def whole_table(histogram, clip_limit, top):
                 break
             counts[place] += 1
             rest -= 1
-    return np.round(np.cumsum(counts) * (top / pixels))
+    return np.round(np.cumsum(counts).astype(np.float32) * (np.float32(top) / np.float32(pixels)))
 
 
 def tables(image, grid, clip_limit, *, levels, mode, inside=None):
