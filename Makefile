@@ -26,7 +26,7 @@ fix: $(VENV)/dev.done            ## mend what can be mended by tools
 	$(BIN)/ruff format .
 
 bench: $(VENV)/dev.done          ## speed ratios, side by side
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench
 
 clean:
 	rm -rf $(VENV) runs build dist
