@@ -24,6 +24,12 @@ _VIEW_CODES = {
     "399198007": "RL",
 }
 
+_REFUSALS: dict[Origin, tuple[str, str, str]] = {
+    "patient": ("a patient's film where only synthetic images are wanted", "", "admit patient"),
+    "phantom": ("a phantom, not a film of a patient", "", "accept phantoms, for demonstrations and tests only"),
+    "generated": ("a generated image, not a film of a patient", "", "generated images are no input"),
+}
+
 
 def film_origin(ds: Dataset) -> Origin:
     """Tell a patient's film from a phantom and from a generated image."""
@@ -44,8 +50,7 @@ def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
         raise ConfigurationError("unknown origin", "admit", f"a tuple of {', '.join(known)}")
     origin = film_origin(ds)
     if origin not in admit:
-        way_out = "accept phantoms to read it" if origin == "phantom" else "give films of patients"
-        raise InputDataError(f"{'a phantom' if origin == 'phantom' else 'a generated image'}, not a film", "", way_out)
+        raise InputDataError(*_REFUSALS[origin])
     return origin
 
 

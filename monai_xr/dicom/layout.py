@@ -74,6 +74,8 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
             f"not a projection X-ray image by its SOP class (modality {kind})", way_out="give CR, DX, MG, XA, RF or SC"
         )
     photometric = text(ds, "PhotometricInterpretation").upper()
+    if not photometric:
+        raise InputDataError("PhotometricInterpretation is missing")
     if photometric not in _SAMPLES:
         raise InputDataError(f"PhotometricInterpretation is none of {', '.join(_SAMPLES)}")
     layout = PixelLayout(
