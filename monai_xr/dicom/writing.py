@@ -165,6 +165,7 @@ def _identity(pixels: NDArray[np.float32], study: tuple[object, ...], key: str) 
     """Give what all made-up objects share: UIDs, marks, empty identity."""
     _check(pixels)
     ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
     ds.StudyInstanceUID = derived_uid("study", *study)
     ds.SeriesInstanceUID = derived_uid("series", *study, key)
     ds.SOPInstanceUID = derived_uid("instance", *study, key)

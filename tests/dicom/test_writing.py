@@ -144,6 +144,11 @@ def test_the_mark_is_burned_in_and_the_rest_is_kept(tmp_path: Path, side: int) -
     assert set(np.round(shown[changed], 2)) == {0.0, 1.0}
 
 
+def test_labels_of_any_language_survive(tmp_path: Path) -> None:
+    _generate(tmp_path / "g.dcm", _picture(), label="Lungenentzündung 肺炎")
+    assert pydicom.dcmread(tmp_path / "g.dcm").ImageComments.endswith("Lungenentzündung 肺炎")
+
+
 def test_small_pictures_say_that_they_were_enlarged(tmp_path: Path) -> None:
     _generate(tmp_path / "g.dcm", _picture(32, 32))
     ds = pydicom.dcmread(tmp_path / "g.dcm")

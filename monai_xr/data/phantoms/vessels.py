@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from monai_xr.data.phantoms.anatomy import Anatomy, Field, View
 
-CANVAS_PIXELS = 768
+CANVAS_PIXELS = 640
 THINNEST_CM = 0.075
 LAYERS = 3  # trees drawn apart and added, so that crossing vessels add up and forks do not
 PIECES = 3  # straight pieces from fork to fork
 ROOT_HEADINGS = np.radians([-80, -58, -32, -6, 20, 42, 60, 74, 86])  # from the hilum, 0 sideways, 90 down
 ROUND_PROFILE = ((1.0, 0.55), (0.7, 0.85), (0.35, 1.0))  # relative widths and paths that step up to a cylinder's
+THIN_PROFILE = ((1.0, 0.8),)
 CALIBRES = 24  # vessels of about one radius are drawn in one call
 
 
@@ -88,8 +89,9 @@ def draw_vessels(vessels: Vessels, view: View) -> Field:
             radius = float(edges[number - 1])
             level = int(np.clip(200 * radius, 6, 255))  # 200 grey levels a cm of radius
             chosen = list(lines[mine & (calibre == number)])
-            for wide, high in ROUND_PROFILE:
-                thickness = max(1, round(2 * wide * radius * per_cm))
+            across = 2 * radius * per_cm
+            for wide, high in ROUND_PROFILE if across > 5 else THIN_PROFILE:
+                thickness = max(1, round(wide * across))
                 cv2.polylines(canvas, chosen, False, round(high * level), thickness, cv2.LINE_AA, 4)
         total += cv2.resize(canvas, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)
     blur = max(0.025 * view.pixels / view.field_cm, 0.3)

@@ -7,7 +7,7 @@ import pytest
 from monai_xr.data.phantoms import FINDINGS, make_phantom
 from monai_xr.errors import ConfigurationError
 
-PATIENTS = range(12)
+PATIENTS = range(8)
 
 
 def _shrunk(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -45,6 +45,13 @@ def test_size_changes_resolution_not_anatomy() -> None:
     assert (overlap & (_shrunk(small.mask.astype(np.float32), 64) > 0.5)).sum() > 0.6 * overlap.sum()
 
 
+def _best_match(one: np.ndarray, other: np.ndarray) -> float:
+    """Give the highest correlation over shifts of up to 5 pixels, away from collimated borders."""
+    inner = np.ascontiguousarray(other[11:53, 11:53])
+    found = cv2.matchTemplate(np.ascontiguousarray(one[6:58, 6:58]), inner, cv2.TM_CCOEFF_NORMED)
+    return float(np.asarray(found).max())
+
+
 def test_pictures_of_one_patient_are_alike_and_of_two_are_not() -> None:
     within, between = [], []
     for patient in PATIENTS:
@@ -52,9 +59,10 @@ def test_pictures_of_one_patient_are_alike_and_of_two_are_not() -> None:
         other = make_phantom(2, "NORMAL", size=64, patient=patient + 100)
         assert not np.array_equal(first.pixels, second.pixels)
         assert (first.sex, first.age_years) == (second.sex, second.age_years)
-        within.append(_correlation(first.pixels, second.pixels))
-        between.append(_correlation(first.pixels, other.pixels))
-    assert np.median(within) > np.median(between) + 0.02
+        within.append(_best_match(first.pixels, second.pixels))
+        between.append(_best_match(first.pixels, other.pixels))
+    assert np.median(within) > np.median(between) + 0.03
+    assert (np.array(within) > np.array(between)).mean() > 0.75
 
 
 def test_lungs_are_darker_than_heart_and_abdomen_brighter() -> None:
@@ -106,8 +114,8 @@ def test_effusion_is_low_and_ground_glass_is_on_both_sides() -> None:
 
 
 def test_a_linear_classifier_tells_findings_of_unseen_patients() -> None:
-    """Ridge regression on 32 x 32 thumbnails beats chance, 1 in 5, by more than three standard deviations."""
-    names = list(FINDINGS)
+    """Ridge regression on 32 x 32 thumbnails beats chance, 1 in 3, by more than three standard deviations."""
+    names = ["NORMAL", "EFFUSION", "GROUND_GLASS"]
 
     def thumbnails(first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         pictures = [
@@ -116,13 +124,13 @@ def test_a_linear_classifier_tells_findings_of_unseen_patients() -> None:
         rows = np.array([(picture - picture.mean()) / picture.std() for picture in pictures]).reshape(count, -1)
         return rows, np.arange(count) % len(names)
 
-    seen, labels = thumbnails(0, 120)
-    unseen, truth = thumbnails(5000, 60)
+    seen, labels = thumbnails(0, 45)
+    unseen, truth = thumbnails(5000, 30)
     middle = seen.mean(axis=0)
     kernel = (seen - middle) @ (seen - middle).T + 30 * np.eye(len(seen))
     weights = (seen - middle).T @ np.linalg.solve(kernel, np.eye(len(names))[labels] - 1 / len(names))
     right = (((unseen - middle) @ weights).argmax(axis=1) == truth).mean()
-    assert right > 0.2 + 3 * np.sqrt(0.2 * 0.8 / len(truth))
+    assert right > 1 / 3 + 3 * np.sqrt(1 / 3 * 2 / 3 / len(truth))
 
 
 def test_noise_follows_the_dose() -> None:
