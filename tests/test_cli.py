@@ -81,7 +81,7 @@ def test_empty_data_folder(monai_xr, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, error = train(monai_xr, tmp_path / "empty")
     assert code == 3
-    assert "no PNG/JPEG/DICOM under empty" in error
+    assert "no PNG/JPEG/DICOM image (0 files seen) : empty" in error
 
 
 def test_nothing_readable_names_each_file_with_its_reason(monai_xr, tmp_path):

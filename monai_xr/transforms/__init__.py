@@ -2,5 +2,18 @@
 
 from monai_xr.transforms.aiin import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
 from monai_xr.transforms.dataset import XrayDataset, make_aiin, xray_loader
+from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
 
-__all__ = ["AIIN", "AIINWarning", "AIINd", "RandAIIN", "RandAIINd", "XrayDataset", "make_aiin", "xray_loader"]
+__all__ = [
+    "AIIN",
+    "AIINWarning",
+    "AIINd",
+    "LoadXray",
+    "LoadXrayd",
+    "RandAIIN",
+    "RandAIINd",
+    "XrayDataset",
+    "XrayReader",
+    "make_aiin",
+    "xray_loader",
+]
