@@ -170,6 +170,10 @@ def evaluate_folders(
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
+    if len(found["real"].classes) > 1:
+        found_notes += (
+            f"{len(found['real'].classes)} classes are measured as one set; name one to measure within it.",
+        )
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}

@@ -61,7 +61,7 @@ def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Findi
     low, high = interval
     if low > 0:
         return (
-            "Synthetic images are more alike than real ones: collapse within the class by the AIIN paper's rule.",
+            "Synthetic images are more alike than real ones: mode collapse by the AIIN paper's rule.",
             "bad",
         )
     if high < 0:

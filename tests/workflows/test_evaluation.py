@@ -192,7 +192,11 @@ def test_synthetic_classes_are_used_where_named_and_missed_where_not(tmp_path: P
     generated(tmp_path / "synthetic" / "A")
     generated(tmp_path / "synthetic" / "C", 3)
     arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
-    assert evaluate_folders(*arguments, image_size=32, classes="A").counts == {"real": 5, "synthetic": 8}
+    of_one_class = evaluate_folders(*arguments, image_size=32, classes="A")
+    assert of_one_class.counts == {"real": 5, "synthetic": 8}
+    of_all = evaluate_folders(*arguments, image_size=32)
+    assert of_all.counts == {"real": 10, "synthetic": 11}
+    assert [any("2 classes" in note for note in found.notes) for found in (of_one_class, of_all)] == [False, True]
     with pytest.raises(InputDataError, match="no synthetic images of B"):
         evaluate_folders(*arguments, image_size=32, classes=["A", "B"])
 

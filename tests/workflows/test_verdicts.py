@@ -24,7 +24,7 @@ def similarity(mean: float, error: float | None = 0.01) -> PairSimilarity:
 @pytest.mark.parametrize(
     ("synthetic", "real", "finding", "words"),
     [
-        (0.60, 0.50, "bad", "more alike .* collapse within the class"),
+        (0.60, 0.50, "bad", "more alike .* mode collapse"),
         (0.40, 0.50, "fine", "less alike .* no collapse .* Noise"),
         (0.51, 0.50, "open", "rule collapse, but the interval holds 0"),
         (0.49, 0.50, "open", "rule no collapse, but the interval holds 0"),
