@@ -93,7 +93,7 @@ def test_nothing_readable_names_each_file_with_its_reason(monai_xr, tmp_path):
     assert code == 3
     assert "cut.png" in error
     assert "page.dcm" in error
-    assert len(error.strip().splitlines()) <= 3
+    assert last_line(error).startswith("monai_xr: error: none of 1 images can be used")
 
 
 def test_phantoms_are_not_real_data_unless_accepted(monai_xr, phantoms):
@@ -167,6 +167,7 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
         "evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--image-size", "32", "--output", "report"
     )
     assert code == 0, error
-    assert "real against real" in out
+    assert "MS-SSIM" in out
+    assert "report: report/report.html" in out
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     assert (tmp_path / "report" / "measures.json").exists()

@@ -9,11 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 from packaging.version import Version
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, XrError
+from monai_xr.handlers.run_record import without_folders
+from monai_xr.workflows.output import write_text
 
 _REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
 _INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
@@ -73,12 +76,26 @@ def run_bundle(
                 **overrides,
             )
             workflow.initialize()
+        if run_id == "training":
+            _keep_config(workflow.parser)
         workflow.run()
         workflow.finalize()
         parser = workflow.parser
         return dict(parser.get_parsed_content("settings")) if "settings" in parser else {}
     except Exception as error:
         raise _known_cause(error) from error
+
+
+def _keep_config(parser: ConfigParser) -> None:
+    """Write the merged config as `config.yaml` beside the run, once everything it names could be made.
+
+    Folders above the data are left out of it: they may be named after people.
+    """
+    parser.get_parsed_content("train::trainer")
+    folder = Path(parser.get_parsed_content("output_dir"))
+    content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_text(folder / "config.yaml", text)
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
