@@ -93,11 +93,12 @@ def sequence_bomb(depth: int) -> bytes:
     return b"\x28\x00\x10\x30SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * depth
 
 
+@functools.cache
 def deflate_bomb() -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     zeros = bytes(2**20)
     body = packer.compress(film()[len(meta()) :])
-    return meta(DEFLATED) + body + b"".join(packer.compress(zeros) for _ in range(500)) + packer.flush()
+    return meta(DEFLATED) + body + b"".join(packer.compress(zeros) for _ in range(300)) + packer.flush()
 
 
 def deflate_hidden() -> bytes:
