@@ -14,7 +14,7 @@ from monai_xr.dicom.colour import grey_channel, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
 from monai_xr.dicom.header import open_dicom, parse_header
-from monai_xr.dicom.identity import admitted, view_position
+from monai_xr.dicom.identity import admitted, burned_in, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.lookup import StoredFilm
@@ -98,7 +98,7 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         "sop_class_uid": uid(ds, "SOPClassUID"),
         "transfer_syntax": header.layout.syntax,
         "photometric": header.layout.photometric,
-        "burned_in": text(ds, "BurnedInAnnotation").upper(),
+        "burned_in": burned_in(ds),
         "origin": origin,
         "provenance": steps,
     }
