@@ -56,7 +56,7 @@ class Worker:
         self._widen_pipe()
         try:
             self._facts(time.monotonic() + _MAX_START_SECONDS)
-        except (TimeoutError, WorkerLostError):
+        except (TimeoutError, ValueError, WorkerLostError):
             self.stop()
             raise HostError("the child process that decodes does not start") from None
 
@@ -131,9 +131,16 @@ class Worker:
                 raise TimeoutError
             count = os.readv(self._answers, [buffer])
             if count == 0:
-                code = self._process.wait(timeout=5)
-                raise WorkerLostError(f"its decoder crashed ({f'signal {-code}' if code < 0 else f'exit {code}'})")
+                raise WorkerLostError(f"its decoder crashed ({self._end()})")
             buffer = buffer[count:]
+
+    def _end(self) -> str:
+        """Name how the child ended."""
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "it closed its pipe"
+        return f"signal {-code}" if code < 0 else f"exit {code}"
 
     def _widen_pipe(self) -> None:
         """Let a film pass in few pieces, where the system can."""

@@ -20,7 +20,7 @@ from monai_xr.dicom.values import items, number, numbers, text
 from monai_xr.dicom.voi import Values, voi_choices
 from monai_xr.errors import InputDataError
 
-# Without a window, deeper films show from the 0.1 to the 99.9 percentile: all but markers, dead pixels and collimator.
+# Without a window, deeper films show all but their darkest and brightest thousandth: dead and burnt-out pixels.
 DEFAULT_PERCENTILES = (0.1, 99.9)
 
 

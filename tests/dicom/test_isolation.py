@@ -171,6 +171,16 @@ def test_a_child_that_was_taken_over_gains_nothing(write_film, pool, monkeypatch
         read_xray(write_film(PIXELS), decode="isolated")
 
 
+def test_a_child_that_closes_its_pipe_is_killed(write_film, pool, monkeypatch, tmp_path):
+    talk = tmp_path / "talk"
+    (tmp_path / "said").write_bytes((15).to_bytes(8, "little") + b'{"ready": true}')
+    talk.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nexec 1>&-\nexec sleep 60\n")
+    talk.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(talk))
+    with pytest.raises(InputDataError, match="it closed its pipe"):
+        read_xray(write_film(PIXELS), decode="isolated")
+
+
 def test_an_interrupted_child_is_not_used_again(slow_film, pool, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
