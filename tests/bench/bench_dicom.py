@@ -3,6 +3,8 @@
 Needs itk. Exits with 1 if a bound does not hold.
 """
 
+# ruff: noqa: E402 - the number of threads is read when libraries are loaded
+
 import os
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -89,7 +91,7 @@ def main() -> int:
             ("uncompressed film, isolated / direct", partial(isolated, plain), read, 2),
             ("JPEG Lossless film, isolated / direct", partial(isolated, jpeg), partial(read_xray, jpeg), 2),
         ]
-        return 0 if all([compare(*row, pairs=PAIRS) for row in rows]) else 1
+        return 0 if min([compare(*row, pairs=PAIRS) for row in rows]) else 1
 
 
 if __name__ == "__main__":
