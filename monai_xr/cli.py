@@ -147,6 +147,14 @@ def demo(
     run_demo(output, patients=patients, epochs=epochs)
 
 
+@app.command(hidden=True)
+def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+    """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.workflows.polarity_picture import draw_polarity_picture
+
+    draw_polarity_picture(folder / "polarity.png")
+
+
 def _knobs(arguments: list[str]) -> dict[str, Any]:
     """Read `--key value` and `--key=value`; values are Python literals where they can be, else text."""
     knobs: dict[str, Any] = {}

@@ -3,8 +3,6 @@
 Needs itk. Exits with 1 if a bound does not hold.
 """
 
-# ruff: noqa: E402 - the number of threads is read when libraries are loaded
-
 import os
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
