@@ -139,7 +139,7 @@ def evaluate(
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
     from monai_xr.workflows.demo import run_demo

@@ -21,13 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 def make_aiin(setting: Any) -> AIIN | None:
-    """Read the knob `aiin`: "none", "opencv", "exact", or a mapping of the arguments of `AIIN`.
+    """Read the knob `aiin`: "none", "opencv", "exact", a mapping of the arguments of `AIIN`, or such a transform.
 
     Raises:
         ConfigurationError: If it is none of these.
     """
     if setting is None or str(setting).lower() == "none":
         return None
+    if isinstance(setting, AIIN):
+        return setting
     if isinstance(setting, str):
         setting = {"mode": setting}
     if not isinstance(setting, Mapping):
