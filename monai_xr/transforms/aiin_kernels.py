@@ -40,11 +40,14 @@ def quantise(values: Floats, scale: tuple[np.float32, int, np.float32], bins: Bi
     `scale` holds the highest level, the bits a level loses on its way to its bin, and the rounding.
     """
     top, shift, rounding = scale
+    zero = np.float32(0)
     odd = 0  # a minimum and maximum of floats would keep this loop from running on vectors
     for i in range(values.size):
         value = values[i]
         odd |= not (value >= -rounding and value <= ONE + rounding)
-        bins[i] = np.int32(np.rint(min(max(value, np.float32(0)), ONE) * top)) >> shift
+        value = value if value > zero else zero  # written so that no NaN passes
+        value = value if value < ONE else ONE
+        bins[i] = np.int32(np.rint(value * top)) >> shift
     return odd != 0
 
 
