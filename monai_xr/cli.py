@@ -86,7 +86,8 @@ def train(
     """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
     from monai_xr.workflows import find_bundle, run_bundle
 
-    run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    run = run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
 @app.command(context_settings=_KNOBS)

@@ -41,7 +41,7 @@ def find_bundle(name: str | Path) -> Path:
 
 def run_bundle(
     bundle: Path, run_id: str, config: str, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
-) -> dict[str, Any]:
+) -> Path:
     """Run one run id of a bundle.
 
     Args:
@@ -52,7 +52,7 @@ def run_bundle(
         overlays: Further config files, merged in order.
 
     Returns:
-        The settings of the run as resolved (empty where the config records none).
+        The output folder of the run.
 
     Raises:
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
@@ -80,8 +80,7 @@ def run_bundle(
             _keep_config(workflow.parser)
         workflow.run()
         workflow.finalize()
-        parser = workflow.parser
-        return dict(parser.get_parsed_content("settings")) if "settings" in parser else {}
+        return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
         raise _known_cause(error) from error
 
