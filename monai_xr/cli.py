@@ -95,13 +95,12 @@ def sample(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
     count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
-    bundle: Annotated[str, typer.Option(help="Bundle that was trained.")] = "chest_xray_dcgan",
+    bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
 ) -> None:
     """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
-    from monai_xr.workflows import find_bundle
     from monai_xr.workflows.sampling import sample_run
 
-    folder = sample_run(find_bundle(bundle), run, count, _knobs(context.args))
+    folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
     typer.echo(f"{count} synthetic images in {folder}")
 
 

@@ -45,7 +45,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
     small = {"image_size": _SIZE, "batch_size": 32, "width": 32, "max_epochs": epochs, "grid_every": 5}
     run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 10})
     say("[bold]3/4[/] sample")
-    synthetic = sample_run(bundle, training, 256, {})
+    synthetic = sample_run(training, 256, {})
     say("[bold]4/4[/] measure and report")
     evaluate_folders(
         studies,
