@@ -136,6 +136,27 @@ def evaluate(
 
 
 @app.command()
+def aiin(
+    source: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
+    output: Annotated[Path, typer.Argument(help="Where the normalised images and the picture go.")],
+    clip_limit: Annotated[float, typer.Option(help="Contrast threshold.")] = 10.0,
+    tiles: Annotated[int, typer.Option(help="Window size: tiles along each axis.")] = 4,
+    mode: Annotated[str, typer.Option(help="opencv or exact.")] = "opencv",
+    bits: Annotated[int, typer.Option(help="Grey levels worked with, as a power of two.")] = 8,
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
+) -> None:
+    """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.transforms import AIIN
+    from monai_xr.workflows.aiin_picture import normalise_files
+
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    for name, reason in done.skipped:
+        typer.echo(f"skipped {name}: {reason}")
+    typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
@@ -150,9 +171,13 @@ def demo(
 @app.command(hidden=True)
 def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
     """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.data.phantoms import make_phantom
+    from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
     from monai_xr.workflows.polarity_picture import draw_polarity_picture
 
     draw_polarity_picture(folder / "polarity.png")
+    phantom = make_phantom(3, "CONSOLIDATION", size=256)
+    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:

@@ -190,3 +190,17 @@ def test_inspect_of_a_missing_folder(monai_xr):
 def test_unknown_subcommand_and_missing_argument_are_usage_errors(monai_xr):
     assert monai_xr("trane")[0] == 2
     assert monai_xr("train")[0] == 2
+
+
+def test_aiin_writes_images_and_the_picture(monai_xr, phantoms, tmp_path):
+    code, out, error = monai_xr("aiin", phantoms, "normalised", "--accept-phantoms", "--mode", "exact", "--bits", "12")
+    assert code == 0, error
+    assert "skipped labels.csv" in out
+    assert len(list((tmp_path / "normalised").rglob("*.dcm.png"))) >= 15
+    assert (tmp_path / "normalised" / "aiin.png").stat().st_size > 10_000
+
+
+def test_aiin_refuses_a_negative_threshold(monai_xr, phantoms):
+    code, _, error = monai_xr("aiin", phantoms, "normalised", "--clip-limit", "-1")
+    assert code == 2
+    assert "-1" in last_line(error)
