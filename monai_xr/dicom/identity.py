@@ -10,7 +10,9 @@ from monai_xr.dicom.values import items, text
 from monai_xr.errors import ConfigurationError, InputDataError
 
 PHANTOM_MODEL = "monai_xr phantom"
+GENERATOR_MODEL = "monai_xr generator"
 SYNTHETIC_ID_PREFIX = "SYNTH-"
+SYNTHETIC_IMAGE_TYPE = "SYNTHETIC"
 
 # Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
 _VIEW_CODES = {
@@ -32,10 +34,24 @@ _REFUSALS: dict[Origin, tuple[str, str, str]] = {
 
 
 def film_origin(ds: Dataset) -> Origin:
-    """Tell a patient's film from a phantom and from a generated image."""
-    if text(ds, "SyntheticData").upper() == "YES":
-        return "phantom" if text(ds, "ManufacturerModelName") == PHANTOM_MODEL else "generated"
-    return "generated" if text(ds, "PatientID").upper().startswith(SYNTHETIC_ID_PREFIX) else "patient"
+    """Tell a patient's film from a phantom and from a generated image.
+
+    One mark is enough to be taken for generated: other programs may have removed the rest.
+    """
+    model, says_so = text(ds, "ManufacturerModelName"), text(ds, "SyntheticData").upper() == "YES"
+    if says_so and model == PHANTOM_MODEL:
+        return "phantom"
+    marked = (
+        says_so
+        or model in (PHANTOM_MODEL, GENERATOR_MODEL)
+        or text(ds, "PatientID").upper().startswith(SYNTHETIC_ID_PREFIX)
+        or SYNTHETIC_IMAGE_TYPE in text(ds, "ImageType").upper().split("\\")
+        or any(
+            text(item, "ManufacturerModelName") == GENERATOR_MODEL
+            for item in items(ds, "ContributingEquipmentSequence")
+        )
+    )
+    return "generated" if marked else "patient"
 
 
 def admitted(ds: Dataset, admit: Collection[str]) -> Origin:

@@ -67,6 +67,10 @@ def test_names_beyond_ascii_are_read(write_film):
         ({"SyntheticData": "YES", "ManufacturerModelName": "other"}, "generated"),
         ({"PatientID": "SYNTH-0001"}, "generated"),
         ({**PHANTOM, "PatientID": "SYNTH-0001"}, "phantom"),
+        # what another program may leave of the marks
+        ({"ManufacturerModelName": "monai_xr phantom"}, "generated"),
+        ({"ManufacturerModelName": "monai_xr generator"}, "generated"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "", "SYNTHETIC"]}, "generated"),
     ],
 )
 def test_what_is_not_of_a_patient_is_refused_unless_admitted(write_film, tags, origin):
@@ -77,6 +81,14 @@ def test_what_is_not_of_a_patient_is_refused_unless_admitted(write_film, tags, o
     other = "generated" if origin == "phantom" else "phantom"
     with pytest.raises(InputDataError, match="not a film of a patient"):
         read_xray(film, admit=("patient", other))
+
+
+def test_the_network_among_the_contributing_equipment_is_a_mark(write_film):
+    item = Dataset()
+    item.ManufacturerModelName = "monai_xr generator"
+    assert (
+        read_xray(write_film(PIXELS, ContributingEquipmentSequence=[item]), admit=("generated",)).origin == "generated"
+    )
 
 
 def test_films_of_patients_may_be_refused_too(write_film):
