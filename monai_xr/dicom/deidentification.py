@@ -59,9 +59,10 @@ class DeidentificationOptions:
         return ("113100", *(code for code, is_on in asked.items() if is_on))
 
 
-def deidentify(
-    ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions = DeidentificationOptions()
-) -> Dataset:
+BASIC_PROFILE = DeidentificationOptions()
+
+
+def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions = BASIC_PROFILE) -> Dataset:
     """Make a de-identified copy with file meta; without Pixel Data only the header.
 
     The same instance under the same key and options always gives the same copy. All UIDs are replaced, and references
