@@ -21,6 +21,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, HostError
 
 _PART = ".part"
@@ -134,12 +135,13 @@ def encoded(ds: Dataset) -> bytes:
     ds.preamble = b"\0" * 128
     syntax = ds.file_meta.TransferSyntaxUID
     buffer = io.BytesIO()
-    ds.save_as(
-        buffer,
-        implicit_vr=syntax == ImplicitVRLittleEndian,
-        little_endian=syntax != ExplicitVRBigEndian,
-        enforce_file_format=True,
-    )
+    with quiet():
+        ds.save_as(
+            buffer,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+            enforce_file_format=True,
+        )
     return buffer.getvalue()
 
 

@@ -7,7 +7,6 @@ only if its header says that nothing is burned in (BurnedInAnnotation NO); any o
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -18,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from monai_xr import __version__
 from monai_xr.data.deidentification_key import open_key
+from monai_xr.data.deidentification_report import DUPLICATE, READY, REFUSED, WAITING, DeidentificationReport, Entry
 from monai_xr.data.deidentified_folder import (
     DeidentifiedFolder,
     add_line,
@@ -35,56 +35,8 @@ from monai_xr.dicom.identity import admitted
 from monai_xr.dicom.values import text
 from monai_xr.errors import ConfigurationError, InputDataError
 
-READY, WAITING, DUPLICATE, REFUSED = "ready", "waiting", "duplicate", "refused"
 _NO_HEADER = "{kind}: no header tells whether its pixels name the patient"
 _SAME_UID = "another file has the same SOP Instance UID and other content"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What became of one source file: a line of the manifest.
-
-    Args:
-        source: Keyed hash of its path, size and time of change.
-        status: ready, waiting, duplicate or refused.
-        reason: Why it waits or is refused, in words without a value of the file.
-        patient_id: The pseudonym.
-        study_instance_uid: The new one.
-        sop_instance_uid: The new one.
-        sha256: Of the de-identified file as first written.
-    """
-
-    source: str
-    status: str
-    reason: str = ""
-    patient_id: str = ""
-    study_instance_uid: str = ""
-    sop_instance_uid: str = ""
-    sha256: str = ""
-
-
-@dataclass
-class DeidentificationReport:
-    """What a run did: files by status, and by reason those that wait or are refused; `reused` were done before."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    reasons: dict[str, Counter[str]] = field(default_factory=dict)
-    reused: int = 0
-
-    def add(self, entry: Entry, *, reused: bool) -> None:
-        """Count one file."""
-        self.counts[entry.status] += 1
-        self.reused += reused
-        if entry.reason:
-            self.reasons.setdefault(entry.status, Counter())[entry.reason] += 1
-
-    def lines(self) -> list[str]:
-        """Tell the counts, then the reasons, most frequent first."""
-        told = {READY: "may go out", WAITING: "wait for review", DUPLICATE: "came twice", REFUSED: "refused"}
-        lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
-        for status, reasons in self.reasons.items():
-            lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
-        return lines
 
 
 def deidentify_folder(

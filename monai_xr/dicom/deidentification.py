@@ -26,7 +26,7 @@ from monai_xr.dicom.deidentification_rules import (
 from monai_xr.dicom.deidentification_values import Cleaner, identifying_words
 from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin
-from monai_xr.dicom.values import text, uid
+from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.dicom.writing import derived_uid
 from monai_xr.errors import InputDataError
 
@@ -78,6 +78,11 @@ def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOpt
         InputDataError: Another kind of object, one without its UIDs, or pixels that cannot be told from other data.
             No message repeats a value of the data set.
     """
+    with quiet():
+        return _deidentified(ds, pseudonyms, options)
+
+
+def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions) -> Dataset:
     syntax = _checked_syntax(ds)
     try:
         identity, is_patient = patient_identity(ds), film_origin(ds) == "patient"

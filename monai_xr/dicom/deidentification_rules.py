@@ -41,6 +41,13 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class AtMost:
+    """Numbers from 0 to a limit: a larger one is no measure, and might be an identifier."""
+
+    limit: float
+
+
+@dataclass(frozen=True)
 class Date:
     """Shifted where dates are kept; else emptied or left out."""
 
@@ -55,7 +62,7 @@ class Items:
     code: bool = False
 
 
-Rule: TypeAlias = Keep | Terms | Date | Items
+Rule: TypeAlias = Keep | Terms | AtMost | Date | Items
 
 
 def _terms(text: str, otherwise: str = "") -> Terms:
@@ -199,8 +206,8 @@ RULES: Mapping[str, Rule] = {
 # The Retain Patient Characteristics Option (PS3.15 section E.3.7), as far as its values are terms and numbers.
 CHARACTERISTICS: Mapping[str, Rule] = {
     "PatientSex": _terms("M F O"),
-    "PatientSize": Keep.NUMBERS,
-    "PatientWeight": Keep.NUMBERS,
-    "PregnancyStatus": Keep.NUMBERS,
+    "PatientSize": AtMost(3),  # metres
+    "PatientWeight": AtMost(700),  # kilograms
+    "PregnancyStatus": AtMost(4),
     "SmokingStatus": _terms("YES NO UNKNOWN"),
 }

@@ -11,9 +11,10 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DSfloat
 
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
-from monai_xr.dicom.deidentification_rules import Date, Items, Keep, Rule, Terms
+from monai_xr.dicom.deidentification_rules import AtMost, Date, Items, Keep, Rule, Terms
 from monai_xr.dicom.values import quiet, text
 from monai_xr.errors import InputDataError
 
@@ -22,7 +23,6 @@ _STANDARD = "1.2.840.10008."
 _DIRECTION = re.compile(r"[APRLHF]{1,3}")
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _OLD_SNOMED = re.compile(r"[A-Z]-[0-9A-F]{4,6}")
-_CONTEXT_GROUPS = (4009, 4010, 4011, 4031, 7202, 7203)  # anatomy, views and their modifiers; references, derivations
 _IDENTIFIERS = (
     "PatientID",
     "OtherPatientIDs",
@@ -34,6 +34,7 @@ _IDENTIFIERS = (
     "MilitaryRank",
 )
 _MAX_LEVELS = 64
+_MAX_DECIMAL = 16
 _NEVER_EMPTY = (Keep.NEW_UID, Keep.STANDARD_UID, Keep.TABLE, Date(emptied=False))
 
 
@@ -74,13 +75,19 @@ class Cleaner:
             return None if rule in _NEVER_EMPTY else ""
         if isinstance(rule, Terms):
             return _terms(rule, value)
+        if isinstance(rule, AtMost):
+            return (
+                value
+                if _are_numbers(value) and all(0 <= float(each) <= rule.limit for each in _values(value))
+                else None
+            )
         if isinstance(rule, Date):
             return self._date(rule, value)
         return self._kept(rule, value)
 
     def _kept(self, rule: Keep, value: Any) -> Any:
         if rule is Keep.NUMBERS:
-            return value if _are_numbers(value) else None
+            return _short(value) if _are_numbers(value) else None
         if rule is Keep.TABLE:
             return value if isinstance(value, bytes) or _are_numbers(value) else None
         if rule is Keep.EQUIPMENT:
@@ -176,7 +183,8 @@ def _element(ds: Dataset, tag: Any) -> Any:
 
 
 def _is_of_its_kind(tag: int, found: str) -> bool:
-    return found in dictionary_VR(tag).split(" or ")
+    expected = dictionary_VR(tag)
+    return found == expected or found in expected.split(" or ")
 
 
 def _values(value: Any) -> list[Any]:
@@ -190,6 +198,13 @@ def _are_numbers(value: Any) -> bool:
         return False
 
 
+def _short(value: Any) -> Any:
+    """Round decimal strings of over 16 characters, which files have and PS3.5 does not allow."""
+    if not any(isinstance(each, DSfloat) and len(str(each)) > _MAX_DECIMAL for each in _values(value)):
+        return value
+    return [DSfloat(float(each), auto_format=True) for each in _values(value)]
+
+
 def _terms(rule: Terms, value: Any) -> Any:
     kept = [written if (written := str(each).strip()) in rule.terms else rule.otherwise for each in _values(value)]
     return kept if len(kept) > 1 else kept[0]
@@ -198,10 +213,13 @@ def _terms(rule: Terms, value: Any) -> Any:
 @cache
 def _known_codes() -> Mapping[str, Mapping[str, str]]:
     """Give the meaning of every code that may pass, by scheme and value."""
-    known: dict[str, dict[str, str]] = {"SCT": {}, "DCM": {}}
-    for group in _CONTEXT_GROUPS:
-        for code in getattr(codes, f"cid{group}").concepts.values():
-            known.setdefault(code.scheme_designator, {})[code.value] = code.meaning
+    known: dict[str, dict[str, str]] = {}
+    for scheme, concepts in (("SCT", codes.SCT), ("DCM", codes.DCM)):
+        meanings = known.setdefault(scheme, {})
+        for name in concepts.dir():
+            code = getattr(concepts, name)
+            meaning = code.meaning[:64]
+            meanings[code.value] = min(meanings.get(code.value, meaning), meaning, key=len)
     return known
 
 
