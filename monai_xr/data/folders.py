@@ -9,6 +9,7 @@ from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.dicom import read_header
+from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
@@ -85,7 +86,7 @@ def _dicom_files(root: Path, files: Sequence[tuple[str, str]]) -> tuple[list[_Fo
 def _dicom_file(root: Path, file: str) -> _Found:
     header = read_header(root / file)
     if "Rows" not in header:
-        raise InputDataError(f"DICOM without image (modality {printable(text(header, 'Modality'))})", root / file)
+        raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     return _Found(file, text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
 
 

@@ -23,7 +23,7 @@ from monai_xr.errors import InputDataError
 SIDE = 640  # pixels of the longer side of a shown image
 ROWS = 3  # images on a sheet
 _CAPTION, _GAP = 18, 6
-_TILES = 8
+_NEIGHBOURHOODS = 24  # along the longer side
 _SHAPES_GREYS = (
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue", "PixelPaddingRangeLimit"),
@@ -96,11 +96,13 @@ def _views(path: Path) -> Iterator[Picture]:
 
 
 def _told_apart(pixels: npt.NDArray[np.float32]) -> Picture:
-    """Spread the greys of each neighbourhood, so that letters stand out from a ground of nearly their own grey."""
-    low, high = float(pixels.min()), float(pixels.max())
-    words = ((pixels - low) * (65535 / max(high - low, 1e-6))).astype(np.uint16)
-    spread = cv2.createCLAHE(clipLimit=0, tileGridSize=(_TILES, _TILES)).apply(words)
-    picture: Picture = (spread >> 8).astype(np.uint8)
+    """Stretch the greys of each neighbourhood to the full range, so that letters stand out from a like grey."""
+    box = np.ones((max(pixels.shape) // _NEIGHBOURHOODS | 1,) * 2, np.uint8)
+    smooth = (box.shape[0],) * 2
+    low = cv2.blur(cv2.erode(pixels, box), smooth)
+    high = cv2.blur(cv2.dilate(pixels, box), smooth)
+    stretched = np.clip((pixels - low) / np.maximum(high - low, 1e-6), 0, 1)
+    picture: Picture = np.rint(stretched * 255).astype(np.uint8)
     return picture
 
 

@@ -25,7 +25,7 @@ from monai_xr.dicom.deidentification_rules import (
 )
 from monai_xr.dicom.deidentification_values import Cleaner, identifying_words
 from monai_xr.dicom.header import DEFLATED
-from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin
+from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin, modality_name
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.dicom.writing import derived_uid
 from monai_xr.errors import InputDataError
@@ -121,9 +121,9 @@ def patient_identity(ds: Dataset) -> tuple[str, ...]:
 def _checked_syntax(ds: Dataset) -> UID:
     """Refuse what the allow-list was not written for; give the transfer syntax."""
     if text(ds, "SOPClassUID") not in SOP_CLASSES:
-        modality = text(ds, "Modality")
-        kind = modality if modality in ("CT", "MR", "MG", "US", "SR", "PR", "NM", "PT", "XA", "RF") else "unknown"
-        raise InputDataError(f"not a chest X-ray by its SOP class (modality {kind})", way_out="give CR, DX or SC")
+        raise InputDataError(
+            f"not a chest X-ray by its SOP class (modality {modality_name(ds)})", way_out="give CR, DX or SC"
+        )
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not uid(ds, keyword):
             raise InputDataError(f"{keyword} is missing")

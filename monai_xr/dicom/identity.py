@@ -26,6 +26,32 @@ _VIEW_CODES = {
     "399198007": "RL",
 }
 
+# PS3.3 section C.7.3.1.1.1, those that archives of radiographs hold beside them.
+_MODALITIES = (
+    *(
+        "CR",
+        "DX",
+        "RG",
+        "RF",
+        "XA",
+        "MG",
+        "PX",
+        "IO",
+        "CT",
+        "MR",
+        "US",
+        "NM",
+        "PT",
+        "SC",
+        "OT",
+        "XC",
+        "ES",
+        "OP",
+        "ECG",
+    ),
+    *("SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC", "AU", "SM"),
+)
+
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {
     "patient": ("a patient's film where only synthetic images are wanted", "", "admit patient"),
     "phantom": ("a phantom, not a film of a patient", "", "accept phantoms, for demonstrations and tests only"),
@@ -68,6 +94,12 @@ def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
     if origin not in admit:
         raise InputDataError(*_REFUSALS[origin])
     return origin
+
+
+def modality_name(ds: Dataset) -> str:
+    """Give Modality for a message: only a term of the standard, since any other text might be a name."""
+    modality = text(ds, "Modality")
+    return modality if modality in _MODALITIES else "unknown"
 
 
 def view_position(ds: Dataset) -> str:

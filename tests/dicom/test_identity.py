@@ -116,6 +116,13 @@ def test_objects_that_are_no_projection_are_refused_by_modality(write_film):
         read_xray(write_film(PIXELS, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT"))
 
 
+@pytest.mark.parametrize("modality", ["CANARY", "ZZPHI 1", ""])
+def test_a_modality_that_is_no_term_is_not_repeated(write_film, modality):
+    with pytest.raises(InputDataError, match=r"modality unknown\)") as failure:
+        read_xray(write_film(PIXELS, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality=modality))
+    assert not modality or modality not in str(failure.value)
+
+
 def test_a_message_holds_neither_folder_nor_patient(write_film):
     film = write_film(PIXELS, PatientID="ZZPHI-1", PatientName="ZZPHI^CANARY", Rows=7)
     with pytest.raises(InputDataError) as failure:
