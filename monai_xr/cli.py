@@ -128,7 +128,8 @@ def train(
     """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
     from monai_xr.workflows import find_bundle, run_bundle
 
-    run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    run = run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
 @app.command(context_settings=_KNOBS)
@@ -136,13 +137,12 @@ def sample(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
     count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
-    bundle: Annotated[str, typer.Option(help="Bundle that was trained.")] = "chest_xray_dcgan",
+    bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
 ) -> None:
     """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
-    from monai_xr.workflows import find_bundle
     from monai_xr.workflows.sampling import sample_run
 
-    folder = sample_run(find_bundle(bundle), run, count, _knobs(context.args))
+    folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
     typer.echo(f"{count} synthetic images in {folder}")
 
 
@@ -178,15 +178,48 @@ def evaluate(
 
 
 @app.command()
+def aiin(
+    source: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
+    output: Annotated[Path, typer.Argument(help="Where the normalised images and the picture go.")],
+    clip_limit: Annotated[float, typer.Option(help="Contrast threshold.")] = 10.0,
+    tiles: Annotated[int, typer.Option(help="Window size: tiles along each axis.")] = 4,
+    mode: Annotated[str, typer.Option(help="opencv or exact.")] = "opencv",
+    bits: Annotated[int, typer.Option(help="Grey levels worked with, as a power of two.")] = 8,
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
+) -> None:
+    """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.transforms import AIIN
+    from monai_xr.workflows.aiin_picture import normalise_files
+
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    for name, reason in done.skipped:
+        typer.echo(f"skipped {name}: {reason}")
+    typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
     from monai_xr.workflows.demo import run_demo
 
     run_demo(output, patients=patients, epochs=epochs)
+
+
+@app.command(hidden=True)
+def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+    """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.data.phantoms import make_phantom
+    from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
+    from monai_xr.workflows.polarity_picture import draw_polarity_picture
+
+    draw_polarity_picture(folder / "polarity.png")
+    phantom = make_phantom(3, "CONSOLIDATION", size=256)
+    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:
