@@ -96,8 +96,12 @@ def _write_report(job: "_Job", report: DeidentificationReport) -> None:
 
 
 def _check_crosswalk(crosswalk: str | Path | None, job: "_Job") -> None:
-    if crosswalk is not None and _is_inside(Path(crosswalk), job.folder.root):
+    if crosswalk is None:
+        return
+    if _is_inside(Path(crosswalk), job.folder.root):
         raise ConfigurationError("crosswalk inside OUT", "crosswalk", "it names patients' files: keep it with the key")
+    if not Path(crosswalk).absolute().parent.is_dir() or Path(crosswalk).is_dir():
+        raise ConfigurationError("no such folder, or a folder itself", "crosswalk", "name a file to write")
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -81,6 +81,9 @@ def review_folder(output: str | Path, *, release: Sequence[str] = (), reject: Se
             }
             add_line(folder.decisions, line)
         carry_out_decisions(folder)
+        if not waiting_images(output):
+            for sheet in folder.quarantine.glob("sheet-*.png"):
+                sheet.unlink()
     return len(wanted)
 
 

@@ -207,6 +207,8 @@ def test_places_that_cannot_work_are_refused_before_anything_is_written(tree, tm
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     with pytest.raises(ConfigurationError, match="crosswalk inside OUT"):
         deidentify_folder(tree, tmp_path / "out", crosswalk=tmp_path / "out" / "who.jsonl")
+    with pytest.raises(ConfigurationError, match="no such folder, or a folder itself : crosswalk"):
+        deidentify_folder(tree, tmp_path / "out", crosswalk=tmp_path / "absent" / "who.jsonl")
 
 
 def test_one_folder_has_one_key_and_one_set_of_options(tree, tmp_path):

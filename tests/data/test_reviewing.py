@@ -176,6 +176,15 @@ def test_sheets_show_every_waiting_image(out):
     assert len(list((out / "quarantine").glob("sheet-*"))) == 1
 
 
+def test_sheets_go_with_the_last_decision(out):
+    write_review_sheets(out, waiting_images(out))
+    names = [image.name for image in waiting_images(out)]
+    review_folder(out, reject=names[:4], by="AB")
+    assert list((out / "quarantine").glob("sheet-*"))
+    review_folder(out, release=names[4:], by="AB")
+    assert not list((out / "quarantine").glob("sheet-*"))
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_letters_outside_the_window_show_in_the_second_picture(tmp_path, dicom, photometric):
     pixels = np.full((600, 600), 1000, np.uint16)
