@@ -18,6 +18,7 @@ class Entry:
         study_instance_uid: The new one.
         sop_instance_uid: The new one.
         sha256: Of the de-identified file as first written.
+        label: From the label table of the source.
     """
 
     source: str
@@ -27,6 +28,7 @@ class Entry:
     study_instance_uid: str = ""
     sop_instance_uid: str = ""
     sha256: str = ""
+    label: str = ""
 
 
 @dataclass

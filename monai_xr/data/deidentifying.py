@@ -2,13 +2,14 @@
 
 Only DICOM is de-identified: a PNG or JPEG has no header that tells what is in its pixels. An image goes to `images`
 only if its header says that nothing is burned in (BurnedInAnnotation NO); any other waits in `quarantine` for
-`monai_xr.data.reviewing`. The folder is described in `deidentified_folder`.
+`monai_xr.data.reviewing`. Labels of a `labels.csv` or `manifest.csv` go along. The folder is described in
+`deidentified_folder`.
 """
 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,15 @@ from monai_xr.data.deidentified_folder import (
     read_lines,
     write_whole,
 )
+from monai_xr.data.deidentified_labels import TABLES, SourceLabels, write_labels
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.reviewing import carry_out_decisions
 from monai_xr.dicom.deidentification import BASIC_PROFILE, DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.deidentification_values import identifying_words
 from monai_xr.dicom.identity import admitted
-from monai_xr.dicom.values import text
+from monai_xr.dicom.values import text, uid
 from monai_xr.errors import ConfigurationError, InputDataError
 
 _NO_HEADER = "{kind}: no header tells whether its pixels name the patient"
@@ -71,7 +74,8 @@ def deidentify_folder(
     named: list[dict[str, str]] = []
     with disk_trouble(), job.folder.locked():
         job.start()
-        for number, (file, kind) in enumerate(files_under(job.source), start=1):
+        files = ((file, kind) for file, kind in files_under(job.source) if file not in TABLES)
+        for number, (file, kind) in enumerate(files, start=1):
             entry, reused = job.take(file, kind)
             report.add(entry, reused=reused)
             if crosswalk is not None:
@@ -79,6 +83,7 @@ def deidentify_folder(
             if progress:
                 progress(number)
         carry_out_decisions(job.folder)
+        write_labels(job.folder)
         _write_report(job, report)
         if crosswalk is not None:
             lines = "".join(json.dumps(line) + "\n" for line in named)
@@ -117,6 +122,7 @@ class _Job:
     pseudonyms: Pseudonyms
     options: DeidentificationOptions
     admit: tuple[str, ...]
+    labels: SourceLabels
     done: dict[str, Entry] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     decided: set[str] = field(default_factory=set)
@@ -141,14 +147,14 @@ class _Job:
         key_file = Path(key).expanduser() if key else output.with_name(output.name + ".key")
         if _is_inside(key_file, output):
             raise ConfigurationError("key inside OUT", "key", "keep it away from what may go out")
-        folder = DeidentifiedFolder(output)
+        folder, labels = DeidentifiedFolder(output), SourceLabels.read(source)
         with disk_trouble():
             folder.check()
             output.parent.mkdir(parents=True, exist_ok=True)
         pseudonyms = open_key(key_file)
         with disk_trouble():
             output.mkdir(exist_ok=True)
-        return cls(source, folder, pseudonyms, options, admit)
+        return cls(source, folder, pseudonyms, options, admit, labels)
 
     def facts(self) -> dict[str, Any]:
         """Give what all runs into one folder must share."""
@@ -223,6 +229,7 @@ class _Job:
             admitted(ds, self.admit)
             clean = deidentify(ds, self.pseudonyms, self.options)
             content = encoded(clean)
+            label = self._label(file, ds)
         except ConfigurationError:
             raise
         except InputDataError as error:
@@ -233,29 +240,32 @@ class _Job:
             return Entry(source, REFUSED, f"could not be de-identified: {type(error).__name__}")
         if self._source(file) != source:
             return Entry(source, REFUSED, "changed while it was read")
-        return self._placed(source, clean, content)
+        return replace(self._placed(source, clean, content), label=label)
+
+    def _label(self, file: str, ds: Dataset) -> str:
+        return self.labels.of(file, uid(ds, "SOPInstanceUID"), identifying_words(ds)) if self.labels.by_key else ""
 
     def _placed(self, source: str, clean: Dataset, content: bytes) -> Entry:
-        uid, patient = str(clean.SOPInstanceUID), str(clean.PatientID)
+        sop_uid, patient = str(clean.SOPInstanceUID), str(clean.PatientID)
         digest = sha256(content).hexdigest()
-        names = (patient, str(clean.StudyInstanceUID), uid, digest)
-        known = self.digests.get(uid)
-        if known == digest and not self._is_missing(uid, patient):
+        names = (patient, str(clean.StudyInstanceUID), sop_uid, digest)
+        known = self.digests.get(sop_uid)
+        if known == digest and not self._is_missing(sop_uid, patient):
             return Entry(source, DUPLICATE, "the same image as another file", *names)
         if known not in (None, digest):
             return Entry(source, REFUSED, _SAME_UID, *names[:3])
         burned_in = text(clean, "BurnedInAnnotation")
         if burned_in == "NO":
-            place = self.folder.image(patient, uid)
+            place = self.folder.image(patient, sop_uid)
             place.parent.mkdir(exist_ok=True)
             write_whole(place, content)
             return Entry(source, READY, "", *names)
         entry = Entry(source, WAITING, f"burned-in annotation is {burned_in or 'unknown'}", *names)
-        if uid not in self.decided:
+        if sop_uid not in self.decided:
             write_whole(
-                self.folder.waiting(uid).with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"), mode=0o600
+                self.folder.waiting(sop_uid).with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"), mode=0o600
             )
-            write_whole(self.folder.waiting(uid), content, mode=0o600)
+            write_whole(self.folder.waiting(sop_uid), content, mode=0o600)
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:

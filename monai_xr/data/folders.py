@@ -14,7 +14,7 @@ from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
-_KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _SPLITS = {"train", "val", "test"}
 
 
@@ -93,13 +93,13 @@ def _dicom_file(root: Path, file: str) -> _Found:
 def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     table_rows = read_table(table)
-    require_columns(table_rows, table, _KEY_COLUMNS, ("label",))
+    require_columns(table_rows, table, KEY_COLUMNS, ("label",))
     files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
     known = {each.file for each in skipped}
     rows: dict[str, TableRow] = {}
     unused: list[str] = []
     for row in table_rows:
-        key = row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
+        key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
         file = files.get(key)
         if file is None:
             if key not in known:

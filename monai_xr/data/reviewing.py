@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 
 from monai_xr.data.deidentified_folder import DeidentifiedFolder, add_line, disk_trouble, encoded, sync, write_whole
+from monai_xr.data.deidentified_labels import write_labels
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -81,6 +82,7 @@ def review_folder(output: str | Path, *, release: Sequence[str] = (), reject: Se
             }
             add_line(folder.decisions, line)
         carry_out_decisions(folder)
+        write_labels(folder)
         if not waiting_images(output):
             for sheet in folder.quarantine.glob("sheet-*.png"):
                 sheet.unlink()

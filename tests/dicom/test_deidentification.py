@@ -13,6 +13,8 @@ import numpy as np
 import pydicom
 import pytest
 from canary import film, hits, put
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -312,3 +314,21 @@ def test_each_uncompressed_syntax_keeps_its_values(syntax):
     np.testing.assert_array_equal(again.pixel_array, [[0, 1, 2], [3, 4, 5]])
     assert again.PixelPaddingValue == 7
     assert again.PixelData == ds.PixelData
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damaged_headers_are_refused_or_cleaned(tmp_path_factory, data):
+    content = bytearray(encoded(film(ImageComments="ZZPHI^CANARY", OtherPatientIDs="CANARY-1")))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(132, len(content) - 20))
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.dcm"
+    path.write_bytes(content)
+    try:
+        clean = deidentify(read_one_frame(path), KEY, ALL)
+    except InputDataError as error:
+        told = str(error).encode()
+    else:
+        told = encoded(clean)
+    assert not [word for word in (b"ZZPHI", b"CANARY") if word in told]
