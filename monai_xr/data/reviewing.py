@@ -12,11 +12,13 @@ import pydicom
 
 from monai_xr.data.deidentified_folder import DeidentifiedFolder, add_line, disk_trouble, encoded, sync, write_whole
 from monai_xr.data.deidentified_labels import write_labels
+from monai_xr.dicom.deidentification import METHOD
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, InputDataError
 
 RELEASED, REJECTED = "released", "rejected"
 _SHORTEST_NAME = 6
+_LOOKED_AT = "a person looked at the pixels"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def waiting_images(output: str | Path) -> tuple[WaitingImage, ...]:
 def review_folder(output: str | Path, *, release: Sequence[str] = (), reject: Sequence[str] = (), by: str) -> int:
     """Record the decisions of a person, then carry them out. Returns the number of decisions.
 
-    A released image moves to `images` with BurnedInAnnotation NO; its pixels stay as they are. A rejected one moves to
+    A released image moves to `images` with BurnedInAnnotation NO, and says that a person looked; its pixels stay. A rejected one moves to
     `quarantine/rejected`. Nothing is decided if one of the names is wrong.
 
     Args:
@@ -110,6 +112,7 @@ def _let_out(folder: DeidentifiedFolder, path: Path) -> None:
     with quiet():
         ds = pydicom.dcmread(path)
         ds.BurnedInAnnotation = "NO"
+        ds.DeidentificationMethod = [METHOD, _LOOKED_AT]
         place = folder.image(str(ds.PatientID), str(ds.SOPInstanceUID))
         content = encoded(ds)
     place.parent.mkdir(exist_ok=True)

@@ -1,13 +1,7 @@
 """The folder job of de-identification: places, records, key file, interruption. Canary: tests/end_to_end."""
 
-import errno
 import json
-import os
-import signal
 import stat
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,33 +10,14 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from monai_xr.data import deidentified_folder
-from monai_xr.data.deidentification_key import open_key
 from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import find_records
 from monai_xr.data.reviewing import review_folder, waiting_images
 from monai_xr.dicom.deidentification import DeidentificationOptions
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def tree(tmp_path, dicom, png):
-    """Patient 1 with two studies, patient 2 with one, and what is no film."""
-    root = tmp_path / "source"
-    study = generate_uid()
-    dicom(root / "p1" / "a.dcm", 1, BurnedInAnnotation="NO", StudyInstanceUID=study)
-    dicom(root / "p1" / "b", 2, PatientID="P1", BurnedInAnnotation="NO", StudyInstanceUID=study)
-    dicom(root / "p1" / "c.dcm", 3, PatientID="P1", BurnedInAnnotation="YES")
-    dicom(root / "p2" / "a.dcm", 4, PatientID="P2")
-    png(root / "p2" / "preview.png")
-    (root / "notes.txt").write_text("P1 and P2")
-    (root / "ct.dcm").write_bytes(
-        dicom(tmp_path / "ct", 5, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT").read_bytes()
-    )
-    return root
 
 
 def contents(folder):
@@ -151,43 +126,6 @@ def test_one_uid_with_two_contents(tree, tmp_path, dicom):
     assert again.counts == report.counts
 
 
-def test_the_key_file_is_private_and_makes_the_names(tree, tmp_path):
-    deidentify_folder(tree, tmp_path / "out")
-    key = tmp_path / "out.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert len(bytes.fromhex(key.read_text().strip())) == 32
-    deidentify_folder(tree, tmp_path / "same", key=key)
-    deidentify_folder(tree, tmp_path / "other")
-    out, same, other = (contents(tmp_path / name) for name in ("out", "same", "other"))
-    assert out == same
-    assert not set(out) & set(other)
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o660, 0o666])
-def test_a_key_that_others_may_read_is_refused(tree, tmp_path, mode):
-    key = tmp_path / "key"
-    open_key(key)
-    key.chmod(mode)
-    with pytest.raises(ConfigurationError, match="by others : key : chmod 600"):
-        deidentify_folder(tree, tmp_path / "out", key=key)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("content", ["", "hello", "ab" * 31, "\xff" * 70])
-def test_a_key_file_without_key_is_refused(tmp_path, content):
-    key = tmp_path / "key"
-    key.write_bytes(content.encode("latin-1"))
-    key.chmod(0o600)
-    with pytest.raises(ConfigurationError, match="not a key file") as failure:
-        open_key(key)
-    assert not content or content not in str(failure.value)
-
-
-def test_a_key_in_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(HostError, match="key file cannot be made"):
-        open_key(tmp_path / "absent" / "key")
-
-
 def test_places_that_cannot_work_are_refused_before_anything_is_written(tree, tmp_path):
     used = tmp_path / "used"
     used.mkdir()
@@ -220,15 +158,6 @@ def test_one_folder_has_one_key_and_one_set_of_options(tree, tmp_path):
         deidentify_folder(tree, tmp_path / "out", key=tmp_path / "other.key")
 
 
-def test_two_processes_do_not_share_a_folder(tree, tmp_path):
-    deidentify_folder(tree, tmp_path / "out")
-    with (
-        deidentified_folder.DeidentifiedFolder(tmp_path / "out").locked(),
-        pytest.raises(ConfigurationError, match=f"in use by process {os.getpid()}"),
-    ):
-        deidentify_folder(tree, tmp_path / "out")
-
-
 def test_hostile_files_are_one_line_each(tree, tmp_path):
     good = (tree / "p1" / "a.dcm").read_bytes()
     for place in (140, 200, 400, len(good) - 100):
@@ -247,60 +176,6 @@ def test_an_empty_folder_is_an_error(tmp_path):
     (tmp_path / "source").mkdir()
     with pytest.raises(InputDataError, match="none of 0 files"):
         deidentify_folder(tmp_path / "source", tmp_path / "out")
-
-
-@pytest.mark.parametrize("good", [0, 1, 3, 5])
-def test_a_full_disk_leaves_whole_files_and_the_next_run_goes_on(tree, tmp_path, monkeypatch, good):
-    real, calls = os.fsync, iter(range(10_000))
-
-    def full(handle):
-        if next(calls) > good:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(handle)
-
-    open_key(tmp_path / "out.key")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(HostError, match=r"cannot be written \(No space left on device\) : OUT") as failure:
-        deidentify_folder(tree, tmp_path / "out")
-    assert failure.value.exit_code == 4
-    monkeypatch.setattr(os, "fsync", real)
-    assert not list((tmp_path / "out").rglob("*.part"))
-    for path in (tmp_path / "out").rglob("*.dcm"):
-        pydicom.dcmread(path)
-    deidentify_folder(tree, tmp_path / "out")
-    deidentify_folder(tree, tmp_path / "whole", key=tmp_path / "out.key")
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-
-
-def test_killed_at_any_moment_the_next_run_completes_it(tmp_path, dicom):
-    source = tmp_path / "source"
-    for number in range(150):
-        burned_in = "NO" if number % 3 else None
-        dicom(source / f"{number}.dcm", number, PatientID=f"P{number % 20}", BurnedInAnnotation=burned_in)
-    key = tmp_path / "key"
-    open_key(key)
-    deidentify_folder(source, tmp_path / "whole", key=key)
-    program = (
-        "import sys; from monai_xr.data.deidentifying import deidentify_folder as d; d(*sys.argv[1:3], key=sys.argv[3])"
-    )
-    command = [sys.executable, "-c", program, str(source), str(tmp_path / "out"), str(key)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    chance, interrupted = np.random.default_rng(5), 0
-    for _ in range(4):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        wanted = len(list((tmp_path / "out").rglob("*.dcm"))) + int(chance.integers(1, 30))
-        while process.poll() is None and len(list((tmp_path / "out").rglob("*.dcm"))) < wanted:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        interrupted += process.wait() == -signal.SIGKILL
-        for path in (tmp_path / "out").rglob("*.dcm"):
-            pydicom.dcmread(path)
-    assert interrupted >= 2
-    deidentify_folder(source, tmp_path / "out", key=key)
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert not list((tmp_path / "out").rglob("*.part"))
-    report = deidentify_folder(source, tmp_path / "out", key=key)
-    assert report.reused == 150
 
 
 def test_real_films_wait_because_nobody_knows_what_is_burned_in(real_data, tmp_path):

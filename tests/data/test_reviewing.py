@@ -50,6 +50,7 @@ def test_a_released_image_may_go_out(out):
     assert place.parent.name == image.patient_id
     before, after = pydicom.dcmread(pydicom.filebase.DicomBytesIO(content)), pydicom.dcmread(place)
     assert after.BurnedInAnnotation == "NO"
+    assert after.DeidentificationMethod[1] == "a person looked at the pixels"
     assert after.PixelData == before.PixelData
     assert {element.keyword for element in after} - {element.keyword for element in before} <= {"BurnedInAnnotation"}
     (line,) = lines(out)
