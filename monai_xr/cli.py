@@ -151,25 +151,31 @@ def evaluate(
     real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
     output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
-    image_size: Annotated[int, typer.Option(help="Pixels on a side at which both are compared.")] = 64,
+    image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels of the real side, with commas between.")] = None,
-    split: Annotated[str, typer.Option(help="Split of the real side, where it names splits.")] = "train",
-    aiin: Annotated[str, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = "opencv",
+    split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
+    held_out_split: Annotated[str | None, typer.Option(help="Split of real images that sets the floor.")] = None,
+    aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
 ) -> None:
-    """Compare synthetic with real images: one table, measures.json and an HTML report."""
+    """Compare synthetic with real images: one table, measures.json and an HTML report.
+
+    What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
+    their folder; else 64 px, AIIN as in the bundles, split train.
+    """
     from monai_xr.workflows import evaluate_folders
+    from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 
+    given = {"image_size": image_size, "classes": classes, "split": split, "aiin": aiin}
+    settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
     measures = evaluate_folders(
         real,
         synthetic,
         output,
-        image_size=image_size,
-        classes=classes,
-        split=split,
-        aiin=aiin,
+        **settings,
+        held_out_split=held_out_split,
         accept_phantoms=accept_phantoms,
         seed=seed,
     )

@@ -1,5 +1,6 @@
 """What a user sees when something is wrong: one line, the right exit code, nothing half-written."""
 
+import json
 import sys
 
 import pydicom
@@ -163,14 +164,13 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (code, "already holds images" in error) == (2, True)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
-    code, out, error = monai_xr(
-        "evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--image-size", "32", "--output", "report"
-    )
+    code, out, error = monai_xr("evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--output", "report")
     assert code == 0, error
     assert "MS-SSIM" in out
     assert "report: report/report.html" in out
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
-    assert (tmp_path / "report" / "measures.json").exists()
+    measures = json.loads((tmp_path / "report" / "measures.json").read_text())
+    assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
 
 
 def test_inspect_tells_counts_and_problems_and_writes_json_and_sheet(monai_xr, phantoms, tmp_path):
