@@ -3,11 +3,12 @@
 import pytest
 from canary import canary, film, hits, put
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.deidentification import DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.deidentification_rules import RULES, Date, Keep
 
 KEY = Pseudonyms(b"k" * 32)
 ALL = DeidentificationOptions(shift_dates=True, keep_characteristics=True)
@@ -84,6 +85,14 @@ def tags_of(table: dict[str, str]) -> list[int]:
 def test_the_list_of_tags_is_that_of_the_dictionary():
     known = [tag for tag in tags_of(TABLE_XZD) + tags_of(TABLE_U) if tag in DicomDictionary]
     assert len(known) > 400
+
+
+def test_of_the_table_only_dates_are_on_the_list_and_they_go_by_their_own_rule():
+    listed = {keyword: rule for keyword, rule in RULES.items() if tag_for_keyword(keyword) in tags_of(TABLE_XZD)}
+    assert set(listed) == {"StudyDate", "SeriesDate", "AcquisitionDate", "AcquisitionDateTime", "ContentDate"}
+    assert {type(rule) for rule in listed.values()} == {Date}
+    new_uids = {keyword for keyword in RULES if tag_for_keyword(keyword) in tags_of(TABLE_U)}
+    assert {RULES[keyword] for keyword in new_uids} == {Keep.NEW_UID}
 
 
 @pytest.mark.parametrize("options", [DeidentificationOptions(), ALL])
