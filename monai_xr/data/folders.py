@@ -9,11 +9,12 @@ from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.dicom import read_header
+from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
-_KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _SPLITS = {"train", "val", "test"}
 
 
@@ -85,20 +86,20 @@ def _dicom_files(root: Path, files: Sequence[tuple[str, str]]) -> tuple[list[_Fo
 def _dicom_file(root: Path, file: str) -> _Found:
     header = read_header(root / file)
     if "Rows" not in header:
-        raise InputDataError(f"DICOM without image (modality {printable(text(header, 'Modality'))})", root / file)
+        raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     return _Found(file, text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
 
 
 def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     table_rows = read_table(table)
-    require_columns(table_rows, table, _KEY_COLUMNS, ("label",))
+    require_columns(table_rows, table, KEY_COLUMNS, ("label",))
     files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
     known = {each.file for each in skipped}
     rows: dict[str, TableRow] = {}
     unused: list[str] = []
     for row in table_rows:
-        key = row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
+        key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
         file = files.get(key)
         if file is None:
             if key not in known:
