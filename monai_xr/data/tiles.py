@@ -66,6 +66,25 @@ def tile_of(pixels: Pixels, size: int, fit: Fit) -> Tile:
     return tile
 
 
+def tile_spacing(
+    spacing_mm: tuple[float, float] | None, shape: tuple[int, int], size: int, fit: Fit
+) -> tuple[float, float] | None:
+    """Give the spacing of the rows and columns of a tile from that of its film; None stays None.
+
+    Args:
+        spacing_mm: Of the rows and columns of the film.
+        shape: (H, W) of the film.
+        size: As in `tile_of`.
+        fit: As in `tile_of`.
+    """
+    if spacing_mm is None:
+        return None
+    height, width = shape
+    if fit != "squash":
+        height = width = max(shape) if fit == "pad" else min(shape)
+    return (spacing_mm[0] * height / size, spacing_mm[1] * width / size)
+
+
 def _middle_square(pixels: Pixels) -> Pixels:
     height, width = pixels.shape
     side = min(height, width)
