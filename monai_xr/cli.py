@@ -133,7 +133,8 @@ def train(
     """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
     from monai_xr.workflows import find_bundle, run_bundle
 
-    run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    run = run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
 @app.command(context_settings=_KNOBS)
@@ -141,13 +142,12 @@ def sample(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
     count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
-    bundle: Annotated[str, typer.Option(help="Bundle that was trained.")] = "chest_xray_dcgan",
+    bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
 ) -> None:
     """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
-    from monai_xr.workflows import find_bundle
     from monai_xr.workflows.sampling import sample_run
 
-    folder = sample_run(find_bundle(bundle), run, count, _knobs(context.args))
+    folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
     typer.echo(f"{count} synthetic images in {folder}")
 
 
@@ -186,12 +186,20 @@ def evaluate(
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
     from monai_xr.workflows.demo import run_demo
 
     run_demo(output, patients=patients, epochs=epochs)
+
+
+@app.command(hidden=True)
+def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+    """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.workflows.polarity_picture import draw_polarity_picture
+
+    draw_polarity_picture(folder / "polarity.png")
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:

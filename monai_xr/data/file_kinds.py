@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 IMAGE_KINDS = ("DICOM", "PNG", "JPEG")
+NO_PREFIX = "binary, without the prefix DICM of a DICOM file"
 _HEAD_BYTES = 352
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -57,7 +58,7 @@ def _kind_of_text(head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "HTML"
-    return "binary" if b"\x00" in head or any(byte < 9 for byte in head) else "text"
+    return NO_PREFIX if b"\x00" in head or any(byte < 9 for byte in head) else "text"
 
 
 def files_under(root: Path) -> Iterator[tuple[str, str]]:

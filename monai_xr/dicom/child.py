@@ -1,6 +1,7 @@
 """The parent's end of one child process that reads films: `Worker`. The child's end is `monai_xr.dicom.worker`."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import select
@@ -15,12 +16,15 @@ import numpy as np
 import monai_xr
 from monai_xr.dicom.image import XrayImage
 from monai_xr.dicom.layout import MAX_SAMPLES
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.dicom.lookup import StoredFilm
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 MAX_MEMORY_BYTES = 2 * 2**30
 _MAX_START_SECONDS = 60.0
 _MAX_FACTS_BYTES = 2**20
 _PIPE_BYTES = 2**20
+_FACTS = {field.name for field in dataclasses.fields(XrayImage)} - {"pixels"}
+_TABLE_SIZES = {1 << bits for bits in range(1, 17)}
 
 
 class WorkerLostError(Exception):
@@ -52,11 +56,11 @@ class Worker:
         self._widen_pipe()
         try:
             self._facts(time.monotonic() + _MAX_START_SECONDS)
-        except (TimeoutError, WorkerLostError):
+        except (TimeoutError, ValueError, WorkerLostError):
             self.stop()
             raise HostError("the child process that decodes does not start") from None
 
-    def read(self, request: dict[str, Any], max_seconds: float) -> XrayImage:
+    def read(self, request: dict[str, Any], max_seconds: float) -> StoredFilm:
         """Have one film read.
 
         Raises:
@@ -67,23 +71,15 @@ class Worker:
         deadline = time.monotonic() + max_seconds
         self.films += 1
         try:
-            self._requests.write(json.dumps(request).encode("ascii") + b"\n")
+            self._requests.write(json.dumps({**request, "max_seconds": max_seconds}).encode("ascii") + b"\n")
         except OSError:
             raise WorkerLostError("its decoder had crashed before") from None
-        facts = self._facts(deadline)
-        if facts.get("error") == "MemoryError":
-            raise WorkerLostError("it needs more memory than allowed")
-        if "error" in facts:
-            kind = ConfigurationError if facts["error"] == "ConfigurationError" else InputDataError
-            raise kind(str(facts["what"]), "", str(facts["way_out"]))
-        rows, columns = (int(side) for side in facts.pop("shape"))
-        if not 0 < rows * columns <= MAX_SAMPLES:
-            raise WorkerLostError("its decoder gave an impossible answer")
-        pixels = np.empty((rows, columns), np.float32)
-        self._fill(pixels.data.cast("B"), deadline)
-        facts["spacing_mm"] = tuple(facts["spacing_mm"]) if facts["spacing_mm"] else None
-        facts["provenance"] = tuple(facts["provenance"])
-        return XrayImage(pixels=pixels, **facts)
+        try:
+            return self._film(self._facts(deadline), deadline)
+        except XrError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            raise WorkerLostError("its decoder gave an impossible answer") from None
 
     def stop(self) -> None:
         """Kill the child and close its pipes."""
@@ -93,6 +89,26 @@ class Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._process.wait()
+
+    def _film(self, answer: dict[str, Any], deadline: float) -> StoredFilm:
+        if answer.get("error") == "MemoryError":
+            raise WorkerLostError("it needs more memory than allowed")
+        if "error" in answer:
+            kind = ConfigurationError if answer["error"] == "ConfigurationError" else InputDataError
+            raise kind(str(answer["what"]), "", str(answer["way_out"]))
+        shape, facts = answer["shape"], answer["facts"]
+        rows, columns, entries = (int(shape[name]) for name in ("rows", "columns", "entries"))
+        if set(facts) != _FACTS or not (
+            0 < rows * columns <= MAX_SAMPLES and entries in _TABLE_SIZES and shape["word_bytes"] in (1, 2)
+        ):
+            raise ValueError("impossible answer")
+        table = np.empty(entries, np.float32)
+        words = np.empty((rows, columns), f"u{shape['word_bytes']}")
+        self._fill(table.data.cast("B"), deadline)
+        self._fill(words.data.cast("B"), deadline)
+        facts["spacing_mm"] = tuple(facts["spacing_mm"]) if facts["spacing_mm"] else None
+        facts["provenance"] = tuple(facts["provenance"])
+        return StoredFilm(words, table, facts)
 
     def _facts(self, deadline: float) -> dict[str, Any]:
         size = bytearray(8)
@@ -115,9 +131,16 @@ class Worker:
                 raise TimeoutError
             count = os.readv(self._answers, [buffer])
             if count == 0:
-                code = self._process.wait(timeout=5)
-                raise WorkerLostError(f"its decoder crashed ({f'signal {-code}' if code < 0 else f'exit {code}'})")
+                raise WorkerLostError(f"its decoder crashed ({self._end()})")
             buffer = buffer[count:]
+
+    def _end(self) -> str:
+        """Name how the child ended."""
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "it closed its pipe"
+        return f"signal {-code}" if code < 0 else f"exit {code}"
 
     def _widen_pipe(self) -> None:
         """Let a film pass in few pieces, where the system can."""

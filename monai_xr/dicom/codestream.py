@@ -14,6 +14,7 @@ from monai_xr.errors import InputDataError
 
 _MAX_MARKERS = 10_000
 _MAX_TILES = 65_535
+_MORE_DATA = bytes(i * i % 251 for i in range(4096))
 _START_OF_FRAME = (0xC0, 0xC1, 0xC2, 0xC3, 0xF7)
 
 
@@ -58,6 +59,12 @@ def jpeg_header(stream: bytes) -> CodestreamHeader:
         jfif = jfif or (marker == 0xE0 and stream[at + 4 : at + 8] == b"JFIF")
         at += 2 + length
     raise InputDataError("its JPEG stream has no frame header")
+
+
+def jpeg_with_more_data(stream: bytes) -> bytes:
+    """Put arbitrary data before the end marker: they change nothing unless the decoder lacks data."""
+    end = stream.rindex(b"\xff\xd9")
+    return stream[:end] + _MORE_DATA + stream[end:]
 
 
 def jpeg2000_header(stream: bytes) -> CodestreamHeader:

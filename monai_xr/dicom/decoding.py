@@ -5,13 +5,14 @@ by OpenJPEG in pylibjpeg-openjpeg, RLE by PackBits in imagecodecs. The OpenJPH o
 HTJ2K but gives a partial picture without an error, so it is not used.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pydicom.uid as uids
 
-from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, run_codec
+from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, jpeg_with_more_data, run_codec
 from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
@@ -99,7 +100,12 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
     # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
     space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
-    samples = run_codec(lambda: imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace=space))
+    decode = functools.partial(imagecodecs.jpeg8_decode, colorspace=space, outcolorspace=space)
+    samples = run_codec(lambda: decode(stream))
+    last = samples[-1, -8:]
+    # Where the data end early libjpeg goes on with the last value. A film may end so too: more data tell.
+    if (last == last[0]).all() and not np.array_equal(samples, run_codec(lambda: decode(jpeg_with_more_data(stream)))):
+        raise InputDataError("its JPEG stream is truncated: data are missing before its end marker")
     return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
 
 

@@ -20,7 +20,7 @@ from monai_xr.dicom.values import items, number, numbers, text
 from monai_xr.dicom.voi import Values, voi_choices
 from monai_xr.errors import InputDataError
 
-# Without a window, deeper films show from the 0.1 to the 99.9 percentile: all but markers, dead pixels and collimator.
+# Without a window, deeper films show all but their darkest and brightest thousandth: dead and burnt-out pixels.
 DEFAULT_PERCENTILES = (0.1, 99.9)
 
 
@@ -47,24 +47,25 @@ class GrayscaleRules:
     names: tuple[str, str]
 
     def table(self, words: Array) -> tuple[Pixels, tuple[str, ...]]:
-        """Make the table over all stored words.
+        """Make the table that shows the film.
 
         Args:
             words: The film, for the default window.
 
         Returns:
-            `(2 ** bits,)` in `[0, 1]`, and the steps for the provenance.
+            `(2 ** bits,)` in `[0, 1]`, and the steps for the provenance. The bits are those stored, or all allocated
+            ones where padding lies outside the stored bits, such as 65535 in 12 bits.
         """
-        stored = stored_values(self.layout)
-        values = self.modality(stored)
         low, high = self.padding or (1, 0)
-        padded = (low <= stored) & (stored <= high)
+        padded = _padded(self.layout, low, high)
+        stored = np.resize(stored_values(self.layout), padded.size)
+        values = self.modality(stored)
         if self.voi:
             shown, name = self.voi(values), str(self.voi)
         elif self.display_ready:
             shown, name = _stretched(values, values.min(), values.max()), "no window: full range"
         else:
-            counts = np.where(padded, 0, histogram(words, stored.size))
+            counts = np.where(padded, 0, histogram(words, padded.size))
             bounds = _percentiles(values, counts)
             shown = _stretched(values, *bounds)
             name = "no window: percentiles {:g} to {:g}, ".format(*DEFAULT_PERCENTILES) + "{:g} to {:g}".format(*bounds)
@@ -75,21 +76,6 @@ class GrayscaleRules:
             shown[padded] = 0
             steps.append(f"padding {low} to {high} to background")
         return shown.astype(np.float32), tuple(steps)
-
-    def padding_beyond_bits(self, words: Array) -> Array | None:
-        """Find padding that lies outside the stored bits, such as 65535 in 12 bits, which no table can hold.
-
-        Returns:
-            `(H, W)` bool, or None where the stored bits can hold all padding values.
-        """
-        if self.padding is None:
-            return None
-        low, high = self.padding
-        lowest = -(1 << (self.layout.bits_stored - 1)) if self.layout.signed else 0
-        if lowest <= low and high < lowest + (1 << self.layout.bits_stored):
-            return None
-        values = words.view(f"{'i' if self.layout.signed else 'u'}{words.dtype.itemsize}")
-        return np.asarray((low <= values) & (values <= high))
 
 
 def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int) -> GrayscaleRules:
@@ -176,6 +162,20 @@ def _padding(ds: Dataset, layout: PixelLayout) -> tuple[int, int] | None:
     if layout.signed:
         ends = [end - span if end >= span // 2 else end for end in ends]
     return min(ends), max(ends)
+
+
+def _padded(layout: PixelLayout, low: int, high: int) -> NDArray[np.bool_]:
+    """Mark the words that are padding."""
+
+    def marks(bits: int) -> NDArray[np.bool_]:
+        values = np.arange(1 << bits)
+        if layout.signed:
+            values[values.size // 2 :] -= values.size
+        return (low <= values) & (values <= high)
+
+    lowest = -(1 << (layout.bits_stored - 1)) if layout.signed else 0
+    beyond = low <= high and not lowest <= low <= high < lowest + (1 << layout.bits_stored)
+    return marks(layout.bits_allocated if beyond else layout.bits_stored)
 
 
 def _stretched(values: Values, low: float, high: float) -> Values:

@@ -23,8 +23,8 @@ MAX_HEADER_READS = 200_000
 
 DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.8.1")
 _DEFLATED_WHAT, _DEFLATED_WAY_OUT = "Deflated transfer syntax", "store it again uncompressed, for example with dcmconv"
-# pydicom looks for the next tag at the end of a file and takes a short answer for the end.
-_LARGEST_PEEK = 16
+# pydicom looks for the next tag or delimiter with reads of up to this size, and takes a short answer for the end.
+_LARGEST_PEEK = 8192
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OD", b"OF", b"OL", b"OV", b"UC", b"UR", b"SV", b"UV")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 

@@ -60,3 +60,9 @@ def view_position(ds: Dataset) -> str:
     if written:
         return written
     return next((_VIEW_CODES.get(text(item, "CodeValue"), "") for item in items(ds, "ViewCodeSequence")), "")
+
+
+def burned_in(ds: Dataset) -> str:
+    """Give BurnedInAnnotation: YES, NO, or "" where the file does not say."""
+    written = text(ds, "BurnedInAnnotation").upper()
+    return written if written in ("YES", "NO") else ""

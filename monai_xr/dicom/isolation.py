@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.dicom.child import Worker, WorkerLostError
-from monai_xr.dicom.image import XrayImage
+from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.errors import ConfigurationError, InputDataError, XrError
 
 MAX_SECONDS = 20.0
@@ -28,8 +28,8 @@ def read_isolated(
     window: int,
     admit: Collection[str],
     max_seconds: float = MAX_SECONDS,
-) -> XrayImage:
-    """Read as `monai_xr.dicom.read_xray` does, in a child process.
+) -> StoredFilm:
+    """Read as `monai_xr.dicom.reading.read_stored` does, in a child process.
 
     Raises:
         InputDataError: The file is refused, or its decoder crashed, took too long or too much memory.
@@ -68,7 +68,7 @@ class WorkerPool:
             return self._idle.pop()
         return Worker()
 
-    def ask(self, worker: Worker, request: dict[str, Any], max_seconds: float) -> XrayImage:
+    def ask(self, worker: Worker, request: dict[str, Any], max_seconds: float) -> StoredFilm:
         """Have one film read and keep the child for the next one if it has answered in full.
 
         Raises:
@@ -78,7 +78,7 @@ class WorkerPool:
         """
         answered = False
         try:
-            image = worker.read(request, max_seconds)
+            film = worker.read(request, max_seconds)
             answered = True
         except XrError:
             answered = True
@@ -89,7 +89,7 @@ class WorkerPool:
                 self._idle.append(worker)
             else:
                 worker.stop()
-        return image
+        return film
 
     def close(self) -> None:
         """Stop the idle children; those of a parent process are not ours to stop."""

@@ -1,16 +1,37 @@
-"""A film through a table, block by block: `look_up` and `histogram`.
+"""A film through a table: `StoredFilm`, `look_up` and `histogram`.
 
-NumPy widens indices to 64 bit; in blocks that stays in the cache and costs no memory.
+NumPy widens indices to 64 bit; block by block that stays in the cache and costs no memory.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_xr.dicom.image import Array, Pixels
+from monai_xr.dicom.image import Array, Pixels, XrayImage
 
 _BLOCK_PIXELS = 1 << 17
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFilm:
+    """A decoded upright film and the table that shows it: half the bytes of its pixels.
+
+    Attributes:
+        words: `(H, W)` unsigned.
+        table: `(2 ** bits,)` in `[0, 1]`.
+        facts: The fields of `XrayImage` but for the pixels.
+    """
+
+    words: Array
+    table: Pixels
+    facts: dict[str, Any]
+
+    def image(self) -> XrayImage:
+        """Show it."""
+        return XrayImage(pixels=look_up(self.table, self.words), **self.facts)
 
 
 def look_up(table: Pixels, words: Array) -> Pixels:

@@ -13,11 +13,11 @@ from pydicom.uid import UID
 from monai_xr.dicom.colour import grey_channel, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
-from monai_xr.dicom.header import HeaderFile, open_dicom, parse_header
-from monai_xr.dicom.identity import admitted, view_position
-from monai_xr.dicom.image import Pixels, XrayImage
+from monai_xr.dicom.header import open_dicom, parse_header
+from monai_xr.dicom.identity import admitted, burned_in, view_position
+from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
-from monai_xr.dicom.lookup import look_up
+from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.dicom.orientation import Turn, turn_upright
 from monai_xr.dicom.spacing import pixel_spacing
 from monai_xr.dicom.values import text, uid
@@ -54,9 +54,8 @@ def read_xray(
         if decode == "isolated":
             from monai_xr.dicom.isolation import read_isolated
 
-            return read_isolated(path, frame=frame, window=window, admit=admit)
-        with open_dicom(path) as file:
-            return _read(file, frame, window, admit)
+            return read_isolated(path, frame=frame, window=window, admit=admit).image()
+        return read_stored(path, frame=frame, window=window, admit=admit).image()
     except InputDataError as error:
         raise InputDataError(error.what, Path(path), error.way_out) from None
     except MemoryError:
@@ -72,9 +71,43 @@ def _check_arguments(frame: int | None, window: int, decode: str) -> None:
         raise ConfigurationError("unknown way to decode", "decode", "direct or isolated")
 
 
+def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int, admit: Collection[str]) -> StoredFilm:
+    """Do all of `read_xray` but the last step, the look-up.
+
+    Raises:
+        InputDataError: As `read_xray`, without the name of the file.
+    """
+    with open_dicom(path) as file:
+        ds = parse_header(file)
+        origin = admitted(ds, admit)
+        header = _header(ds, window)
+        spacing = pixel_spacing(ds)
+        decoded = decode_frame(file, header.layout, _chosen_frame(frame, header.layout.frames))
+    words, table, steps = _developed(ds, header, decoded)
+    facts = {
+        "spacing_mm": header.turn.spacing(spacing[0]) if spacing else None,
+        "spacing_source": spacing[1] if spacing else None,
+        "bits": header.layout.bits_stored,
+        "modality": text(ds, "Modality"),
+        "view": view_position(ds),
+        "laterality": text(ds, "ImageLaterality") or text(ds, "Laterality"),
+        "patient_id": text(ds, "PatientID"),
+        "study_instance_uid": uid(ds, "StudyInstanceUID"),
+        "series_instance_uid": uid(ds, "SeriesInstanceUID"),
+        "sop_instance_uid": uid(ds, "SOPInstanceUID"),
+        "sop_class_uid": uid(ds, "SOPClassUID"),
+        "transfer_syntax": header.layout.syntax,
+        "photometric": header.layout.photometric,
+        "burned_in": burned_in(ds),
+        "origin": origin,
+        "provenance": steps,
+    }
+    return StoredFilm(words, table, facts)
+
+
 @dataclass(frozen=True)
-class _Facts:
-    """All that the header says, parsed and checked before any pixel is decoded."""
+class _Header:
+    """What the header says of the pixels, checked before any is decoded."""
 
     layout: PixelLayout
     rules: GrayscaleRules | None
@@ -82,35 +115,7 @@ class _Facts:
     history: tuple[str, ...]
 
 
-def _read(file: HeaderFile, frame: int | None, window: int, admit: Collection[str]) -> XrayImage:
-    ds = parse_header(file)
-    origin = admitted(ds, admit)
-    facts = _facts(ds, window)
-    spacing = pixel_spacing(ds)
-    decoded = decode_frame(file, facts.layout, _chosen_frame(frame, facts.layout.frames))
-    pixels, steps = _shown(ds, facts, decoded)
-    return XrayImage(
-        pixels=pixels,
-        spacing_mm=facts.turn.spacing(spacing[0]) if spacing else None,
-        spacing_source=spacing[1] if spacing else None,
-        bits=facts.layout.bits_stored,
-        modality=text(ds, "Modality"),
-        view=view_position(ds),
-        laterality=text(ds, "ImageLaterality") or text(ds, "Laterality"),
-        patient_id=text(ds, "PatientID"),
-        study_instance_uid=uid(ds, "StudyInstanceUID"),
-        series_instance_uid=uid(ds, "SeriesInstanceUID"),
-        sop_instance_uid=uid(ds, "SOPInstanceUID"),
-        sop_class_uid=uid(ds, "SOPClassUID"),
-        transfer_syntax=facts.layout.syntax,
-        photometric=facts.layout.photometric,
-        burned_in=text(ds, "BurnedInAnnotation").upper(),
-        origin=origin,
-        provenance=steps,
-    )
-
-
-def _facts(ds: Dataset, window: int) -> _Facts:
+def _header(ds: Dataset, window: int) -> _Header:
     layout = pixel_layout(ds, str(ds.file_meta.TransferSyntaxUID))
     monochrome = layout.photometric.startswith("MONOCHROME")
     history = tuple(
@@ -118,7 +123,7 @@ def _facts(ds: Dataset, window: int) -> _Facts:
         for keyword in ("FieldOfViewRotation", "FieldOfViewHorizontalFlip")
         if (value := text(ds, keyword))
     )
-    return _Facts(
+    return _Header(
         layout=layout,
         rules=grayscale_rules(ds, layout, window) if monochrome else None,
         turn=turn_upright(text(ds, "PatientOrientation")),
@@ -134,22 +139,16 @@ def _chosen_frame(frame: int | None, frames: int) -> int:
     return frame or 0
 
 
-def _shown(ds: Dataset, facts: _Facts, decoded: Frame) -> tuple[Pixels, tuple[str, ...]]:
-    """Take decoded words to the upright film and list the steps."""
-    layout, rules = facts.layout, facts.rules
+def _developed(ds: Dataset, header: _Header, decoded: Frame) -> tuple[Array, Pixels, tuple[str, ...]]:
+    """Turn decoded words upright, make the table that shows them and list the steps."""
+    layout, rules = header.layout, header.rules
     steps: tuple[str, ...]
+    words = grey_channel(decoded) if layout.samples == 3 else decoded.words
     if rules:
-        words = facts.turn.apply(decoded.words)
         table, steps = rules.table(words)
     elif layout.samples == 3:
-        words = facts.turn.apply(grey_channel(decoded))
         table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
     else:
-        words = facts.turn.apply(decoded.words)
         table, steps = palette_table(ds, layout, words), ("grey palette",)
-    pixels = look_up(table, words)
-    beyond = rules.padding_beyond_bits(words) if rules else None
-    if beyond is not None:
-        pixels[beyond] = 0
     source = UID(layout.syntax).name + (f" decoded by {decoded.decoder}" if decoded.decoder else "")
-    return pixels, (source, *steps, *facts.history, facts.turn.name)
+    return header.turn.apply(words), table, (source, *steps, *header.history, header.turn.name)

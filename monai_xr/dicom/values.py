@@ -4,8 +4,10 @@ pydicom parses values when they are touched, and then warns with the value itsel
 Every access here silences such warnings and turns a failure into one that names the tag alone.
 """
 
+import functools
 import logging
 import math
+import os
 import re
 import threading
 import warnings
@@ -19,15 +21,22 @@ from monai_xr.errors import InputDataError
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _MAX_TEXT = 1024
-# The filters of warnings belong to the whole process: one thread at a time.
-_one_at_a_time = threading.RLock()
+
+
+@functools.cache
+def _one_at_a_time(process_id: int) -> threading.RLock:
+    """Give the lock of this process; a forked one must not wait for a thread it does not have."""
+    return threading.RLock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings, which repeat values of the file, off the screen and out of logs."""
+    """Keep pydicom's warnings, which repeat values of the file, off the screen and out of logs.
+
+    The filters of warnings belong to the whole process, so this is for one thread at a time.
+    """
     log = logging.getLogger("pydicom")
-    with _one_at_a_time, warnings.catch_warnings():
+    with _one_at_a_time(os.getpid()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before, log.disabled = log.disabled, True
         try:

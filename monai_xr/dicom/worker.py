@@ -1,18 +1,21 @@
 """The child process of `decode="isolated"`: a request in, an answer out, over pipes.
 
 Started as `python -m monai_xr.dicom.worker MAX_BYTES`. A request is one line of JSON. An answer is the length of a JSON
-text (8 bytes, little endian), that text, and for a film the bytes of its pixels. Nothing in an answer can run code:
+text (8 bytes, little endian), that text, and for a film its table and its words. Nothing in an answer can run code:
 whoever takes over this process by a hostile file gains no more than a wrong picture.
 """
 
-import dataclasses
 import json
+import math
 import os
 import resource
+import signal
 import sys
 from typing import Any, BinaryIO
 
-from monai_xr.dicom.image import XrayImage
+import numpy as np
+
+from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.errors import XrError
 
 
@@ -25,25 +28,30 @@ def main() -> None:
     os.dup2(silence, 2)
     _load_codecs()
     _limit(int(sys.argv[1]))
-    _send(answers, {"ready": True}, b"")
+    _send(answers, {"ready": True})
     for line in sys.stdin.buffer:
+        request = json.loads(line)
+        # If the parent dies nobody else ends a decoder that hangs: the signal does, even inside of it.
+        signal.alarm(math.ceil(request["max_seconds"]) + 1)
         try:
-            image = _read(json.loads(line))
+            film = _read(request)
         except XrError as error:
-            _send(answers, {"error": type(error).__name__, "what": error.what, "way_out": error.way_out}, b"")
+            _send(answers, {"error": type(error).__name__, "what": error.what, "way_out": error.way_out})
         except MemoryError:
-            _send(answers, {"error": "MemoryError"}, b"")
+            _send(answers, {"error": "MemoryError"})
         else:
-            facts = {f.name: getattr(image, f.name) for f in dataclasses.fields(image) if f.name != "pixels"}
-            facts["shape"] = image.pixels.shape
-            _send(answers, facts, image.pixels.data.cast("B"))
-            del image
+            shape = {"rows": film.words.shape[0], "columns": film.words.shape[1], "entries": film.table.size}
+            words = np.ascontiguousarray(film.words, film.words.dtype.newbyteorder("="))
+            answer = {"shape": {**shape, "word_bytes": words.dtype.itemsize}, "facts": film.facts}
+            _send(answers, answer, film.table.data.cast("B"), words.data.cast("B"))
+            del film, words
+        signal.alarm(0)
 
 
-def _read(request: dict[str, Any]) -> XrayImage:
-    from monai_xr.dicom.reading import read_xray
+def _read(request: dict[str, Any]) -> StoredFilm:
+    from monai_xr.dicom.reading import read_stored
 
-    return read_xray(request["path"], frame=request["frame"], window=request["window"], admit=tuple(request["admit"]))
+    return read_stored(request["path"], frame=request["frame"], window=request["window"], admit=tuple(request["admit"]))
 
 
 def _load_codecs() -> None:
@@ -69,9 +77,9 @@ def _limit(max_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def _send(answers: BinaryIO, facts: dict[str, Any], pixels: bytes | memoryview) -> None:
+def _send(answers: BinaryIO, facts: dict[str, Any], *arrays: Any) -> None:
     text = json.dumps(facts).encode("ascii")
-    for part in (len(text).to_bytes(8, "little"), text, pixels):
+    for part in (len(text).to_bytes(8, "little"), text, *arrays):
         left = memoryview(part)
         while left:
             left = left[answers.write(left) or 0 :]

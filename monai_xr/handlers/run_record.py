@@ -1,41 +1,17 @@
 """`run.json`: everything needed to know what a run was and to repeat it."""
 
 import json
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 
-import monai_xr
 from monai_xr.errors import HostError
 from monai_xr.handlers.events import RunEvents
-
-_PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "pydicom", "opencv-python-headless", "timm", "mlflow")
-
-
-def describe_host() -> dict[str, Any]:
-    """Versions, commit and machine, without names that could identify a site."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "absent"
-    return {
-        "monai_xr": monai_xr.__version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "packages": versions,
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "gpu": _gpu()},
-    }
+from monai_xr.handlers.provenance import package_versions, provenance
 
 
 def without_folders(value: Any) -> Any:
@@ -60,7 +36,8 @@ class RunRecord:
             "command": [without_folders(argument) for argument in sys.argv],
             "settings": {name: without_folders(value) for name, value in settings.items()},
             "data": dict(data),
-            **describe_host(),
+            "provenance": provenance(),
+            "packages": package_versions(),
         }
 
     def attach(self, engine: Engine) -> None:
@@ -103,21 +80,3 @@ class RunRecord:
             raise HostError(
                 f"run.json could not be written ({error.strerror})", "output_dir", "choose another"
             ) from None
-
-
-def _commit() -> str:
-    """Commit of the source tree, with `+` for local changes; "unknown" outside one."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _gpu() -> str | None:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -15,13 +15,14 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from monai_xr.errors import InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
+_STRIP = 64  # positions
 _C1, _C2 = 0.01**2, 0.03**2
-_BLOCK_PIXELS = 1 << 21  # pixels; keeps the five moments of a block near 100 MB
+_BLOCK_PIXELS = 1 << 18  # the moments of a block stay in the cache
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -71,22 +72,36 @@ def _number_of_scales(height: int, width: int) -> int:
 def _ssim_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Give the means over the image of the contrast-structure term and of SSIM, (B,) each, for (B, H, W) images."""
     moments = torch.stack([a, b, a * a, b * b, a * b])  # (5, B, H, W)
-    rows, columns = (_blur_matrix(side).to(a) for side in a.shape[-2:])
-    mean_a, mean_b, square_a, square_b, product = rows @ moments @ columns.T
+    mean_a, mean_b, square_a, square_b, product = _blur(_blur(moments).mT).mT
     variances = square_a - mean_a**2 + square_b - mean_b**2
     contrast = (2 * (product - mean_a * mean_b) + _C2) / (variances + _C2)
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     return contrast.mean((-2, -1)), (luminance * contrast).mean((-2, -1))
 
 
-def _blur_matrix(side: int) -> Tensor:
-    """Give the matrix (side - 10, side) of Gaussian means at valid positions; its product beats a convolution."""
+def _blur(images: Tensor) -> Tensor:
+    """Take the Gaussian mean at every valid position of the last axis, (..., W) to (..., W - 10).
+
+    Products with a banded matrix beat a convolution of one channel; in strips, so that the band stays a good part of
+    the matrix.
+    """
+    positions = images.shape[-1] - _WINDOW + 1
+    band = _band(min(positions, _STRIP)).to(images)
+    strips = []
+    for start in range(0, positions, _STRIP):
+        width = min(_STRIP, positions - start)
+        strips.append(images[..., start : start + width + _WINDOW - 1] @ band[: width + _WINDOW - 1, :width])
+    return strips[0] if len(strips) == 1 else torch.cat(strips, dim=-1)
+
+
+def _band(positions: int) -> Tensor:
+    """Give the matrix (positions + 10, positions) whose columns are the window, each one lower than the last."""
     offsets = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
     window = torch.softmax(-(offsets**2) / (2 * _SIGMA**2), dim=0)
-    matrix = torch.zeros(side - _WINDOW + 1, side, dtype=torch.float64)
-    for row, weights in enumerate(matrix):
-        weights[row : row + _WINDOW] = window
-    return matrix
+    band = torch.zeros(positions + _WINDOW - 1, positions, dtype=torch.float64)
+    for column in range(positions):
+        band[column : column + _WINDOW, column] = window
+    return band
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,10 @@ def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> 
 
     Raises:
         InputDataError: Fewer than 2 images, or images that `ms_ssim` refuses.
+        ConfigurationError: Fewer than 1 pair.
     """
+    if pairs < 1:
+        raise ConfigurationError(f"{pairs}", "pairs", "give at least 1; the papers' kind of statement needs about 1000")
     check_images(images, "images to pair")
     first, second = random_pairs(len(images), pairs, seed)
     block = max(1, _BLOCK_PIXELS // (images.shape[-2] * images.shape[-1]))

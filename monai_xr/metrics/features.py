@@ -45,7 +45,8 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
     sets; a distance in this space says nothing about medical content.
 
     Args:
-        seed: Seed of the weights. The global random state is left as it was.
+        seed: Seed of the weights. Each seed is a space of its own, `random` for 0, else `random1` and so on; distances
+            of different spaces are not comparable. The global random state is left as it was.
         device: Where the network runs.
     """
     with torch.random.fork_rng(devices=[]):
@@ -53,4 +54,4 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
         # timm starts residual branches at 0. What is left, the stem and three 1x1 convolutions, tells sets of chest
         # X-rays apart better than random branches: pneumonia to normal is 35, not 11, times the real-to-real distance
         network = timm.create_model("resnet18", pretrained=False, in_chans=1, num_classes=0, zero_init_last=True)
-    return FeatureSpace("random", network.eval().requires_grad_(False).to(device))
+    return FeatureSpace(f"random{seed or ''}", network.eval().requires_grad_(False).to(device))

@@ -57,8 +57,9 @@ class Measures:
 
     Args:
         rows: The measures, in reading order.
-        verdict: The paper's rule on mode collapse, as a sentence.
-        finding: That verdict in a word.
+        headline: The verdict in two or three words.
+        verdict: What the measures together say, as a sentence or two.
+        finding: That verdict as one of four words.
         summary: The numbers behind it, as a sentence or two.
         counts: Images in each set.
         settings: What the numbers depend on.
@@ -66,6 +67,7 @@ class Measures:
     """
 
     rows: tuple[Measure, ...]
+    headline: str
     verdict: str
     finding: Finding
     summary: str
@@ -97,6 +99,7 @@ class Measures:
             for row in self.rows
         }
         return {
+            "headline": self.headline,
             "verdict": self.verdict,
             "finding": self.finding,
             "summary": self.summary,

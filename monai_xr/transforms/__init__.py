@@ -3,11 +3,13 @@
 from monai_xr.transforms.aiin import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
 from monai_xr.transforms.dataset import XrayDataset, make_aiin, xray_loader
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
+from monai_xr.transforms.volumes import LoadVolume
 
 __all__ = [
     "AIIN",
     "AIINWarning",
     "AIINd",
+    "LoadVolume",
     "LoadXray",
     "LoadXrayd",
     "RandAIIN",

@@ -3,6 +3,7 @@
 Batches are (B, D, H, W); planes have D = 1. `threads` threads share the images of a batch, or the rows of one image.
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,8 @@ def check_range(low: float, high: float, settings: Settings, *, whole: bool) -> 
     Raises:
         InputDataError: A value outside [0, 1], or outside 0 to levels - 1 for whole numbers.
     """
+    if math.isnan(low) or math.isnan(high):
+        raise InputDataError("values that are not a number", "AIIN", "replace NaN before normalising")
     if whole:
         if low < 0:
             raise InputDataError(f"negative level {low:g}", "AIIN", "window the image to [0, 1] first")
@@ -55,60 +58,68 @@ def to_bins(images: Array, settings: Settings, threads: int) -> Array:
     is_float = np.issubdtype(images.dtype, np.floating)
     item_bits = images.dtype.itemsize * 8 if np.issubdtype(images.dtype, np.integer) else 0
     check_depth(str(images.dtype), is_float, item_bits, settings)
-    dtype = np.uint8 if settings.bins <= 256 else np.uint16
     if is_float:
-        return _quantised(np.require(images, np.float32, "C"), dtype, settings, threads)
+        return _quantised(np.require(images, np.float32, ("C", "W")), settings, threads)
     if images.dtype != np.uint8:
         check_range(int(images.min()), int(images.max()), settings, whole=True)
     if settings.shift:
         images = images >> settings.shift
-    return np.require(images, dtype, ("C", "W"))
+    return np.require(images, _bins_type(settings), ("C", "W"))
 
 
-def _quantised(images: Array, dtype: type[np.unsignedinteger[Any]], settings: Settings, threads: int) -> Array:
-    values, bins = images.reshape(-1), np.empty(images.size, dtype)
-    top = np.float32(settings.levels - 1)
-    found = _shared(lambda a, b: kernels.quantise(values[a:b], top, settings.shift, bins[a:b]), values.size, threads)
-    if any(odd for _, _, odd in found):
-        raise InputDataError("values that are not a number", "AIIN", "replace NaN before normalising")
-    check_range(min(low for low, _, _ in found), max(high for _, high, _ in found), settings, whole=False)
+def _bins_type(settings: Settings) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if settings.bins <= 256 else np.uint16
+
+
+def _scale(settings: Settings) -> tuple[np.float32, int, np.float32]:
+    return np.float32(settings.levels - 1), settings.shift, np.float32(ROUNDING)
+
+
+def _quantised(images: Array, settings: Settings, threads: int) -> Array:
+    values, bins = images.reshape(-1), np.empty(images.size, _bins_type(settings))
+    if any(_shared(lambda a, b: kernels.quantise(values[a:b], _scale(settings), bins[a:b]), values.size, threads)):
+        check_range(float(values.min()), float(values.max()), settings, whole=False)
     return bins.reshape(images.shape)
 
 
 def new_result(images: Array, settings: Settings) -> tuple[Array, Finish]:
-    """Give the empty result, and whether its levels are whole, the highest, and what they are divided by.
+    """Give the empty result, and whether its levels are whole, its highest value, and the levels' divisor or factor.
 
     Floats give floats in [0, 1]. Whole numbers keep their type in mode "opencv"; mode "exact" has no rounding and
     gives float32 on the image's own scale.
     """
-    whole, top = settings.mode == "opencv", np.float32(settings.levels - 1)
+    whole, top, one = settings.mode == "opencv", np.float32(settings.levels - 1), np.float32(1)
     if np.issubdtype(images.dtype, np.floating):
-        return np.empty(images.shape, np.float32), (whole, top, top)
+        return np.empty(images.shape, np.float32), (whole, one, top if whole else one / top)
     levels = np.uint8 if settings.depth == 8 else np.uint16
-    return np.empty(images.shape, levels if whole else np.float32), (whole, top, np.float32(1))
+    return np.empty(images.shape, levels if whole else np.float32), (whole, top, one)
 
 
 def equalise(images: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
     """Equalise each image of a batch by its own histograms."""
-    bins = to_bins(images, settings, threads)
     result, finish = new_result(images, settings)
-    if threads == 1 or len(images) >= threads:
-        work = _equalise_part(bins, tiles, settings, finish, result)
-        _shared(work, len(images), threads)
+    if len(images) < threads:
+        for image, mapped in zip(to_bins(images, settings, threads), result, strict=True):
+            _mapped(image, _tables(image, tiles, settings, threads), tiles, ((0, 0, 0), finish), mapped, threads)
+    elif np.issubdtype(images.dtype, np.floating):
+        values = np.require(images, np.float32, ("C", "W"))
+
+        def quantise_and_equalise(first: int, stop: int) -> bool:
+            room = np.empty(images.shape[1:], _bins_type(settings))
+            how = tiles, settings.rule, finish
+            odd: bool = kernels.equalise_floats(values[first:stop], _scale(settings), how, room, result[first:stop])
+            return odd
+
+        if any(_shared(quantise_and_equalise, len(images), threads)):
+            check_range(float(images.min()), float(images.max()), settings, whole=False)
     else:
-        for image, mapped in zip(bins, result, strict=True):
-            tables = _tables(image, tiles, settings, threads)
-            _mapped(image, tables, tiles, ((0, 0, 0), finish), mapped, threads)
+        bins = to_bins(images, settings, threads)
+
+        def equalise_part(first: int, stop: int) -> None:
+            kernels.equalise(bins[first:stop], tiles, settings.rule, finish, result[first:stop])
+
+        _shared(equalise_part, len(images), threads)
     return _as_given(result, images)
-
-
-def _equalise_part(
-    bins: Array, tiles: Tiles, settings: Settings, finish: Finish, result: Array
-) -> Callable[[int, int], None]:
-    def work(first: int, stop: int) -> None:
-        kernels.equalise(bins[first:stop], tiles, settings.rule, finish, result[first:stop])
-
-    return work
 
 
 def equalise_inside(images: Array, inside: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
@@ -149,9 +160,10 @@ def map_image(
     return _as_given(result, image)
 
 
-def _mapped(bins: Array, tables: Array, tiles: Tiles, place: tuple[Any, ...], result: Array, threads: int) -> None:
+def _mapped(bins: Array, tables: Array, tiles: Tiles, place: tuple[Any, Finish], result: Array, threads: int) -> None:
     lines = bins.shape[0] * bins.shape[1]
-    _shared(lambda a, b: kernels.map_rows(bins, tables, tiles, ((a, b), *place), result), lines, threads)
+    rows = kernels.map_rows if place[1][0] else kernels.map_rows_fused
+    _shared(lambda a, b: rows(bins, tables, tiles, ((a, b), *place), result), lines, threads)
 
 
 def _as_given(result: Array, images: Array) -> Array:

@@ -3,6 +3,9 @@
 The method is contrast-limited adaptive histogram equalisation with the paper's contrast threshold as clip limit and
 its window size as the number of tiles along each axis. Arrays and CPU tensors run compiled loops, CUDA tensors run
 on their device.
+
+Differs from the paper: its code equalises at the original size, resizes afterwards without smoothing and stores JPEG,
+while its text resizes first. Here nothing is resized or stored; the order is the caller's.
 """
 
 from dataclasses import dataclass
@@ -68,7 +71,7 @@ def aiin(
         mode: "opencv" gives the pixels of `cv2.createCLAHE`, whole levels. "exact" clips at the real-valued limit and
             rounds nothing; it holds its meaning on small tiles and deep images, where a limit in whole counts does not.
         bits: Depth of the image, 8 to 16; histograms have 2^bits bins, at most 4096. None takes it from uint8 or from
-            `bits_stored` in the metadata of a MetaTensor.
+            `bits_stored` in the metadata of a MetaTensor. Mode "opencv" at 12 bits is OpenCV with its bit shift of 4.
         mask: Where it is not zero, pixels count; elsewhere they stay as they are. Shape of the image.
         slice_axis: Axis of a volume (without the channel) along which each slice is equalised as an image.
         threads: CPU threads to use.

@@ -129,11 +129,14 @@ def checked_bits(bits: int) -> int:
 
 
 def _checked_grid(tile_grid_size: int | tuple[int, ...]) -> tuple[int, ...]:
+    grid: tuple[int, ...]
     try:
-        given = (tile_grid_size,) * 2 if isinstance(tile_grid_size, int) else tuple(tile_grid_size)
-        grid = tuple(operator.index(tiles) for tiles in given)
+        grid = (operator.index(tile_grid_size),) * 2  # type: ignore[arg-type]
     except TypeError:
-        grid = ()
+        try:
+            grid = tuple(operator.index(tiles) for tiles in tile_grid_size)  # type: ignore[union-attr]
+        except TypeError:
+            grid = ()
     if len(grid) not in (2, 3) or min(grid) < 1:
         way_out = "give the number of tiles along width and height (and depth), whole numbers of at least 1"
         raise ConfigurationError(f"{tile_grid_size!r}", "tile_grid_size", way_out)

@@ -1,14 +1,13 @@
 """AIIN of tensors on any device: a batch in, the equalised batch out, all images at once.
 
-The path of CUDA tensors; on the CPU `aiin_arrays` is faster. Indices are 32-bit, nothing is read back to the host once
-the values are checked, so that `validate=False` can be captured into a graph. Mode "opencv" keeps OpenCV's order of
+The path of CUDA tensors; on the CPU `aiin_arrays` is faster. Indices are 32-bit, and nothing is read back to the host
+once the values are checked, so that `validate=False` can be captured or compiled into one graph. Mode "opencv" keeps OpenCV's order of
 float32 operations: multiplications and additions stay separate calls, since a fused one can be a level off.
 """
 
 import torch
 from torch import Tensor
 
-from monai_xr.errors import InputDataError
 from monai_xr.transforms.aiin_arrays import check_depth, check_range
 from monai_xr.transforms.aiin_settings import Rule, Settings, Tiles
 
@@ -21,10 +20,10 @@ def to_bins(images: Tensor, settings: Settings, *, validate: bool = True) -> Ten
     name, is_float = str(images.dtype).removeprefix("torch."), images.is_floating_point()
     whole = not (is_float or images.is_complex() or images.dtype == torch.bool)
     check_depth(name, is_float, images.element_size() * 8 if whole else 0, settings)
+    if images.dtype == torch.uint16:  # whose extremes no device gives
+        images = images.to(torch.int32)
     if validate and images.dtype != torch.uint8:
         low, high = torch.stack(images.aminmax()).tolist()
-        if low != low or high != high:
-            raise InputDataError("values that are not a number", "AIIN", "replace NaN before normalising")
         check_range(low, high, settings, whole=whole)
     if is_float:
         levels = images.float().clamp(0, 1).mul_(settings.levels - 1).round_().to(torch.int32)
@@ -129,11 +128,11 @@ def _exact_tables(counts: Tensor, pixels: Tensor, rule: Rule) -> Tensor:
     """Clip at a real count and spread the excess evenly: the closed form, without a rest."""
     kept = counts.double()
     if rule.clip_limit > 0:
-        kept = torch.minimum(kept, pixels * (rule.clip_limit / rule.bins))
+        kept = torch.minimum(kept, pixels.double() * (rule.clip_limit / rule.bins))
     total = kept.cumsum(-1)
     share = (pixels - total[..., -1:]) / rule.bins
     index = torch.arange(1, rule.bins + 1, dtype=torch.float64, device=counts.device)
-    return ((total + index * share) * (rule.top / pixels)).float()
+    return ((total + index * share) * (rule.top / pixels.double())).float()
 
 
 def _between(length: int, offset: int, tile: int, number: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

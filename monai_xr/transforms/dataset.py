@@ -1,6 +1,7 @@
 """The data set that training reads: cached pixels, AIIN, and [-1, 1] for the networks."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,25 @@ from ignite import distributed as idist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
+from monai_xr.data.records import SkippedFile, find_records
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
 from monai_xr.transforms.ranges import to_network_range
 
+logger = logging.getLogger(__name__)
+
 
 def make_aiin(setting: Any) -> AIIN | None:
-    """Read the knob `aiin`: "none", "opencv", "exact", or a mapping of the arguments of `AIIN`.
+    """Read the knob `aiin`: "none", "opencv", "exact", a mapping of the arguments of `AIIN`, or such a transform.
 
     Raises:
         ConfigurationError: If it is none of these.
     """
     if setting is None or str(setting).lower() == "none":
         return None
+    if isinstance(setting, AIIN):
+        return setting
     if isinstance(setting, str):
         setting = {"mode": setting}
     if not isinstance(setting, Mapping):
@@ -72,7 +77,9 @@ class XrayDataset(Dataset[dict[str, Any]]):
         self.source = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
         admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
         size = parse_count(image_size, "image_size", least=8)
+        _tell("skipped", self.source.skipped)
         self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
+        _tell("refused", self.cache.refused)
         self.classes = sorted({record.label for record in self.cache.records})
 
     def __len__(self) -> int:
@@ -98,6 +105,14 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "refused": len(self.cache.refused),
             "manifest_sha256": self.cache.manifest_sha256,
         }
+
+
+def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
+    """Name each file that is not used, with its reason; past `most` of them only their number."""
+    for skipped in files[:most]:
+        logger.warning("%s %s: %s", what, skipped.file, skipped.reason)
+    if len(files) > most:
+        logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
 
 
 def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0) -> DataLoader[Any]:

@@ -9,11 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 from packaging.version import Version
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, XrError
+from monai_xr.handlers.run_record import without_folders
+from monai_xr.workflows.output import write_text
 
 _REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
 _INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
@@ -38,7 +41,7 @@ def find_bundle(name: str | Path) -> Path:
 
 def run_bundle(
     bundle: Path, run_id: str, config: str, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
-) -> dict[str, Any]:
+) -> Path:
     """Run one run id of a bundle.
 
     Args:
@@ -49,7 +52,7 @@ def run_bundle(
         overlays: Further config files, merged in order.
 
     Returns:
-        The settings of the run as resolved (empty where the config records none).
+        The output folder of the run.
 
     Raises:
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
@@ -73,12 +76,25 @@ def run_bundle(
                 **overrides,
             )
             workflow.initialize()
+        if run_id == "training":
+            _keep_config(workflow.parser)
         workflow.run()
         workflow.finalize()
-        parser = workflow.parser
-        return dict(parser.get_parsed_content("settings")) if "settings" in parser else {}
+        return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
         raise _known_cause(error) from error
+
+
+def _keep_config(parser: ConfigParser) -> None:
+    """Write the merged config as `config.yaml` beside the run, once everything it names could be made.
+
+    Folders above the data are left out of it: they may be named after people.
+    """
+    parser.get_parsed_content("train::trainer")
+    folder = Path(parser.get_parsed_content("output_dir"))
+    content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_text(folder / "config.yaml", text)
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:

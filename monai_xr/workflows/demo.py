@@ -1,6 +1,7 @@
 """The whole way on phantoms: DICOM studies in, one HTML report out."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError
 from monai_xr.workflows.bundles import find_bundle, run_bundle
 from monai_xr.workflows.evaluation import evaluate_folders
-from monai_xr.workflows.sampling import sample_run
+from monai_xr.workflows.sampling import read_settings, sample_run
 
 _SIZE = 64
 _AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
@@ -32,7 +33,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
     """
     if output.exists() and any(output.iterdir()):
         raise ConfigurationError("folder is in use", output, "choose another with --output, or delete it")
-    say = Console().print
+    say = partial(Console().print, soft_wrap=True)  # a path broken over two lines cannot be copied
     studies, training, report = output / "phantoms", output / "training", output / "report"
     bundle = find_bundle("chest_xray_dcgan")
 
@@ -44,7 +45,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
     small = {"image_size": _SIZE, "batch_size": 32, "width": 32, "max_epochs": epochs, "grid_every": 5}
     run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 10})
     say("[bold]3/4[/] sample")
-    synthetic = sample_run(bundle, training, 256, {})
+    synthetic = sample_run(training, 256, {})
     say("[bold]4/4[/] measure and report")
     evaluate_folders(
         studies,
@@ -54,7 +55,10 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         split="train",
         accept_phantoms=True,
         aiin=_AIIN,
+        title="AIIN-DCGAN on phantoms",
         curves=loss_curves(training),
+        settings=read_settings(training),
+        notes=["The real images of this page are phantoms: made-up chests, not patients."],
     )
     page = report / "report.html"
     say(f"\nreport: [bold]{page}[/]\nnext, on your own films:")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monai_xr.errors import InputDataError
+from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.floor import distance_and_floor
@@ -21,9 +22,8 @@ from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
 from monai_xr.workflows.output import write_text
-from monai_xr.workflows.provenance import provenance
 from monai_xr.workflows.report import write_report
-from monai_xr.workflows.verdicts import distance_rows, likeness_rows, repeats_row, summary_text
+from monai_xr.workflows.verdicts import distance_rows, headline, likeness_rows, repeats_row, summary_text
 
 Images = Tensor | NDArray[Any]
 
@@ -61,7 +61,7 @@ def evaluate_sets(
         synthetic: Synthetic images, (M, 1, H, W) in [0, 1].
         floor: Held-out real images that set the real-to-real distance. Without them `real` is halved, by patient.
         patients: Patient of each real image, so that no patient is on both sides of a split.
-        seed: Seed of pairs, splits and the default feature space.
+        seed: Seed of pairs and splits.
         pairs: Pairs compared in each set; fewer where the smallest set has fewer.
         space: Feature space of the distance; the random one by default.
 
@@ -77,20 +77,15 @@ def evaluate_sets(
     if patients is not None and len(patients) != len(real):
         raise InputDataError(f"{len(patients)} patients for {len(real)} images", "real images", "name one for each")
     pairs = min(pairs, *(len(images) * (len(images) - 1) // 2 for images in sets.values()))
-    likeness = {name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed) for name, images in sets.items()}
-    space = space or random_space(seed=seed)
-    features = {name: space(images) for name, images in sets.items()}
-    held_out = features.get("held-out")
-    distance = distance_and_floor(
-        features["real"], features["synthetic"], held_out=held_out, patients=patients, seed=seed
-    )
-    gap, *others = likeness_rows(likeness)
-    rows = (gap, *distance_rows(distance, space.name), repeats_row(sets), *others)
+    space = space or random_space()
+    rows = _rows(sets, patients, space=space, pairs=pairs, seed=seed)
+    words, verdict, finding = headline(rows)
     return Measures(
-        rows=rows,
-        verdict=gap.verdict,
-        finding=gap.finding,
-        summary=summary_text({row.name: row for row in rows}),
+        rows=tuple(rows.values()),
+        headline=words,
+        verdict=verdict,
+        finding=finding,
+        summary=summary_text(rows),
         counts={name: len(images) for name, images in sets.items()},
         notes=(*_CAVEATS.get(space.name, ()), *_CAVEATS["any"]),
         settings={
@@ -101,6 +96,20 @@ def evaluate_sets(
             "seed": seed,
         },
     )
+
+
+def _rows(
+    sets: Mapping[str, Tensor], patients: Sequence[str] | None, *, space: FeatureSpace, pairs: int, seed: int
+) -> dict[str, Measure]:
+    """Take every measure of checked sets; the rows by name, in reading order."""
+    likeness = {name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed) for name, images in sets.items()}
+    features = {name: space(images) for name, images in sets.items()}
+    held_out = features.get("held-out")
+    distance = distance_and_floor(
+        features["real"], features["synthetic"], held_out=held_out, patients=patients, seed=seed
+    )
+    gap, *others = likeness_rows(likeness)
+    return {row.name: row for row in (gap, *distance_rows(distance, space.name), repeats_row(sets), *others)}
 
 
 def _tensor(images: Images) -> Tensor:
@@ -143,7 +152,7 @@ def evaluate_folders(
         held_out_split: Split of other real images that set the floor; without it the real images are halved.
         accept_phantoms: Whether phantoms count as real.
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
-        seed: Seed of pairs, splits, feature space and the images shown.
+        seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
@@ -163,6 +172,10 @@ def evaluate_folders(
     generated, found_notes = find_synthetic(synthetic_dir, classes)
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
+    if len(found["real"].classes) > 1:
+        found_notes += (
+            f"{len(found['real'].classes)} classes are measured as one set; name one to measure within it.",
+        )
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
@@ -174,7 +187,7 @@ def evaluate_folders(
         patients=sets["real"].patients,
         seed=seed,
         pairs=pairs,
-        space=random_space(seed=seed, device=device),
+        space=random_space(device=device),
     )
     knobs = {"classes": classes, "split": split, "held_out_split": held_out_split, "accept_phantoms": accept_phantoms}
     measures = replace(

@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from monai_xr.errors import InputDataError
+from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics.measures import Measures
 from monai_xr.workflows.output import write_text
-from monai_xr.workflows.provenance import provenance
 
 _GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
 _GRID_SIDES = (960, 720, 540, 400, 280)

@@ -8,17 +8,17 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.workflows.bundles import run_bundle
+from monai_xr.workflows.bundles import find_bundle, run_bundle
 
 
-def sample_run(bundle: Path, run: Path, count: int, overrides: Mapping[str, Any]) -> Path:
+def sample_run(run: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None) -> Path:
     """Generate images with the settings that the training recorded.
 
     Args:
-        bundle: Folder of the bundle that was trained.
         run: Output folder of the training.
         count: Images to generate.
         overrides: Further knobs of the bundle's `inference.yaml`; they win over those of the training.
+        bundle: The bundle that was trained; the one that the training recorded by default.
 
     Returns:
         The folder of the images.
@@ -28,8 +28,9 @@ def sample_run(bundle: Path, run: Path, count: int, overrides: Mapping[str, Any]
         ConfigurationError: If the folder of the images is in use.
     """
     recorded = read_settings(run)
+    folder_of_bundle = find_bundle(bundle or recorded["bundle"])
     config = ConfigParser()
-    config.read_config(str(bundle / "configs" / "inference.yaml"))
+    config.read_config(str(folder_of_bundle / "configs" / "inference.yaml"))
     about_networks = {
         knob: recorded[knob] for knob in recorded if knob in config and knob not in ("dataset_dir", "seed")
     }
@@ -37,7 +38,7 @@ def sample_run(bundle: Path, run: Path, count: int, overrides: Mapping[str, Any]
     folder = Path(knobs.setdefault("synthetic_dir", str(run / "synthetic")))
     if (folder / "manifest.csv").exists():
         raise ConfigurationError("folder already holds images", folder, "choose another with --synthetic_dir")
-    run_bundle(bundle, "inference", "inference", knobs)
+    run_bundle(folder_of_bundle, "inference", "inference", knobs)
     return folder
 
 

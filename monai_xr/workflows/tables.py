@@ -7,14 +7,20 @@ from rich.table import Table
 from monai_xr.data.inspection import Inspection
 from monai_xr.metrics.measures import Measures
 
+_WIDE = 150  # columns of a terminal that shows all that is known of a film
+_NARROW = ("#", "file", "modality", "view", "to look at")
+
 
 def print_inspection(inspection: Inspection) -> None:
     """Print what is in a folder: counts, problems, films and other files."""
     console = Console()
     for found in inspection.tables():
-        table = Table(*found.columns, title=found.title, title_justify="left")
+        shown = list(range(len(found.columns)))
+        if console.width < _WIDE and set(_NARROW) <= set(found.columns):
+            shown = [place for place in shown if found.columns[place] in _NARROW]
+        table = Table(*(found.columns[place] for place in shown), title=found.title, title_justify="left")
         for row in found.rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(escape(row[place]) for place in shown))
         console.print(table)
 
 

@@ -14,6 +14,9 @@ from monai_xr.metrics import PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
 from monai_xr.metrics.measures import Finding, Interval, Measure
 
+_FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
+_STRAY_REPEATS = 0.01
+
 
 def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
     """Give MS-SSIM of each set, by name of the set, and the gap of the synthetic set to each other one."""
@@ -58,7 +61,7 @@ def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Findi
     low, high = interval
     if low > 0:
         return (
-            "Synthetic images are more alike than real ones: collapse within the class by the AIIN paper's rule.",
+            "Synthetic images are more alike than real ones: mode collapse by the AIIN paper's rule.",
             "bad",
         )
     if high < 0:
@@ -98,6 +101,23 @@ def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
     return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
 
 
+def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:
+    """Give what the measures together say: in two or three words, as sentences, and as a finding.
+
+    The rule on collapse alone would praise noise, which is never alike, and a few images given out again and again,
+    which random pairs seldom meet. So repeats count as collapse, and a set far from the real one is not called fine.
+    """
+    gap, repeats = rows["ms_ssim_gap"], rows["repeats_synthetic"]
+    if repeats.finding == "bad":
+        return "Collapse", f"{repeats.verdict} {gap.verdict}", "bad"
+    if gap.finding == "bad":
+        return "Collapse", gap.verdict, "bad"
+    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
+    if ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR:
+        return "Far from the real images", f"They are {ratio.verdict} {gap.verdict}", "open"
+    return ("No collapse seen" if gap.finding == "fine" else "Undecided"), gap.verdict, gap.finding
+
+
 def summary_text(rows: Mapping[str, Measure]) -> str:
     """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
     gap = rows["ms_ssim_gap"]
@@ -124,8 +144,10 @@ def repeats_row(sets: Mapping[str, Tensor]) -> Measure:
     shares = {name: _share_of_repeats(sets[name]) for name in ("synthetic", "real")}
     share = shares["synthetic"]
     title = "Share of exact repeats"
-    verdict = "No synthetic image occurs twice." if not share else f"{share:.0%} of the synthetic images occur again."
-    finding: Finding = "bad" if share > shares["real"] else "none"
+    verdict = (
+        f"{share:.1%} of the synthetic images repeat another one." if share else "No synthetic image occurs twice."
+    )
+    finding: Finding = "bad" if share > shares["real"] + _STRAY_REPEATS else "none"
     return Measure("repeats_synthetic", title, share, None, shares["real"], verdict, finding)
 
 

@@ -20,7 +20,7 @@ from monai_xr.data.file_kinds import file_kind, files_under, printable
         (b"PK\x03\x04 rest", "zip"),
         (b"", "empty"),
         (b"image,label\n", "text"),
-        (b"\x01\x02\x03", "binary"),
+        (b"\x01\x02\x03", "binary, without the prefix DICM of a DICOM file"),
     ],
 )
 def test_kind_is_told_by_content_not_by_extension(tmp_path: Path, content: bytes, kind: str) -> None:

@@ -1,5 +1,7 @@
 """Tiny films with known answers, written by pydicom."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from monai_xr.dicom import read_xray
+from monai_xr.errors import InputDataError
 
 WriteFilm = Callable[..., Path]
 NATIVE = (ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian)
@@ -70,3 +75,32 @@ def write_film(tmp_path: Path) -> WriteFilm:
         return save_film(tmp_path / "film.dcm", film_dataset(pixels, **tags), data, syntax, **coding)
 
     return write
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+@pytest.fixture
+def check_refusal(tmp_path: Path) -> Callable[[Path, str, str], None]:
+    """Function that demands one clear refusal in under 5 s and 200 MB: `check_refusal(path, match, decode)`."""
+
+    def check(path: Path, match: str, decode: str) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory in use
+        before, begin = resident_bytes(), time.monotonic()
+        with pytest.raises(InputDataError, match=match) as failure:
+            read_xray(path, decode=decode)
+        assert time.monotonic() - begin < 5
+        assert peak_bytes() - before < 200 * 2**20
+        message = str(failure.value)
+        assert path.name in message
+        assert "\n" not in message
+        assert len(message) < 250
+        assert not any(secret in message for secret in ("ZZPHI", "JANE", "passwd", "script", str(tmp_path)))
+
+    return check

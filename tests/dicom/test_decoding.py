@@ -102,12 +102,25 @@ def test_a_truncated_stream_is_an_error(write_film, syntax, part):
         read_xray(film)
 
 
-@pytest.mark.parametrize("syntax", [uids.JPEG2000Lossless, uids.HTJ2KLossless, uids.JPEGLSLossless])
-def test_a_stream_cut_in_the_middle_is_an_error_though_its_end_is_there(write_film, syntax):
-    stream = LOSSLESS[syntax]()
-    film = write_film(RAMP, syntax=syntax, stream=stream[: len(stream) // 2] + b"\xff\xd9", **FULL_12)
+@pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.keyword)
+@pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
+def test_a_stream_cut_in_the_middle_is_an_error_though_its_end_is_there(write_film, syntax, part):
+    stream = {**LOSSLESS, **LOSSY}[syntax]()
+    film = write_film(RAMP, syntax=syntax, stream=stream[: int(part * len(stream))] + b"\xff\xd9", **FULL_12)
     with pytest.raises(InputDataError, match=r"truncated|damaged"):
         read_xray(film)
+
+
+@pytest.mark.parametrize(
+    "options", [{"lossless": True, "predictor": 1}, {"lossless": True, "predictor": 7}, {"level": 90}]
+)
+def test_a_jpeg_film_with_a_flat_end_is_whole(write_film, options):
+    pixels = RAMP.copy()
+    pixels[-16:] = 0
+    syntax = uids.JPEGLossless if "lossless" in options else uids.JPEGExtended12Bit
+    stream = jpeg(pixels, bitspersample=12, **options)
+    image = read_xray(write_film(pixels, syntax=syntax, stream=stream, **FULL_12))
+    np.testing.assert_allclose(image.pixels, pixels / 4095, atol=0 if "lossless" in options else 0.1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("syntax", {**LOSSLESS, **LOSSY}, ids=lambda uid: uid.keyword)

@@ -8,8 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
-from monai_xr.dicom import header, is_dicom, read_header
+from monai_xr.dicom import header, is_dicom, read_header, read_xray
 from monai_xr.dicom.values import numbers, text
 from monai_xr.errors import InputDataError
 
@@ -66,6 +68,17 @@ def test_numbers_that_are_none_are_named_without_their_value(write_film):
     with pytest.raises(InputDataError, match="RescaleSlope") as failure:
         numbers(read_header(film), "RescaleSlope")
     assert "JANE" not in str(failure.value)
+
+
+def test_a_compressed_icon_in_the_header_is_no_obstacle(write_film):
+    icon = Dataset()
+    icon.Rows = icon.Columns = 1
+    icon.PixelData = encapsulate([b"icon"])
+    icon["PixelData"].VR = "OB"
+    icon["PixelData"].is_undefined_length = True
+    film = write_film(PIXELS, IconImageSequence=[icon])
+    assert read_header(film).IconImageSequence[0].PixelData
+    assert read_xray(film).pixels.shape == (2, 3)
 
 
 def test_files_that_cannot_be_opened_are_refused(tmp_path):

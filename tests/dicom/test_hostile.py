@@ -1,15 +1,12 @@
 """Broken and hostile files: one clear refusal each, quickly, within memory, and the caller lives.
 
-Every file is made here, byte by byte. Each is read in this process and in a child.
+Every file is made here, byte by byte, and read in this process and in a child. Compressed streams: test_streams.
 """
 
 import functools
-import os
 import struct
-import time
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import imagecodecs
 import jpeg_ls
@@ -17,11 +14,9 @@ import numpy as np
 import pytest
 
 from monai_xr.dicom import read_xray
-from monai_xr.errors import InputDataError
 
-EXPLICIT, DEFLATED, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
-JPEG_LOSSLESS, JPEG_LS, J2K, HTJ2K = (f"1.2.840.10008.1.2.4.{number}" for number in (70, 80, 90, 201))
-BASELINE = "1.2.840.10008.1.2.4.50"
+EXPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
+JPEG_LS, J2K = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 LONG = ("OB", "OW", "SQ", "UN", "UT")
 SIDE = 32
 PIXELS = (np.arange(SIDE * SIDE).reshape(SIDE, SIDE) * 3).astype("<u2")
@@ -93,11 +88,12 @@ def sequence_bomb(depth: int) -> bytes:
     return b"\x28\x00\x10\x30SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * depth
 
 
+@functools.cache
 def deflate_bomb() -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     zeros = bytes(2**20)
     body = packer.compress(film()[len(meta()) :])
-    return meta(DEFLATED) + body + b"".join(packer.compress(zeros) for _ in range(500)) + packer.flush()
+    return meta(DEFLATED) + body + b"".join(packer.compress(zeros) for _ in range(300)) + packer.flush()
 
 
 def deflate_hidden() -> bytes:
@@ -105,49 +101,8 @@ def deflate_hidden() -> bytes:
     return deflate_bomb().replace(meta(DEFLATED), meta() + element(0x00020010, "UI", DEFLATED.encode()))
 
 
-def lossless_jpeg() -> bytes:
-    return imagecodecs.jpeg8_encode(PIXELS, lossless=True, bitspersample=12)
-
-
-def jpeg2000() -> bytes:
-    return imagecodecs.jpeg2k_encode(PIXELS, codecformat="j2k", reversible=True, level=0, bitspersample=12)
-
-
-def htj2k() -> bytes:
-    return imagecodecs.htj2k_encode(PIXELS, reversible=True)
-
-
 def jpegls() -> bytes:
     return bytes(jpeg_ls.encode_array(PIXELS))
-
-
-def run_length() -> bytes:
-    segments = [imagecodecs.packbits_encode(PIXELS.view(np.uint8)[:, i::2].tobytes()) for i in (1, 0)]
-    segments = [segment + b"\0" * (len(segment) % 2) for segment in segments]
-    header = struct.pack("<16I", 2, 64, 64 + len(segments[0]), *[0] * 13)
-    return header + b"".join(segments)
-
-
-def huge_jpeg2000() -> bytes:
-    stream = bytearray(jpeg2000())
-    struct.pack_into(">II", stream, 8, 60000, 60000)
-    struct.pack_into(">II", stream, 24, 60000, 60000)
-    return bytes(stream)
-
-
-def tiled_jpeg2000() -> bytes:
-    """As large as the header says, in a hundred million tiles."""
-    stream = bytearray(jpeg2000())
-    struct.pack_into(">II", stream, 8, 10000, 10000)
-    struct.pack_into(">II", stream, 24, 1, 1)
-    return packed(J2K, bytes(stream), changes={**number_tag(0x00280010, 10000), **number_tag(0x00280011, 10000)})
-
-
-def huge_jpeg() -> bytes:
-    stream = bytearray(lossless_jpeg())
-    at = stream.index(b"\xff\xc3")
-    struct.pack_into(">HH", stream, at + 5, 65000, 65000)
-    return bytes(stream)
 
 
 def many_values() -> bytes:
@@ -250,7 +205,6 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     # Pixels
     "no items": (lambda: film(syntax=JPEG_LS, pixels=element(PIXEL_DATA, "OB", END, 0xFFFFFFFF)), "no items"),
-    "an empty fragment": (lambda: packed(JPEG_LS, b""), "not the JPEG stream"),
     "a hundred thousand empty fragments": (lambda: packed(JPEG_LS, *[b""] * 100_010), "fragments"),
     "a fragment of 4 GB": (
         lambda: film(
@@ -264,48 +218,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "damaged item",
     ),
     "float pixels": (lambda: film(pixels=element(0x7FE00008, "OB", bytes(4096))), "no Pixel Data"),
-    "text as JPEG 2000": (lambda: packed(J2K, b"<html>" * 50), "not the JPEG 2000 stream"),
-    "JPEG 2000 of 60000 x 60000": (lambda: packed(J2K, huge_jpeg2000()), "codestream is 60000 x 60000"),
-    "JPEG 2000 of a hundred million tiles": (tiled_jpeg2000, "tiles"),
-    "JPEG of 65000 x 65000": (lambda: packed(JPEG_LOSSLESS, huge_jpeg()), "codestream is 65000 x 65000"),
-    "truncated JPEG 2000": (lambda: packed(J2K, jpeg2000()[:-90]), "truncated"),
-    "truncated HTJ2K with its end": (lambda: packed(HTJ2K, htj2k()[:-90] + b"\xff\xd9"), "truncated"),
-    "truncated JPEG-LS": (lambda: packed(JPEG_LS, jpegls()[:-90]), "truncated"),
-    "truncated JPEG lossless": (lambda: packed(JPEG_LOSSLESS, lossless_jpeg()[:-90]), "truncated"),
-    "truncated RLE": (lambda: packed(RLE, run_length()[:-90]), "truncated|damaged"),
-    "RLE longer than a frame": (
-        lambda: packed(RLE, run_length(), changes=number_tag(0x00280010, SIDE - 4)),
-        "damaged",
-    ),
-    "RLE of 4 billion segments": (lambda: packed(RLE, b"\xff" * 64 + run_length()[64:]), "segments"),
-    "RLE offsets outside": (
-        lambda: packed(RLE, struct.pack("<16I", 2, 64, 2**31, *[0] * 13) + run_length()[64:]),
-        "header is damaged",
-    ),
-    "JPEG-LS of 12 bits under 8": (
-        lambda: packed(
-            JPEG_LS,
-            jpegls(),
-            changes={**number_tag(0x00280100, 8), **number_tag(0x00280101, 8), **number_tag(0x00280102, 7)},
-        ),
-        "12 bits of 8",
-    ),
-    "JPEG without a frame header": (lambda: packed(BASELINE, b"\xff\xd8" + bytes(90) + b"\xff\xd9"), "frame header"),
-    "JPEG of markers only": (
-        lambda: packed(BASELINE, b"\xff\xd8" + b"\xff\xe0\x00\x02" * 50_000 + b"\xff\xd9"),
-        "frame header",
-    ),
     "palette without tables": (lambda: film({0x00280004: ("CS", b"PALETTE COLOR")}), "palette"),
 }
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 @functools.cache
@@ -319,26 +233,14 @@ def test_there_are_at_least_forty():
 
 def test_the_unchanged_film_is_good(tmp_path):
     good = tmp_path / "good.dcm"
-    good.write_bytes(film())
-    assert read_xray(good).pixels.shape == (SIDE, SIDE)
-    for syntax, encode in ((JPEG_LOSSLESS, lossless_jpeg), (J2K, jpeg2000), (HTJ2K, htj2k), (RLE, run_length)):
-        good.write_bytes(packed(syntax, encode()))
-        np.testing.assert_array_equal(read_xray(good).pixels, read_xray(good, decode="isolated").pixels)
+    for content_ in (film(), packed(JPEG_LS, jpegls())):
+        good.write_bytes(content_)
+        assert read_xray(good).pixels.shape == (SIDE, SIDE)
 
 
 @pytest.mark.parametrize("decode", ["direct", "isolated"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_each_is_refused_once_clearly_and_cheaply(tmp_path, name, decode):
+def test_each_is_refused_once_clearly_and_cheaply(tmp_path, check_refusal, name, decode):
     path = tmp_path / "hostile.dcm"
     path.write_bytes(content(name))
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory in use
-    before, begin = resident_bytes(), time.monotonic()
-    with pytest.raises(InputDataError, match=HOSTILE[name][1]) as failure:
-        read_xray(path, decode=decode)
-    assert time.monotonic() - begin < 5
-    assert peak_bytes() - before < 200 * 2**20
-    message = str(failure.value)
-    assert "hostile.dcm" in message
-    assert "\n" not in message
-    assert len(message) < 250
-    assert not any(secret in message for secret in ("ZZPHI", "JANE", "passwd", "script", str(tmp_path)))
+    check_refusal(path, HOSTILE[name][1], decode)

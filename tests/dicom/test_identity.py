@@ -39,6 +39,11 @@ def test_empty_tags_are_empty_text(write_film):
     assert (image.patient_id, image.modality, image.view, image.laterality, image.burned_in) == ("", "", "", "", "")
 
 
+@pytest.mark.parametrize(("written", "known"), [("YES", "YES"), ("NO", "NO"), ("", ""), ("MAYBE", "")])
+def test_burned_in_annotation_is_yes_no_or_unknown(write_film, written, known):
+    assert read_xray(write_film(PIXELS, BurnedInAnnotation=written)).burned_in == known
+
+
 def test_laterality_of_the_series_is_second(write_film):
     assert read_xray(write_film(PIXELS, Laterality="R")).laterality == "R"
     assert read_xray(write_film(PIXELS, Laterality="R", ImageLaterality="L")).laterality == "L"

@@ -1,5 +1,6 @@
 """Children that crash, hang or run out of memory cost one refusal each; the caller and the next film are fine."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -21,6 +22,11 @@ PIXELS = np.arange(600, dtype=np.uint16).reshape(20, 30)
 SLOW = np.random.default_rng(0).integers(0, 65536, (1600, 1600)).astype(np.uint16)
 
 
+@functools.cache
+def slow_stream() -> bytes:
+    return imagecodecs.jpeg2k_encode(SLOW, codecformat="j2k", reversible=True, level=0)
+
+
 @pytest.fixture
 def pool(monkeypatch):
     """A pool of its own, empty."""
@@ -33,8 +39,7 @@ def pool(monkeypatch):
 @pytest.fixture
 def slow_film(write_film):
     """A film whose decoding takes about half a second."""
-    stream = imagecodecs.jpeg2k_encode(SLOW, codecformat="j2k", reversible=True, level=0)
-    return write_film(SLOW, syntax=uids.JPEG2000Lossless, stream=stream)
+    return write_film(SLOW, syntax=uids.JPEG2000Lossless, stream=slow_stream())
 
 
 def test_a_child_gives_the_same_image(write_film):
@@ -142,6 +147,38 @@ def test_a_child_that_cannot_start_is_trouble_of_the_host(monkeypatch, tmp_path)
     monkeypatch.setattr(sys, "executable", "/bin/true")
     with pytest.raises(HostError, match="does not start"):
         Worker()
+
+
+IMPOSSIBLE = {
+    "no JSON": b"\xff\xff{",
+    "nested JSON": b"[" * 100_000,
+    "a list": b"[1, 2]",
+    "other facts": b'{"shape": {"rows": 1, "columns": 1, "entries": 2, "word_bytes": 1}, "facts": {"x": 1}}',
+    "huge": b'{"shape": {"rows": 99999, "columns": 99999, "entries": 2, "word_bytes": 1}, "facts": {}}',
+}
+
+
+@pytest.mark.parametrize("answer", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_child_that_was_taken_over_gains_nothing(write_film, pool, monkeypatch, tmp_path, answer):
+    talk = tmp_path / "talk"
+    ready = b'{"ready": true}'
+    said = b"".join(len(text).to_bytes(8, "little") + text for text in (ready, answer))
+    (tmp_path / "said").write_bytes(said)
+    talk.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nsleep 5\n")
+    talk.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(talk))
+    with pytest.raises(InputDataError, match="impossible answer"):
+        read_xray(write_film(PIXELS), decode="isolated")
+
+
+def test_a_child_that_closes_its_pipe_is_killed(write_film, pool, monkeypatch, tmp_path):
+    talk = tmp_path / "talk"
+    (tmp_path / "said").write_bytes((15).to_bytes(8, "little") + b'{"ready": true}')
+    talk.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nexec 1>&-\nexec sleep 60\n")
+    talk.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(talk))
+    with pytest.raises(InputDataError, match="it closed its pipe"):
+        read_xray(write_film(PIXELS), decode="isolated")
 
 
 def test_an_interrupted_child_is_not_used_again(slow_film, pool, monkeypatch):

@@ -2,13 +2,37 @@
 
 import math
 
+import imagecodecs
 import numpy as np
+import pydicom.uid as uids
 import pytest
+import rle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monai_xr.dicom import read_xray
+from monai_xr.errors import InputDataError
 
+PICTURE = (np.add.outer(np.arange(40) * 61, np.arange(30) * 17) % 4096).astype(np.uint16)
+STREAMS = {
+    uids.JPEGLosslessSV1: imagecodecs.jpeg8_encode(PICTURE, lossless=True, bitspersample=12),
+    uids.JPEGExtended12Bit: imagecodecs.jpeg8_encode(PICTURE, level=90, bitspersample=12),
+    uids.JPEGLSLossless: imagecodecs.jpegls_encode(PICTURE),
+    uids.JPEG2000Lossless: imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=True, level=0),
+    uids.HTJ2KLossless: imagecodecs.htj2k_encode(PICTURE, reversible=True),
+    uids.RLELossless: bytes(
+        rle.encode_pixel_data(
+            PICTURE.tobytes(),
+            rows=40,
+            columns=30,
+            samples_per_pixel=1,
+            bits_allocated=16,
+            bits_stored=16,
+            number_of_frames=1,
+            byteorder="<",
+        )
+    ),
+}
 QUARTERS = st.integers(-40_000, 40_000).map(lambda n: n / 4)
 
 
@@ -95,3 +119,40 @@ def test_films_without_a_window_are_finite_ordered_and_within_bounds(write_film,
     ordered = picture.ravel()[np.argsort(pixels.ravel(), kind="stable")]
     steps = np.diff(ordered)
     assert (steps >= 0).all() if photometric == "MONOCHROME2" else (steps <= 0).all()
+
+
+def mutated(good: bytes, changes: list[tuple[float, int]], cut: float) -> bytes:
+    data = bytearray(good)
+    for place, byte in changes:
+        data[int(place * len(data))] = byte
+    return bytes(data[: int(cut * len(data))])
+
+
+CHANGES = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8)
+CUTS = st.one_of(st.just(1.0), st.floats(0, 1))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, cut=CUTS)
+def test_a_changed_file_is_read_or_refused(write_film, changes, cut):
+    film = write_film(np.arange(12).reshape(3, 4), WindowCenter=5, WindowWidth=10, PatientOrientation=["L", "F"])
+    film.write_bytes(mutated(film.read_bytes(), changes, cut))
+    try:
+        picture = read_xray(film, admit=("patient", "generated")).pixels
+    except InputDataError:
+        return
+    assert np.isfinite(picture).all()
+    assert 0 <= picture.min() <= picture.max() <= 1
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=CHANGES, cut=CUTS, syntax=st.sampled_from(list(STREAMS)))
+def test_a_changed_stream_is_read_or_refused(write_film, changes, cut, syntax):
+    stream = mutated(STREAMS[syntax], changes, cut) or b"\0\0"
+    film = write_film(PICTURE, syntax=syntax, stream=stream, bits=12)
+    try:
+        picture = read_xray(film, decode="isolated").pixels
+    except InputDataError:
+        return
+    assert picture.shape == PICTURE.shape
+    assert 0 <= picture.min() <= picture.max() <= 1

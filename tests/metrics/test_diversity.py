@@ -3,7 +3,7 @@ import pytest
 import torch
 from monai.metrics import MultiScaleSSIMMetric
 
-from monai_xr.errors import InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import PairDiversity, ms_ssim, ms_ssim_of_random_pairs
 from monai_xr.metrics.diversity import dyadic_standard_error, random_pairs
 
@@ -19,7 +19,7 @@ def textures(count: int, height: int, width: int, *, seed: int = 0) -> torch.Ten
 
 @pytest.mark.parametrize(
     ("height", "width", "scales"),
-    [(11, 30, 1), (22, 22, 2), (45, 61, 3), (64, 64, 3), (128, 99, 4), (175, 180, 4), (176, 180, 5)],
+    [(11, 30, 1), (22, 22, 2), (45, 61, 3), (64, 64, 3), (128, 99, 4), (175, 180, 4), (176, 180, 5), (200, 176, 5)],
 )
 def test_equals_monai_with_weights_cut_and_renormalised(height: int, width: int, scales: int) -> None:
     a, b = textures(3, height, width), textures(3, height, width, seed=1)
@@ -140,6 +140,11 @@ def test_refuses_in_one_line(images: torch.Tensor, message: str) -> None:
     with pytest.raises(InputDataError, match=message) as failure:
         ms_ssim_of_random_pairs(images, seed=0)
     assert "\n" not in str(failure.value)
+
+
+def test_refuses_to_compare_no_pairs() -> None:
+    with pytest.raises(ConfigurationError, match="pairs"):
+        ms_ssim_of_random_pairs(textures(3, 32, 32), pairs=0, seed=0)
 
 
 def test_refuses_pairs_of_different_sizes() -> None:

@@ -19,6 +19,7 @@ def test_gives_512_features_an_image_whatever_the_batch() -> None:
 def test_one_seed_is_one_space_and_another_seed_is_another() -> None:
     features = random_space(seed=3)(images())
     torch.rand(17)
+    assert (random_space().name, random_space(seed=3).name) == ("random", "random3")
     assert torch.equal(random_space(seed=3)(images()), features)
     assert not torch.allclose(random_space(seed=4)(images()), features, atol=0.1)
 

@@ -7,7 +7,7 @@ from monai_xr.metrics.measures import Measure, Measures, number_text
 
 
 def measures(*rows: Measure) -> Measures:
-    return Measures(rows, "Fine.", "fine", "", {"real": 2}, {"seed": 0})
+    return Measures(rows, "No collapse seen", "Fine.", "fine", "", {"real": 2}, {"seed": 0})
 
 
 @pytest.mark.parametrize(

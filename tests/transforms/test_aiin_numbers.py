@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transforms.reference_clahe import clahe, interpolated, tables
 
+from monai_xr.errors import InputDataError
 from monai_xr.transforms import aiin_tensors
 from monai_xr.transforms.aiin import AIINWarning, aiin, aiin_batch, aiin_maps, apply_aiin_maps
 from monai_xr.transforms.aiin_settings import checked_settings, lay_tiles
@@ -104,6 +105,49 @@ def test_tensor_path_has_the_numbers_of_the_array_path(mode, bits):
                 else:
                     scale = 1 if given_images.is_floating_point() else (1 << bits) - 1
                     torch.testing.assert_close(result / scale, expected / scale, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["opencv", "exact"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_tensor_path_takes_unsigned_16_bit_levels(mode, bits):
+    images = smooth_levels(np.random.default_rng(bits), (2, 1, 24, 20), 1 << bits, np.uint16)
+    chosen = checked_settings((2, 2), 50.0, mode, bits)
+    result = aiin_tensors.equalise(torch.from_numpy(images), lay_tiles((24, 20), chosen), chosen)
+    expected = aiin_batch(images, (2, 2), 50.0, mode, bits=bits)
+    assert result.numpy().dtype == expected.dtype
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=0 if mode == "opencv" else 1e-6 * (1 << bits))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.full((1, 1, 4, 4), torch.nan), "not a number"),
+        (torch.full((1, 1, 4, 4), 1.5), "scale floats"),
+        (torch.full((1, 1, 4, 4), -3), "negative level"),
+        (torch.full((1, 1, 4, 4), 300), "level 300"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.bool), "bool"),
+    ],
+)
+def test_tensor_path_refuses_what_the_array_path_refuses(images, message):
+    with pytest.raises(InputDataError, match=message):
+        aiin_tensors.to_bins(images, checked_settings((2, 2), 2.0, "exact", 8))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("mode", ["opencv", "exact"])
+def test_cuda_gives_the_numbers_of_the_cpu_and_can_be_captured(mode):
+    images = torch.from_numpy(smooth_levels(np.random.default_rng(0), (4, 1, 75, 64), 4096, np.int32))
+    expected = aiin_batch(images, (4, 3), 6.0, mode, bits=12)
+    atol = 0 if mode == "opencv" else 1e-6 * 4095
+    on_device = images.cuda()
+    result = aiin_batch(on_device, (4, 3), 6.0, mode, bits=12)
+    assert result.device == on_device.device
+    torch.testing.assert_close(result.cpu(), expected, rtol=0, atol=atol)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = aiin_batch(on_device, (4, 3), 6.0, mode, bits=12, validate=False)
+    graph.replay()
+    torch.testing.assert_close(captured.cpu(), expected, rtol=0, atol=atol)
 
 
 def test_tensor_path_splits_a_large_batch(monkeypatch):

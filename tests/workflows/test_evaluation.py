@@ -52,6 +52,20 @@ def test_held_out_images_are_named_as_the_floor() -> None:
     assert found["fid_10_random"].baseline is not None
 
 
+def test_the_seed_moves_pairs_and_splits_but_not_the_feature_space() -> None:
+    real, synthetic = textures(20, seed=0), textures(10, seed=1)
+    first, second = (evaluate_sets(real, synthetic, floor=textures(10, seed=2), seed=seed) for seed in (0, 1))
+    assert first["fid_10_random"].value == second["fid_10_random"].value
+
+
+def test_noise_and_repeats_are_not_praised() -> None:
+    noise = torch.rand(40, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    real = 0.5 + 0.3 * textures(60, seed=0)
+    assert evaluate_sets(real, noise).headline == "Far from the real images"
+    four_again = 0.5 + 0.3 * textures(4, seed=1).repeat(10, 1, 1, 1)
+    assert evaluate_sets(real, four_again).headline == "Collapse"
+
+
 def test_arrays_and_tensors_are_the_same() -> None:
     real, synthetic = textures(8, seed=0), textures(8, seed=1)
     assert evaluate_sets(real.numpy().astype(np.float64), synthetic.numpy()) == evaluate_sets(real, synthetic)
@@ -178,7 +192,11 @@ def test_synthetic_classes_are_used_where_named_and_missed_where_not(tmp_path: P
     generated(tmp_path / "synthetic" / "A")
     generated(tmp_path / "synthetic" / "C", 3)
     arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
-    assert evaluate_folders(*arguments, image_size=32, classes="A").counts == {"real": 5, "synthetic": 8}
+    of_one_class = evaluate_folders(*arguments, image_size=32, classes="A")
+    assert of_one_class.counts == {"real": 5, "synthetic": 8}
+    of_all = evaluate_folders(*arguments, image_size=32)
+    assert of_all.counts == {"real": 10, "synthetic": 11}
+    assert [any("2 classes" in note for note in found.notes) for found in (of_one_class, of_all)] == [False, True]
     with pytest.raises(InputDataError, match="no synthetic images of B"):
         evaluate_folders(*arguments, image_size=32, classes=["A", "B"])
 

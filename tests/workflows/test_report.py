@@ -17,6 +17,7 @@ MEASURES = Measures(
         Measure("ms_ssim_gap", "Gap", 0.043, (0.01, 0.08), None, "More alike.", "bad", signed=True),
         Measure("fid_234_random", "Distance", None, None, 0.2, "No floor."),
     ),
+    headline="Collapse",
     verdict="Collapse within the class.",
     finding="bad",
     summary="A gap of +0.043.",

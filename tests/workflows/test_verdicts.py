@@ -5,8 +5,16 @@ import torch
 
 from monai_xr.metrics import PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
-from monai_xr.metrics.measures import Measure
-from monai_xr.workflows.verdicts import count_text, distance_rows, gap_row, likeness_rows, repeats_row, summary_text
+from monai_xr.metrics.measures import Finding, Interval, Measure
+from monai_xr.workflows.verdicts import (
+    count_text,
+    distance_rows,
+    gap_row,
+    headline,
+    likeness_rows,
+    repeats_row,
+    summary_text,
+)
 
 
 def similarity(mean: float, error: float | None = 0.01) -> PairSimilarity:
@@ -16,7 +24,7 @@ def similarity(mean: float, error: float | None = 0.01) -> PairSimilarity:
 @pytest.mark.parametrize(
     ("synthetic", "real", "finding", "words"),
     [
-        (0.60, 0.50, "bad", "more alike .* collapse within the class"),
+        (0.60, 0.50, "bad", "more alike .* mode collapse"),
         (0.40, 0.50, "fine", "less alike .* no collapse .* Noise"),
         (0.51, 0.50, "open", "rule collapse, but the interval holds 0"),
         (0.49, 0.50, "open", "rule no collapse, but the interval holds 0"),
@@ -88,3 +96,26 @@ def test_summary_leaves_out_a_ratio_that_is_undefined() -> None:
         "MS-SSIM is 0.600 among synthetic and 0.500 among real images, a gap of +0.100 "
         "(95 % interval +0.050 to +0.150)."
     )
+
+
+@pytest.mark.parametrize(
+    ("gap", "ratio", "repeats", "words", "finding"),
+    [
+        ("fine", (0.9, 1.4), "none", "No collapse seen", "fine"),
+        ("open", (0.9, 1.4), "none", "Undecided", "open"),
+        ("bad", (0.9, 1.4), "none", "Collapse", "bad"),
+        ("bad", (50.0, 90.0), "none", "Collapse", "bad"),
+        ("open", (11.0, 23.0), "bad", "Collapse", "bad"),  # ten images given out again and again
+        ("fine", (372.0, 707.0), "none", "Far from the real images", "open"),  # noise is never alike
+        ("fine", None, "none", "No collapse seen", "fine"),
+    ],
+)
+def test_headline_is_not_fooled_by_noise_or_repeats(
+    gap: Finding, ratio: Interval | None, repeats: Finding, words: str, finding: Finding
+) -> None:
+    rows = {
+        "ms_ssim_gap": Measure("ms_ssim_gap", "", 0.0, finding=gap),
+        "fid_9_random_over_floor": Measure("", "", ratio[0] if ratio else None, ratio),
+        "repeats_synthetic": Measure("", "", 0.0, finding=repeats),
+    }
+    assert headline(rows)[::2] == (words, finding)

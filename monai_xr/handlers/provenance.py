@@ -11,6 +11,11 @@ import torch
 
 import monai_xr
 
+_PACKAGES = (
+    "torch", "monai", "pytorch-ignite", "numpy", "scipy", "numba", "opencv-python-headless", "pillow", "pydicom",
+    "imagecodecs", "pyjpegls", "pylibjpeg-openjpeg", "pylibjpeg-rle", "timm", "torchmetrics", "mlflow",
+)  # fmt: skip
+
 
 def provenance() -> dict[str, str]:
     """Give version, commit, machine and time as short texts."""
@@ -22,6 +27,11 @@ def provenance() -> dict[str, str]:
         "machine": machine(),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Give the versions of the packages whose change could change a result."""
+    return {name: metadata.version(name) for name in _PACKAGES}
 
 
 def commit() -> str:
