@@ -35,12 +35,12 @@ class Preparation:
     settings: dict[str, Any] = field(default_factory=dict)
     cache: PixelCache | None = field(default=None, repr=False, compare=False)
     places: tuple[int, ...] = ()
-    records: Records = field(default=Records(Path(), (), ""), repr=False)
+    records: Records = field(default_factory=lambda: Records(Path(), (), ""), repr=False)
     unit: str = ""
     notes: tuple[str, ...] = ()
     refused: tuple[SkippedFile, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
-    duplicates: Duplicates = Duplicates((), ())
+    duplicates: Duplicates = field(default_factory=lambda: Duplicates((), ()))
     leaks: tuple[tuple[int, int], ...] = ()
     error: str = ""
 
