@@ -1,9 +1,9 @@
 """Tiles in; the films that occur twice, exactly or nearly, out.
 
-Exact copies have the same pixels. Near copies have perceptual hashes (64 bits) that differ in at most 4 bits, and
-correlate at 64 x 64 pixels: chest films are so alike that the hash alone pairs about one in 80,000 films of different
-children (212 pairs of the Kermany set, none of them a copy). No two films of different patients of that set and of the
-COVID-19 Radiography Database meet both rules.
+Exact copies have the same pixels in the store. Near copies have perceptual hashes (64 bits) that differ in at most 4
+bits, and correlate at 64 x 64 pixels: chest films are so alike that the hash alone takes about 1 in 100,000 pairs of
+films of different children for copies (171 pairs of the Kermany set, none of them a copy). No pair of that set and one
+pair of the COVID-19 Radiography Database meet both rules.
 """
 
 from collections import defaultdict
@@ -53,17 +53,17 @@ def perceptual_hash(tile: Tile) -> str:
     return np.packbits(lowest > np.median(lowest)).tobytes().hex()
 
 
-def find_duplicates(tiles: Sequence[Tile], hashes: Sequence[str], films: Sequence[str]) -> Duplicates:
+def find_duplicates(tiles: Sequence[Tile], hashes: Sequence[str], checksums: Sequence[str]) -> Duplicates:
     """Find the films that occur more than once.
 
     Args:
         tiles: (N) tiles of one size.
         hashes: Their perceptual hashes.
-        films: What tells the pixels of each film.
+        checksums: Their SHA-256.
     """
     places: dict[str, list[int]] = defaultdict(list)
-    for place, film in enumerate(films):
-        places[film].append(place)
+    for place, checksum in enumerate(checksums):
+        places[checksum].append(place)
     first = [group[0] for group in places.values()]
     codes = np.array([int(hashes[place], 16) for place in first], np.uint64)
     near = ((first[one], first[other]) for one, other in _close(codes))

@@ -38,7 +38,6 @@ class TileFacts:
         origin: patient, phantom or generated.
         sha256: Of the tile as it lies in the file.
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
-        film: Size and checksum of the whole film, for finding exact copies.
         view: As written, for example PA.
         spacing_mm: Of the rows and columns of the tile.
     """
@@ -47,7 +46,6 @@ class TileFacts:
     origin: str
     sha256: str
     phash: str
-    film: str
     view: str = ""
     spacing_mm: tuple[float, float] | None = None
 
@@ -186,7 +184,6 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         origin=entry["origin"],
         sha256=entry["sha256"],
         phash=entry["phash"],
-        film=entry["film"],
         view=entry["view"],
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )

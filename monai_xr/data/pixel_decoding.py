@@ -1,7 +1,6 @@
 """Image files in, their tiles out in the same order, or the reason why there is none."""
 
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -196,7 +195,6 @@ class TileMaker:
             origin=film.origin,
             sha256=checksum(tile),
             phash=perceptual_hash(tile),
-            film=f"{shape[1]}x{shape[0]}-{zlib.crc32(np.ascontiguousarray(film.pixels).data):08x}",
             view=printable(film.view),
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )

@@ -95,7 +95,7 @@ def _twin(cache: PixelCache, first: dict[str, int], place: int, record: Record) 
     other = first.setdefault(record.sop_uid, place) if record.sop_uid else place
     if other == place:
         return ""
-    same = cache.facts[other].film == cache.facts[place].film and cache.facts[other].sha256 == cache.facts[place].sha256
+    same = cache.facts[other].sha256 == cache.facts[place].sha256
     pixels = "and the same pixels" if same else "but other pixels"
     return f"the SOP Instance UID of {cache.records[other].shown} {pixels}"
 

@@ -130,7 +130,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     found = find_duplicates(
         [cache[place] for place in places],
         [cache.facts[place].phash for place in places],
-        [cache.facts[place].film + cache.facts[place].sha256 for place in places],
+        [cache.facts[place].sha256 for place in places],
     )
     usable = cache.records.keeping(cache.records[place] for place in places)
     split = _split(usable, [cache.facts[place].origin for place in places], found, settings)
