@@ -156,30 +156,57 @@ def evaluate(
     real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
     output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
-    image_size: Annotated[int, typer.Option(help="Pixels on a side at which both are compared.")] = 64,
+    image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels of the real side, with commas between.")] = None,
-    split: Annotated[str, typer.Option(help="Split of the real side, where it names splits.")] = "train",
-    aiin: Annotated[str, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = "opencv",
+    split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
+    held_out_split: Annotated[str | None, typer.Option(help="Split of real images that sets the floor.")] = None,
+    aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
 ) -> None:
-    """Compare synthetic with real images: one table, measures.json and an HTML report."""
+    """Compare synthetic with real images: one table, measures.json and an HTML report.
+
+    What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
+    their folder; else 64 px, AIIN as in the bundles, split train.
+    """
     from monai_xr.workflows import evaluate_folders
+    from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 
+    given = {"image_size": image_size, "classes": classes, "split": split, "aiin": aiin}
+    settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
     measures = evaluate_folders(
         real,
         synthetic,
         output,
-        image_size=image_size,
-        classes=classes,
-        split=split,
-        aiin=aiin,
+        **settings,
+        held_out_split=held_out_split,
         accept_phantoms=accept_phantoms,
         seed=seed,
     )
     print_measures(measures)
     typer.echo(f"report: {output / 'report.html'}")
+
+
+@app.command()
+def aiin(
+    source: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
+    output: Annotated[Path, typer.Argument(help="Where the normalised images and the picture go.")],
+    clip_limit: Annotated[float, typer.Option(help="Contrast threshold.")] = 10.0,
+    tiles: Annotated[int, typer.Option(help="Window size: tiles along each axis.")] = 4,
+    mode: Annotated[str, typer.Option(help="opencv or exact.")] = "opencv",
+    bits: Annotated[int, typer.Option(help="Grey levels worked with, as a power of two.")] = 8,
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
+) -> None:
+    """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.transforms import AIIN
+    from monai_xr.workflows.aiin_picture import normalise_files
+
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    for name, reason in done.skipped:
+        typer.echo(f"skipped {name}: {reason}")
+    typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")
 
 
 @app.command()
@@ -197,9 +224,13 @@ def demo(
 @app.command(hidden=True)
 def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
     """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.data.phantoms import make_phantom
+    from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
     from monai_xr.workflows.polarity_picture import draw_polarity_picture
 
     draw_polarity_picture(folder / "polarity.png")
+    phantom = make_phantom(3, "CONSOLIDATION", size=256)
+    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:

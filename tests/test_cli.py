@@ -1,5 +1,6 @@
 """What a user sees when something is wrong: one line, the right exit code, nothing half-written."""
 
+import json
 import sys
 
 import pydicom
@@ -163,14 +164,13 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (code, "already holds images" in error) == (2, True)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
-    code, out, error = monai_xr(
-        "evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--image-size", "32", "--output", "report"
-    )
+    code, out, error = monai_xr("evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--output", "report")
     assert code == 0, error
     assert "MS-SSIM" in out
     assert "report: report/report.html" in out
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
-    assert (tmp_path / "report" / "measures.json").exists()
+    measures = json.loads((tmp_path / "report" / "measures.json").read_text())
+    assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
 
 
 def test_inspect_tells_counts_and_problems_and_writes_json_and_sheet(monai_xr, phantoms, tmp_path):
@@ -190,3 +190,17 @@ def test_inspect_of_a_missing_folder(monai_xr):
 def test_unknown_subcommand_and_missing_argument_are_usage_errors(monai_xr):
     assert monai_xr("trane")[0] == 2
     assert monai_xr("train")[0] == 2
+
+
+def test_aiin_writes_images_and_the_picture(monai_xr, phantoms, tmp_path):
+    code, out, error = monai_xr("aiin", phantoms, "normalised", "--accept-phantoms", "--mode", "exact", "--bits", "12")
+    assert code == 0, error
+    assert "skipped labels.csv" in out
+    assert len(list((tmp_path / "normalised").rglob("*.dcm.png"))) >= 15
+    assert (tmp_path / "normalised" / "aiin.png").stat().st_size > 10_000
+
+
+def test_aiin_refuses_a_negative_threshold(monai_xr, phantoms):
+    code, _, error = monai_xr("aiin", phantoms, "normalised", "--clip-limit", "-1")
+    assert code == 2
+    assert "-1" in last_line(error)

@@ -1,8 +1,9 @@
 """AIIN of tensors on any device: a batch in, the equalised batch out, all images at once.
 
 The path of CUDA tensors; on the CPU `aiin_arrays` is faster. Indices are 32-bit, and nothing is read back to the host
-once the values are checked, so that `validate=False` can be captured or compiled into one graph. Mode "opencv" keeps OpenCV's order of
-float32 operations: multiplications and additions stay separate calls, since a fused one can be a level off.
+once the values are checked, so that `validate=False` can be captured or compiled into one graph. Mode "opencv" keeps
+OpenCV's order of float32 operations: multiplications and additions stay separate calls, since a fused one can be a
+level off.
 """
 
 import torch

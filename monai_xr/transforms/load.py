@@ -118,7 +118,7 @@ def film_meta(film: XrayImage) -> dict[str, Any]:
     return {
         "spacing_mm": film.spacing_mm,
         "spacing_source": film.spacing_source,
-        "bits": film.bits,
+        "bits_stored": film.bits,
         "modality": film.modality,
         "view": film.view,
         "laterality": film.laterality,

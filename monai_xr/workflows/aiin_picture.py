@@ -1,7 +1,4 @@
-"""Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245).
-
-How a file becomes an image is the caller's: a reader gives float pixels in [0, 1] or raises `InputDataError`.
-"""
+"""Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
 
 import os
 import warnings
@@ -14,12 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
+from monai_xr.data.png import write_png
+from monai_xr.data.reading import read_image
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 from monai_xr.transforms.aiin import AIIN, AIINWarning, aiin
 
-Reader = Callable[[Path], NDArray[Any]]
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
 TILES = (4, 8, 16)
 PICTURE_NAME = "aiin.png"
@@ -45,21 +42,22 @@ class Normalised:
 def normalise_files(
     source: Path,
     output: Path,
-    read: Reader,
     normalise: AIIN,
     *,
+    admit: tuple[str, ...] = ("patient",),
     clip_limits: Sequence[float] = CLIP_LIMITS,
     tiles: Sequence[int] = TILES,
 ) -> Normalised:
     """Write the normalised image of a file, or of every file of a folder, and the picture of the first.
 
-    Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale.
+    Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale. Phantoms and generated
+    images keep their mark.
 
     Args:
         source: A file, or a folder of any depth.
         output: Folder for the images, in the folders of the source, and for `aiin.png`.
-        read: Gives a file's pixels, (H, W) or (1, H, W), float in [0, 1].
         normalise: The transform whose images are written; the picture uses its mode and depth.
+        admit: Origins that are let in, as in `read_image`.
         clip_limits: Thresholds of the picture.
         tiles: Windows of the picture, tiles along each axis.
 
@@ -76,7 +74,8 @@ def normalise_files(
     picture: Path | None = None
     for path, target in _pairs(source, output):
         try:
-            image = np.asarray(read(path))
+            film = read_image(path, admit=admit)
+            image = film.pixels
             result = normalise(image)
             if picture is None:
                 figure = draw_aiin(
@@ -86,7 +85,8 @@ def normalise_files(
         except InputDataError as error:
             done.skipped.append((path.name, error.what))
             continue
-        done.written.append(_write_image(result, target, normalise.settings.depth))
+        mark: dict[str, str] = {} if film.origin == "patient" else {"Synthetic": film.origin}
+        done.written.append(_write_image(result, target, normalise.settings.depth, mark))
     if not done.written:
         name, reason = done.skipped[0] if done.skipped else (source.name, "no file")
         raise InputDataError(f"no usable image; {name}: {reason}", source, "give an X-ray file or a folder of them")
@@ -104,10 +104,9 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return [(path, output / path.relative_to(source).parent / f"{path.name}.png") for path in files]
 
 
-def _write_image(image: NDArray[Any], path: Path, bits: int) -> Path:
-    top, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    pixels = np.rint(image.reshape(image.shape[-2:]) * top).astype(dtype)
-    return _written(path, lambda part: Image.fromarray(pixels).save(part, format="PNG"))
+def _write_image(image: NDArray[Any], path: Path, bits: int, mark: dict[str, str]) -> Path:
+    pixels = image.reshape(image.shape[-2:])
+    return _written(path, lambda part: write_png(part, pixels, mark, bits=8 if bits == 8 else 16))
 
 
 def write_figure(figure: Figure, path: Path) -> Path:

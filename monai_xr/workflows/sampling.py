@@ -53,3 +53,15 @@ def read_settings(run: Path) -> dict[str, Any]:
         return dict(content["settings"])
     except (OSError, ValueError, KeyError):
         raise ModelError("no training recorded here (run.json)", run, "name the output folder of a training") from None
+
+
+def settings_behind(synthetic: Path) -> dict[str, Any]:
+    """Give what real images must go through to be compared with a folder of synthetic ones.
+
+    Taken from the training whose output folder holds `synthetic`; the bundles' defaults where there is none.
+    """
+    recorded = {"image_size": 64, "classes": None, "split": "train", "aiin": "opencv"}
+    if (synthetic.parent / "run.json").is_file():
+        trained = read_settings(synthetic.parent)
+        recorded |= {name: trained[name] for name in recorded if name in trained}
+    return recorded

@@ -6,16 +6,10 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
+from monai_xr.data.png import write_png
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 from monai_xr.transforms.aiin import AIIN
 from monai_xr.workflows.aiin_picture import draw_aiin, normalise_files
-
-
-def read(path):
-    try:
-        return np.asarray(Image.open(path).convert("L"), np.float32) / 255
-    except OSError as error:
-        raise InputDataError("no image", path) from error
 
 
 @pytest.fixture
@@ -23,24 +17,34 @@ def folder(tmp_path):
     source = tmp_path / "in"
     (source / "deeper").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for name in ("a.png", "a.bmp", "deeper/b.png"):
+    for name in ("a.png", "a.jpg", "deeper/b.png"):
         Image.fromarray(rng.integers(0, 256, (40, 30), np.uint8)).save(source / name)
     (source / "notes.txt").write_text("no film")
     return source
 
 
 def test_folder_is_written_with_its_folders_and_the_rest_is_named(folder, tmp_path):
-    done = normalise_files(folder, tmp_path / "out", read, AIIN((2, 2), 5.0), clip_limits=[2, 80], tiles=[2])
+    done = normalise_files(folder, tmp_path / "out", AIIN((2, 2), 5.0), clip_limits=[2, 80], tiles=[2])
     names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
-    assert names == ["a.bmp.png", "a.png.png", "aiin.png", "deeper/b.png.png"]
-    assert done.skipped == [("notes.txt", "no image")]
+    assert names == ["a.jpg.png", "a.png.png", "aiin.png", "deeper/b.png.png"]
+    assert done.skipped == [("notes.txt", "not a PNG, JPEG or DICOM file (text)")]
     assert len(done.written) == 3
     before, after = Image.open(folder / "a.png"), Image.open(tmp_path / "out" / "a.png.png")
     np.testing.assert_array_equal(after, cv2.createCLAHE(5.0, (2, 2)).apply(np.asarray(before)))
 
 
+def test_phantoms_are_let_in_on_request_and_stay_marked(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_png(tmp_path / "in" / "p.png", np.full((32, 32), 0.5, np.float32), {"Synthetic": "phantom"})
+    with pytest.raises(InputDataError, match="phantom"):
+        normalise_files(tmp_path / "in", tmp_path / "out", AIIN((2, 2)), tiles=[1])
+    normalise_files(tmp_path / "in", tmp_path / "out", AIIN((2, 2)), tiles=[1], admit=("phantom",))
+    with Image.open(tmp_path / "out" / "p.png.png") as written:
+        assert written.text["Synthetic"] == "phantom"
+
+
 def test_deep_images_keep_their_depth(folder, tmp_path):
-    normalise_files(folder / "a.png", tmp_path / "out", read, AIIN((2, 2), 5.0, "exact", bits=12), tiles=[1])
+    normalise_files(folder / "a.png", tmp_path / "out", AIIN((2, 2), 5.0, "exact", bits=12), tiles=[1])
     written = np.asarray(Image.open(tmp_path / "out" / "a.png.png"))
     assert written.dtype == np.uint16
     assert len(np.unique(written)) > 256
@@ -48,7 +52,7 @@ def test_deep_images_keep_their_depth(folder, tmp_path):
 
 def test_second_run_does_not_read_the_first_ones_output(folder):
     for _ in range(2):
-        done = normalise_files(folder, folder / "out", read, AIIN((2, 2), 5.0), clip_limits=[80], tiles=[1])
+        done = normalise_files(folder, folder / "out", AIIN((2, 2), 5.0), clip_limits=[80], tiles=[1])
     assert len(done.written) == 3
 
 
@@ -68,14 +72,14 @@ def test_picture_has_a_cell_for_each_threshold_and_window_and_no_global_state():
 
 def test_what_cannot_work_is_told_and_nothing_is_written(folder, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(InputDataError, match=r"no usable image; notes\.txt: no image"):
-        normalise_files(folder / "notes.txt", out, read, AIIN())
+    with pytest.raises(InputDataError, match=r"no usable image; notes\.txt: not a PNG"):
+        normalise_files(folder / "notes.txt", out, AIIN())
     with pytest.raises(InputDataError, match="no such file or folder"):
-        normalise_files(tmp_path / "absent", out, read, AIIN())
+        normalise_files(tmp_path / "absent", out, AIIN())
     with pytest.raises(ConfigurationError, match="another output folder"):
-        normalise_files(folder, folder, read, AIIN())
+        normalise_files(folder, folder, AIIN())
     with pytest.raises(ConfigurationError, match="at least one"):
-        normalise_files(folder, out, read, AIIN(), tiles=[])
+        normalise_files(folder, out, AIIN(), tiles=[])
     with pytest.raises(HostError, match="cannot write"):
-        normalise_files(folder, folder / "notes.txt", read, AIIN((2, 2)), clip_limits=[80], tiles=[1])
+        normalise_files(folder, folder / "notes.txt", AIIN((2, 2)), clip_limits=[80], tiles=[1])
     assert not out.exists()
