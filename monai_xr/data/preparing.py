@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.duplicates import Duplicates, find_duplicates
+from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.manifest import STORES
 from monai_xr.data.pixel_cache import PixelCache, Progress
 from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
@@ -142,7 +142,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_empty_classes(records, split.records)),
+        notes=(*records.notes, *split.notes, *_notes(records, split.records, settings)),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
@@ -198,8 +198,10 @@ def _check(result: Preparation, settings: PrepareSettings) -> None:
         )
 
 
-def _empty_classes(found: Records, usable: Records) -> tuple[str, ...]:
-    return tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
+def _notes(found: Records, usable: Records, settings: PrepareSettings) -> tuple[str, ...]:
+    empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
+    small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
+    return (*empty, *small)
 
 
 def _told(settings: PrepareSettings) -> dict[str, Any]:

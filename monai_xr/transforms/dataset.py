@@ -47,7 +47,8 @@ def make_aiin(setting: Any) -> AIIN | None:
 class XrayDataset(Dataset[dict[str, Any]]):
     """Items `{"image": (1, S, S) float32 in [-1, 1], "label": class index}` of one data folder.
 
-    Every image is decoded once, into the pixel cache; the store of a prepared data set is opened as it is; AIIN is applied after the resize, as the paper's text says.
+    Every image is decoded once, into the pixel cache; the store of a prepared data set is opened as it is. AIIN is
+    applied after the resize, as the paper's text says.
 
     Args:
         dataset_dir: Any of the three kinds of data folder.
