@@ -119,6 +119,53 @@ def review(
         typer.echo(f"sheet: {sheet}")
 
 
+@app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Any tree of DICOM, PNG or JPEG films, or a known data set.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the data set; a dataset_dir for every training.")],
+    size: Annotated[int, typer.Option(help="Pixels on a side.")] = 256,
+    fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
+    layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the splits.")] = 0,
+    fractions: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.7,0.1,0.2",
+    resplit: Annotated[bool, typer.Option("--resplit", help="New splits where the source names some.")] = False,
+    no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
+    allow_duplicates: Annotated[bool, typer.Option("--allow-duplicates", help="Copies across splits.")] = False,
+    accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
+    accept_synthetic: Annotated[bool, typer.Option("--accept-synthetic", help="Generated images, in train.")] = False,
+    decode: Annotated[
+        str, typer.Option(help="isolated: in children with limits; direct: files you trust.")
+    ] = "isolated",
+    max_bad: Annotated[int | None, typer.Option(help="Refused files above which to stop with 3.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made.")] = False,
+) -> None:
+    """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
+    from monai_xr.data.preparation_console import print_preparation, progress_bar
+    from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
+
+    settings = PrepareSettings(
+        size=size,
+        fit=fit,  # type: ignore[arg-type]
+        layout=layout,
+        decode=decode,  # type: ignore[arg-type]
+        workers=workers,
+        seed=seed,
+        fractions=parse_fractions(fractions),
+        resplit=resplit,
+        no_patients=no_patients,
+        allow_duplicates=allow_duplicates,
+        accept_phantoms=accept_phantoms,
+        accept_synthetic=accept_synthetic,
+        max_bad=max_bad,
+        overwrite=overwrite,
+    )
+    with progress_bar("films") as progress:
+        result = prepare(source, out, settings, progress=progress)
+    print_preparation(result)
+    typer.echo(f"report: {out / 'report.html'}")
+
+
 @app.command(context_settings=_KNOBS)
 def train(
     context: typer.Context,

@@ -1,12 +1,15 @@
 """Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
-from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
+from monai_xr.data.records import Record, Records, SkippedFile, canonical_split, short_hash
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import modality_name
@@ -16,20 +19,31 @@ from monai_xr.errors import InputDataError
 LABELS = "labels.csv"
 KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _SPLITS = {"train", "val", "test"}
+HIDDEN = "~"  # begins a part of a path that stands for a name
+_WORD_BREAK = re.compile(r"[^\w]+|_")
+_LONG_ID = 4
 
 
 @dataclass(frozen=True)
-class _Found:
-    """An image file with what its header says."""
+class Found:
+    """An image file with what its header says; `shown` is its path without names and ids of the patient."""
 
     file: str
+    shown: str
     patient_id: str = ""
     study_uid: str = ""
     sop_uid: str = ""
 
 
-def folder_records(root: Path) -> Records:
+Remembered = Callable[[Path, str], Found | None]
+
+
+def folder_records(root: Path, remembered: Remembered | None = None) -> Records:
     """Walk a folder without manifest.
+
+    Args:
+        root: The folder.
+        remembered: Tells what is known of a file from an earlier run, with hashed ids; then the ids of all are hashed.
 
     A folder that holds DICOM files is a DICOM folder: PNG and JPEG files in it (previews, icons of a viewer) are listed
     as skipped. The group of a DICOM file is its study.
@@ -39,7 +53,7 @@ def folder_records(root: Path) -> Records:
     """
     files = list(files_under(root))
     kinds = Counter(kind for _, kind in files)
-    found, skipped = _dicom_files(root, files) if kinds["DICOM"] else _picture_files(files)
+    found, skipped = _dicom_files(root, files, remembered) if kinds["DICOM"] else _picture_files(files)
     if not found:
         raise InputDataError(
             f"no PNG/JPEG/DICOM image ({len(files)} files seen{_list_of(kinds)}{_first_reason(kinds, skipped)})",
@@ -50,7 +64,9 @@ def folder_records(root: Path) -> Records:
     rows = _label_rows(table, found, skipped) if table.is_file() else None
     splits = _level_is_split(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
-    return Records(root, items, "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder", skipped=tuple(skipped))
+    source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
+    hashed = bool(kinds["DICOM"] and remembered)
+    return Records(root, items, source, skipped=tuple(skipped), hashed=hashed)
 
 
 def _list_of(kinds: Counter[str]) -> str:
@@ -61,14 +77,16 @@ def _first_reason(kinds: Counter[str], skipped: Sequence[SkippedFile]) -> str:
     return f"; {skipped[0].reason}" if kinds["DICOM"] and skipped else ""
 
 
-def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[_Found], list[SkippedFile]]:
-    found = [_Found(file) for file, kind in files if kind in IMAGE_KINDS]
+def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[Found], list[SkippedFile]]:
+    found = [Found(file, file) for file, kind in files if kind in IMAGE_KINDS]
     skipped = [SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS and file != LABELS]
     return found, skipped
 
 
-def _dicom_files(root: Path, files: Sequence[tuple[str, str]]) -> tuple[list[_Found], list[SkippedFile]]:
-    found: list[_Found] = []
+def _dicom_files(
+    root: Path, files: Sequence[tuple[str, str]], remembered: Remembered | None
+) -> tuple[list[Found], list[SkippedFile]]:
+    found: list[Found] = []
     skipped: list[SkippedFile] = []
     for file, kind in files:
         if kind != "DICOM":
@@ -77,20 +95,40 @@ def _dicom_files(root: Path, files: Sequence[tuple[str, str]]) -> tuple[list[_Fo
                 skipped.append(SkippedFile(printable(file), reason))
             continue
         try:
-            found.append(_dicom_file(root, file))
+            known = remembered(root, file) if remembered else None
+            found.append(known or _dicom_file(root, file, hashed=remembered is not None))
         except InputDataError as error:
             skipped.append(SkippedFile(printable(file), error.what))
     return found, skipped
 
 
-def _dicom_file(root: Path, file: str) -> _Found:
+def _dicom_file(root: Path, file: str, *, hashed: bool) -> Found:
     header = read_header(root / file)
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
-    return _Found(file, text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
+    ids = (text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
+    return Found(file, _shown(file, header), *(short_hash(each) if hashed else each for each in ids))
 
 
-def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
+def _shown(file: str, header: Dataset) -> str:
+    """Give the path with a hash for each part that holds the patient's id or a word of the name."""
+    patient_id = text(header, "PatientID").casefold()
+    try:
+        name = text(header, "PatientName").casefold()
+    except InputDataError:
+        name = ""
+    words = {word for word in _WORD_BREAK.split(name) if len(word) > 1} | ({patient_id} - {""})
+
+    def tells(part: str) -> bool:
+        part = part.casefold()
+        if len(patient_id) >= _LONG_ID and patient_id in part:
+            return True
+        return part in words or not words.isdisjoint(_WORD_BREAK.split(part.rsplit(".", 1)[0]))
+
+    return "/".join(HIDDEN + short_hash(part) if part and tells(part) else part for part in file.split("/"))
+
+
+def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     table_rows = read_table(table)
     require_columns(table_rows, table, KEY_COLUMNS, ("label",))
@@ -100,7 +138,7 @@ def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedF
     unused: list[str] = []
     for row in table_rows:
         key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
-        file = files.get(key)
+        file = files.get(key) or files.get(short_hash(key))
         if file is None:
             if key not in known:
                 unused.append(f"line {row.line}")
@@ -119,15 +157,17 @@ def _label_rows(table: Path, found: Sequence[_Found], skipped: Sequence[SkippedF
     return rows
 
 
-def _level_is_split(found: Sequence[_Found]) -> bool:
+def _level_is_split(found: Sequence[Found]) -> bool:
     levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
     return "train" in levels and levels <= _SPLITS
 
 
-def _record(root: Path, found: _Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
-    levels = found.file.split("/")[:-1]
+def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
+    levels = found.shown.split("/")[:-1]
     split = canonical_split(levels.pop(0)) if level_is_split and levels else ""
-    label = levels[0] if levels and levels[0] != found.patient_id else ""  # a folder named by its patient is no class
+    label = (
+        levels[0] if levels and not levels[0].startswith(HIDDEN) else ""
+    )  # a folder named by its patient is no class
     fields: Mapping[str, str] = {}
     if rows is not None:
         fields = rows[found.file].fields if found.file in rows else {}
@@ -138,4 +178,6 @@ def _record(root: Path, found: _Found, rows: dict[str, TableRow] | None, level_i
         patient_id=fields.get("patient_id") or found.patient_id,
         group_id=fields.get("group_id") or found.study_uid,
         split=canonical_split(fields.get("split") or split),
+        sop_uid=found.sop_uid,
+        shown=found.shown,
     )

@@ -1,6 +1,7 @@
 """Folder with `manifest.csv` in, its records out."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from monai_xr.data.records import Record, Records, canonical_split
@@ -8,6 +9,7 @@ from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"
+STORES = "pixels"  # folder of the stores of a prepared data set
 _COLUMNS = (("image", "file"), ("label",), ("patient_id",), ("split",))
 
 
@@ -21,6 +23,8 @@ def manifest_records(root: Path) -> Records:
     table = root / MANIFEST
     rows = read_table(table)
     require_columns(rows, table, *_COLUMNS)
+    if "store" in rows[0].fields:
+        return _prepared_records(root, rows)
     names = _Names(root, table)
     missing: list[str] = []
     first_of: dict[str, TableRow] = {}
@@ -35,6 +39,24 @@ def manifest_records(root: Path) -> Records:
             f"{len(missing)} rows without file: {', '.join(missing[:5])}", table, "paths are relative to the manifest"
         )
     return Records(root, tuple(_record(root, name, row) for name, row in first_of.items()), "manifest")
+
+
+def _prepared_records(root: Path, rows: list[TableRow]) -> Records:
+    """Take the rows of a prepared data set: its images are in the store, its ids are hashes."""
+    stores = sorted({row.first("store") for row in rows})
+    store = root / STORES / stores[0]
+    if len(stores) > 1 or not stores[0] or Path(stores[0]).name != stores[0] or not store.is_dir():
+        raise InputDataError("the column store names no store beside it", root / MANIFEST, "prepare the data again")
+    items = tuple(
+        replace(
+            _record(root, row.first("image"), row),
+            shown=row.first("image"),
+            present=tuple(filter(None, row.first("present").split("|"))),
+            absent=tuple(filter(None, row.first("absent").split("|"))),
+        )
+        for row in rows
+    )
+    return Records(root, items, "prepared", store=store, hashed=True)
 
 
 def _record(root: Path, name: str, row: TableRow) -> Record:

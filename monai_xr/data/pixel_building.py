@@ -6,19 +6,37 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.file_kinds import printable
-from monai_xr.data.pixel_cache import PIXELS, SCHEMA, PixelCache, Progress, TileFacts, read_index, write_index
-from monai_xr.data.pixel_decoding import CacheSettings, KnownTiles, Source, TileMaker, source_of
+from monai_xr.data.pixel_cache import (
+    SCHEMA,
+    PixelCache,
+    Progress,
+    TileFacts,
+    identity_of,
+    labels_of,
+    read_index,
+    write_index,
+)
+from monai_xr.data.pixel_decoding import (
+    CacheSettings,
+    FileFilms,
+    KnownTiles,
+    Outcome,
+    Source,
+    StoredFilms,
+    TileMaker,
+    source_of,
+)
+from monai_xr.data.pixel_journal import JOURNAL, Journal, Known, good_lines
 from monai_xr.data.reading import Decode
-from monai_xr.data.records import Record, Records, short_hash
-from monai_xr.data.tiles import check_fit
+from monai_xr.data.records import Record, Records
+from monai_xr.data.tiles import Tile, check_fit
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 _TEMPORARY = ".building-"
@@ -35,6 +53,17 @@ class CachePlan:
     decode: Decode
     workers: int
     progress: Progress | None
+    store: PixelCache | None = None
+
+    @property
+    def root(self) -> str:
+        """Where the images are, for telling whether another cache is of the same."""
+        return os.path.realpath(self.records.root)
+
+    def header(self) -> dict[str, Any]:
+        """Give what every tile depends on, as JSON gives it back."""
+        header: dict[str, Any] = json.loads(json.dumps({**asdict(self.settings), "root": self.root}))
+        return header
 
     def report(self, done: int) -> None:
         """Tell how far the work is."""
@@ -53,27 +82,46 @@ def build_cache(plan: CachePlan) -> Path:
     check_fit(plan.settings.size, plan.settings.fit)
     if plan.workers < 1:
         raise ConfigurationError(f"{plan.workers} workers", "workers", "at least 1")
-    sources = [source_of(record.image, plan.records.root) for record in plan.records]
-    target = plan.folder / f"{plan.settings.size}px-{_key(plan, sources)[:16]}"
+    if plan.store and plan.store.size < plan.settings.size:
+        raise ConfigurationError(
+            f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
+        )
+    plan = replace(plan, records=plan.records.with_hashed_ids())
+    sources = _sources(plan)
+    key = _key(plan, sources)
+    target = plan.folder / f"{plan.settings.size}px-{key[:16]}"
     if _is_whole(target):
         return target
     bytes_needed = 2 * plan.settings.size**2 * len(sources) + _SPARE_BYTES
     with _disk_trouble(plan.folder, bytes_needed):
         plan.folder.mkdir(parents=True, exist_ok=True)
-        with _one_builder(plan.folder):
+        with _one_builder(plan.folder) as alone:
             if not _is_whole(target):
                 _check_room(plan.folder, bytes_needed)
-                _make(plan, sources, target)
+                _make(plan, sources, target, alone)
+            if alone:
+                _remove_orphans(plan.folder)
     return target
+
+
+def _sources(plan: CachePlan) -> list[Source]:
+    if plan.store:
+        return StoredFilms(plan.store).sources()
+    return [source_of(record, plan.records.root) for record in plan.records]
 
 
 def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
     """Digest all that the cache holds or depends on."""
-    digest = sha256(json.dumps([asdict(plan.settings), os.path.realpath(plan.records.root)]).encode())
-    for source, record in zip(sources, plan.records, strict=True):
-        row = [source.file, *source.stamp, record.label, record.patient_id, record.group_id, record.split]
+    digest = sha256(json.dumps(plan.header()).encode())
+    for source, record in zip(sources, _records(plan), strict=True):
+        row = [source.file, source.key, *source.stamp, *labels_of(record).values()]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
+
+
+def _records(plan: CachePlan) -> Records:
+    """Give the records of the sources: those of a store may be fewer than asked for."""
+    return plan.store.records if plan.store else plan.records
 
 
 def _is_whole(target: Path) -> bool:
@@ -105,65 +153,81 @@ def _check_room(folder: Path, bytes_needed: int) -> None:
 
 
 @contextmanager
-def _one_builder(folder: Path) -> Iterator[None]:
-    """Let one process build in a folder, and remove what a killed one left. The lock ends with its process."""
+def _one_builder(folder: Path) -> Iterator[bool]:
+    """Let one process build in a folder, and tell whether that is sure. The lock ends with its process."""
     handle = os.open(folder, os.O_RDONLY)
+    alone = False
     try:
         with suppress(OSError):  # file systems without locks: then two may build, and the first rename counts
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for orphan in folder.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(orphan, ignore_errors=True)
-        yield
+            alone = True
+        yield alone
     finally:
         os.close(handle)
 
 
-def _make(plan: CachePlan, sources: Sequence[Source], target: Path) -> None:
-    # mkdtemp lets only its owner in, as befits pixels of patients; the finished cache stays so.
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=plan.folder))
-    damaged = temporary.with_name(f"{temporary.name}-damaged")
+def _remove_orphans(folder: Path) -> None:
+    for orphan in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool) -> None:
+    """Build under another name and rename; what is unfinished stays for the next run where only one can build."""
+    building = plan.folder / f"{_TEMPORARY}{target.name}"
+    if alone:
+        building.mkdir(mode=0o700, exist_ok=True)  # pixels of patients are their owner's alone
+    else:
+        building = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=plan.folder))
+    keep = False
     try:
-        write_index(temporary, _write_tiles(plan, sources, temporary))
+        if not _is_whole(building):
+            write_index(building, _write_tiles(plan, sources, building))
+        (building / JOURNAL).unlink(missing_ok=True)
         if target.exists() and not _is_whole(target):
-            target.rename(damaged)
-        _put_in_place(temporary, target)
+            target.rename(plan.folder / f"{_TEMPORARY}damaged-{target.name}")
+        _put_in_place(building, target)
+    except InputDataError:
+        raise
+    except BaseException:
+        keep = alone
+        raise
     finally:
-        for each in (temporary, damaged):
-            shutil.rmtree(each, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(building, ignore_errors=True)
 
 
-def _put_in_place(temporary: Path, target: Path) -> None:
+def _put_in_place(building: Path, target: Path) -> None:
     try:
-        temporary.rename(target)
+        building.rename(target)
     except OSError:
         if not _is_whole(target):  # a whole one is that of another process, on a file system without locks
             raise
     _sync(target.parent)
 
 
-def _write_tiles(plan: CachePlan, sources: Sequence[Source], temporary: Path) -> dict[str, Any]:
-    images: list[dict[str, Any]] = []
-    refused: list[dict[str, str]] = []
+def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
+    known = _known_tiles(plan, building)
+    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode)
+    journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
+    done = len(journal.lines)
+    outcomes = TileMaker(plan.settings, film, known).outcomes(sources[done:], plan.workers)
     way_out = ""
-    maker = TileMaker(plan.settings, plan.decode, _known_tiles(plan))
-    outcomes = maker.outcomes(sources, plan.workers)
-    with (temporary / PIXELS).open("wb") as file:
-        for source, record, outcome in zip(sources, plan.records, outcomes, strict=True):
-            if outcome.tile is None or outcome.facts is None:
-                refused.append({"file": printable(source.file), "reason": outcome.reason})
-                way_out = way_out or outcome.way_out
-            else:
-                file.write(outcome.tile.tobytes())
-                images.append(_entry(source, record, outcome.facts))
-            plan.report(len(images) + len(refused))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
+            journal.add(_entry(source, record, outcome), outcome.tile)
+            way_out = way_out or outcome.way_out
+            plan.report(len(journal.lines))
+        journal.sync()
+    finally:
+        journal.close()
+    images = [line for line in journal.lines if "sha256" in line]
+    refused = [line for line in journal.lines if "reason" in line]
     if not images:
         raise _nothing_usable(plan.records.root, refused, way_out)
     return _index(plan, images, refused)
 
 
-def _nothing_usable(root: Path, refused: Sequence[dict[str, str]], way_out: str) -> InputDataError:
+def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: str) -> InputDataError:
     counts = Counter(each["reason"] for each in refused).most_common(3)
     first = {
         reason: next(Path(each["file"]).name for each in refused if each["reason"] == reason) for reason, _ in counts
@@ -172,50 +236,47 @@ def _nothing_usable(root: Path, refused: Sequence[dict[str, str]], way_out: str)
     return InputDataError(f"none of {len(refused)} images can be used ({reasons})", root, way_out or "see the reasons")
 
 
-def _entry(source: Source, record: Record, facts: TileFacts) -> dict[str, Any]:
-    return {
-        "file": source.file,
-        "stamp": list(source.stamp),
-        "label": record.label,
-        "patient": short_hash(record.patient_id),
-        "group": short_hash(record.group_id),
-        "split": record.split,
-        **asdict(facts),
-    }
+def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
+    facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason}
+    return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
 
 
-def _plain(settings: CacheSettings) -> dict[str, Any]:
-    """Give the settings as JSON gives them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return plain
-
-
-def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str, str]]) -> dict[str, Any]:
-    settings = _plain(plan.settings)
-    identity = [settings, [{key: value for key, value in each.items() if key != "stamp"} for each in images]]
+def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
+    settings = plan.header()
+    root = settings.pop("root")
     return {
         "schema": SCHEMA,
         "settings": settings,
-        "root": os.path.realpath(plan.records.root),
+        "root": root,
         "source": plan.records.source,
         "split_used": plan.records.split_used,
-        "manifest_sha256": sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        "manifest_sha256": identity_of(settings, images),
         "images": images,
         "refused": refused,
     }
 
 
-def _known_tiles(plan: CachePlan) -> KnownTiles:
-    """Give the tiles of the same files, made with the same settings, that other caches in the folder hold."""
-    known = {}
+def _known_tiles(plan: CachePlan, building: Path) -> KnownTiles:
+    """Give the tiles of the same files with the same settings that other caches and killed runs in the folder hold."""
+    known: dict[Known, tuple[Tile, TileFacts]] = {}
     for folder in plan.folder.glob(f"{plan.settings.size}px-*"):
         with suppress(InputDataError, OSError):
             index = read_index(folder)
-            if index["settings"] == _plain(plan.settings) and index["root"] == os.path.realpath(plan.records.root):
-                cache = PixelCache(folder, index)
-                for row, each in enumerate(index["images"]):
-                    known[each["file"], tuple(each["stamp"])] = (cache[row], cache.facts[row])
+            if {**index["settings"], "root": index["root"]} == plan.header():
+                known |= _tiles_of(PixelCache(folder, index))
+    for folder in plan.folder.glob(f"{_TEMPORARY}*"):
+        lines = good_lines(folder, plan.header()) if folder != building else []
+        images = [line for line in lines if "sha256" in line]
+        if images:
+            known |= _tiles_of(PixelCache(folder, _index(plan, images, [])))
     return known
+
+
+def _tiles_of(cache: PixelCache) -> dict[Known, tuple[Tile, TileFacts]]:
+    return {
+        (each["key"], tuple(each["stamp"])): (cache[place], cache.facts[place])
+        for place, each in enumerate(cache.index["images"])
+    }
 
 
 def _sync(folder: Path) -> None:

@@ -8,13 +8,14 @@ hashes only.
 import json
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_xr.data.records import Record, Records, SkippedFile
 from monai_xr.data.tiles import Fit, Tile
@@ -22,18 +23,31 @@ from monai_xr.errors import InputDataError
 
 INDEX = "index.json"
 PIXELS = "pixels.u16"
-SCHEMA = 1
+SCHEMA = 2
+_NOT_IDENTITY = ("stamp", "key", "row")
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class TileFacts:
-    """What is kept of a film beside its tile: stored bits, origin, and the SHA-256 of the tile."""
+    """What is kept of a film beside its tile.
+
+    Args:
+        bits: Stored.
+        origin: patient, phantom or generated.
+        sha256: Of the tile as it lies in the file.
+        phash: Perceptual hash of the tile, 16 hexadecimal digits.
+        view: As written, for example PA.
+        spacing_mm: Of the rows and columns of the tile.
+    """
 
     bits: int
     origin: str
     sha256: str
+    phash: str
+    view: str = ""
+    spacing_mm: tuple[float, float] | None = None
 
 
 class PixelCache:
@@ -41,19 +55,22 @@ class PixelCache:
 
     Args:
         folder: Of a finished cache.
-        index: The content of its `index.json`, to save reading it again.
+        index: The content of its `index.json` to save reading it again, or a part of it.
     """
 
     def __init__(self, folder: Path, index: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self._given = index
         index = read_index(folder) if index is None else index
+        self.index = index
         self.size: int = index["settings"]["size"]
         self.settings: Mapping[str, Any] = index["settings"]
         self.manifest_sha256: str = index["manifest_sha256"]
         self.records = _records_of(index)
-        self.facts = tuple(TileFacts(each["bits"], each["origin"], each["sha256"]) for each in index["images"])
+        self.facts = tuple(facts_of(each) for each in index["images"])
         self.refused = tuple(SkippedFile(each["file"], each["reason"]) for each in index["refused"])
-        self.pixels = _mapped(folder, len(self.facts), self.size)  # (N, size, size)
+        self._stored = _mapped(folder, self.size)  # (M, size, size)
+        self._rows = [each.get("row", place) for place, each in enumerate(index["images"])]
 
     @classmethod
     def build(
@@ -71,8 +88,9 @@ class PixelCache:
         """Open the cache of these records, or make it.
 
         Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
-        same settings is copied from there; only the rest is decoded. Two processes may build at once: one waits for the
-        other.
+        same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
+        processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
+        its size is the one asked for; smaller tiles are made from it without decoding.
 
         Args:
             records: What to read. Images that cannot be used are left out and listed in `refused`.
@@ -85,29 +103,62 @@ class PixelCache:
             progress: Called with (done, total) after each image.
 
         Raises:
-            ConfigurationError: A size or fit that does not exist.
+            ConfigurationError: A size or fit that does not exist, or a size above that of the prepared store.
             InputDataError: No usable image.
             HostError: No room, no permission.
         """
         from monai_xr.data.pixel_building import CachePlan, build_cache
         from monai_xr.data.pixel_decoding import CacheSettings
 
+        store = cls(records.store).part(records, admit) if records.store else None
+        if store and store.size == size:
+            return store
         settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)))
-        plan = CachePlan(
-            records, settings, Path(folder).expanduser(), decode=decode, workers=workers, progress=progress
-        )
+        target = Path(folder).expanduser()
+        plan = CachePlan(records, settings, target, decode=decode, workers=workers, progress=progress, store=store)
         return cls(build_cache(plan))
+
+    def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
+        """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.
+
+        Raises:
+            InputDataError: A record of which this cache has no tile, or none is left.
+        """
+        place_of = {each["file"]: place for place, each in enumerate(self.index["images"])}
+        images: list[dict[str, Any]] = []
+        refused = []
+        for record in records:
+            place = place_of.get(record.shown)
+            if place is None:
+                raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
+            if self.facts[place].origin not in admit:
+                reason = f"a {self.facts[place].origin} image, which is not admitted here"
+                refused.append({"file": record.shown, "reason": reason})
+                continue
+            images.append({**self.index["images"][place], **labels_of(record), "row": self._rows[place]})
+        if not images:
+            reason = refused[0]["reason"] if refused else "no image"
+            raise InputDataError(f"none of {len(refused)} images can be used ({reason})", records.root)
+        settings = dict(self.settings)
+        chosen = {"images": images, "refused": refused, "split_used": records.split_used, "source": records.source}
+        return type(self)(self.folder, {**self.index, **chosen, "manifest_sha256": identity_of(settings, images)})
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint16]:
+        """All tiles, (N, size, size): a view of the file, or a copy for a part of it."""
+        whole = self._rows == list(range(len(self._stored)))
+        return self._stored if whole else self._stored[self._rows]
 
     def __len__(self) -> int:
         return len(self.facts)
 
     def __getitem__(self, index: int) -> Tile:
-        tile: Tile = self.pixels[index]
+        tile: Tile = self._stored[self._rows[index]]
         return tile
 
-    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, Mapping[str, Any] | None]]:
         """Open the file anew in a worker process."""
-        return type(self), (self.folder,)
+        return type(self), (self.folder, self._given)
 
     def verify(self) -> None:
         """Compare every tile with its checksum.
@@ -115,14 +166,46 @@ class PixelCache:
         Raises:
             InputDataError: A tile has changed.
         """
-        for tile, facts, record in zip(self.pixels, self.facts, self.records, strict=True):
-            if checksum(tile) != facts.sha256:
+        for place, (facts, record) in enumerate(zip(self.facts, self.records, strict=True)):
+            if checksum(self[place]) != facts.sha256:
                 raise InputDataError("cached pixels have changed", record.image, "delete the cache; it is made again")
 
 
 def checksum(tile: Tile) -> str:
     """Give the SHA-256 of a tile as it lies in the file."""
-    return sha256(tile.astype("<u2", copy=False).tobytes()).hexdigest()
+    return sha256(tile.astype("<u2", copy=False).data).hexdigest()
+
+
+def facts_of(entry: Mapping[str, Any]) -> TileFacts:
+    """Read the facts from an entry of an index."""
+    spacing = entry["spacing_mm"]
+    return TileFacts(
+        bits=entry["bits"],
+        origin=entry["origin"],
+        sha256=entry["sha256"],
+        phash=entry["phash"],
+        view=entry["view"],
+        spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+    )
+
+
+def labels_of(record: Record) -> dict[str, Any]:
+    """Give the fields of an entry that come from a record whose ids are hashes."""
+    return {
+        "label": record.label,
+        "patient": record.patient_id,
+        "group": record.group_id,
+        "split": record.split,
+        "sop": record.sop_uid,
+        "present": list(record.present),
+        "absent": list(record.absent),
+    }
+
+
+def identity_of(settings: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> str:
+    """Digest what the images are: settings, names, labels and pixels, not when and where the files were found."""
+    entries = [{key: value for key, value in each.items() if key not in _NOT_IDENTITY} for each in images]
+    return sha256(json.dumps([settings, entries], sort_keys=True).encode()).hexdigest()
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -149,17 +232,28 @@ def read_index(folder: Path) -> dict[str, Any]:
 def _records_of(index: Mapping[str, Any]) -> Records:
     root = Path(index["root"])
     items = tuple(
-        Record(root / each["file"], each["label"], each["patient"], each["group"], each["split"])
+        Record(
+            image=root / each["file"],
+            label=each["label"],
+            patient_id=each["patient"],
+            group_id=each["group"],
+            split=each["split"],
+            sop_uid=each["sop"],
+            shown=each["file"],
+            present=tuple(each["present"]),
+            absent=tuple(each["absent"]),
+        )
         for each in index["images"]
     )
-    return Records(root, items, index["source"], index["split_used"])
+    return Records(root, items, index["source"], index["split_used"], hashed=True)
 
 
-def _mapped(folder: Path, count: int, size: int) -> Tile:
+def _mapped(folder: Path, size: int) -> npt.NDArray[np.uint16]:
     """Map the file as a plain array: items of numpy.memmap cost several times more to make."""
     with (folder / PIXELS).open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return np.frombuffer(mapped, np.dtype("<u2")).reshape(count, size, size)
+    tiles = len(mapped) // (2 * size * size)  # of an unfinished file there may be a part of a tile more
+    return np.frombuffer(mapped, np.dtype("<u2"), tiles * size * size).reshape(tiles, size, size)
 
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:

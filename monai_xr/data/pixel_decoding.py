@@ -2,15 +2,20 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from monai_xr import __version__
-from monai_xr.data.pixel_cache import TileFacts, checksum
+from monai_xr.data.duplicates import perceptual_hash
+from monai_xr.data.file_kinds import printable
+from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
-from monai_xr.data.tiles import Fit, Tile, check_usable, tile_of
+from monai_xr.data.records import Record, short_hash
+from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 _AHEAD = 4  # images in work for each worker
@@ -28,11 +33,30 @@ class CacheSettings:
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read: its path relative to the root, and the size and time by which it is known again."""
+    """An image to read.
+
+    Args:
+        path: The file.
+        file: How tables and reports call it.
+        key: Hash of its path relative to the root.
+        stamp: Size and time by which it is known again.
+    """
 
     path: Path
     file: str
+    key: str
     stamp: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What a tile is made of."""
+
+    pixels: Pixels
+    bits: int
+    origin: str
+    view: str
+    spacing_mm: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -45,12 +69,13 @@ class Outcome:
     way_out: str = ""
 
 
-KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]
+KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]  # by key and stamp
 
 
-def source_of(path: Path, root: Path) -> Source:
+def source_of(record: Record, root: Path) -> Source:
     """Look at a file without opening it; one that is not there has the stamp (-1, -1)."""
-    return Source(path, path.relative_to(root).as_posix(), _stamp(path))
+    file = record.image.relative_to(root).as_posix()
+    return Source(record.image, printable(record.shown or file), short_hash(file), _stamp(record.image))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -62,17 +87,68 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class FileFilms:
+    """Reads films from their files.
+
+    Args:
+        admit: Origins that are let in, as in `read_image`.
+        decode: Where DICOM pixels are decoded, as in `read_image`.
+    """
+
+    admit: tuple[str, ...]
+    decode: Decode
+
+    def __call__(self, source: Source) -> Film:
+        """Read one film.
+
+        Raises:
+            InputDataError: It cannot be used, or changed meanwhile.
+        """
+        image = read_image(source.path, admit=self.admit, decode=self.decode)
+        if _stamp(source.path) != source.stamp:
+            raise InputDataError("changed while it was read")
+        check_usable(image.pixels)
+        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm)
+
+
+class StoredFilms:
+    """Takes the tiles of a prepared store for films.
+
+    Args:
+        store: Of larger tiles than those to make.
+    """
+
+    def __init__(self, store: PixelCache) -> None:
+        self.store = store
+        self.place_of = {each["file"]: place for place, each in enumerate(store.index["images"])}
+
+    def sources(self) -> list[Source]:
+        """Give one source for each tile; a tile is known again by its checksum."""
+        return [
+            Source(self.store.folder, file, short_hash(file), (int(self.store.facts[place].sha256[:12], 16), 0))
+            for file, place in self.place_of.items()
+        ]
+
+    def __call__(self, source: Source) -> Film:
+        """Take one tile."""
+        place = self.place_of[source.file]
+        facts = self.store.facts[place]
+        pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm)
+
+
+@dataclass(frozen=True)
 class TileMaker:
     """Makes tiles, with what they depend on.
 
     Args:
         settings: Of the tiles.
-        decode: Where DICOM pixels are decoded, as in `read_image`.
+        film: Gives the film of a source.
         known: Tiles that need no decoding, by file and stamp.
     """
 
     settings: CacheSettings
-    decode: Decode
+    film: Callable[[Source], Film]
     known: KnownTiles
 
     def outcomes(self, sources: Sequence[Source], workers: int) -> Iterator[Outcome]:
@@ -96,7 +172,7 @@ class TileMaker:
             ConfigurationError: A setting that no file can be read with.
             HostError: Trouble of this machine.
         """
-        tile, facts = self.known.get((source.file, source.stamp), (None, None))
+        tile, facts = self.known.get((source.key, source.stamp), (None, None))
         if tile is not None and facts is not None and checksum(tile) == facts.sha256:
             return Outcome(tile, facts)
         try:
@@ -111,9 +187,15 @@ class TileMaker:
             return Outcome(reason=f"the reader failed: {type(error).__name__}")
 
     def _decoded(self, source: Source) -> Outcome:
-        image = read_image(source.path, admit=self.settings.admit, decode=self.decode)
-        if _stamp(source.path) != source.stamp:
-            raise InputDataError("changed while it was read")
-        check_usable(image.pixels)
-        tile = tile_of(image.pixels, self.settings.size, self.settings.fit)
-        return Outcome(tile, TileFacts(image.bits, image.origin, checksum(tile)))
+        film = self.film(source)
+        tile = tile_of(film.pixels, self.settings.size, self.settings.fit)
+        shape = (film.pixels.shape[0], film.pixels.shape[1])
+        facts = TileFacts(
+            bits=film.bits,
+            origin=film.origin,
+            sha256=checksum(tile),
+            phash=perceptual_hash(tile),
+            view=printable(film.view),
+            spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
+        )
+        return Outcome(tile, facts)

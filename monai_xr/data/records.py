@@ -3,13 +3,14 @@
 A `dataset_dir` is one of three:
 
 1. a folder with `manifest.csv` (columns at least `image` or `file`, `label`, `patient_id`, `split`; `group_id` is
-   read where present);
+   read where present); a prepared data set is such a folder with a pixel store;
 2. a folder of DICOM files at any depth, whatever their extension;
 3. a folder of PNG/JPEG files.
 
-In 2 and 3 the labels come from `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from
-the first folder level. Where all folders of that level are named train, val or test, it gives the split and the next
-level the label.
+A folder that has the layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3
+the labels come from `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first
+folder level. Where all folders of that level are named train, val or test, it gives the split and the next level the
+label.
 """
 
 from collections import Counter
@@ -18,9 +19,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from monai_xr.errors import ConfigurationError, InputDataError
+
+if TYPE_CHECKING:
+    from monai_xr.data.folders import Remembered
 
 ALL_SPLITS = "all (the data names no splits)"
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -28,13 +32,29 @@ _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testi
 
 @dataclass(frozen=True)
 class Record:
-    """One image file. What is not known is an empty string."""
+    """One image file. What is not known is an empty string.
+
+    Args:
+        image: The file.
+        label: Its class.
+        patient_id: Whose film it is.
+        group_id: What belongs together where the patient is unknown: a study, near copies.
+        split: train, val, test or "".
+        sop_uid: SOP Instance UID of a DICOM file.
+        shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
+        present: Findings known to be there, by their names in `monai_xr.data.findings`.
+        absent: Findings known not to be there. What is in neither is unknown.
+    """
 
     image: Path
     label: str
     patient_id: str
     group_id: str
     split: str
+    sop_uid: str = ""
+    shown: str = ""
+    present: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,9 +72,12 @@ class Records(Sequence[Record]):
     Args:
         root: The folder.
         items: The records, in a fixed order.
-        source: "manifest", "DICOM folder" or "PNG/JPEG folder".
+        source: "manifest", "prepared", "DICOM folder", "PNG/JPEG folder" or "layout of" a known set.
         split_used: The split asked for and found, `ALL_SPLITS` where the data names none, "" where none was asked for.
         skipped: Files that are no images.
+        store: Folder of the pixels of a prepared data set, whose images are not read from files.
+        notes: What a user of this set should know.
+        hashed: Whether patient, group and SOP Instance UID are hashes already.
     """
 
     root: Path
@@ -62,6 +85,9 @@ class Records(Sequence[Record]):
     source: str
     split_used: str = ""
     skipped: tuple[SkippedFile, ...] = ()
+    store: Path | None = None
+    notes: tuple[str, ...] = ()
+    hashed: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -90,6 +116,21 @@ class Records(Sequence[Record]):
         """Give the same source with other records."""
         return replace(self, items=tuple(items))
 
+    def with_hashed_ids(self) -> "Records":
+        """Give the same records with hashes for patient, group and SOP Instance UID."""
+        if self.hashed:
+            return self
+        items = (
+            replace(
+                record,
+                patient_id=short_hash(record.patient_id),
+                group_id=short_hash(record.group_id),
+                sop_uid=short_hash(record.sop_uid),
+            )
+            for record in self
+        )
+        return replace(self, items=tuple(items), hashed=True)
+
     def facts(self) -> dict[str, Any]:
         """Give what a run record says about the data: counts, never names or ids."""
         return {
@@ -109,6 +150,8 @@ def find_records(
     classes: str | Sequence[str] | None = None,
     split: str | None = None,
     labelled: bool = False,
+    layout: str = "auto",
+    remembered: "Remembered | None" = None,
 ) -> Records:
     """Find the images of a data folder.
 
@@ -117,11 +160,14 @@ def find_records(
         classes: Labels to keep; None keeps all. One string may hold several, with commas between.
         split: Keeps the images of this split, or all where the data names no splits; None keeps all.
         labelled: Whether an image without label is an error.
+        layout: Name of a known data set, "auto" to recognise one, "folder" for none.
+        remembered: What an earlier run found out about DICOM files, so that those that have not changed are not opened.
 
     Raises:
-        ConfigurationError: No such folder, class or split.
+        ConfigurationError: No such folder, class, split or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files; a patient in two splits.
     """
+    from monai_xr.data.adapters import known_records
     from monai_xr.data.folders import folder_records
     from monai_xr.data.manifest import MANIFEST, manifest_records
 
@@ -131,7 +177,9 @@ def find_records(
         raise ConfigurationError(
             f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
         )
-    records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root)
+    records = known_records(root, layout)
+    if records is None:
+        records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, remembered)
     _check_patients(records)
     records = _of_classes(records, classes)
     if labelled:

@@ -41,6 +41,7 @@ def split_patients(
     seed: int,
     fractions: Mapping[str, float] = FRACTIONS,
     no_patients: bool = False,
+    together: Sequence[tuple[int, int]] = (),
 ) -> Split:
     """Split by patient.
 
@@ -49,13 +50,14 @@ def split_patients(
         seed: The same seed, records and fractions give the same splits.
         fractions: Of the images, by name of split; they add up to 1.
         no_patients: Lets images of which neither patient nor group is known be split one by one.
+        together: Pairs of places whose units go into one split, such as copies of a film.
 
     Raises:
         ConfigurationError: Fractions or a seed that cannot be.
         InputDataError: Fewer units than splits; images without patient and group, and `no_patients` is off.
     """
     _check_fractions(fractions, seed)
-    units, unit_name = _units(records, no_patients)
+    units, unit_name = _units(records, no_patients, together)
     names = [name for name, fraction in fractions.items() if fraction > 0]
     if len(units) < len(names):
         raise InputDataError(
@@ -86,7 +88,45 @@ def _check_fractions(fractions: Mapping[str, float], seed: int) -> None:
         raise ConfigurationError(f"seed {seed}", "seed", "a whole number from 0 to 4294967295")
 
 
-def _units(records: Records, no_patients: bool) -> tuple[list[list[int]], str]:
+def keep_splits(records: Records, *, no_patients: bool = False) -> Split:
+    """Take the splits that the records name already.
+
+    Raises:
+        InputDataError: A unit in two splits; images without patient and group, and `no_patients` is off; images
+            without a split.
+    """
+    bare = [record for record in records if not record.split]
+    if bare:
+        raise InputDataError(
+            f"{len(bare)} of {len(records)} images without split, such as {bare[0].image.name}",
+            records.root,
+            "name a split for each image, or make new ones with --resplit",
+        )
+    units, unit_name = _units(records, no_patients)
+    for members in units:
+        splits = sorted({records[index].split for index in members})
+        if len(splits) > 1:
+            named = records[members[0]]
+            raise InputDataError(
+                f"one {unit_name} is in the splits {' and '.join(splits)}, with {named.shown or named.image.name}",
+                records.root,
+                "make new splits with --resplit",
+            )
+    return Split(records, unit_name, tuple(_notes(records, records.splits)))
+
+
+def check_units(records: Records, *, no_patients: bool) -> None:
+    """Check before any work that the records can be split.
+
+    Raises:
+        InputDataError: Images without patient and group, and `no_patients` is off.
+    """
+    _units(records, no_patients)
+
+
+def _units(
+    records: Records, no_patients: bool, together: Sequence[tuple[int, int]] = ()
+) -> tuple[list[list[int]], str]:
     """Give the images of each unit and what the units are.
 
     A group that has both images with and images without a patient id ties them together.
@@ -115,6 +155,8 @@ def _units(records: Records, no_patients: bool) -> tuple[list[list[int]], str]:
             records.root,
             "add the ids to the manifest, or allow a split image by image with --no-patients",
         )
+    for one, other in together:
+        joined.join(keys[one], keys[other])
     units: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         units[joined.root(key)].append(index)

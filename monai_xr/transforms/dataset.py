@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import SkippedFile, find_records
+from monai_xr.data.tiles import Tile
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
@@ -46,7 +47,8 @@ def make_aiin(setting: Any) -> AIIN | None:
 class XrayDataset(Dataset[dict[str, Any]]):
     """Items `{"image": (1, S, S) float32 in [-1, 1], "label": class index}` of one data folder.
 
-    Every image is decoded once, into the pixel cache; AIIN is applied after the resize, as the paper's text says.
+    Every image is decoded once, into the pixel cache; the store of a prepared data set is opened as it is. AIIN is
+    applied after the resize, as the paper's text says.
 
     Args:
         dataset_dir: Any of the three kinds of data folder.
@@ -86,11 +88,15 @@ class XrayDataset(Dataset[dict[str, Any]]):
         return len(self.cache)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pixels = self.cache[index].astype(np.float32) / np.float32(65535)
+        return self.item(self.cache[index], self.cache.records[index].label)
+
+    def item(self, tile: Tile, label: str) -> dict[str, Any]:
+        """Make an item from a uint16 tile (S, S) and the name of a class."""
+        pixels = tile.astype(np.float32) / np.float32(65535)
         if self.aiin is not None:
             pixels = self.aiin(pixels)
         image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
-        return {"image": image, "label": self.classes.index(self.cache.records[index].label)}
+        return {"image": image, "label": self.classes.index(label)}
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -115,7 +121,7 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
         logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
 
 
-def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0) -> DataLoader[Any]:
+def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0, workers: Any = 0) -> DataLoader[Any]:
     """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
 
     Under several processes each gets its own share.
@@ -132,5 +138,8 @@ def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0) -> Data
     sampler: DistributedSampler[Any] = DistributedSampler(
         dataset, num_replicas=ranks, rank=idist.get_rank(), seed=int(seed)
     )
+    processes = parse_count(workers, "workers", least=0)
     own_randomness = torch.Generator().manual_seed(int(seed))
-    return DataLoader(dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness)
+    return DataLoader(
+        dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness, num_workers=processes
+    )

@@ -211,16 +211,22 @@ def test_no_room_tells_the_bytes_needed(films: Path, tmp_path: Path, monkeypatch
         _build(films, tmp_path / "cache")
 
 
-def test_disk_that_fills_up_leaves_nothing_half_written(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_disk_that_fills_up_leaves_no_cache_and_loses_no_work(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decodes: list[Path]
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pixel_building.os, "fsync", full)
-    with pytest.raises(HostError, match=r"No space left on device.* : cache : it needs [0-9,]+ bytes"):
-        _build(films, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(pixel_building.os, "fsync", full)
+        with pytest.raises(HostError, match=r"No space left on device.* : cache : it needs [0-9,]+ bytes"):
+            _build(films, tmp_path / "cache")
+    assert [path.name[:10] for path in (tmp_path / "cache").iterdir()] == [".building-"]
+    decodes.clear()
+    cache = _build(films, tmp_path / "cache")
+    assert decodes == []
+    cache.verify()
+    assert list((tmp_path / "cache").iterdir()) == [cache.folder]
 
 
 def test_folder_that_is_a_file_is_host_trouble(films: Path, tmp_path: Path) -> None:

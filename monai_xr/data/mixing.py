@@ -1,0 +1,130 @@
+"""Real and generated images in; a training set of both at a stated ratio, with its lineage, out.
+
+Each epoch has every real image once and a fresh draw of generated ones. Seed and epoch alone decide the draw and the
+order, so that neither the number of workers nor a resumed run changes them. Generated images go into train alone.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.dicom import is_dicom, read_header
+from monai_xr.dicom.values import items, text
+from monai_xr.errors import ConfigurationError, InputDataError
+
+_PNG_KEYS = {"model_hash": "Model_Hash", "run_id": "Run_Id", "seed": "Seed"}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Real and generated images of one training.
+
+    Args:
+        real: Images of train.
+        generated: Images to draw from.
+        wanted: How many generated images of each class an epoch has.
+        seed: Of the draws and orders.
+    """
+
+    real: PixelCache
+    generated: PixelCache
+    wanted: Mapping[str, int]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.real) + sum(self.wanted.values())
+
+    def epoch(self, number: int) -> npt.NDArray[np.int64]:
+        """Give the images of an epoch in their order: places in `real`, and behind them places in `generated`.
+
+        Args:
+            number: Of the epoch, from 0.
+        """
+        rng = np.random.default_rng([self.seed, number])
+        labels = np.array([record.label for record in self.generated.records])
+        drawn = [
+            rng.choice(np.flatnonzero(labels == label), count, replace=False)
+            for label, count in sorted(self.wanted.items())
+        ]
+        places = np.concatenate([np.arange(len(self.real)), *(len(self.real) + each for each in drawn)])
+        return rng.permutation(places)
+
+    def lineage(self) -> dict[str, Any]:
+        """Give what a run record says: how many of each, and by which models the generated ones were made."""
+        models = Counter(tuple(lineage_of(record.image).items()) for record in self.generated.records)
+        return {
+            "real": len(self.real),
+            "generated_an_epoch": dict(self.wanted),
+            "generated_to_draw_from": len(self.generated),
+            "seed": self.seed,
+            "generators": [{**dict(model), "images": count} for model, count in models.items()],
+        }
+
+
+def mix(real: PixelCache, generated: PixelCache, *, ratio: float | Mapping[str, float], seed: int) -> Mixture:
+    """Mix real with generated images.
+
+    Args:
+        real: Images of the split train, or of data without splits.
+        generated: Images that are marked as generated, labelled with the same classes.
+        ratio: Generated images for each real one; one number, or one for each class, 0 for those not named.
+        seed: Of the draws and orders.
+
+    Raises:
+        ConfigurationError: A ratio that cannot be; real images of another split than train.
+        InputDataError: Real images that are marked as generated, or the other way round; too few generated images.
+    """
+    _check_origins(real, generated)
+    others = sorted({record.split for record in real.records} - {"", "train"})
+    if others:
+        raise ConfigurationError(f"real images of {', '.join(others)}", "split", "generated images are for train alone")
+    have = Counter(record.label for record in real.records)
+    ratios = dict(ratio) if isinstance(ratio, Mapping) else dict.fromkeys(have, ratio)
+    if unknown := sorted(set(ratios) - set(have)):
+        raise ConfigurationError(f"no real images of class {unknown[0]!r}", "ratio", f"classes: {', '.join(have)}")
+    if not all(np.isfinite(share) and share >= 0 for share in ratios.values()):
+        raise ConfigurationError(f"ratio {ratio}", "ratio", "0 or more generated images for each real one")
+    wanted = {label: round(share * have[label]) for label, share in ratios.items()}
+    found = Counter(record.label for record in generated.records)
+    for label, count in wanted.items():
+        if found[label] < count:
+            raise InputDataError(
+                f"{found[label]} generated images of class {label!r}, {count} wanted",
+                generated.records.root,
+                "generate more, or lower the ratio",
+            )
+    return Mixture(real, generated, {label: count for label, count in wanted.items() if count}, seed)
+
+
+def _check_origins(real: PixelCache, generated: PixelCache) -> None:
+    for cache, wanted in ((real, False), (generated, True)):
+        wrong = [place for place, facts in enumerate(cache.facts) if (facts.origin == "generated") != wanted]
+        if wrong:
+            said = "is not marked as generated" if wanted else "is a generated image, not a film"
+            raise InputDataError(f"{len(wrong)} images, the first of which {said}", cache.records[wrong[0]].image)
+
+
+def lineage_of(path: Path) -> dict[str, str]:
+    """Read from a generated PNG or DICOM file by which model, run and seed it was made; "" where it does not say.
+
+    Raises:
+        InputDataError: The file cannot be read.
+    """
+    if is_dicom(path):
+        makers = items(read_header(path), "ContributingEquipmentSequence")
+        found = text(makers[0], "ContributionDescription") if makers else ""
+        model, _, run = found.partition("model ")[2].partition(", run ")
+        return {"model_hash": model, "run_id": run, "seed": ""}
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            chunks = {str(key): str(value) for key, value in image.info.items()}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputDataError("cannot be read", path, "get the file again") from error
+    return {name: chunks.get(key, "") for name, key in _PNG_KEYS.items()}

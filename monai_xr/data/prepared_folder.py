@@ -1,0 +1,155 @@
+"""The folder of a prepared data set: checks before the work, what an earlier run knew, the manifest after the work."""
+
+import csv
+import fcntl
+import io
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.folders import LABELS, Found, Remembered
+from monai_xr.data.manifest import MANIFEST, STORES
+from monai_xr.data.output import write_text
+from monai_xr.data.pixel_cache import INDEX, read_index
+from monai_xr.data.preparation import Preparation
+from monai_xr.data.records import short_hash
+from monai_xr.errors import ConfigurationError, HostError, InputDataError
+
+_COLUMNS = (
+    "image",
+    "label",
+    "patient_id",
+    "group_id",
+    "split",
+    "present",
+    "absent",
+    "origin",
+    "view",
+    "bits",
+    "row_spacing_mm",
+    "column_spacing_mm",
+    "store",
+    "row",
+)
+
+
+def remembered_files(root: Path, folder: Path) -> Remembered:
+    """Give what the store of an earlier run knows of unchanged DICOM files; a newer table of labels may know better."""
+    known: dict[str, dict[str, Any]] = {}
+    for store in sorted((folder / STORES).glob("*px-*")):
+        with suppress(InputDataError, OSError):
+            written = os.stat(store / INDEX).st_mtime_ns
+            labels = root / LABELS
+            index = read_index(store)
+            is_newer = labels.is_file() and os.stat(labels).st_mtime_ns >= written
+            if index["root"] == os.path.realpath(root) and not is_newer:
+                known |= {each["key"]: each for each in (*index["images"], *index["refused"])}
+
+    def remembered(folder: Path, file: str) -> Found | None:
+        entry = known.get(short_hash(file))
+        if entry is None:
+            return None
+        found = os.stat(folder / file)
+        if entry["stamp"] != [found.st_size, found.st_mtime_ns]:
+            return None
+        return Found(file, entry["file"], entry["patient"], entry["group"], entry["sop"])
+
+    return remembered
+
+
+def check_folders(root: Path, folder: Path) -> None:
+    """Check where to read and write.
+
+    Raises:
+        ConfigurationError: No source; one folder inside the other; an output that is something else.
+    """
+    if not root.is_dir():
+        found = "is a file" if root.exists() else "does not exist"
+        raise ConfigurationError(f"source folder {found}", root, "name a folder of films")
+    inner, outer = folder.resolve(), root.resolve()
+    if inner == outer or outer in inner.parents or inner in outer.parents:
+        raise ConfigurationError("source and output lie in each other", folder, "choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError("output is a file", folder, "choose another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / STORES).is_dir():
+        raise ConfigurationError("folder is in use", folder, "choose a new or an empty folder")
+
+
+def check_same(root: Path, folder: Path, wanted: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Refuse to mix two data sets in one folder.
+
+    Raises:
+        ConfigurationError: There is one of another source, size, fit or origins, and `overwrite` is off.
+    """
+    for store in (folder / STORES).glob("*px-*"):
+        with suppress(InputDataError):
+            index = read_index(store)
+            found = {**index["settings"], "admit": ", ".join(index["settings"]["admit"])}
+            differs = [name for name in ("size", "fit", "admit") if found[name] != wanted[name]]
+            differs += ["source"] if index["root"] != os.path.realpath(root) else []
+            if differs and not overwrite:
+                raise ConfigurationError(
+                    f"prepared before with another {' and '.join(differs)}",
+                    folder,
+                    "choose another folder, or --overwrite",
+                )
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let one process at a time work on a data set.
+
+    Raises:
+        ConfigurationError: Another one does.
+        HostError: The folder cannot be made.
+    """
+    try:
+        (folder / STORES).mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise HostError(f"cannot be written ({error.strerror})", folder, "choose a folder of yours") from error
+    try:
+        _lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError("another process prepares this folder", folder, "wait for it") from None
+    except OSError:  # file systems without locks
+        return
+
+
+def write_manifest(folder: Path, result: Preparation) -> None:
+    """Write `manifest.csv`: a row for each image, with the place of its pixels.
+
+    Raises:
+        HostError: It cannot be written.
+    """
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    assert result.cache is not None  # noqa: S101 - written after the pixels alone
+    for record, place in zip(result.records, result.places, strict=True):
+        facts = result.cache.facts[place]
+        spacing = [f"{side:.6g}" for side in facts.spacing_mm] if facts.spacing_mm else ["", ""]
+        findings = ["|".join(record.present), "|".join(record.absent)]
+        ids = [record.shown, record.label, record.patient_id, record.group_id, record.split]
+        writer.writerow(
+            [*ids, *findings, facts.origin, facts.view, facts.bits, *spacing, result.cache.folder.name, place]
+        )
+    write_text(folder / MANIFEST, table.getvalue())
+
+
+def remove_other_stores(folder: Path, result: Preparation) -> None:
+    """Remove the stores that the manifest does not name any more."""
+    for store in (folder / STORES).glob("*px-*"):
+        if result.cache and store != result.cache.folder:
+            shutil.rmtree(store, ignore_errors=True)

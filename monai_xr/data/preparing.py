@@ -1,0 +1,231 @@
+"""Archive of films in; a prepared data set out: one pixel store, `manifest.csv` with splits, and a report.
+
+A prepared data set is a folder that any training takes as its `dataset_dir`, and in which nothing is decoded any more.
+The manifest names for each image its store and row; ids of patients are hashes. What was refused, what occurs twice and
+what a user must know is in `report.json` and `report.html`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
+from monai_xr.data.manifest import STORES
+from monai_xr.data.pixel_cache import PixelCache, Progress
+from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
+from monai_xr.data.preparation_report import write_reports
+from monai_xr.data.prepared_folder import (
+    alone_in,
+    check_folders,
+    check_same,
+    remembered_files,
+    remove_other_stores,
+    write_manifest,
+)
+from monai_xr.data.reading import Decode
+from monai_xr.data.records import Record, Records, find_records
+from monai_xr.data.splits import FRACTIONS, Split, check_units, keep_splits, split_patients
+from monai_xr.data.tiles import Fit
+from monai_xr.errors import ConfigurationError, InputDataError
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How to prepare a data set.
+
+    Args:
+        size: Pixels on a side of a tile.
+        fit: What happens to the aspect ratio: "squash", "pad" or "crop".
+        layout: Name of a known data set, "auto" to recognise one, "folder" for none.
+        decode: "isolated" reads DICOM in child processes with limits, for files nobody vouches for.
+        workers: Films decoded at the same time.
+        seed: Of the splits.
+        fractions: Of the images, by split.
+        resplit: Makes new splits where the source names some.
+        no_patients: Lets images without patient and group be split one by one.
+        allow_duplicates: Lets a film and its copy be in two splits.
+        accept_phantoms: Lets phantoms in beside films of patients.
+        accept_synthetic: Lets generated images in, into train alone.
+        max_bad: Refused files above which the data set is not written; None takes any number.
+        overwrite: Replaces a data set that was prepared with other settings.
+    """
+
+    size: int = 256
+    fit: Fit = "squash"
+    layout: str = "auto"
+    decode: Decode = "isolated"
+    workers: int = 2
+    seed: int = 0
+    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+    resplit: bool = False
+    no_patients: bool = False
+    allow_duplicates: bool = False
+    accept_phantoms: bool = False
+    accept_synthetic: bool = False
+    max_bad: int | None = None
+    overwrite: bool = False
+
+    @property
+    def admit(self) -> tuple[str, ...]:
+        """Origins that are let in."""
+        wanted = {"patient": True, "phantom": self.accept_phantoms, "generated": self.accept_synthetic}
+        return tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
+
+
+def prepare(
+    source: str | Path, out: str | Path, settings: PrepareSettings, *, progress: Progress | None = None
+) -> Preparation:
+    """Prepare a data set; run again, only what is new is decoded, and what a killed run had done is taken up.
+
+    Args:
+        source: Any of the three kinds of data folder, or a known data set.
+        out: Folder of the data set, made where it does not exist; outside the source.
+        settings: How.
+        progress: Called with (done, total) after each image.
+
+    Raises:
+        ConfigurationError: Folders that cannot be used, settings that cannot be.
+        InputDataError: No usable image; images that cannot be split; a patient, a copy or a synthetic image where it
+            must not be; more refused files than allowed. The report is written, the data set is not.
+        HostError: No room, no permission.
+    """
+    root, folder = Path(source).expanduser(), Path(out).expanduser()
+    check_folders(root, folder)
+    with alone_in(folder):
+        check_same(root, folder, _told(settings), overwrite=settings.overwrite)
+        result = Preparation(source=root.name)
+        try:
+            result = _prepared(root, folder, settings, progress)
+            _check(result, settings)
+        except InputDataError as error:
+            write_reports(folder, replace(result, error=str(error)))
+            raise
+        write_manifest(folder, result)
+        write_reports(folder, result)
+        remove_other_stores(folder, result)
+        return result
+
+
+def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
+    memory = remembered_files(root, folder)
+    records = find_records(root, layout=settings.layout, remembered=memory).with_hashed_ids()
+    if settings.resplit or not records.splits:
+        check_units(records, no_patients=settings.no_patients)
+    else:
+        keep_splits(records, no_patients=settings.no_patients)
+    cache = PixelCache.build(
+        records,
+        size=settings.size,
+        folder=folder / STORES,
+        admit=settings.admit,
+        fit=settings.fit,
+        decode=settings.decode,
+        workers=settings.workers,
+        progress=progress,
+    )
+    places, dropped = drop_unusable(cache)
+    if not places:
+        raise InputDataError("no image is left", root, "see the report")
+    found = find_duplicates(
+        [cache[place] for place in places],
+        [cache.facts[place].phash for place in places],
+        [cache.facts[place].sha256 for place in places],
+    )
+    usable = cache.records.keeping(cache.records[place] for place in places)
+    split = _split(usable, [cache.facts[place].origin for place in places], found, settings)
+    return Preparation(
+        source=root.name,
+        kind=records.source,
+        settings=_told(settings),
+        cache=cache,
+        places=tuple(places),
+        records=split.records,
+        unit=split.unit,
+        notes=(*records.notes, *split.notes, *_notes(records, split.records, settings)),
+        refused=(*cache.refused, *dropped),
+        skipped=records.skipped,
+        duplicates=found,
+        leaks=across_splits(split.records, found),
+    )
+
+
+def _split(records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings) -> Split:
+    """Split the films, copies into one split; generated images are train's."""
+    films = [index for index, origin in enumerate(origins) if origin != "generated"]
+    chosen = records.keeping(records[index] for index in films)
+    if not films:
+        split = Split(chosen, "image", ("generated images alone",))
+    elif settings.resplit or not records.splits:
+        at = {index: number for number, index in enumerate(films)}
+        split = split_patients(
+            chosen,
+            seed=settings.seed,
+            fractions=settings.fractions,
+            no_patients=settings.no_patients,
+            together=[(at[one], at[other]) for one, other in found.pairs() if one in at and other in at],
+        )
+    else:
+        split = keep_splits(chosen, no_patients=settings.no_patients)
+    done = dict(zip(films, split.records, strict=True))
+    items = [done[index] if index in done else _for_training(records[index], settings) for index in range(len(records))]
+    return replace(split, records=records.keeping(items))
+
+
+def _for_training(generated: Record, settings: PrepareSettings) -> Record:
+    if generated.split not in ("", "train") and not settings.resplit:
+        raise InputDataError(
+            f"a generated image in the split {generated.split}", generated.shown, "generated images are for train alone"
+        )
+    return replace(generated, split="train")
+
+
+def _check(result: Preparation, settings: PrepareSettings) -> None:
+    refused = len(result.refused)
+    if settings.max_bad is not None and refused > settings.max_bad:
+        raise InputDataError(
+            f"{refused} files refused, {settings.max_bad} allowed",
+            result.source,
+            "see the report, or raise --max-bad",
+        )
+    if result.leaks and not settings.allow_duplicates:
+        one, other = (result.records[place] for place in result.leaks[0])
+        raise InputDataError(
+            f"{len(result.leaks)} copies in another split, such as {one.shown} ({one.split}) "
+            f"and {other.shown} ({other.split})",
+            result.source,
+            "make new splits with --resplit, or allow it with --allow-duplicates",
+        )
+
+
+def _notes(found: Records, usable: Records, settings: PrepareSettings) -> tuple[str, ...]:
+    empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
+    small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
+    return (*empty, *small)
+
+
+def _told(settings: PrepareSettings) -> dict[str, Any]:
+    """Give the settings that decide what is in the data set."""
+    return {
+        "size": settings.size,
+        "fit": settings.fit,
+        "admit": ", ".join(settings.admit),
+        "seed": settings.seed,
+        "fractions": ", ".join(f"{name} {share:g}" for name, share in settings.fractions.items()),
+        "resplit": settings.resplit,
+        "no_patients": settings.no_patients,
+        "allow_duplicates": settings.allow_duplicates,
+    }
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """Read the shares of train, val and test from numbers with commas between.
+
+    Raises:
+        ConfigurationError: Not three numbers.
+    """
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigurationError(f"{text!r} as shares", "fractions", "three numbers such as 0.7,0.1,0.2") from None
+    return {"train": train, "val": val, "test": test}

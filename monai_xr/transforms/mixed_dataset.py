@@ -1,0 +1,96 @@
+"""A mixture of real and generated images in; the data set and the loader that training reads out."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite import distributed as idist
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from monai_xr.data.mixing import mix
+from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.data.records import find_records
+from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_count
+from monai_xr.transforms.dataset import XrayDataset
+
+
+class MixedXrayDataset(Dataset[dict[str, Any]]):
+    """Items as of `XrayDataset`, of its real images and behind them the generated ones, with `generated` 0 or 1.
+
+    Args:
+        real: Images of train.
+        synthetic_dir: Folder of generated images with the classes of the real ones.
+        cache_dir: Where their pixels are kept.
+        ratio: Generated images for each real one, or a ratio for each class.
+        seed: Of the draws and orders.
+
+    Raises:
+        ConfigurationError: A ratio that cannot be, or real images of another split than train.
+        InputDataError: Images that are not what they should be, or too few.
+    """
+
+    def __init__(
+        self, real: XrayDataset, synthetic_dir: str | Path, *, cache_dir: str | Path, ratio: Any, seed: Any = 0
+    ) -> None:
+        records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
+        generated = PixelCache.build(records, size=real.cache.size, folder=cache_dir, admit=("generated",))
+        shares = ratio if isinstance(ratio, Mapping) else float(ratio)
+        self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))
+        self.real = real
+        self.classes = real.classes
+
+    def __len__(self) -> int:
+        return len(self.real) + len(self.mixture.generated)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index < len(self.real):
+            return {**self.real[index], "generated": 0}
+        generated, place = self.mixture.generated, index - len(self.real)
+        return {**self.real.item(generated[place], generated.records[place].label), "generated": 1}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What was trained on, without any path or patient: for the run's record."""
+        return {**self.real.summary, "mixture": self.mixture.lineage()}
+
+
+class MixtureSampler(Sampler[int]):
+    """Gives the images of an epoch; each process of several gets its own share of the same length.
+
+    Args:
+        dataset: What to draw from.
+        rank: Of this process.
+        ranks: Number of processes.
+    """
+
+    def __init__(self, dataset: MixedXrayDataset, *, rank: int = 0, ranks: int = 1) -> None:
+        self.mixture = dataset.mixture
+        self.rank, self.ranks, self.number = rank, ranks, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next pass gives."""
+        self.number = epoch
+
+    def __len__(self) -> int:
+        return len(self.mixture) // self.ranks
+
+    def __iter__(self) -> Iterator[int]:
+        order = self.mixture.epoch(self.number)[self.rank :: self.ranks][: len(self)]
+        return iter(order.tolist())
+
+
+def mixed_loader(dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0) -> DataLoader[Any]:
+    """Give batches whose content and order depend on the seed and the epoch alone; a last part of one is left out.
+
+    Raises:
+        ConfigurationError: If the batch is larger than an epoch.
+    """
+    size = parse_count(batch_size, "batch_size")
+    sampler = MixtureSampler(dataset, rank=idist.get_rank(), ranks=idist.get_world_size())
+    if size > len(sampler):
+        raise ConfigurationError(
+            f"batch of {size} is larger than an epoch of {len(sampler)} images", "batch_size", "lower it"
+        )
+    workers = parse_count(workers, "workers", least=0)
+    return DataLoader(dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)
