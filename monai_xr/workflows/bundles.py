@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 from packaging.version import Version
 
@@ -79,7 +80,8 @@ def run_bundle(
             )
             workflow.initialize()
         if run_id == "training":
-            _keep_config(workflow.parser)
+            trainer = workflow.parser.get_parsed_content("train::trainer")
+            trainer.add_event_handler(Events.STARTED, lambda: _keep_config(workflow.parser))
         workflow.run()
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
@@ -88,11 +90,10 @@ def run_bundle(
 
 
 def _keep_config(parser: ConfigParser) -> None:
-    """Write the merged config as `config.yaml` beside the run, once everything it names could be made.
+    """Write the merged config as `config.yaml` beside the run that it started.
 
     Folders above the data are left out of it: they may be named after people.
     """
-    parser.get_parsed_content("train::trainer")
     folder = Path(parser.get_parsed_content("output_dir"))
     content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
