@@ -186,6 +186,17 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (tmp_path / "report" / "measures.json").exists()
 
 
+def test_refused_resume_spoils_nothing_and_tells_it_in_one_line(monai_xr, phantoms, tmp_path):
+    assert train(monai_xr, phantoms, *TINY)[0] == 0
+    records = [tmp_path / "out" / name for name in ("config.yaml", "run.json", "metrics.jsonl")]
+    before = [path.read_bytes() for path in records]
+    code, _, error = train(monai_xr, phantoms, *TINY, "--max_epochs", "3", "--resume", "true", "--image_size", "64")
+    assert code == 2
+    assert "image_size was 32 when the training stopped and is 64 now" in last_line(error)
+    assert error.count("image_size was 32") == 1  # no other line tells it again
+    assert [path.read_bytes() for path in records] == before
+
+
 def test_sampling_takes_the_network_of_an_overlay(monai_xr, phantoms, tmp_path):
     code, _, error = train(monai_xr, phantoms, *TINY, "--overlay", TABLE_II)
     assert code == 0, error
