@@ -132,6 +132,8 @@ def test_batch_larger_than_the_data_set(monai_xr, phantoms):
         ("classes", "NORMALL", "NORMAL"),
         ("max_epochs", "0", "at least 1"),
         ("batch_size", "-1", "at least 1"),
+        ("learning_rate", "-1", "Adam refuses its arguments (Invalid learning rate: -1)"),
+        ("width", "3.5", "DCGANGenerator refuses its arguments"),
     ],
 )
 def test_impossible_values(monai_xr, phantoms, knob, value, told):

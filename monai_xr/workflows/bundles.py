@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import pydoc
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -158,10 +159,12 @@ def _nearest(name: str, choices: Mapping[str, Any]) -> str:
 
 
 def _known_cause(error: BaseException) -> BaseException:
-    """The failure of ours that MONAI wrapped, or the error as it came."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, XrError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
+    """The failure of ours that MONAI wrapped, arguments that a component refused, or the error as it came."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    ours = next((each for each in chain if isinstance(each, XrError)), None)
+    refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
+    if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
+        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
+    return ours or error
