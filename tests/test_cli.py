@@ -131,6 +131,8 @@ def test_batch_larger_than_the_data_set(monai_xr, phantoms):
         ("aiin", "clahe2", "exact"),
         ("classes", "NORMALL", "NORMAL"),
         ("max_epochs", "0", "at least 1"),
+        ("max_epochs", "1.5", "1.5 is not a whole number of at least 1 : max_epochs"),
+        ("ema_decay", "2", "ema_decay"),
         ("batch_size", "-1", "at least 1"),
         ("learning_rate", "-1", "Adam refuses its arguments (Invalid learning rate: -1)"),
         ("width", "3.5", "DCGANGenerator refuses its arguments"),
