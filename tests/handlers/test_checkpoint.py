@@ -108,6 +108,15 @@ def test_damaged_checkpoint_is_named_set_aside_and_the_one_before_used(tmp_path,
     assert "epoch_000002.pt" in caplog.text
 
 
+def test_checkpoint_of_a_newer_version_is_not_taken_for_damaged(tmp_path):
+    path = save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
+    note = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**note, "schema": 99}))
+    with pytest.raises(ModelError, match="schema 99"):
+        newest_checkpoint(tmp_path)
+    assert path.exists()
+
+
 def test_checkpoint_that_never_finished_does_not_count(tmp_path):
     save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
     save_checkpoint(tmp_path, 2, {"epoch": 2}, keep=2)
