@@ -19,6 +19,10 @@ SCHEMA = 1
 logger = logging.getLogger(__name__)
 
 
+class _NewerSchemaError(ModelError):
+    """A checkpoint that a newer version wrote."""
+
+
 def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int) -> Path:
     """Write one checkpoint durably, then remove all but the newest `keep`.
 
@@ -46,12 +50,14 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
         The content as saved, tensors on the CPU, or None if the folder holds no finished checkpoint.
 
     Raises:
-        ModelError: If there are checkpoints and none verifies.
+        ModelError: If there are checkpoints and none verifies, or one is of a newer version and so not damaged.
     """
     candidates = _finished(folder)
     for path in candidates:
         try:
             return read_checkpoint(path)
+        except _NewerSchemaError:
+            raise
         except ModelError as error:
             logger.warning("%s; trying the one before it", error)
             path.rename(path.with_suffix(".pt.corrupt"))
@@ -71,7 +77,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if _sha256(path) != note["sha256"]:
             raise ModelError("checkpoint is damaged (its sha256 differs)", path, "use an older one")
         if note["schema"] > SCHEMA:
-            raise ModelError(f"checkpoint has schema {note['schema']}, this version reads up to {SCHEMA}", path)
+            raise _NewerSchemaError(f"checkpoint has schema {note['schema']}, this version reads up to {SCHEMA}", path)
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
