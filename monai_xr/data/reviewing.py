@@ -49,8 +49,8 @@ def waiting_images(output: str | Path) -> tuple[WaitingImage, ...]:
 def review_folder(output: str | Path, *, release: Sequence[str] = (), reject: Sequence[str] = (), by: str) -> int:
     """Record the decisions of a person, then carry them out. Returns the number of decisions.
 
-    A released image moves to `images` with BurnedInAnnotation NO, and says that a person looked; its pixels stay as they
-    are. A rejected one moves to `quarantine/rejected`. Nothing is decided if one of the names is wrong.
+    A released image moves to `images` with BurnedInAnnotation NO, and says that a person looked; its pixels stay as
+    they are. A rejected one moves to `quarantine/rejected`. Nothing is decided if one of the names is wrong.
 
     Args:
         output: Of a de-identification.
