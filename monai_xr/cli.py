@@ -78,6 +78,48 @@ def inspect(
 
 
 @app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="Any tree of DICOM files.")],
+    output: Annotated[Path, typer.Argument(help="Where images, quarantine and records go; run again to go on.")],
+    key: Annotated[Path | None, typer.Option(help="Secret key file, made if absent; default: OUTPUT.key")] = None,
+    shift_dates: Annotated[bool, typer.Option(help="Keep dates, moved by secret days per patient.")] = False,
+    keep_characteristics: Annotated[bool, typer.Option(help="Keep sex, age, size, weight.")] = False,
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in beside films of patients.")] = False,
+    crosswalk: Annotated[Path | None, typer.Option(help="Also write a private list of files and outcomes.")] = None,
+) -> None:
+    """Remove from DICOM headers what names a patient; images that may have it in the pixels wait for `review`."""
+    from monai_xr.data.deidentifying import deidentify_folder
+    from monai_xr.dicom.deidentification import DeidentificationOptions
+
+    options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+    report = deidentify_folder(source, output, key=key, options=options, admit=admit, crosswalk=crosswalk)
+    typer.echo("\n".join(report.lines()))
+
+
+@app.command()
+def review(
+    output: Annotated[Path, typer.Argument(help="Output folder of `deidentify`.")],
+    release: Annotated[list[str] | None, typer.Option(help="ID of an image to let out; may repeat.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="ID of an image that must not go out; may repeat.")] = None,
+    by: Annotated[str, typer.Option(help="Who decides; recorded.")] = "",
+    sheets: Annotated[bool, typer.Option(help="Write the waiting images as PNG sheets to look at.")] = False,
+) -> None:
+    """List the images that wait because their pixels may name a patient, let them out or reject them."""
+    from monai_xr.data.review_sheets import write_review_sheets
+    from monai_xr.data.reviewing import review_folder, waiting_images
+
+    if release or reject or by:
+        typer.echo(f"{review_folder(output, release=release or (), reject=reject or (), by=by)} decisions recorded")
+    waiting = waiting_images(output)
+    for image in waiting:
+        typer.echo(f"{image.name}  {image.patient_id}  {image.reason}")
+    typer.echo(f"{len(waiting)} images wait")
+    for sheet in write_review_sheets(output, waiting) if sheets else ():
+        typer.echo(f"sheet: {sheet}")
+
+
+@app.command()
 def prepare(
     source: Annotated[Path, typer.Argument(help="Any tree of DICOM, PNG or JPEG films, or a known data set.")],
     out: Annotated[Path, typer.Argument(help="Folder of the data set; a dataset_dir for every training.")],

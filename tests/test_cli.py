@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -11,6 +12,8 @@ from monai_xr.cli import main
 from monai_xr.data.phantoms import write_phantom_studies
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
+
+TABLE_II = Path(__file__).parents[1] / "bundles" / "chest_xray_dcgan" / "configs" / "table_ii.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,15 @@ def test_misspelt_nested_knob_names_the_nearest(monai_xr, phantoms):
     code, _, error = train(monai_xr, phantoms, "--train::trainer::max_epoch", "3")
     assert code == 2
     assert "did you mean max_epochs?" in error
+
+
+def test_argument_that_a_component_has_and_the_config_leaves_out_can_be_set(monai_xr, phantoms, tmp_path):
+    code, _, error = train(
+        monai_xr, phantoms, *TINY, "--train::trainer::critic_steps", "2", "--generator#max_width", "4"
+    )
+    assert code == 0, error
+    parameters = json.loads((tmp_path / "out" / "run.json").read_text())["parameters"]
+    assert parameters["generator"] == 6404 + 2 * 260 + 65 + 3 * 8  # projection, two stages, head, three batch norms
 
 
 def test_unknown_bundle_names_the_nearest(monai_xr):
@@ -171,6 +183,14 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     measures = json.loads((tmp_path / "report" / "measures.json").read_text())
     assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
+
+
+def test_sampling_takes_the_network_of_an_overlay(monai_xr, phantoms, tmp_path):
+    code, _, error = train(monai_xr, phantoms, *TINY, "--overlay", TABLE_II)
+    assert code == 0, error
+    code, _, error = monai_xr("sample", "out", "--count", "2")
+    assert code == 0, error
+    assert len(list((tmp_path / "out" / "synthetic").glob("*.png"))) == 2
 
 
 def test_inspect_tells_counts_and_problems_and_writes_json_and_sheet(monai_xr, phantoms, tmp_path):

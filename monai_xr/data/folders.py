@@ -12,11 +12,12 @@ from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.records import Record, Records, SkippedFile, canonical_split, short_hash
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.dicom import read_header
+from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
-_KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _SPLITS = {"train", "val", "test"}
 HIDDEN = "~"  # begins a part of a path that stands for a name
 _WORD_BREAK = re.compile(r"[^\w]+|_")
@@ -104,7 +105,7 @@ def _dicom_files(
 def _dicom_file(root: Path, file: str, *, hashed: bool) -> Found:
     header = read_header(root / file)
     if "Rows" not in header:
-        raise InputDataError(f"DICOM without image (modality {printable(text(header, 'Modality'))})", root / file)
+        raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     ids = (text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
     return Found(file, _shown(file, header), *(short_hash(each) if hashed else each for each in ids))
 
@@ -130,13 +131,13 @@ def _shown(file: str, header: Dataset) -> str:
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     table_rows = read_table(table)
-    require_columns(table_rows, table, _KEY_COLUMNS, ("label",))
+    require_columns(table_rows, table, KEY_COLUMNS, ("label",))
     files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
     known = {each.file for each in skipped}
     rows: dict[str, TableRow] = {}
     unused: list[str] = []
     for row in table_rows:
-        key = row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
+        key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
         file = files.get(key) or files.get(short_hash(key))
         if file is None:
             if key not in known:

@@ -10,7 +10,9 @@ from monai_xr.dicom.values import items, text
 from monai_xr.errors import ConfigurationError, InputDataError
 
 PHANTOM_MODEL = "monai_xr phantom"
+GENERATOR_MODEL = "monai_xr generator"
 SYNTHETIC_ID_PREFIX = "SYNTH-"
+SYNTHETIC_IMAGE_TYPE = "SYNTHETIC"
 
 # Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
 _VIEW_CODES = {
@@ -24,6 +26,32 @@ _VIEW_CODES = {
     "399198007": "RL",
 }
 
+# PS3.3 section C.7.3.1.1.1, those that archives of radiographs hold beside them.
+_MODALITIES = (
+    *(
+        "CR",
+        "DX",
+        "RG",
+        "RF",
+        "XA",
+        "MG",
+        "PX",
+        "IO",
+        "CT",
+        "MR",
+        "US",
+        "NM",
+        "PT",
+        "SC",
+        "OT",
+        "XC",
+        "ES",
+        "OP",
+        "ECG",
+    ),
+    *("SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC", "AU", "SM"),
+)
+
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {
     "patient": ("a patient's film where only synthetic images are wanted", "", "admit patient"),
     "phantom": ("a phantom, not a film of a patient", "", "accept phantoms, for demonstrations and tests only"),
@@ -32,10 +60,24 @@ _REFUSALS: dict[Origin, tuple[str, str, str]] = {
 
 
 def film_origin(ds: Dataset) -> Origin:
-    """Tell a patient's film from a phantom and from a generated image."""
-    if text(ds, "SyntheticData").upper() == "YES":
-        return "phantom" if text(ds, "ManufacturerModelName") == PHANTOM_MODEL else "generated"
-    return "generated" if text(ds, "PatientID").upper().startswith(SYNTHETIC_ID_PREFIX) else "patient"
+    """Tell a patient's film from a phantom and from a generated image.
+
+    One mark is enough to be taken for generated: other programs may have removed the rest.
+    """
+    model, says_so = text(ds, "ManufacturerModelName"), text(ds, "SyntheticData").upper() == "YES"
+    if says_so and model == PHANTOM_MODEL:
+        return "phantom"
+    marked = (
+        says_so
+        or model in (PHANTOM_MODEL, GENERATOR_MODEL)
+        or text(ds, "PatientID").upper().startswith(SYNTHETIC_ID_PREFIX)
+        or SYNTHETIC_IMAGE_TYPE in text(ds, "ImageType").upper().split("\\")
+        or any(
+            text(item, "ManufacturerModelName") == GENERATOR_MODEL
+            for item in items(ds, "ContributingEquipmentSequence")
+        )
+    )
+    return "generated" if marked else "patient"
 
 
 def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
@@ -52,6 +94,12 @@ def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
     if origin not in admit:
         raise InputDataError(*_REFUSALS[origin])
     return origin
+
+
+def modality_name(ds: Dataset) -> str:
+    """Give Modality for a message: only a term of the standard, since any other text might be a name."""
+    modality = text(ds, "Modality")
+    return modality if modality in _MODALITIES else "unknown"
 
 
 def view_position(ds: Dataset) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 
+from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import integer, number, text
 from monai_xr.errors import InputDataError
 
@@ -68,10 +69,9 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
     """
     sop_class = text(ds, "SOPClassUID")
     if sop_class not in PROJECTION_SOP_CLASSES:
-        modality = text(ds, "Modality")
-        kind = modality if modality.isalnum() and len(modality) <= 16 else "unknown"
         raise InputDataError(
-            f"not a projection X-ray image by its SOP class (modality {kind})", way_out="give CR, DX, MG, XA, RF or SC"
+            f"not a projection X-ray image by its SOP class (modality {modality_name(ds)})",
+            way_out="give CR, DX, MG, XA, RF or SC",
         )
     photometric = text(ds, "PhotometricInterpretation").upper()
     if not photometric:

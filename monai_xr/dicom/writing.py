@@ -6,7 +6,6 @@ becomes Secondary Capture (PS3.3 A.8.1) with the mark burned into its pixels.
 
 import hashlib
 import os
-import uuid
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,11 +19,11 @@ from pydicom.encaps import encapsulate
 
 from monai_xr import __version__
 from monai_xr.dicom.burning import GLYPH_ADVANCE, burn_in
+from monai_xr.dicom.identity import GENERATOR_MODEL, PHANTOM_MODEL, SYNTHETIC_ID_PREFIX, SYNTHETIC_IMAGE_TYPE
+from monai_xr.dicom.uids import uid_of_digest
 from monai_xr.errors import HostError, InputDataError
 
 MANUFACTURER = "monai_xr"
-PHANTOM_MODEL = "monai_xr phantom"
-GENERATOR_MODEL = "monai_xr generator"
 MARK = "SYNTHETIC - NOT A PATIENT"
 DESCRIPTION = f"{MARK} - RESEARCH ONLY"
 BITS_STORED = 12
@@ -61,8 +60,7 @@ class PhantomHeader:
 
 def derived_uid(*parts: object) -> str:
     """Give the UID under the UUID root 2.25 (PS3.5 B.2) that the parts always lead to."""
-    digest = hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
-    return f"2.25.{uuid.UUID(bytes=digest[:16], version=8 if hasattr(uuid, 'uuid8') else 5).int}"
+    return uid_of_digest(hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest())
 
 
 def write_phantom(path: Path, pixels: NDArray[np.float32], header: PhantomHeader) -> str:
@@ -133,9 +131,9 @@ def write_generated(
     ds.Modality, ds.ConversionType = "OT", "SYN"
     ds.ManufacturerModelName = GENERATOR_MODEL
     run = hashlib.sha256(f"{model_hash}\0{run_id}".encode()).hexdigest()[:8].upper()
-    ds.PatientName, ds.PatientID = "SYNTHETIC^NOT A PATIENT", f"SYNTH-{run}-{index:06d}"
+    ds.PatientName, ds.PatientID = "SYNTHETIC^NOT A PATIENT", f"{SYNTHETIC_ID_PREFIX}{run}-{index:06d}"
     ds.PatientSex, ds.StudyDate, ds.InstanceNumber = "", "", 1
-    ds.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
+    ds.ImageType = ["DERIVED", "SECONDARY", "", SYNTHETIC_IMAGE_TYPE]
     ds.BurnedInAnnotation = "YES"
     ds.PatientOrientation = ["L", "F"]
     repeat = -(-_SMALLEST_MARKED // min(pixels.shape))

@@ -7,7 +7,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_xr.data.png import write_png
+from monai_xr.data.png import MARK_KEY, write_png
+from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.settings import parse_names
@@ -64,7 +65,7 @@ class SyntheticWriter:
     def _write_one(self, index: int, pixels: Any) -> None:
         stem = f"{index:06d}"
         if "png" in self.formats:
-            text = {"Synthetic": "generated", "Index": stem, **{k.title(): v for k, v in self.lineage.items()}}
+            text = {MARK_KEY: "generated", "Index": stem, **{k.title(): v for k, v in self.lineage.items()}}
             write_png(self.folder / f"{stem}.png", pixels, text)
         if "dicom" in self.formats:
             write_generated(
@@ -77,5 +78,10 @@ class SyntheticWriter:
                 label=self.label,
             )
         suffix = ".png" if "png" in self.formats else ".dcm"
-        row = {"image": stem + suffix, "label": self.label, "patient_id": f"SYNTH-{stem}", "split": "train"}
+        row = {
+            "image": stem + suffix,
+            "label": self.label,
+            "patient_id": f"{SYNTHETIC_ID_PREFIX}{stem}",
+            "split": "train",
+        }
         self.rows.append(row)

@@ -1,8 +1,10 @@
 """Running a bundle with the checks that `monai.bundle run` lacks: knobs, versions, and one-line failures."""
 
 import difflib
+import inspect
 import json
 import logging
+import pydoc
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -98,7 +100,7 @@ def _keep_config(parser: ConfigParser) -> None:
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
-    """Refuse knobs that the config does not have.
+    """Refuse knobs that the config does not have, unless they are arguments of the component they are set on.
 
     Raises:
         ConfigurationError: Naming the nearest knob.
@@ -109,8 +111,15 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
         if knob.replace("#", "::") not in parser:
             parent, _, name = knob.replace("#", "::").rpartition("::")
             siblings = parser.get(parent, {}) if parent else parser.get()
-            choices = siblings if isinstance(siblings, dict) else {}
-            raise ConfigurationError("no such knob", knob, _nearest(name, choices))
+            choices = {**siblings, **_arguments(siblings)} if isinstance(siblings, dict) else {}
+            if name not in choices:
+                raise ConfigurationError("no such knob", knob, _nearest(name, choices))
+
+
+def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments that the target of a component takes; none where it is no component."""
+    target = pydoc.locate(str(component.get("_target_", "")))
+    return inspect.signature(target).parameters if callable(target) else {}
 
 
 def check_versions(bundle: Path) -> None:

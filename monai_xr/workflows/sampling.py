@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from monai.bundle import ConfigParser
 
 from monai_xr.errors import ConfigurationError, ModelError
@@ -34,12 +35,23 @@ def sample_run(run: Path, count: int, overrides: Mapping[str, Any], *, bundle: s
     about_networks = {
         knob: recorded[knob] for knob in recorded if knob in config and knob not in ("dataset_dir", "seed")
     }
-    knobs = {**about_networks, "output_dir": str(run), "count": count, **overrides}
+    network = {"generator": generator} if (generator := _merged_generator(run)) else {}
+    knobs = {**about_networks, **network, "output_dir": str(run), "count": count, **overrides}
     folder = Path(knobs.setdefault("synthetic_dir", str(run / "synthetic")))
     if (folder / "manifest.csv").exists():
         raise ConfigurationError("folder already holds images", folder, "choose another with --synthetic_dir")
     run_bundle(folder_of_bundle, "inference", "inference", knobs)
     return folder
+
+
+def _merged_generator(run: Path) -> Any:
+    """The generator as overlays and overrides made it, from the `config.yaml` of a training; None without one."""
+    try:
+        return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")).get("generator")
+    except FileNotFoundError:  # trained with the plain MONAI command
+        return None
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        raise ModelError("config of the training cannot be read", run / "config.yaml", "train again") from None
 
 
 def read_settings(run: Path) -> dict[str, Any]:

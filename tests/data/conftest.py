@@ -67,3 +67,20 @@ def dicom() -> Picture:
         return path
 
     return write
+
+
+@pytest.fixture
+def tree(tmp_path: Path, dicom: Picture, png: Picture) -> Path:
+    """Patient 1 with two studies, patient 2 with one, and what is no film."""
+    root = tmp_path / "source"
+    study = generate_uid()
+    dicom(root / "p1" / "a.dcm", 1, BurnedInAnnotation="NO", StudyInstanceUID=study)
+    dicom(root / "p1" / "b", 2, PatientID="P1", BurnedInAnnotation="NO", StudyInstanceUID=study)
+    dicom(root / "p1" / "c.dcm", 3, PatientID="P1", BurnedInAnnotation="YES")
+    dicom(root / "p2" / "a.dcm", 4, PatientID="P2")
+    png(root / "p2" / "preview.png")
+    (root / "notes.txt").write_text("P1 and P2")
+    (root / "ct.dcm").write_bytes(
+        dicom(tmp_path / "ct", 5, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT").read_bytes()
+    )
+    return root

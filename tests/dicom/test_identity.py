@@ -72,6 +72,10 @@ def test_names_beyond_ascii_are_read(write_film):
         ({"SyntheticData": "YES", "ManufacturerModelName": "other"}, "generated"),
         ({"PatientID": "SYNTH-0001"}, "generated"),
         ({**PHANTOM, "PatientID": "SYNTH-0001"}, "phantom"),
+        # what another program may leave of the marks
+        ({"ManufacturerModelName": "monai_xr phantom"}, "generated"),
+        ({"ManufacturerModelName": "monai_xr generator"}, "generated"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "", "SYNTHETIC"]}, "generated"),
     ],
 )
 def test_what_is_not_of_a_patient_is_refused_unless_admitted(write_film, tags, origin):
@@ -82,6 +86,14 @@ def test_what_is_not_of_a_patient_is_refused_unless_admitted(write_film, tags, o
     other = "generated" if origin == "phantom" else "phantom"
     with pytest.raises(InputDataError, match="not a film of a patient"):
         read_xray(film, admit=("patient", other))
+
+
+def test_the_network_among_the_contributing_equipment_is_a_mark(write_film):
+    item = Dataset()
+    item.ManufacturerModelName = "monai_xr generator"
+    assert (
+        read_xray(write_film(PIXELS, ContributingEquipmentSequence=[item]), admit=("generated",)).origin == "generated"
+    )
 
 
 def test_films_of_patients_may_be_refused_too(write_film):
@@ -107,6 +119,13 @@ def test_arguments_out_of_range_are_errors_of_the_setting(write_film, options, m
 def test_objects_that_are_no_projection_are_refused_by_modality(write_film):
     with pytest.raises(InputDataError, match=r"not a projection X-ray image .*modality CT"):
         read_xray(write_film(PIXELS, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT"))
+
+
+@pytest.mark.parametrize("modality", ["CANARY", "ZZPHI 1", ""])
+def test_a_modality_that_is_no_term_is_not_repeated(write_film, modality):
+    with pytest.raises(InputDataError, match=r"modality unknown\)") as failure:
+        read_xray(write_film(PIXELS, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality=modality))
+    assert not modality or modality not in str(failure.value)
 
 
 def test_a_message_holds_neither_folder_nor_patient(write_film):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from pydicom import uid as uids
 from pydicom.pixels import apply_rescale, apply_windowing
 
+from monai_xr.dicom import read_xray
 from monai_xr.dicom.burning import burn_in, text_bitmap
 from monai_xr.dicom.writing import PHANTOM_SYNTAXES, PhantomHeader, derived_uid, write_generated, write_phantom
 from monai_xr.errors import HostError, InputDataError
@@ -106,6 +108,39 @@ def test_a_generated_picture_can_not_be_taken_for_a_patient(tmp_path: Path) -> N
     assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("123110", "DCM")
     assert equipment.DeviceSerialNumber == MODEL
     assert equipment.DeviceUID.is_valid
+
+
+def test_our_reader_takes_neither_for_a_film(tmp_path: Path) -> None:
+    _generate(tmp_path / "g.dcm", _picture())
+    write_phantom(tmp_path / "p.dcm", _picture(), _header())
+    for name, what in (("g.dcm", "a generated image"), ("p.dcm", "a phantom")):
+        with pytest.raises(InputDataError, match=what):
+            read_xray(tmp_path / name)
+    with pytest.raises(InputDataError, match="a generated image"):
+        read_xray(tmp_path / "g.dcm", admit=("patient", "phantom"))
+
+
+# Other programs remove marks one by one; the table names all that a reader of ours goes by.
+@pytest.mark.parametrize(
+    "kept", ["SyntheticData", "PatientID", "ManufacturerModelName", "ImageType", "ContributingEquipmentSequence"]
+)
+def test_one_mark_of_a_generated_picture_is_enough(tmp_path: Path, kept: str) -> None:
+    marks = {"SyntheticData", "PatientID", "ManufacturerModelName", "ImageType", "ContributingEquipmentSequence"}
+    _generate(tmp_path / "g.dcm", _picture())
+    ds = pydicom.dcmread(tmp_path / "g.dcm")
+    for keyword in marks - {kept}:
+        delattr(ds, keyword)
+    ds.save_as(tmp_path / "g.dcm")
+    with pytest.raises(InputDataError, match="a generated image"):
+        read_xray(tmp_path / "g.dcm", admit=("patient", "phantom"))
+
+
+# RFC 9562 section 4: the variant bits are 10, the version is in bits 48 to 51 of 128.
+def test_uids_are_those_of_uuids() -> None:
+    for key in range(50):
+        number = int(derived_uid(key).removeprefix("2.25."))
+        assert uuid.UUID(int=number).variant == uuid.RFC_4122
+        assert uuid.UUID(int=number).hex[12] == "8"
 
 
 def test_uids_are_valid_and_never_shared(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom
 from monai_xr.data.png import MARK_KEY, write_png
+from monai_xr.dicom.identity import PHANTOM_MODEL, SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import DESCRIPTION, PHANTOM_SYNTAXES, PhantomHeader, write_phantom
 from monai_xr.errors import ConfigurationError, HostError
 
@@ -142,7 +143,7 @@ def _write_all(
             phantom = make_phantom(seed, label, size=size, patient=number, image=image)
             place = _write_png if png else _write_dicom
             name = place(folder, phantom, (seed, number, image), chance)
-            rows.append(PhantomRow(name, label, f"SYNTH-P{number + 1:06d}", split))
+            rows.append(PhantomRow(name, label, _patient_id(number), split))
             if on_image is not None:
                 on_image()
     return rows
@@ -151,7 +152,7 @@ def _write_all(
 def _write_dicom(folder: Path, phantom: Phantom, place: tuple[int, int, int], chance: np.random.Generator) -> str:
     """Write one DICOM file at patient/study/image; each picture of a patient is a study of its own."""
     seed, number, image = place
-    patient_id = f"SYNTH-P{number + 1:06d}"
+    patient_id = _patient_id(number)
     header = PhantomHeader(
         patient_id=patient_id,
         sex=phantom.sex,
@@ -173,12 +174,12 @@ def _write_dicom(folder: Path, phantom: Phantom, place: tuple[int, int, int], ch
 def _write_png(folder: Path, phantom: Phantom, place: tuple[int, int, int], chance: np.random.Generator) -> str:
     """Write one PNG into the folder of its class."""
     seed, number, image = place
-    patient_id = f"SYNTH-P{number + 1:06d}"
+    patient_id = _patient_id(number)
     path = folder / phantom.finding / f"{patient_id}-{image + 1}.png"
     path.parent.mkdir(exist_ok=True)
     text = {
         MARK_KEY: "phantom",
-        "Software": "monai_xr phantom",
+        "Software": PHANTOM_MODEL,
         "Comment": DESCRIPTION,
         "Patient": patient_id,
         "Seed": f"{seed}",
@@ -186,6 +187,10 @@ def _write_png(folder: Path, phantom: Phantom, place: tuple[int, int, int], chan
     }
     write_png(path, phantom.pixels, text)
     return path.relative_to(folder).as_posix()
+
+
+def _patient_id(number: int) -> str:
+    return f"{SYNTHETIC_ID_PREFIX}P{number + 1:06d}"
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[str]]) -> None:

@@ -1,0 +1,55 @@
+"""What became of each file of a de-identification, and the counts: no value of any file in it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+READY, WAITING, DUPLICATE, REFUSED = "ready", "waiting", "duplicate", "refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one source file: a line of the manifest.
+
+    Args:
+        source: Keyed hash of its path, size and time of change.
+        status: ready, waiting, duplicate or refused.
+        reason: Why it waits or is refused, in words without a value of the file.
+        patient_id: The pseudonym.
+        study_instance_uid: The new one.
+        sop_instance_uid: The new one.
+        sha256: Of the de-identified file as first written.
+        label: From the label table of the source.
+    """
+
+    source: str
+    status: str
+    reason: str = ""
+    patient_id: str = ""
+    study_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    sha256: str = ""
+    label: str = ""
+
+
+@dataclass
+class DeidentificationReport:
+    """What a run did: files by status, and by reason those that wait or are refused; `reused` were done before."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)
+    reused: int = 0
+
+    def add(self, entry: Entry, *, reused: bool) -> None:
+        """Count one file."""
+        self.counts[entry.status] += 1
+        self.reused += reused
+        if entry.reason:
+            self.reasons.setdefault(entry.status, Counter())[entry.reason] += 1
+
+    def lines(self) -> list[str]:
+        """Tell the counts, then the reasons, most frequent first."""
+        told = {READY: "may go out", WAITING: "wait for review", DUPLICATE: "came twice", REFUSED: "refused"}
+        lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
+        for status, reasons in self.reasons.items():
+            lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
+        return lines

@@ -1,0 +1,12 @@
+"""Digests in, UIDs under the UUID root 2.25 (PS3.5 section B.2) out."""
+
+_VERSION_8 = (0xF000 << 64, 0x8000 << 64)  # RFC 9562 section 5.8: a UUID of our own making
+_VARIANT = (0xC000 << 48, 0x8000 << 48)
+
+
+def uid_of_digest(digest: bytes) -> str:
+    """Give the UID of the UUID that the first 16 bytes of a digest make."""
+    number = int.from_bytes(digest[:16], "big")
+    for mask, bits in (_VERSION_8, _VARIANT):
+        number = number & ~mask | bits
+    return f"2.25.{number}"
