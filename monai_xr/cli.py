@@ -141,25 +141,12 @@ def prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made.")] = False,
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
+    options = {**locals()}
     from monai_xr.data.preparation_console import print_preparation, progress_bar
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
 
-    settings = PrepareSettings(
-        size=size,
-        fit=fit,  # type: ignore[arg-type]
-        layout=layout,
-        decode=decode,  # type: ignore[arg-type]
-        workers=workers,
-        seed=seed,
-        fractions=parse_fractions(fractions),
-        resplit=resplit,
-        no_patients=no_patients,
-        allow_duplicates=allow_duplicates,
-        accept_phantoms=accept_phantoms,
-        accept_synthetic=accept_synthetic,
-        max_bad=max_bad,
-        overwrite=overwrite,
-    )
+    del options["source"], options["out"]
+    settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions)})
     with progress_bar("films") as progress:
         result = prepare(source, out, settings, progress=progress)
     print_preparation(result)

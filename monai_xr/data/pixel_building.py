@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from monai_xr.data.pixel_cache import (
     SCHEMA,
@@ -82,6 +82,8 @@ def build_cache(plan: CachePlan) -> Path:
     check_fit(plan.settings.size, plan.settings.fit)
     if plan.workers < 1:
         raise ConfigurationError(f"{plan.workers} workers", "workers", "at least 1")
+    if plan.decode not in get_args(Decode):
+        raise ConfigurationError(f"unknown way to decode {plan.decode!r}", "decode", "isolated or direct")
     if plan.store and plan.store.size < plan.settings.size:
         raise ConfigurationError(
             f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"

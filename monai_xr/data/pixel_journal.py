@@ -65,7 +65,9 @@ def good_lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
             return []
         with (folder / PIXELS).open("rb") as pixels:
             for text in journal:
-                line = json.loads(text)  # a line that was cut is no JSON
+                if not text.endswith(b"\n"):  # cut
+                    break
+                line = json.loads(text)
                 if "sha256" in line:
                     tile = np.frombuffer(pixels.read(2 * header["size"] ** 2), "<u2")
                     if checksum(tile) != line["sha256"]:

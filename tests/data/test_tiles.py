@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monai_xr.data.tiles import check_fit, check_usable, tile_of
+from monai_xr.data.tiles import check_fit, check_usable, tile_of, tile_spacing
 from monai_xr.errors import ConfigurationError, InputDataError
 
 
@@ -61,3 +61,33 @@ def test_films_no_model_can_use_are_refused(pixels: np.ndarray, message: str) ->
 def test_settings_that_do_not_exist_are_refused(size: int, fit: str) -> None:
     with pytest.raises(ConfigurationError, match=str(size) if fit == "squash" else "squash, pad, crop"):
         check_fit(size, fit)
+
+
+def _mean_over_area(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Area means by cumulative sums: an independent way to the same numbers."""
+    for axis in (0, 1):
+        pixels = np.moveaxis(pixels, axis, 0)
+        sums = np.concatenate([np.zeros_like(pixels[:1]), pixels.cumsum(0)])
+        edges = np.arange(size + 1) * len(pixels) / size
+        low = np.floor(edges).astype(int)
+        share = (edges - low)[:, None]
+        at = sums[low] + share * (sums[np.minimum(low + 1, len(pixels))] - sums[low])
+        pixels = np.moveaxis(np.diff(at, axis=0) * size / len(pixels), 0, axis)
+    return pixels
+
+
+@pytest.mark.parametrize(("height", "width"), [(97, 131), (200, 64), (64, 200), (300, 301)])
+def test_area_means_where_sides_do_not_divide(height: int, width: int) -> None:
+    film = np.random.default_rng(height).random((height, width))
+    tile = tile_of(film.astype(np.float32), 32, "squash")
+    assert np.abs(tile - _mean_over_area(film, 32) * 65535).max() <= 0.55
+
+
+@pytest.mark.parametrize(
+    ("fit", "spacing"),
+    [("squash", (0.2 * 2000 / 100, 0.1 * 3000 / 100)), ("pad", (6.0, 3.0)), ("crop", (4.0, 2.0))],
+)
+def test_spacing_of_a_tile(fit: str, spacing: tuple[float, float]) -> None:
+    found = tile_spacing((0.2, 0.1), (2000, 3000), 100, fit)  # type: ignore[arg-type]
+    assert found == pytest.approx(spacing)
+    assert tile_spacing(None, (2000, 3000), 100, "pad") is None

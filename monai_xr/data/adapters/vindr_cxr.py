@@ -89,7 +89,8 @@ def _is_here(root: Path) -> bool:
     if not table.is_file():
         return False
     with table.open(encoding="utf-8-sig", errors="replace") as file:
-        return all(column in file.readline() for column in ("image_id", "rad_id", "class_name"))
+        header = file.readline()
+    return all(column in header for column in ("image_id", "rad_id", "class_name"))
 
 
 def _read(root: Path) -> Contents:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data import pixel_journal
+from monai_xr.data import pixel_decoding, pixel_journal
 from monai_xr.data.prepared_folder import alone_in
 from monai_xr.data.preparing import parse_fractions
+from monai_xr.dicom import isolation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 
@@ -152,3 +153,28 @@ def test_shares_are_three_numbers() -> None:
     assert parse_fractions("0.8, 0.1, 0.1") == {"train": 0.8, "val": 0.1, "test": 0.1}
     with pytest.raises(ConfigurationError, match="three numbers"):
         parse_fractions("0.8,0.2")
+
+
+def test_child_that_was_killed_costs_no_film(archive: Path, tmp_path: Path, run: Any) -> None:
+    run(archive, tmp_path / "first", decode="isolated")
+    for worker in isolation._pool(os.getpid())._idle:
+        worker._process.kill()
+        worker._process.wait()
+    result = run(archive, tmp_path / "second", decode="isolated")
+    assert (len(result.records), result.refused) == (24, ())
+
+
+def test_film_whose_decoder_dies_is_one_line(
+    archive: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pixel_decoding.read_image
+
+    def dying(path: Path, **settings: Any) -> Any:
+        if path.name.endswith("-3.1.dcm"):
+            raise InputDataError("its decoder crashed (signal 11)", path)
+        return original(path, **settings)
+
+    monkeypatch.setattr(pixel_decoding, "read_image", dying)
+    result = run(archive, tmp_path / "out")
+    assert [each.reason for each in result.refused] == ["its decoder crashed (signal 11)"]
+    assert len(result.records) == 23

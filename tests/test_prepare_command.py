@@ -1,0 +1,97 @@
+"""`monai-xr prepare` as a user meets it: exit codes, what is printed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monai_xr.cli import main
+from monai_xr.data.phantoms import write_phantom_studies
+from monai_xr.data.png import write_png
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    write_phantom_studies(folder, patients=12, seed=0, size=64, manifest=False)
+    return folder
+
+
+@pytest.fixture
+def monai_xr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    """Run the command line in an empty folder; give exit code, output and error text."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["monai-xr", *map(str, arguments)])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_phantom_studies_are_prepared_twice(monai_xr: Any, phantoms: Path, tmp_path: Path) -> None:
+    code, out, error = monai_xr("prepare", phantoms, "set", "--size", 32, "--accept-phantoms")
+    assert code == 0, error
+    assert "split by patient" in out
+    assert "set/report.html" in out
+    names = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert names == ["manifest.csv", "pixels", "report.html", "report.json"]
+    code, out, error = monai_xr("prepare", phantoms, "set", "--size", 32, "--accept-phantoms")
+    assert (code, "split by patient" in out) == (0, True), error
+
+
+def test_refused_files_are_listed_and_the_exit_is_0(monai_xr: Any, phantoms: Path, tmp_path: Path) -> None:
+    code, out, _ = monai_xr("prepare", phantoms, "set", "--size", 32)
+    assert code == 3
+    code, out, error = monai_xr("prepare", _with_bad_files(tmp_path), "set", "--no-patients", "--size", 32)
+    assert code == 0, error
+    assert "refused: well/cut.png: damaged or cut short" in out
+    assert "refused: well/flat.png: constant image, all pixels equal" in out
+
+
+def _with_bad_files(folder: Path) -> Path:
+    root = folder / "films"
+    for index in range(6):
+        path = root / ("sick", "well")[index % 2] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, np.random.default_rng(index).random((32, 32), np.float32), {})
+    whole = (root / "well" / "1.png").read_bytes()
+    (root / "well" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    write_png(root / "well" / "flat.png", np.zeros((32, 32), np.float32), {})
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["films", "set", "--no-patients", "--max-bad", "1"], 3, "2 files refused, 1 allowed"),
+        (["films", "set"], 3, "8 of 8 images without patient_id and group_id"),
+        (["films", "films/set"], 2, "source and output lie in each other"),
+        (["gone", "set"], 2, "source folder does not exist : gone"),
+        (["films", "set", "--no-patients", "--from", "kermanny"], 2, "did you mean kermany?"),
+        (["films", "set", "--no-patients", "--fit", "stretch"], 2, "squash, pad, crop"),
+        (["films", "set", "--no-patients", "--size", "4"], 2, "give 8 to 4096 pixels"),
+        (["films", "set", "--no-patients", "--fractions", "0.5,0.5,0.5"], 2, "add up to 1"),
+        (["films", "set", "--no-patients", "--decode", "quick"], 2, "isolated or direct"),
+        (["films", "set", "--no-patients", "--workers", "0"], 2, "0 workers"),
+        (["films", "file/set", "--no-patients"], 4, "cannot be written"),
+    ],
+)
+def test_failures_are_one_line_with_the_right_code(
+    monai_xr: Any, tmp_path: Path, arguments: list[str], code: int, told: str
+) -> None:
+    _with_bad_files(tmp_path)
+    (tmp_path / "file").write_text("")
+    found, _, error = monai_xr("prepare", *arguments)
+    assert (found, told in error) == (code, True), error
+    assert error.strip().count("\n") == 0
+    assert "Traceback" not in error
+    assert not (tmp_path / "set" / "manifest.csv").exists()

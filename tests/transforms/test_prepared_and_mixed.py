@@ -1,0 +1,196 @@
+"""Training from a prepared data set decodes nothing; mixed loaders give the same stream whatever the workers."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader as MonaiLoader
+from PIL import Image
+
+from monai_xr.data import pixel_decoding
+from monai_xr.data.png import write_png
+from monai_xr.data.preparing import PrepareSettings, prepare
+from monai_xr.data.records import find_records
+from monai_xr.data.tiles import tile_of
+from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.transforms import MixedXrayDataset, XrayDataset, mixed_loader, xray_loader
+
+
+def _films(root: Path, count: int) -> None:
+    lines = ["image,label,patient_id,split"]
+    root.mkdir()
+    for index in range(count):
+        levels = np.random.default_rng(index).integers(0, 256, (64, 64)).astype(np.uint8)
+        Image.fromarray(levels).save(root / f"{index}.png")
+        lines.append(f"{index}.png,{('sick', 'well')[index % 2]},P{index},{'test' if index % 4 == 3 else 'train'}")
+    (root / "manifest.csv").write_text("\n".join(lines))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """Forty films prepared at 32 pixels, the films themselves gone."""
+    _films(tmp_path / "films", 40)
+    prepare(tmp_path / "films", tmp_path / "set", PrepareSettings(size=32, decode="direct"))
+    (tmp_path / "films").rename(tmp_path / "away")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def no_decoding(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoding(path: Path, **_: Any) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(pixel_decoding, "read_image", decoding)
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_store_is_opened_where_the_size_is_the_same(prepared: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="train")
+    assert len(dataset) == 30
+    assert dataset.cache.folder.parent.parent == prepared
+    assert not (tmp_path / "cache").exists()
+    record = dataset.cache.records[5]
+    levels = np.asarray(Image.open(tmp_path / "away" / record.shown), np.float64)
+    wanted = levels.reshape(32, 2, 32, 2).mean(axis=(1, 3)) / 255 * 2 - 1
+    assert dataset[5]["image"].shape == (1, 32, 32)
+    assert np.abs(dataset[5]["image"][0].numpy() - wanted).max() < 4e-5
+    assert dataset.classes[dataset[5]["label"]] == record.label
+    assert dataset.summary["source"] == "prepared"
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_smaller_sizes_are_made_from_the_store(prepared: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(prepared, image_size=16, cache_dir=tmp_path / "cache", split="train", classes="sick")
+    assert (len(dataset), dataset.classes) == (20, ["sick"])
+    for tile, record in zip(dataset.cache.pixels, dataset.cache.records, strict=True):
+        levels = np.asarray(Image.open(tmp_path / "away" / record.shown), np.float32) / 255
+        direct = tile_of(levels, 16, "squash").astype(int)
+        assert np.abs(tile - direct).max() <= 1  # rounded to 16 bits twice
+
+
+def test_larger_sizes_are_refused(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="image size 64 : size : the data was prepared at 32: prepare it larger"
+    ):
+        XrayDataset(prepared, image_size=64, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_labels_and_splits_may_be_edited_in_the_manifest(prepared: Path, tmp_path: Path) -> None:
+    table = prepared / "manifest.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(line.replace(",well,", ",healthy,") for line in lines[1:11])]))
+    dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+    assert (len(dataset), dataset.classes) == (10, ["healthy", "sick"])
+
+
+def test_row_without_pixels_is_refused(prepared: Path, tmp_path: Path) -> None:
+    table = prepared / "manifest.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1].replace("0.png", "new.png")]))
+    with pytest.raises(InputDataError, match=r"no pixels of this image in the store : new\.png"):
+        XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+
+
+@pytest.mark.parametrize("store", ["", "../elsewhere", "gone"])
+def test_store_that_is_not_beside_the_manifest_is_refused(prepared: Path, store: str) -> None:
+    table = prepared / "manifest.csv"
+    name = next((prepared / "pixels").iterdir()).name
+    table.write_text(table.read_text().replace(name, store))
+    with pytest.raises(InputDataError, match="names no store beside it"):
+        find_records(prepared)
+
+
+def test_phantoms_of_a_prepared_set_need_the_flag(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(index).random((32, 32), np.float32)
+        write_png(tmp_path / "in" / f"{index}.png", pixels, {"Synthetic": "phantom"})
+    settings = PrepareSettings(size=16, decode="direct", accept_phantoms=True, no_patients=True)
+    prepare(tmp_path / "in", tmp_path / "set", settings)
+    arguments: dict[str, Any] = {"image_size": 16, "cache_dir": tmp_path / "cache", "split": None}
+    with pytest.raises(InputDataError, match="a phantom image, which is not admitted here"):
+        XrayDataset(tmp_path / "set", **arguments)
+    assert len(XrayDataset(tmp_path / "set", accept_phantoms=True, **arguments)) == 3
+
+
+def test_items_take_tens_of_microseconds(prepared: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache")
+    best = 1.0
+    for _ in range(20):
+        start = time.perf_counter()
+        for index in range(30):
+            dataset[index]
+        best = min(best, (time.perf_counter() - start) / 30)
+    assert best < 100e-6
+
+
+@pytest.mark.parametrize("loader", [torch.utils.data.DataLoader, MonaiLoader])
+def test_other_loaders_and_worker_processes_give_the_same_items(prepared: Path, tmp_path: Path, loader: Any) -> None:
+    dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache")
+    batches = list(loader(dataset, batch_size=10, num_workers=2))
+    images = torch.cat([batch["image"] for batch in batches])
+    assert torch.equal(torch.as_tensor(images), torch.stack([dataset[index]["image"] for index in range(30)]))
+
+
+def test_order_depends_on_seed_and_epoch_not_on_workers(prepared: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache")
+
+    def epoch(workers: int, number: int) -> torch.Tensor:
+        loader = xray_loader(dataset, 5, seed=3, workers=workers)
+        loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
+        return torch.cat([batch["image"] for batch in loader])
+
+    assert torch.equal(epoch(0, 4), epoch(2, 4))
+    assert not torch.equal(epoch(0, 4), epoch(0, 5))
+
+
+@pytest.fixture
+def mixed(prepared: Path, tmp_path: Path) -> MixedXrayDataset:
+    """Thirty real images and a pool of twenty generated ones of each class."""
+    for index in range(40):
+        folder = tmp_path / "generated" / ("sick", "well")[index % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(500 + index).random((32, 32), np.float32)
+        write_png(folder / f"{index}.png", pixels, {"Synthetic": "generated", "Model_Hash": "m"})
+    real = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="train")
+    return MixedXrayDataset(real, tmp_path / "generated", cache_dir=tmp_path / "cache", ratio=0.5, seed=1)
+
+
+def test_mixed_epoch_has_the_stated_ratio(mixed: MixedXrayDataset) -> None:
+    batches = list(mixed_loader(mixed, 5))
+    flags = torch.cat([batch["generated"] for batch in batches])
+    assert (len(flags), int(flags.sum())) == (45, 15)
+    assert mixed.summary["mixture"]["generators"] == [{"model_hash": "m", "run_id": "", "seed": "", "images": 40}]
+
+
+def test_mixed_stream_is_the_same_whatever_the_workers(mixed: MixedXrayDataset) -> None:
+    def epoch(workers: int, number: int) -> torch.Tensor:
+        loader = mixed_loader(mixed, 5, workers=workers)
+        loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
+        return torch.cat([batch["image"] for batch in loader])
+
+    assert torch.equal(epoch(0, 2), epoch(2, 2))
+    assert not torch.equal(epoch(0, 2), epoch(0, 3))
+
+
+def test_processes_share_a_mixed_epoch(mixed: MixedXrayDataset) -> None:
+    from monai_xr.transforms.mixed_dataset import MixtureSampler
+
+    shares = [list(MixtureSampler(mixed, rank=rank, ranks=3)) for rank in range(3)]
+    assert [len(share) for share in shares] == [15, 15, 15]
+    assert len({place for share in shares for place in share}) == 45
+
+
+def test_mixed_batch_larger_than_an_epoch(mixed: MixedXrayDataset) -> None:
+    with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
+        mixed_loader(mixed, 46)
+
+
+def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: MixedXrayDataset) -> None:
+    test = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="test")
+    with pytest.raises(ConfigurationError, match="generated images are for train alone"):
+        MixedXrayDataset(test, tmp_path / "generated", cache_dir=tmp_path / "cache", ratio=0.5)
