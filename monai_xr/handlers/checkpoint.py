@@ -58,7 +58,7 @@ class Checkpoint:
     def start(self, engine: Any) -> None:
         """Restore the newest checkpoint, or set those of an earlier training aside."""
         if self.resume:
-            content = newest_checkpoint(self.folder)
+            content = newest_checkpoint(self.folder, set_aside=True)
             if content is None:
                 logger.warning("nothing to resume in %s: starting anew", self.folder.name)
             else:
@@ -95,6 +95,12 @@ class Checkpoint:
                     "resume",
                     "use the same settings and images, or start anew with --resume false",
                 )
+        if content["epoch"] > engine.state.max_epochs:
+            raise ConfigurationError(
+                f"{content['epoch']} epochs are done already",
+                "max_epochs",
+                "raise it, or start anew with --resume false",
+            )
         things, saved = engine.objects_to_save(), content["objects"]
         if things.keys() != saved.keys():
             different = sorted(things.keys() ^ saved.keys())

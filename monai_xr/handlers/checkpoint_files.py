@@ -43,8 +43,12 @@ def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: 
     return path
 
 
-def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the newest checkpoint that verifies; a damaged one is named, set aside as `.corrupt`, the next one tried.
+def newest_checkpoint(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | None:
+    """Read the newest checkpoint that verifies; a damaged one is named and the next one tried.
+
+    Args:
+        folder: Where checkpoints are.
+        set_aside: Whether damaged ones are renamed to `.corrupt`; only the training that owns the folder may.
 
     Returns:
         The content as saved, tensors on the CPU, or None if the folder holds no finished checkpoint.
@@ -60,8 +64,9 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
             raise
         except ModelError as error:
             logger.warning("%s; trying the one before it", error)
-            path.rename(path.with_suffix(".pt.corrupt"))
-    if candidates:
+            if set_aside:
+                path.rename(path.with_suffix(".pt.corrupt"))
+    if candidates or any(folder.glob("*.corrupt")):
         raise ModelError("no checkpoint verifies", folder, "start anew with --resume false")
     return None
 

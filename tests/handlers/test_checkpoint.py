@@ -104,6 +104,8 @@ def test_damaged_checkpoint_is_named_set_aside_and_the_one_before_used(tmp_path,
     data[len(data) // 2] ^= 1
     path.write_bytes({"bit": bytes(data), "cut": bytes(data[:100]), "empty": b""}[damage])
     assert newest_checkpoint(tmp_path)["epoch"] == 1
+    assert path.exists()  # a reader leaves a training's files alone
+    assert newest_checkpoint(tmp_path, set_aside=True)["epoch"] == 1
     assert (tmp_path / "epoch_000002.pt.corrupt").exists()
     assert "epoch_000002.pt" in caplog.text
 
@@ -184,3 +186,16 @@ def test_generator_is_loaded_with_its_average_and_origin(make_engine, tmp_path):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(ModelError, match="no checkpoint found"):
         load_generator(DCGANGenerator(image_size=32, width=4), tmp_path / "nothing")
+
+
+def test_folder_of_nothing_but_damage_is_never_taken_for_a_fresh_start(tmp_path):
+    save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2).write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="no checkpoint verifies"):
+            newest_checkpoint(tmp_path, set_aside=True)
+
+
+def test_resuming_to_fewer_epochs_than_are_done_is_refused(make_engine, tmp_path):
+    make_engine(3, [Checkpoint(tmp_path)]).run()
+    with pytest.raises(ConfigurationError, match="3 epochs are done already : max_epochs"):
+        make_engine(2, [Checkpoint(tmp_path, resume=True)]).run()
