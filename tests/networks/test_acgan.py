@@ -82,7 +82,8 @@ def test_networks_can_be_traced_and_exported():
     generator = ACGANGenerator(classes=2, latent_size=10, width=4, image_size=32).eval()
     discriminator = ACGANDiscriminator(classes=2, width=4, image_size=32).eval()
     inputs = (torch.randn(2, 10), torch.tensor([0, 1]))
-    images = generator(*inputs)
+    with torch.no_grad():
+        images = generator(*inputs)
     with pytest.warns(FutureWarning, match="deprecated"):
         traced = torch.jit.trace(generator, inputs, strict=False)
     assert torch.equal(traced(*inputs)[0], images[0])
