@@ -160,6 +160,13 @@ def test_penalties_are_computed_in_float32_under_autocast(penalty):
             values.append(penalty(batch))
     assert values[1].dtype == torch.float32
     assert torch.equal(values[0], values[1])
+    exact = AdversarialStep(
+        batch.discriminator.double(),
+        [image.double() for image in batch.reals],
+        [image.double() for image in batch.fakes],
+    )
+    exact.random = torch.Generator().manual_seed(0)
+    assert values[1].item() == pytest.approx(penalty(exact).item(), rel=1e-5)
 
 
 def test_penalties_accept_half_precision_images():
@@ -177,3 +184,19 @@ def test_penalties_reach_attention_by_second_derivatives():
         gradient = getattr(discriminator.attention["16"], name).weight.grad
         assert torch.isfinite(gradient).all()
         assert gradient.abs().max() > 0
+
+
+class Backends(Curved):
+    """Notes whether fused attention, which has no second derivative, was allowed."""
+
+    def forward(self, images, condition=None):
+        self.fused = torch.backends.cuda.flash_sdp_enabled() or torch.backends.cuda.mem_efficient_sdp_enabled()
+        return super().forward(images, condition)
+
+
+def test_penalties_alone_do_without_fused_attention():
+    batch = AdversarialStep(Backends().double(), pyramid(), pyramid())
+    r1_penalty(batch)
+    assert not batch.discriminator.fused
+    assert batch.real_output.score.requires_grad
+    assert batch.discriminator.fused

@@ -79,6 +79,13 @@ def test_every_scale_is_generated_coarse_to_fine_and_scored(size):
     assert output.features.shape == (2, 16)
 
 
+def with_random_biases(network: torch.nn.Module) -> None:
+    """Zero biases would hide scales: all else is homogeneous."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+
+
 def restated_generator(weights: dict[str, torch.Tensor], latents: torch.Tensor) -> list[torch.Tensor]:
     """The published layers of a 32-pixel generator in plain functions."""
 
@@ -107,6 +114,7 @@ def restated_generator(weights: dict[str, torch.Tensor], latents: torch.Tensor) 
 def test_generator_computes_the_published_layers():
     torch.manual_seed(0)
     generator = MSGGANGenerator(image_size=32, latent_size=12, width=8)
+    with_random_biases(generator)
     latents = torch.randn(3, 12)
     expected = restated_generator(generator.state_dict(), latents)
     for image, wanted in zip(generator(latents), expected, strict=True):
@@ -136,14 +144,16 @@ def restated_discriminator(weights: dict[str, torch.Tensor], images: list[torch.
 def test_discriminator_computes_the_published_layers():
     torch.manual_seed(0)
     discriminator = MSGGANDiscriminator(image_size=32, width=8)
+    with_random_biases(discriminator)
     images = [torch.randn(3, 1, size, size) for size in (4, 8, 16, 32)]
     expected = restated_discriminator(discriminator.state_dict(), images)
     torch.testing.assert_close(discriminator(images).score, expected)
 
 
 def test_latents_of_any_length_are_scaled_to_the_root_of_their_size():
-    generator = MSGGANGenerator(image_size=32, latent_size=12, width=8)
-    latents = torch.randn(2, 12)
+    torch.manual_seed(0)
+    generator = MSGGANGenerator(image_size=32, latent_size=12, width=8).double()
+    latents = torch.randn(2, 12, dtype=torch.float64)
     for a, b in zip(generator(latents), generator(5 * latents), strict=True):
         torch.testing.assert_close(a, b)
 
