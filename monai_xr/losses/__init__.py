@@ -1,6 +1,43 @@
 """Scores and images of one GAN step in, named loss terms out."""
 
-from monai_xr.losses.adversarial import non_saturating_discriminator, non_saturating_generator
+from monai_xr.losses.adversarial import (
+    hinge_discriminator,
+    hinge_generator,
+    least_squares_discriminator,
+    least_squares_generator,
+    non_saturating_discriminator,
+    non_saturating_generator,
+    relativistic_hinge_discriminator,
+    relativistic_hinge_generator,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
+from monai_xr.losses.auxiliary import (
+    class_discriminator,
+    class_generator,
+    dissimilar_least_squares_generator,
+    dissimilarity_weight,
+)
 from monai_xr.losses.objective import AdversarialStep, Objective
+from monai_xr.losses.penalties import gradient_penalty, r1_penalty
 
-__all__ = ["AdversarialStep", "Objective", "non_saturating_discriminator", "non_saturating_generator"]
+__all__ = [
+    "AdversarialStep",
+    "Objective",
+    "class_discriminator",
+    "class_generator",
+    "dissimilar_least_squares_generator",
+    "dissimilarity_weight",
+    "gradient_penalty",
+    "hinge_discriminator",
+    "hinge_generator",
+    "least_squares_discriminator",
+    "least_squares_generator",
+    "non_saturating_discriminator",
+    "non_saturating_generator",
+    "r1_penalty",
+    "relativistic_hinge_discriminator",
+    "relativistic_hinge_generator",
+    "wasserstein_discriminator",
+    "wasserstein_generator",
+]

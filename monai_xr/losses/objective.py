@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput
 
@@ -17,13 +17,17 @@ class AdversarialStep:
         discriminator: The network that scores.
         reals: Pyramid of real images, coarse to fine, each (B, C, size, size) in [-1, 1].
         fakes: Pyramid of generated images of the same shapes; without gradient in the discriminator's step.
-        condition: What both networks were given, or None.
+        condition: What both networks were given: None, labels (B,) or images (B, C, H, W).
+        labels: Class of each real and of the fake beside it, integers (B,), or None where there are no classes.
+        random: Where terms that draw take their numbers from; None is torch's own source.
     """
 
     discriminator: Discriminator
     reals: list[Tensor]
     fakes: list[Tensor]
     condition: Tensor | None = None
+    labels: Tensor | None = None
+    random: Generator | None = None
 
     @cached_property
     def real_output(self) -> DiscriminatorOutput:

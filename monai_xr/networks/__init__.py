@@ -1,6 +1,20 @@
 """Latents and conditions in, image pyramids out; image pyramids in, scores out."""
 
+from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from monai_xr.networks.iagan import IAGANGenerator
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "Discriminator", "DiscriminatorOutput", "Generator"]
+__all__ = [
+    "ACGANDiscriminator",
+    "ACGANGenerator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "Discriminator",
+    "DiscriminatorOutput",
+    "Generator",
+    "IAGANGenerator",
+    "MSGGANDiscriminator",
+    "MSGGANGenerator",
+]

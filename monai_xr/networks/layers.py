@@ -1,0 +1,135 @@
+"""Feature maps in, feature maps out: the layers that several families share.
+
+Sources: self-attention, Zhang et al. 2019 (SAGAN); pixel norm, minibatch standard deviation and equalised learning
+rate, Karras et al. 2018 (progressive growing) as used by MSG-GAN. Statistics are computed in float32 under autocast:
+their epsilon of 1e-8 is zero in float16, where the gradient of the root would be infinite.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from monai_xr.errors import ConfigurationError
+
+_EPSILON = 1e-8
+
+
+class EqualizedConv2d(nn.Conv2d):
+    """A convolution whose weights are N(0, 1) and scaled by sqrt(2 / fan_in) when used.
+
+    An optimiser that normalises gradients then moves every layer at the same relative speed.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int = 0) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=padding)
+        self.scale = (2 / (in_channels * kernel_size**2)) ** 0.5
+
+    def reset_parameters(self) -> None:
+        """Draw the weights from N(0, 1), set the biases to zero."""
+        _standard_normal(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H', W')."""
+        return F.conv2d(features, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class EqualizedConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution of stride 1 with N(0, 1) weights; its fan-in counts input channels only, as MSG-GAN's.
+
+    That is exact for a 1 x 1 input, where every output pixel sees each input channel once.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size)
+        self.scale = (2 / in_channels) ** 0.5
+
+    def reset_parameters(self) -> None:
+        """Draw the weights from N(0, 1), set the biases to zero."""
+        _standard_normal(self)
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H + k - 1, W + k - 1); `output_size` is not used."""
+        return F.conv_transpose2d(features, self.weight * self.scale, self.bias)
+
+
+def _standard_normal(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    nn.init.normal_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+class PixelNorm(nn.Module):
+    """Divides each pixel's feature vector by its root mean square."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, ...) to the same shape."""
+        power = features.float().square().mean(1, keepdim=True)
+        return features * torch.rsqrt(power + _EPSILON).to(features.dtype)
+
+
+class MinibatchStd(nn.Module):
+    """Appends one constant map: the standard deviation over the batch, averaged over channels and pixels.
+
+    The whole batch is one group, so scores depend on what else is in the batch. A collapsed batch shows here as zero.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C + 1, H, W)."""
+        variance = features.float().var(0, correction=0)  # (C, H, W)
+        spread = torch.sqrt(variance + _EPSILON).mean().to(features.dtype)
+        batch, _, height, width = features.shape
+        return torch.cat([features, spread.expand(batch, 1, height, width)], 1)
+
+
+class SelfAttention(nn.Module):
+    """Adds to each pixel what it attends to in the whole map: x + gamma * o, gamma starting at 0.
+
+    o_j = sum over i of softmax_i(f(x_i) . g(x_j)) h(x_i); f, g are 1 x 1 convolutions to `channels` / 8, h keeps
+    `channels`. The map of all pairs of pixels is not held in memory where a fused kernel exists.
+
+    Args:
+        channels: Of the feature map, at least 8.
+        equalized: Whether the convolutions have an equalised learning rate, as their neighbours in MSG-GAN.
+    """
+
+    def __init__(self, channels: int, *, equalized: bool = False) -> None:
+        super().__init__()
+        if channels < 8:
+            raise ConfigurationError(f"self-attention over {channels} channels", "width", "at least 8 channels")
+        convolution: type[nn.Conv2d] = EqualizedConv2d if equalized else nn.Conv2d
+        self.keys = convolution(channels, channels // 8, 1)  # f
+        self.queries = convolution(channels, channels // 8, 1)  # g
+        self.values = convolution(channels, channels, 1)  # h
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        queries, keys, values = (
+            layer(features).flatten(2).transpose(1, 2).unsqueeze(1)  # (B, 1, H * W, C / 8 or C)
+            for layer in (self.queries, self.keys, self.values)
+        )
+        attended = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        return features + self.gamma * attended.squeeze(1).transpose(1, 2).reshape_as(features)
+
+
+def attention_at(
+    channels_by_size: dict[int, int], attention_sizes: Sequence[int], *, equalized: bool = False
+) -> nn.ModuleDict:
+    """Give one `SelfAttention` per wanted size, under the size as text.
+
+    Args:
+        channels_by_size: Channels of the maps that may have attention, by their size in pixels.
+        attention_sizes: Where attention is wanted.
+        equalized: See `SelfAttention`.
+
+    Raises:
+        ConfigurationError: If there is no map of a wanted size.
+    """
+    wanted = sorted({int(size) for size in attention_sizes})
+    unknown = [size for size in wanted if size not in channels_by_size]
+    if unknown:
+        allowed = ", ".join(map(str, sorted(channels_by_size)))
+        raise ConfigurationError(f"no feature map of {unknown[0]} pixels", "attention_sizes", f"among {allowed}")
+    return nn.ModuleDict({str(size): SelfAttention(channels_by_size[size], equalized=equalized) for size in wanted})
