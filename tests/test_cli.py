@@ -131,7 +131,14 @@ def test_batch_larger_than_the_data_set(monai_xr, phantoms):
         ("aiin", "clahe2", "exact"),
         ("classes", "NORMALL", "NORMAL"),
         ("max_epochs", "0", "at least 1"),
+        ("max_epochs", "1.5", "1.5 is not a whole number of at least 1 : max_epochs"),
+        ("ema_decay", "2", "ema_decay"),
         ("batch_size", "-1", "at least 1"),
+        ("seed", "abc", "whole number"),
+        ("seed", "-1", "at least 0"),
+        ("width", "0", "at least 1"),
+        ("learning_rate", "-1", "Adam refuses its arguments (Invalid learning rate: -1)"),
+        ("width", "3.5", "DCGANGenerator refuses its arguments"),
     ],
 )
 def test_impossible_values(monai_xr, phantoms, knob, value, told):
@@ -183,6 +190,17 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     measures = json.loads((tmp_path / "report" / "measures.json").read_text())
     assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
+
+
+def test_refused_resume_spoils_nothing_and_tells_it_in_one_line(monai_xr, phantoms, tmp_path):
+    assert train(monai_xr, phantoms, *TINY)[0] == 0
+    records = [tmp_path / "out" / name for name in ("config.yaml", "run.json", "metrics.jsonl")]
+    before = [path.read_bytes() for path in records]
+    code, _, error = train(monai_xr, phantoms, *TINY, "--max_epochs", "3", "--resume", "true", "--image_size", "64")
+    assert code == 2
+    assert "image_size was 32 when the training stopped and is 64 now" in last_line(error)
+    assert error.count("image_size was 32") == 1  # no other line tells it again
+    assert [path.read_bytes() for path in records] == before
 
 
 def test_sampling_takes_the_network_of_an_overlay(monai_xr, phantoms, tmp_path):

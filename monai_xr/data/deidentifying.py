@@ -137,7 +137,7 @@ class _Job:
         admit: tuple[str, ...],
     ) -> "_Job":
         """Check the folders before anything is written."""
-        source, output = source.expanduser(), output.expanduser()
+        source, output = source.expanduser(), Path(os.path.abspath(output.expanduser()))
         if not source.is_dir():
             raise ConfigurationError("no such folder", "SRC", "name a folder of DICOM files")
         if output.exists() and not output.is_dir():

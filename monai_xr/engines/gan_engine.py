@@ -18,6 +18,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.losses.objective import AdversarialStep, Objective, Term
 from monai_xr.networks.interfaces import Discriminator, Generator
+from monai_xr.settings import parse_count
 
 
 class GanEngine(Trainer):
@@ -64,9 +65,8 @@ class GanEngine(Trainer):
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
         device = pick_device(device)
-        if int(max_epochs) < 1 or int(critic_steps) < 1:
-            raise ConfigurationError("max_epochs and critic_steps must be at least 1", f"{max_epochs}, {critic_steps}")
-        super().__init__(device=device, max_epochs=int(max_epochs), data_loader=train_data_loader, decollate=False)
+        epochs = parse_count(max_epochs, "max_epochs")
+        super().__init__(device=device, max_epochs=epochs, data_loader=train_data_loader, decollate=False)
         self.register_events(*RunEvents)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.generator, self.discriminator = generator, discriminator
@@ -75,13 +75,15 @@ class GanEngine(Trainer):
         self.objective = objective
         self.optimizer = self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.critic_steps = int(critic_steps)
+        self.critic_steps = parse_count(critic_steps, "critic_steps")
         self.precision = pick_precision(precision, device)
         scaling = self.precision is torch.float16 and device.type == "cuda"
         self.scalers = {name: torch.amp.GradScaler(device.type, enabled=scaling) for name in ("generator", "critic")}
         self.latent_source = torch.Generator(device).manual_seed(int(seed))
         self.ema_decay = float(ema_decay)
-        self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if ema_decay else None
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigurationError(f"{ema_decay} is no decay", "ema_decay", "0 for none, or below 1")
+        self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if self.ema_decay else None
         self._register_handlers(train_handlers or [])
 
     def run(self) -> None:

@@ -1,6 +1,8 @@
 """Saves a training at the end of each epoch and takes it up again."""
 
+import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_xr.errors import ModelError
+from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.handlers.random_state import capture_random_state, restore_random_state
 from monai_xr.networks.interfaces import Generator
 from monai_xr.settings import parse_count, parse_flag
 
+FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
 logger = logging.getLogger(__name__)
 
 
@@ -29,13 +32,23 @@ class Checkpoint:
         resume: Whether to go on from the newest one that verifies; with none there, the training starts anew.
         every: Epochs between two checkpoints; the last epoch is always saved.
         keep: How many stay, at least 2.
+        settings: Knobs that must be the same on resume; `FREE_KNOBS` may change.
     """
 
-    def __init__(self, folder: str | Path, *, resume: Any = False, every: int = 1, keep: int = 2) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        resume: Any = False,
+        every: int = 1,
+        keep: int = 2,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.resume = parse_flag(resume, "resume")
         self.every = parse_count(every, "checkpoint_every")
         self.keep = parse_count(keep, "keep", least=2)
+        self.settings = {name: _as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
 
     def attach(self, engine: Engine) -> None:
         """Load when the engine starts, save when epochs end."""
@@ -45,7 +58,7 @@ class Checkpoint:
     def start(self, engine: Any) -> None:
         """Restore the newest checkpoint, or set those of an earlier training aside."""
         if self.resume:
-            content = newest_checkpoint(self.folder)
+            content = newest_checkpoint(self.folder, set_aside=True)
             if content is None:
                 logger.warning("nothing to resume in %s: starting anew", self.folder.name)
             else:
@@ -65,10 +78,29 @@ class Checkpoint:
             "iteration": engine.state.iteration,
             "objects": {name: thing.state_dict() for name, thing in engine.objects_to_save().items()},
             "random": capture_random_state(engine.random_sources()),
+            "settings": self._settings_with(engine),
         }
         save_checkpoint(self.folder, epoch, content, keep=self.keep)
 
+    def _settings_with(self, engine: Any) -> dict[str, str]:
+        """The settings, and the batches in an epoch: with others, iterations would not end where epochs do."""
+        return {**self.settings, "epoch_length": str(engine.state.epoch_length)}
+
     def _restore(self, engine: Any, content: dict[str, Any]) -> None:
+        before, now = content.get("settings", {}), self._settings_with(engine)
+        for name in now:
+            if before.get(name, now[name]) != now[name]:
+                raise ConfigurationError(
+                    f"{name} was {before[name]} when the training stopped and is {now[name]} now",
+                    "resume",
+                    "use the same settings and images, or start anew with --resume false",
+                )
+        if content["epoch"] > engine.state.max_epochs:
+            raise ConfigurationError(
+                f"{content['epoch']} epochs are done already",
+                "max_epochs",
+                "raise it, or start anew with --resume false",
+            )
         things, saved = engine.objects_to_save(), content["objects"]
         if things.keys() != saved.keys():
             different = sorted(things.keys() ^ saved.keys())
@@ -78,6 +110,11 @@ class Checkpoint:
         restore_random_state(content["random"], engine.random_sources())
         engine.state.epoch, engine.state.iteration = content["epoch"], content["iteration"]
         logger.info("resumed after epoch %d", content["epoch"])
+
+
+def _as_text(value: Any) -> str:
+    """A knob such that typed and written values compare equal: true and True, lists and tuples."""
+    return json.dumps(value, default=str, sort_keys=True).lower().strip('"')
 
 
 @dataclass(frozen=True)

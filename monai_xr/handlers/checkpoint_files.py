@@ -19,6 +19,10 @@ SCHEMA = 1
 logger = logging.getLogger(__name__)
 
 
+class _NewerSchemaError(ModelError):
+    """A checkpoint that a newer version wrote."""
+
+
 def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int) -> Path:
     """Write one checkpoint durably, then remove all but the newest `keep`.
 
@@ -39,23 +43,30 @@ def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: 
     return path
 
 
-def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the newest checkpoint that verifies; a damaged one is named, set aside as `.corrupt`, the next one tried.
+def newest_checkpoint(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | None:
+    """Read the newest checkpoint that verifies; a damaged one is named and the next one tried.
+
+    Args:
+        folder: Where checkpoints are.
+        set_aside: Whether damaged ones are renamed to `.corrupt`; only the training that owns the folder may.
 
     Returns:
         The content as saved, tensors on the CPU, or None if the folder holds no finished checkpoint.
 
     Raises:
-        ModelError: If there are checkpoints and none verifies.
+        ModelError: If there are checkpoints and none verifies, or one is of a newer version and so not damaged.
     """
     candidates = _finished(folder)
     for path in candidates:
         try:
             return read_checkpoint(path)
+        except _NewerSchemaError:
+            raise
         except ModelError as error:
             logger.warning("%s; trying the one before it", error)
-            path.rename(path.with_suffix(".pt.corrupt"))
-    if candidates:
+            if set_aside:
+                path.rename(path.with_suffix(".pt.corrupt"))
+    if candidates or any(folder.glob("*.corrupt")):
         raise ModelError("no checkpoint verifies", folder, "start anew with --resume false")
     return None
 
@@ -71,7 +82,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if _sha256(path) != note["sha256"]:
             raise ModelError("checkpoint is damaged (its sha256 differs)", path, "use an older one")
         if note["schema"] > SCHEMA:
-            raise ModelError(f"checkpoint has schema {note['schema']}, this version reads up to {SCHEMA}", path)
+            raise _NewerSchemaError(f"checkpoint has schema {note['schema']}, this version reads up to {SCHEMA}", path)
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise

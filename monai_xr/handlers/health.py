@@ -24,5 +24,5 @@ class StopOnNonFinite:
         raise DivergedError(
             f"{', '.join(broken)} not finite in iteration {engine.state.iteration}",
             f"epoch {engine.state.epoch}",
-            "resume from the last checkpoint with a lower learning rate",
+            "start anew with a lower learning rate",
         )

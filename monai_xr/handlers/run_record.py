@@ -61,7 +61,9 @@ class RunRecord:
         self._write()
 
     def stop(self, engine: Any) -> None:
-        """Add how it ended."""
+        """Add how it ended; a run that was refused before it started leaves the record of the one before."""
+        if "started" not in self.content:
+            return
         self.content |= {
             "ended": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "epochs": engine.state.epoch,

@@ -63,8 +63,7 @@ class Tracking:
         """Open the MLflow run, the old one where the training was resumed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         resumed = engine.state.epoch > 0
-        if not resumed:
-            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+        _keep_epochs(self.folder / "metrics.jsonl", engine.state.epoch)
         if self.enabled:
             self._safely(lambda: self._open(resumed))
 
@@ -83,6 +82,8 @@ class Tracking:
 
     def stop(self, engine: Any) -> None:
         """Add the records of the run and say truthfully how it ended."""
+        if self.client is None:
+            return
         for name in ("run.json", "metrics.jsonl", "config.yaml"):
             if (self.folder / name).exists():
                 self._safely(partial(self._log_file, self.folder / name))
@@ -132,3 +133,13 @@ class Tracking:
         except Exception as error:
             self.enabled = False
             logger.warning("MLflow failed (%s); curves go on in metrics.jsonl only", type(error).__name__)
+
+
+def _keep_epochs(path: Path, last: int) -> None:
+    """Drop the lines of epochs after `last`, which are trained again, and a line that a kill cut off."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["epoch"] <= last]
+    temporary = path.with_suffix(".part")
+    temporary.write_text("".join(f"{line}\n" for line in kept))
+    temporary.replace(path)

@@ -55,6 +55,13 @@ def initialize(network: nn.Module, scheme: Initialization) -> None:
             nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
+def doubling_widths(width: int, most: int, count: int) -> list[int]:
+    """Give channels of `count` feature maps, doubling from `width` up to `most`, finest first."""
+    if min(width, most) < 1:
+        raise ConfigurationError(f"{min(width, most)} channels", "width", "at least 1")
+    return [min(width << i, most) for i in range(count)]
+
+
 def doublings(size: int, base_size: int, *, allowed: tuple[int, int] = (32, 256)) -> int:
     """Count how often `base_size` must double to give `size`.
 

@@ -32,6 +32,7 @@ from monai_xr.networks.blocks import (
     Initialization,
     Normalization,
     activation,
+    doubling_widths,
     doublings,
     initialize,
     normalization,
@@ -95,7 +96,7 @@ class DCGANGenerator(Generator):
         super().__init__()
         self.latent_size, self.sizes, self.channels = latent_size, (image_size,), channels
         maps = doublings(image_size, base_size) + (head == "convolution")
-        widths = [min(width << (maps - 1 - i), max_width) for i in range(maps)]
+        widths = doubling_widths(width, max_width, maps)[::-1]
         self.layers = nn.Sequential(
             _projection(projection, latent_size, widths[0], base_size),
             *_hidden(widths[0], activation, normalization),
@@ -143,7 +144,7 @@ class DCGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         maps = doublings(image_size, base_size) + full_size_stem
-        widths = [channels] + [min(width << i, max_width) for i in range(maps)]
+        widths = [channels, *doubling_widths(width, max_width, maps)]
         self.layers = nn.Sequential()
         for i, (narrow, wide) in enumerate(itertools.pairwise(widths)):
             keep_size = full_size_stem and i == 0

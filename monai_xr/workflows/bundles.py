@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import pydoc
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 from packaging.version import Version
 
@@ -79,7 +81,8 @@ def run_bundle(
             )
             workflow.initialize()
         if run_id == "training":
-            _keep_config(workflow.parser)
+            trainer = workflow.parser.get_parsed_content("train::trainer")
+            trainer.add_event_handler(Events.STARTED, lambda: _keep_config(workflow.parser))
         workflow.run()
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
@@ -88,11 +91,10 @@ def run_bundle(
 
 
 def _keep_config(parser: ConfigParser) -> None:
-    """Write the merged config as `config.yaml` beside the run, once everything it names could be made.
+    """Write the merged config as `config.yaml` beside the run that it started.
 
     Folders above the data are left out of it: they may be named after people.
     """
-    parser.get_parsed_content("train::trainer")
     folder = Path(parser.get_parsed_content("output_dir"))
     content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
@@ -157,10 +159,12 @@ def _nearest(name: str, choices: Mapping[str, Any]) -> str:
 
 
 def _known_cause(error: BaseException) -> BaseException:
-    """The failure of ours that MONAI wrapped, or the error as it came."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, XrError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
+    """The failure of ours that MONAI wrapped, arguments that a component refused, or the error as it came."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    ours = next((each for each in chain if isinstance(each, XrError)), None)
+    refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
+    if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
+        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
+    return ours or error

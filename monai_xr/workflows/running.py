@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from ignite.utils import manual_seed
+
 from monai_xr.errors import XrError
+from monai_xr.settings import parse_count
 
 
 @contextmanager
@@ -32,6 +35,15 @@ def exit_codes() -> Iterator[None]:
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def seed_everything(seed: Any) -> None:
+    """Seed torch, numpy and Python.
+
+    Raises:
+        ConfigurationError: If the seed is not a whole number from 0.
+    """
+    manual_seed(parse_count(seed, "seed", least=0))
 
 
 def run_training(trainer: Any) -> None:

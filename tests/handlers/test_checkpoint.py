@@ -4,9 +4,10 @@ import re
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from monai_xr.errors import HostError, ModelError
-from monai_xr.handlers import Checkpoint, load_generator
+from monai_xr.errors import ConfigurationError, HostError, ModelError
+from monai_xr.handlers import Checkpoint, RunRecord, Tracking, load_generator
 from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.networks import DCGANGenerator
 
@@ -42,6 +43,43 @@ def test_resuming_a_finished_training_trains_no_further(make_engine, tmp_path):
     assert (resumed.state.epoch, resumed.state.iteration) == (2, 4)
 
 
+def test_changed_settings_are_refused_on_resume_and_free_ones_are_not(make_engine, tmp_path):
+    settings = {"classes": None, "seed": 1, "accept_phantoms": True, "aiin": {"tiles": (4, 4)}, "max_epochs": 1}
+    make_engine(1, [Checkpoint(tmp_path, settings=settings)]).run()
+    typed = {**settings, "seed": "1", "accept_phantoms": "true", "aiin": {"tiles": [4, 4]}, "max_epochs": 2}
+    with pytest.raises(ConfigurationError, match="classes was null when the training stopped and is normal now"):
+        make_engine(2, [Checkpoint(tmp_path, resume=True, settings={**typed, "classes": "NORMAL"})]).run()
+    resumed = make_engine(2, [Checkpoint(tmp_path, resume=True, settings=typed)])
+    resumed.run()
+    assert resumed.state.iteration == 4
+
+
+def test_resuming_on_fewer_images_is_refused_instead_of_ending_at_once(make_engine, tmp_path):
+    make_engine(3, [Checkpoint(tmp_path)]).run()
+    fewer = make_engine(4, [Checkpoint(tmp_path, resume=True)])
+    fewer.data_loader = DataLoader(torch.zeros(4, 1, 32, 32), batch_size=4)
+    fewer.state.dataloader, fewer.state.epoch_length = fewer.data_loader, 1
+    with pytest.raises(ConfigurationError, match="epoch_length was 2 when the training stopped and is 1 now"):
+        fewer.run()
+
+
+def test_refused_resume_leaves_the_records_of_the_training_as_they_were(make_engine, tmp_path, caplog):
+    def handlers(seed, resume):
+        settings = {"seed": seed}
+        return [
+            Checkpoint(tmp_path / "checkpoints", resume=resume, settings=settings),
+            RunRecord(tmp_path, settings, {}),
+            Tracking(tmp_path, settings, uri=f"sqlite:///{tmp_path}/mlflow.db"),
+        ]
+
+    make_engine(1, handlers(1, False)).run()
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(ConfigurationError, match="seed"):
+        make_engine(2, handlers(2, True)).run()
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert "MLflow failed" not in caplog.text
+
+
 def test_starting_anew_sets_old_checkpoints_aside(make_engine, tmp_path):
     folder = tmp_path / "checkpoints"
     make_engine(2, [Checkpoint(folder)]).run()
@@ -66,8 +104,19 @@ def test_damaged_checkpoint_is_named_set_aside_and_the_one_before_used(tmp_path,
     data[len(data) // 2] ^= 1
     path.write_bytes({"bit": bytes(data), "cut": bytes(data[:100]), "empty": b""}[damage])
     assert newest_checkpoint(tmp_path)["epoch"] == 1
+    assert path.exists()  # a reader leaves a training's files alone
+    assert newest_checkpoint(tmp_path, set_aside=True)["epoch"] == 1
     assert (tmp_path / "epoch_000002.pt.corrupt").exists()
     assert "epoch_000002.pt" in caplog.text
+
+
+def test_checkpoint_of_a_newer_version_is_not_taken_for_damaged(tmp_path):
+    path = save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
+    note = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**note, "schema": 99}))
+    with pytest.raises(ModelError, match="schema 99"):
+        newest_checkpoint(tmp_path)
+    assert path.exists()
 
 
 def test_checkpoint_that_never_finished_does_not_count(tmp_path):
@@ -137,3 +186,16 @@ def test_generator_is_loaded_with_its_average_and_origin(make_engine, tmp_path):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(ModelError, match="no checkpoint found"):
         load_generator(DCGANGenerator(image_size=32, width=4), tmp_path / "nothing")
+
+
+def test_folder_of_nothing_but_damage_is_never_taken_for_a_fresh_start(tmp_path):
+    save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2).write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="no checkpoint verifies"):
+            newest_checkpoint(tmp_path, set_aside=True)
+
+
+def test_resuming_to_fewer_epochs_than_are_done_is_refused(make_engine, tmp_path):
+    make_engine(3, [Checkpoint(tmp_path)]).run()
+    with pytest.raises(ConfigurationError, match="3 epochs are done already : max_epochs"):
+        make_engine(2, [Checkpoint(tmp_path, resume=True)]).run()

@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from monai_xr.errors import DivergedError
-from monai_xr.handlers import EpochLosses, ImageGrid, Progress, RunRecord, StopOnNonFinite, Tracking
+from monai_xr.handlers import Checkpoint, EpochLosses, ImageGrid, Progress, RunRecord, StopOnNonFinite, Tracking
 from monai_xr.handlers.image_grid import tile
 from monai_xr.inferers import GeneratorInferer
 from monai_xr.losses import non_saturating_generator
@@ -92,6 +92,21 @@ def test_mlflow_holds_params_curves_pictures_and_the_truth_about_the_end(make_en
     assert len(client.list_artifacts(run.info.run_id, "grids")) == 3
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_resumed_curves_go_on_after_the_checkpoint_without_epochs_told_twice(make_engine, tmp_path):
+    def run(epochs, resume):
+        checkpoint = Checkpoint(tmp_path / "checkpoints", every=2, resume=resume)
+        make_engine(epochs, [checkpoint, EpochLosses(), Tracking(tmp_path, {}, enabled=False)]).run()
+
+    run(2, False)
+    lines = (tmp_path / "metrics.jsonl").read_text()
+    later = json.dumps({"epoch": 3, "iteration": 6, "time": 0.0})  # an epoch after the last checkpoint, then a kill
+    (tmp_path / "metrics.jsonl").write_text(lines + later + '\n{"epoch": 4, "itera')
+    run(4, True)
+    entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in entries] == [1, 2, 3, 4]
+    assert entries[2]["time"] > 0
 
 
 def test_failed_run_is_failed_in_mlflow(make_engine, tmp_path, store):
