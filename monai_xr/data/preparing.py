@@ -110,6 +110,8 @@ def prepare(
 def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
     memory = remembered_files(root, folder)
     records = find_records(root, layout=settings.layout, remembered=memory).with_hashed_ids()
+    if records.store:
+        raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
     if settings.resplit or not records.splits:
         check_units(records, no_patients=settings.no_patients)
     else:
@@ -142,7 +144,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_notes(records, split.records, settings)),
+        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings)),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
@@ -198,10 +200,12 @@ def _check(result: Preparation, settings: PrepareSettings) -> None:
         )
 
 
-def _notes(found: Records, usable: Records, settings: PrepareSettings) -> tuple[str, ...]:
+def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: PrepareSettings) -> tuple[str, ...]:
+    twice = sum(usable[one].label != usable[other].label for one, other in duplicates.pairs())
+    labels = (f"{twice} copies have another label than their first",) if twice else ()
     empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
     small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
-    return (*empty, *small)
+    return (*empty, *labels, *small)
 
 
 def _told(settings: PrepareSettings) -> dict[str, Any]:

@@ -121,6 +121,12 @@ def test_output_inside_the_source_and_the_other_way_round(archive: Path, run: An
             run(archive, out)
 
 
+def test_prepared_data_set_is_no_source(archive: Path, tmp_path: Path, run: Any) -> None:
+    run(archive, tmp_path / "out")
+    with pytest.raises(ConfigurationError, match="this is a prepared data set : out"):
+        run(tmp_path / "out", tmp_path / "again")
+
+
 def test_folder_in_use_is_not_touched(archive: Path, tmp_path: Path, run: Any) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("x")

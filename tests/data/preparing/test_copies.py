@@ -41,6 +41,13 @@ def test_copies_in_one_split_are_reported(tmp_path: Path, png: Any, run: Any, re
     assert report(tmp_path / "out")["exact_copies"] == [["0.png", "copy.png"]]
 
 
+def test_copies_with_two_labels_are_told(tmp_path: Path, png: Any, run: Any) -> None:
+    root = _with_copy(tmp_path / "in", png, ("train", "train"))
+    table = root / "manifest.csv"
+    table.write_text(table.read_text().replace("copy.png,x", "copy.png,y"))
+    assert "1 copies have another label than their first" in run(root, tmp_path / "out").notes
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_new_splits_keep_copies_of_two_patients_together(tmp_path: Path, png: Any, seed: int, run: Any) -> None:
     root = _with_copy(tmp_path / "in", png, ("train", "test"))
