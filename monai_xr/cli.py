@@ -153,7 +153,12 @@ def prepare(
     typer.echo(f"report: {out / 'report.html'}")
 
 
-@app.command(context_settings=_KNOBS)
+@app.command(
+    context_settings=_KNOBS,
+    epilog="The knobs are the lines at the top of the bundle's configs/train.yaml. The most used: --dataset_dir DIR, "
+    "--output_dir DIR (runs/BUNDLE), --classes A,B, --max_epochs N, --image_size N, --batch_size N, --aiin none, "
+    "--device cuda, --resume true.",
+)
 def train(
     context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Bundle folder, or the name of one that comes with monai_xr.")],
@@ -270,6 +275,7 @@ def _knobs(arguments: list[str]) -> dict[str, Any]:
         if not argument.startswith("--"):
             raise ConfigurationError("not a knob", argument, "write knobs as --name value")
         name, equals, value = argument[2:].partition("=")
+        name = name.replace("-", "_")
         if not equals:
             value = next(rest, "")
             if not value:

@@ -12,6 +12,8 @@ from ignite.utils import manual_seed
 from monai_xr.errors import XrError
 from monai_xr.settings import parse_count
 
+_STOPPED = "monai_xr: stopped; --resume true goes on after the last epoch that was saved"
+
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
@@ -22,6 +24,7 @@ def exit_codes() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
+        print(f"\n{_STOPPED}", file=sys.stderr)  # noqa: T201
         raise SystemExit(128 + number)
 
     previous = signal.signal(signal.SIGTERM, stop)
@@ -31,7 +34,7 @@ def exit_codes() -> Iterator[None]:
         print(f"monai_xr: error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
-        print("monai_xr: stopped; go on with --resume true", file=sys.stderr)  # noqa: T201
+        print(f"\n{_STOPPED}", file=sys.stderr)  # noqa: T201
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGTERM, previous)

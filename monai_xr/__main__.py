@@ -1,0 +1,5 @@
+"""`python -m monai_xr` is `monai-xr`."""
+
+from monai_xr.cli import main
+
+main()
