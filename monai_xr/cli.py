@@ -165,9 +165,12 @@ def train(
     overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
 ) -> None:
     """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
-    from monai_xr.workflows import find_bundle, run_bundle
+    from monai_xr.workflows.bundle_folders import find_bundle
 
-    run = run_bundle(find_bundle(bundle), "training", "train", _knobs(context.args), overlays=overlay or [])
+    folder = find_bundle(bundle)
+    from monai_xr.workflows.bundles import run_bundle
+
+    run = run_bundle(folder, "training", "train", _knobs(context.args), overlays=overlay or [])
     typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
@@ -203,7 +206,7 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
-    from monai_xr.workflows import evaluate_folders
+    from monai_xr.workflows.evaluation import evaluate_folders
     from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 

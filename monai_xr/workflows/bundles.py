@@ -1,46 +1,22 @@
-"""Running a bundle with the checks that `monai.bundle run` lacks: knobs, versions, and one-line failures."""
+"""Running a bundle with the checks that `monai.bundle run` lacks: knobs, versions, one-line failures."""
 
-import difflib
 import inspect
-import json
 import logging
 import pydoc
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
-from packaging.version import Version
 
-import monai_xr
 from monai_xr.errors import ConfigurationError, XrError
 from monai_xr.handlers.run_record import without_folders
+from monai_xr.workflows.bundle_folders import check_versions, nearest
 from monai_xr.workflows.output import write_text
-
-_REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
-_INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
-
-
-def find_bundle(name: str | Path) -> Path:
-    """Find a bundle by the path of its folder, or one that comes with the package by its name.
-
-    Raises:
-        ConfigurationError: Naming the nearest known bundle.
-    """
-    known = {
-        path.parents[1].name: path.parents[1]
-        for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
-        for path in sorted(folder.glob("*/configs/metadata.json"))
-    }
-    for folder in (Path(name), known.get(str(name))):
-        if folder is not None and (folder / "configs" / "metadata.json").is_file():
-            return folder
-    raise ConfigurationError("no such bundle", Path(name), _nearest(str(name), known))
 
 
 def run_bundle(
@@ -115,47 +91,13 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
             siblings = parser.get(parent, {}) if parent else parser.get()
             choices = {**siblings, **_arguments(siblings)} if isinstance(siblings, dict) else {}
             if name not in choices:
-                raise ConfigurationError("no such knob", knob, _nearest(name, choices))
+                raise ConfigurationError("no such knob", knob, nearest(name, choices))
 
 
 def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments that the target of a component takes; none where it is no component."""
     target = pydoc.locate(str(component.get("_target_", "")))
     return inspect.signature(target).parameters if callable(target) else {}
-
-
-def check_versions(bundle: Path) -> None:
-    """Refuse packages that are older than those the bundle was made with, by major and minor version.
-
-    Raises:
-        ConfigurationError: Naming both versions.
-    """
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    wanted = {
-        "monai": metadata["monai_version"],
-        "torch": metadata["pytorch_version"],
-        **metadata["required_packages_version"],
-    }
-    for package, text in wanted.items():
-        try:
-            found = Version(version(package))
-        except PackageNotFoundError:
-            raise ConfigurationError(f"the bundle needs {package} {text}", bundle, f"pip install {package}") from None
-        least = _least_supported(package, Version(text))
-        if found.release[:2] < least.release[:2]:
-            raise ConfigurationError(
-                f"the bundle was made with {package} {text}, found {found}", bundle, f"install {package} >= {least}"
-            )
-
-
-def _least_supported(package: str, made_with: Version) -> Version:
-    """Torch may be older than the bundle: GPU hosts often are a few releases behind."""
-    return min(made_with, Version("2.10")) if package == "torch" else made_with
-
-
-def _nearest(name: str, choices: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(map(str, choices))[:20])}"
 
 
 def _known_cause(error: BaseException) -> BaseException:

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError
-from monai_xr.workflows.bundles import find_bundle, run_bundle
+from monai_xr.workflows.bundle_folders import find_bundle
+from monai_xr.workflows.bundles import run_bundle
 from monai_xr.workflows.evaluation import evaluate_folders
 from monai_xr.workflows.sampling import read_settings, sample_run
 

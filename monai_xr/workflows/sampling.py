@@ -9,7 +9,8 @@ import yaml
 from monai.bundle import ConfigParser
 
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.workflows.bundles import find_bundle, run_bundle
+from monai_xr.workflows.bundle_folders import find_bundle
+from monai_xr.workflows.bundles import run_bundle
 
 
 def sample_run(run: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None) -> Path:

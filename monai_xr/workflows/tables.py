@@ -1,11 +1,15 @@
 """Findings and measures as tables for a terminal."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from monai_xr.data.inspection import Inspection
-from monai_xr.metrics.measures import Measures
+
+if TYPE_CHECKING:  # so that an inspection loads no torch
+    from monai_xr.metrics.measures import Measures
 
 _WIDE = 150  # columns of a terminal that shows all that is known of a film
 _NARROW = ("#", "file", "modality", "view", "to look at")
@@ -24,7 +28,7 @@ def print_inspection(inspection: Inspection) -> None:
         console.print(table)
 
 
-def print_measures(measures: Measures) -> None:
+def print_measures(measures: "Measures") -> None:
     """Print each measure with interval, real-against-real value and verdict."""
     table = Table("measure", "value", "95 % interval", "real against real", "verdict", title="synthetic against real")
     for row in measures.rows:

@@ -11,8 +11,7 @@ from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import ms_ssim_of_random_pairs
 from monai_xr.transforms import AIIN
-from monai_xr.workflows import evaluate_folders, evaluate_sets
-from monai_xr.workflows.evaluation import sample_grids
+from monai_xr.workflows.evaluation import evaluate_folders, evaluate_sets, sample_grids
 
 
 def textures(count: int, *, seed: int, size: int = 32) -> torch.Tensor:

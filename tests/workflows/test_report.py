@@ -10,7 +10,7 @@ from PIL import Image
 
 from monai_xr.errors import HostError, InputDataError
 from monai_xr.metrics.measures import Measure, Measures
-from monai_xr.workflows import write_report
+from monai_xr.workflows.report import write_report
 
 MEASURES = Measures(
     rows=(
