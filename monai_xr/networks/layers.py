@@ -107,9 +107,12 @@ class SelfAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         queries, keys, values = (
-            layer(features).flatten(2).transpose(1, 2).unsqueeze(1)  # (B, 1, H * W, C / 8 or C)
+            layer(features).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, 1, H * W, C / 8 or C)
             for layer in (self.queries, self.keys, self.values)
         )
+        if features.device.type == "cpu":  # its fused kernel wants equal lengths: zeros change no product
+            missing = values.shape[-1] - keys.shape[-1]
+            queries, keys = F.pad(queries, (0, missing)), F.pad(keys, (0, missing))
         attended = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         return features + self.gamma * attended.squeeze(1).transpose(1, 2).reshape_as(features)
 
