@@ -13,7 +13,7 @@ demo: $(VENV)/base.done          ## phantoms -> read -> AIIN -> train -> sample 
 	$(BIN)/monai-xr demo
 
 test: check                      ## the checks, then all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/dev.done          ## lint, types, import rules
 	$(BIN)/ruff check .
