@@ -13,10 +13,10 @@ import yaml
 from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from monai_xr.data.output import write_text
 from monai_xr.errors import ConfigurationError, XrError
 from monai_xr.handlers.run_record import without_folders
 from monai_xr.workflows.bundle_folders import check_versions, nearest
-from monai_xr.workflows.output import write_text
 
 
 def run_bundle(

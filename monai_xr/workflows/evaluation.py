@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
@@ -21,7 +22,6 @@ from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
-from monai_xr.workflows.output import write_text
 from monai_xr.workflows.report import write_report
 from monai_xr.workflows.verdicts import distance_rows, headline, likeness_rows, repeats_row, summary_text
 

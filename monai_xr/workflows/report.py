@@ -18,10 +18,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics.measures import Measures
-from monai_xr.workflows.output import write_text
 
 _GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
 _GRID_SIDES = (960, 720, 540, 400, 280)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from monai_xr.data.output import write_text
 from monai_xr.errors import HostError
-from monai_xr.workflows.output import write_text
 
 
 def test_makes_folders_and_replaces_the_file_whole(tmp_path: Path) -> None:
