@@ -1,9 +1,13 @@
-"""Fixtures that every test may use: the optional folder of real X-rays."""
+"""Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from monai_xr.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +17,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real X-rays: set MONAI_XR_DATA")
     return folder
+
+
+@pytest.fixture
+def monai_xr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    """Run the command line in an empty folder; give exit code, output and error text."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["monai-xr", *map(str, arguments)])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run

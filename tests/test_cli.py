@@ -1,14 +1,12 @@
 """What a user sees when something is wrong: one line, the right exit code, nothing half-written."""
 
 import json
-import sys
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
-from monai_xr.cli import main
 from monai_xr.data.phantoms import write_phantom_studies
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
@@ -21,24 +19,6 @@ def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "phantoms"
     write_phantom_studies(folder, patients=15, seed=0, size=64)
     return folder
-
-
-@pytest.fixture
-def monai_xr(monkeypatch, capsys, tmp_path):
-    """Run the command line in an empty folder; give exit code, output and error text."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["monai-xr", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 def last_line(text):

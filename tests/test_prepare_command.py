@@ -1,13 +1,11 @@
 """`monai-xr prepare` as a user meets it: exit codes, what is printed."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from monai_xr.cli import main
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.png import write_png
 
@@ -17,24 +15,6 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "phantoms"
     write_phantom_studies(folder, patients=12, seed=0, size=64, manifest=False)
     return folder
-
-
-@pytest.fixture
-def monai_xr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
-    """Run the command line in an empty folder; give exit code, output and error text."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["monai-xr", *map(str, arguments)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
 
 
 def test_phantom_studies_are_prepared_twice(monai_xr: Any, phantoms: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_xr.errors import HostError
+from monai_xr.data.output import write_text
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
 
@@ -73,12 +73,4 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
-        temporary = self.path.with_suffix(".part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.content, indent=2, default=str) + "\n")
-            temporary.replace(self.path)
-        except OSError as error:
-            raise HostError(
-                f"run.json could not be written ({error.strerror})", "output_dir", "choose another"
-            ) from None
+        write_text(self.path, json.dumps(self.content, indent=2, default=str) + "\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from monai_xr.data import pixel_decoding
 
 Picture = Callable[..., Path]
 
@@ -84,3 +87,17 @@ def tree(tmp_path: Path, dicom: Picture, png: Picture) -> Path:
         dicom(tmp_path / "ct", 5, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT").read_bytes()
     )
     return root
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose pixels were decoded."""
+    read: list[Path] = []
+    original = pixel_decoding.read_image
+
+    def counting(path: Path, **settings: Any) -> Any:
+        read.append(path)
+        return original(path, **settings)
+
+    monkeypatch.setattr(pixel_decoding, "read_image", counting)
+    return read

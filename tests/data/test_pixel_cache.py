@@ -32,20 +32,6 @@ def films(tmp_path: Path, png: Any, dicom: Any) -> Path:
     return root
 
 
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that were decoded, in no order."""
-    read: list[Path] = []
-    original = pixel_decoding.read_image
-
-    def counting(path: Path, **settings: Any) -> Any:
-        read.append(path)
-        return original(path, **settings)
-
-    monkeypatch.setattr(pixel_decoding, "read_image", counting)
-    return read
-
-
 def _build(root: Path, folder: Path, **settings: Any) -> PixelCache:
     return PixelCache.build(find_records(root), folder=folder, **{"size": 8} | settings)
 

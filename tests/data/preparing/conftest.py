@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data import pixel_decoding
 from monai_xr.data.preparation import Preparation
 from monai_xr.data.preparing import PrepareSettings, prepare
 
@@ -62,17 +61,3 @@ def archive(tmp_path: Path, dicom: Any) -> Path:
             path = root / label / f"CANARY_JANE_{patient}" / f"CANARYID-{patient}.{film}.dcm"
             dicom(path, 100 * film + patient, PatientID=f"CANARYID-{patient}", PatientName=f"CANARY^JANE^{patient}")
     return root
-
-
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files whose pixels were decoded."""
-    read: list[Path] = []
-    original = pixel_decoding.read_image
-
-    def counting(path: Path, **settings: Any) -> Any:
-        read.append(path)
-        return original(path, **settings)
-
-    monkeypatch.setattr(pixel_decoding, "read_image", counting)
-    return read
