@@ -11,13 +11,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from monai_xr.data.output import write_text
 from monai_xr.handlers.curves import PLACE, read_after
 from monai_xr.handlers.mlflow_run import (
     connect,
@@ -28,8 +28,8 @@ from monai_xr.handlers.mlflow_run import (
 )
 
 RETRY_S = 10.0
-# How long the end of a training waits: for a server that may be dead, and for a file that may be locked or be made.
-SERVER_PATIENCE_S, SQLITE_PATIENCE_S, REGISTER_PATIENCE_S = 8.0, 20.0, 60.0
+PATIENCE_S = 8.0  # of a training that ends, for a server that may be dead
+LONG_PATIENCE_S = 60.0  # for a sqlite file that may be locked or in the making, and for weights to be registered
 _THREAD = "monai_xr MLflow sender"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 _CURVES = {"metrics.jsonl": ("epoch", ""), "iterations.jsonl": ("iteration", "iteration/")}
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class MlflowSender:
-    """Sends the curves, pictures and records of one training.
+    """Sends the curves, pictures and records of one training, and how it ended.
 
     Args:
         folder: Output folder of the training.
@@ -60,14 +60,16 @@ class MlflowSender:
     ) -> None:
         self.folder, self.settings, self.experiment, self.uri = folder, settings, experiment, uri
         self.note = folder / "mlflow_run_id"
-        self.run_id = self.note.read_text().strip() if resumed and self.note.exists() else ""
+        if not resumed:
+            self.note.unlink(missing_ok=True)  # of an earlier training in this folder
+        self.run_id = self.note.read_text().strip() if self.note.exists() else ""
         self.client: MlflowClient | None = None
         self.known: set[tuple[str, int]] = set()
         self.offsets = dict.fromkeys(_CURVES, 0)
         self.pictures: list[str] = []
-        self.records_sent = self.warned = self.done = False
+        self.records_sent = self.warned = False
         self.outcome = ""
-        self.register: Register | None = None
+        self.left: dict[str, Callable[[], None]] = {}
         self.news, self.ended = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
 
@@ -93,21 +95,19 @@ class MlflowSender:
             outcome: As in `RunEvents`.
             register: Called at last, with the client and the id of the run.
         """
-        self.outcome, self.register = outcome, register
-        patience = SQLITE_PATIENCE_S if self.uri.startswith("sqlite:") else SERVER_PATIENCE_S
+        self.outcome = outcome
+        self.left = {"its end": self._send_end, "its files": self._send_last_files}
         if register:
-            patience = REGISTER_PATIENCE_S
+            self.left["its registered weights"] = lambda: register(self._open(), self.run_id)
+        long = outcome != "killed" and (register or self.uri.startswith("sqlite:"))
         self.ended.set()
         self.news.set()
-        self.thread.join(patience)
-        if not self.done:
-            points, pictures = self.missing()
-            logger.warning(
-                "MLflow lacks the end of this run: %d points and %d pictures, which the output folder has; "
-                "training with resume=true sends them",
-                points,
-                pictures,
-            )
+        self.thread.join(LONG_PATIENCE_S if long else PATIENCE_S)
+        points, pictures = self.missing()
+        lacking = [f"{points} points"] * (points > 0) + [f"{pictures} pictures"] * (pictures > 0) + list(self.left)
+        if lacking:
+            told = ", ".join(lacking)
+            logger.warning("MLflow lacks of this run: %s; resume=true sends what the output folder has", told)
 
     def missing(self) -> tuple[int, int]:
         """Count the points and pictures not sent."""
@@ -123,22 +123,19 @@ class MlflowSender:
                 break
             if not (self._attempt(self._send_curves) and self._attempt(self._send_files)):
                 self.ended.wait(RETRY_S)
-        if self._attempt(self._send_curves) and self._attempt(self._send_end):
-            self.records_sent = False
-            steps: list[Callable[[], None]] = [self._send_files, *[partial(self._send, name) for name in _CURVES]]
-            if self.register:
-                steps.append(partial(self.register, self._open(), self.run_id))
-            self.done = sum(map(self._attempt, steps)) == len(steps)  # one that fails does not keep the next from it
+        if self._attempt(self._send_curves):
+            for name, step in list(self.left.items()):
+                if self._attempt(step):
+                    del self.left[name]
 
     def _attempt(self, step: Callable[[], None]) -> bool:
-        """Do it, and warn the first time that it fails. What failed is not told: it may hold a password."""
+        """Do it, and warn the first time that it fails."""
         try:
             step()
         except Exception as error:
             if not self.warned:
                 self.warned = True
-                reason = getattr(error, "error_code", type(error).__name__)
-                logger.warning("MLflow failed (%s); curves go on in metrics.jsonl and are sent later", reason)
+                logger.warning("MLflow failed (%s); curves go on in metrics.jsonl and are sent later", _reason(error))
             return False
         return True
 
@@ -148,7 +145,7 @@ class MlflowSender:
             experiment = experiment_id(client, self.uri, self.experiment)
             run = open_run(client, self.run_id, experiment, self.folder.resolve().name, self.settings)
             self.run_id = run.info.run_id
-            self.note.write_text(self.run_id + "\n")
+            write_text(self.note, self.run_id + "\n")
             self.known = known_points(client, run)
             mark_dead_runs(client, experiment)
             self.client = client
@@ -176,6 +173,12 @@ class MlflowSender:
                 self._send(name)
             self.records_sent = True
 
+    def _send_last_files(self) -> None:
+        self.records_sent = False
+        self._send_files()
+        for name in _CURVES:
+            self._send(name)
+
     def _send(self, name: str) -> None:
         if (self.folder / name).exists():
             self._open().log_artifact(self.run_id, str(self.folder / name))
@@ -196,6 +199,15 @@ def _points(entry: Mapping[str, Any], step: str, prefix: str) -> list[Metric]:
         for name, value in entry.items()
         if name not in PLACE
     ]
+
+
+def _reason(error: BaseException) -> str:
+    """MLflow's code of a failure, or the kind of its first cause; texts are not told, for they may hold a password."""
+    code = getattr(error, "error_code", "INTERNAL_ERROR")
+    if code != "INTERNAL_ERROR":
+        return str(code)
+    cause = error.__cause__ or error.__context__
+    return _reason(cause) if cause else type(error).__name__
 
 
 def _not_ours(record: logging.LogRecord) -> bool:

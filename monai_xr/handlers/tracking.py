@@ -58,7 +58,7 @@ class Tracking:
         self.experiment = experiment
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.enabled = parse_flag(enabled, "track")
-        if self.enabled and (self.uri.startswith("file:") or ":" not in self.uri):
+        if self.enabled and (self.uri.startswith("file:") or not (":" in self.uri or self.uri == "databricks")):
             raise ConfigurationError("MLflow no longer keeps runs in folders", "MLFLOW_TRACKING_URI", DEFAULT_URI)
         self.register_as = _model_name(register_as)
         self.every = parse_count(iteration_metrics_every, "iteration_metrics_every", least=0)

@@ -1,18 +1,11 @@
 """Tracking in local files and in a sqlite store; a real server is in test_tracking_server.py."""
 
-import hashlib
 import json
 import math
-import multiprocessing
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import ignite.distributed as idist
 import pytest
@@ -24,14 +17,7 @@ from torch.utils.data import DataLoader
 
 from monai_xr.errors import ConfigurationError, DivergedError
 from monai_xr.handlers import Checkpoint, EpochLosses, ImageGrid, RunRecord, StopOnNonFinite, Tracking
-from monai_xr.handlers.process import is_gone, process_tags
 from monai_xr.inferers import GeneratorInferer
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """One sqlite store for the module: making its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
 def runs_of(uri, experiment):
@@ -170,7 +156,7 @@ def test_broken_store_warns_once_counts_what_it_lacks_and_never_stops_a_training
     metrics = lines_of(tmp_path / "metrics.jsonl")
     assert len(metrics) == 2
     points = sum(len(line) - 3 for line in metrics)  # beside epoch, iteration and time
-    assert f"MLflow lacks the end of this run: {points} points and 0 pictures" in caplog.text
+    assert f"MLflow lacks of this run: {points} points, its end, its files;" in caplog.text
 
 
 def test_sqlite_locked_by_another_program_neither_slows_a_training_nor_costs_points(make_engine, tmp_path, store):
@@ -282,45 +268,22 @@ def test_workers_forked_while_the_sender_works_do_not_hang(make_engine, tmp_path
     assert steps(client, run) == [1, 2, 3, 4, 5]
 
 
-def train_and_be_killed(folder, uri):
-    tracking = Tracking(folder, {}, experiment="dead", uri=uri)
-    engine = SimpleNamespace(state=SimpleNamespace(epoch=0, iteration=2, metrics={"loss": 1.0}))
-    tracking.start(engine)
-    engine.state.epoch = 1
-    tracking.log_epoch(engine)
-    while any(tracking.sender.missing()):
-        time.sleep(0.02)
-    os.kill(os.getpid(), signal.SIGKILL)
+def test_run_noted_by_an_earlier_training_in_the_folder_is_not_gone_on_with(make_engine, tmp_path, store):
+    def run(epochs, resume, **more):
+        handlers = [Checkpoint(tmp_path / "checkpoints", resume=resume), EpochLosses(), Tracking(tmp_path, {}, **more)]
+        make_engine(epochs, handlers).run()
+
+    run(3, False, experiment="earlier", uri=store)
+    run(1, False, uri="sqlite:////proc/nowhere/mlflow.db")
+    run(2, True, experiment="earlier", uri=store)
+    client, found = runs_of(store, "earlier")
+    assert sorted(steps(client, run) for run in found) == [[1, 2], [1, 2, 3]]
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_run_of_a_dead_process_is_killed_at_the_next_start_and_only_that(make_engine, tmp_path, store):
-    process = multiprocessing.get_context("fork").Process(target=train_and_be_killed, args=(tmp_path / "dead", store))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-    client, left = only_run(store, "dead")
-    assert left.info.status == "RUNNING"
-    elsewhere = {**left.data.tags, "monai_xr.boot": "another", "mlflow.runName": "elsewhere"}
-    client.create_run(left.info.experiment_id, tags=elsewhere)
-    client.create_run(left.info.experiment_id, tags={**process_tags(), "mlflow.runName": "alive"})
-    client.create_run(left.info.experiment_id, tags={"mlflow.runName": "of a person"})
-    make_engine(1, [EpochLosses(), Tracking(tmp_path / "next", {}, experiment="dead", uri=store)]).run()
-    assert {run.info.run_name: run.info.status for run in runs_of(store, "dead")[1]} == {
-        "dead": "KILLED",
-        "elsewhere": "RUNNING",
-        "alive": "RUNNING",
-        "of a person": "RUNNING",
-        "next": "FINISHED",
-    }
-
-
-def test_process_is_told_by_its_start_because_ids_are_used_again():
-    tags = process_tags()
-    assert not is_gone(tags)
-    assert is_gone({**tags, "monai_xr.pid_started": "1"})
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # a zombie from now on
-        assert is_gone({**tags, "monai_xr.pid": str(ended.pid)})
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    assert tags["monai_xr.boot"] not in (boot.strip(), hashlib.sha256(boot.encode()).hexdigest()[:16])
+def test_weights_that_cannot_be_registered_are_named_and_cost_nothing_else(make_engine, tmp_path, store, caplog):
+    tracking = Tracking(tmp_path, {}, experiment="unregistered", uri=store, register_as="x")
+    tracking._register = lambda *_: 1 / 0
+    make_engine(1, [EpochLosses(), tracking]).run()
+    assert "MLflow lacks of this run: its registered weights;" in caplog.text
+    client, run = only_run(store, "unregistered")
+    assert (run.info.status, steps(client, run)) == ("FINISHED", [1])

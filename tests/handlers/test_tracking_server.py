@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import http.server
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -125,7 +127,8 @@ def test_server_killed_in_the_middle_costs_under_10_s_and_a_resume_completes_the
     assert epochs_of(tmp_path) == [1, 2, 3, 4, 5, 6]
     failed, lacking = own_warnings(caplog)
     assert failed.startswith("MLflow failed (")
-    assert "12 points and 3 pictures" in lacking  # of each player one term and the total, in three epochs
+    # of each player one term and the total, in three epochs
+    assert "lacks of this run: 12 points, 3 pictures, its end, its files;" in lacking
     assert str(server.port) not in caplog.text + "".join(capfd.readouterr())
 
     server.start()
@@ -171,12 +174,32 @@ def test_server_dead_from_the_start_warns_once_and_tells_no_password(make_engine
         uri = f"http://person:secret@127.0.0.1:{nobody.getsockname()[1]}"
         make_engine(3, [EpochLosses(), Tracking(tmp_path, {}, uri=uri)]).run()
     assert epochs_of(tmp_path) == [1, 2, 3]
-    assert sum("MLflow failed (" in message for message in own_warnings(caplog)) == 1
+    assert sum("MLflow failed (ConnectionRefusedError)" in message for message in own_warnings(caplog)) == 1
     assert "secret" not in caplog.text + "".join(capfd.readouterr())
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A server that wants another password."""
+
+    def do_GET(self):
+        self.send_error(401)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_server_that_refuses_the_password_is_told_by_its_code(make_engine, tmp_path, caplog):
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever).start()
+        uri = f"http://person:secret@127.0.0.1:{refusing.server_port}"
+        make_engine(2, [EpochLosses(), Tracking(tmp_path, {}, uri=uri)]).run()
+        refusing.shutdown()
+    assert own_warnings(caplog)[0].startswith("MLflow failed (UNAUTHENTICATED)")
+    assert "secret" not in caplog.text
+
+
 def test_server_that_never_answers_does_not_slow_a_training(make_engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(mlflow_sender, "SERVER_PATIENCE_S", 0.5)
+    monkeypatch.setattr(mlflow_sender, "PATIENCE_S", 0.5)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     with socket.socket() as silent:
