@@ -67,6 +67,7 @@ class MlflowSender:
         self.known: set[tuple[str, int]] = set()
         self.offsets = dict.fromkeys(_CURVES, 0)
         self.pictures: list[str] = []
+        self.shown: set[str] | None = None  # pictures that the run had when it was opened
         self.records_sent = self.warned = False
         self.outcome = ""
         self.left: dict[str, Callable[[], None]] = {}
@@ -157,15 +158,17 @@ class MlflowSender:
             entries, end = read_after(self.folder / name, self.offsets[name])
             points = [point for entry in entries for point in _points(entry, step, prefix)]
             client.log_batch(self.run_id, metrics=[p for p in points if (p.key, p.step) not in self.known])
-            self.offsets[name] = end
             self.pictures += [entry["image_grid"] for entry in entries if "image_grid" in entry]
+            self.offsets[name] = end
 
     def _send_files(self) -> None:
         """Send new pictures, and the records once there is a first epoch."""
         client = self._open()
+        if self.pictures and self.shown is None:
+            self.shown = {Path(file.path).name for file in client.list_artifacts(self.run_id, "grids")}
         while self.pictures:
             picture = self.folder / self.pictures[0]
-            if picture.exists():
+            if picture.exists() and picture.name not in (self.shown or ()):
                 client.log_artifact(self.run_id, str(picture), "grids")
             del self.pictures[0]
         if not self.records_sent and self.offsets["metrics.jsonl"]:

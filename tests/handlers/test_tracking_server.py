@@ -200,13 +200,12 @@ def test_server_that_refuses_the_password_is_told_by_its_code(make_engine, tmp_p
 
 def test_server_that_never_answers_does_not_slow_a_training(make_engine, tmp_path, monkeypatch):
     monkeypatch.setattr(mlflow_sender, "PATIENCE_S", 0.5)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(16)
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         make_engine(3, [EpochLosses(), Tracking(tmp_path, {}, uri=uri)]).run()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20  # of a call that takes a minute
     assert epochs_of(tmp_path) == [1, 2, 3]
