@@ -74,6 +74,6 @@ def loss_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
     for line in (run / "metrics.jsonl").read_text().splitlines():
         entry = json.loads(line)
         for name, value in entry.items():
-            if "/" in name and not name.endswith("/total"):
+            if "/" in name and not name.endswith("/total") and value is not None:
                 curves.setdefault(name, []).append((entry["epoch"], value))
     return curves
