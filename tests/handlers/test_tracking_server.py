@@ -18,7 +18,6 @@ from ignite.engine import Events
 from mlflow.tracking import MlflowClient
 
 from monai_xr.handlers import Checkpoint, EpochLosses, ImageGrid, Tracking, mlflow_sender
-from monai_xr.inferers import GeneratorInferer
 
 
 class Server:
@@ -111,7 +110,7 @@ def test_server_killed_in_the_middle_costs_under_10_s_and_a_resume_completes_the
     make_engine, tmp_path, server, caplog, capfd
 ):
     def handlers(resume, *more):
-        grid = ImageGrid(tmp_path / "grids", inferer=GeneratorInferer(), count=4)
+        grid = ImageGrid(tmp_path / "grids", count=4)
         checkpoint = Checkpoint(tmp_path / "checkpoints", resume=resume)
         return [checkpoint, EpochLosses(), grid, Tracking(tmp_path, {}, experiment="killed", uri=server.uri), *more]
 
