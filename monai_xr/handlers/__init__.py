@@ -2,9 +2,9 @@
 
 from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.health import StopOnNonFinite
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
+from monai_xr.handlers.non_finite import StopOnNonFinite
 from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
