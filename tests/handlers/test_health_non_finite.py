@@ -79,8 +79,11 @@ def test_stop_names_the_last_good_checkpoint_and_saves_none_after_it(make_engine
 
 
 def test_way_out_of_reduced_precision_is_full_precision(make_engine):
-    engine = make_engine(1, [StopOnNonFinite()], generator_term=spoil(1, lambda step, loss: loss * math.nan))
-    engine.precision = torch.bfloat16
+    def spoil_at_half_precision(step, loss):
+        engine.precision = torch.bfloat16
+        return loss * math.nan
+
+    engine = make_engine(1, [StopOnNonFinite()], generator_term=spoil(1, spoil_at_half_precision))
     engine.add_event_handler(Events.STARTED, lambda e: setattr(e.state, "checkpoint_name", "epoch_0007.pt"))
     with pytest.raises(DivergedError, match="go on from it with --resume true --precision float32"):
         engine.run()
@@ -94,7 +97,7 @@ def test_gradient_that_a_loss_scaler_skips_is_no_failure(make_engine):
         return loss
 
     engine = make_engine(1, [StopOnNonFinite()], generator_term=spoil(1, break_gradient))
-    engine.scalers["generator"].step = lambda optimizer: None
+    engine.players["generator"].scaler.step = lambda optimizer: None
     engine.run()
     assert engine.state.iteration == 2
 

@@ -1,0 +1,237 @@
+"""Watches a GAN training for collapse and divergence: named alarms in logs, metrics and a file."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Events
+from torch import Tensor
+
+from monai_xr.errors import ConfigurationError
+from monai_xr.handlers.alarm_log import add_entry, forget_entries
+from monai_xr.handlers.alarms import RULES, TrainingRecord, follow_start, parse_thresholds, reason_to_stop
+from monai_xr.handlers.diversity_probe import DiversityProbe
+from monai_xr.settings import parse_count, parse_flag, parse_names
+
+logger = logging.getLogger(__name__)
+
+
+class HealthWatch:
+    """Looks at each epoch of a `GanEngine` and raises alarms; it changes nothing of the training.
+
+    The alarms, their thresholds (`Thresholds`) and where these come from:
+
+    - `losses_jump`: both players' total losses above 10 times their running median for 3 epochs. The empirical study
+      (ICIIBMS 2022) saw both rise suddenly before collapse; it gives no number. From the start, one loss above 10 times
+      the discriminator's first is enough.
+    - `diversity_low`: MS-SSIM of synthetic pairs above that of real pairs (the rule of AIIN, 2309.12245) by more than
+      0.1 in 2 measurements, or the pixels of a batch of fakes vary by less than one grey level of 255 for 3 epochs.
+      The margin counts after the first 500 iterations: a young generator has not collapsed.
+    - `discriminator_flat`: the discriminator's loss has not left its start after 1000 iterations. T0, the iteration in
+      which it does, is told as `t0`; in the study AdaS took 200, Adam 480.
+    - `discriminator_pinned`: the discriminator is right in more than 99 % or less than 1 % of images for 5 epochs,
+      after the first 500 iterations.
+      Right is a real above or a fake below the middle of the two mean scores: the one threshold that means the same for
+      every objective, as relativistic and Wasserstein scores have no zero, and where logits, hinge and least squares
+      are balanced about their own.
+
+    Every epoch has `alarm/NAME` (0 or 1), `discriminator_accuracy` and `fake_spread` in `state.metrics`, and, when
+    measured, `ms_ssim_gap` and `fid_N_random`. Attach it before the handlers that log, save, or do something after the
+    last epoch. NaN and infinity are for `StopOnNonFinite`.
+
+    Args:
+        folder: Output folder of the run, for `alarms.jsonl`.
+        every: Epochs between two measurements of diversity; the last epoch always has one.
+        images: Images in a measurement.
+        pairs: Pairs compared.
+        seed: Of samples and pairs.
+        budget_s: Seconds that a measurement may take on average.
+        distance: Whether to measure the Frechet distance in a random feature space too.
+        stop_after: Epochs in a row with an alarm after which the training ends; None never ends it.
+        early_stop: Measurements without better quality after which the training ends if a loss has left its range, see
+            `reason_to_stop`; None never ends it.
+        thresholds: Those that differ from `Thresholds`, by name.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        every: Any = 2,
+        images: Any = 64,
+        pairs: Any = 256,
+        seed: Any = 0,
+        budget_s: Any = 2.0,
+        distance: Any = False,
+        stop_after: Any = None,
+        early_stop: Any = None,
+        thresholds: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.every = parse_count(every, "every")
+        self.stop_after = _count_or_none(stop_after, "stop_after")
+        self.early_stop = _count_or_none(early_stop, "early_stop")
+        self.limits = parse_thresholds(thresholds)
+        self.probe = DiversityProbe(
+            images=parse_count(images, "images", least=2),
+            pairs=parse_count(pairs, "pairs"),
+            seed=parse_count(seed, "seed", least=0),
+            budget_s=_seconds(budget_s),
+            distance=parse_flag(distance, "distance"),
+        )
+        self.record = TrainingRecord()
+        self.active: dict[str, int] = {}
+        self.alarmed_epochs = 0
+        self.losses: list[Tensor] = []
+        self.accuracies: list[Tensor] = []
+        self.started = False
+
+    @property
+    def thresholds(self) -> dict[str, Any]:
+        """All thresholds, for the record of the run."""
+        return {**asdict(self.limits), "stop_after": self.stop_after, "early_stop": self.early_stop}
+
+    def attach(self, engine: Any) -> None:
+        """Take numbers each iteration, judge each epoch."""
+        engine.state.thresholds = self.thresholds
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.EPOCH_STARTED, self.begin)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.take)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
+
+    def begin(self, engine: Any) -> None:
+        """Start an epoch; in the first, drop the alarms of epochs that are trained again."""
+        if not self.started:
+            forget_entries(self.folder, engine.state.epoch)
+            self.started = True
+        self.losses, self.accuracies = [], []
+        self.probe.forget()
+
+    @torch.no_grad()
+    def take(self, engine: Any) -> None:
+        """Take the numbers of an iteration, without waiting for the device."""
+        output = engine.state.output
+        losses = output["losses"]
+        self.losses.append(torch.stack([losses["discriminator/total"].float(), losses["generator/total"].float()]))
+        if output.get("real_scores") is not None:
+            self.accuracies.append(accuracy(output["real_scores"].float(), output["fake_scores"].float()))
+        if self._due(engine):
+            self.probe.keep(output["reals"])
+
+    def judge(self, engine: Any) -> None:
+        """Judge the epoch, and end the training where that was asked for."""
+        reason = self._judge(engine) if idist.get_rank() == 0 else ""
+        if self.stop_after is None and self.early_stop is None:
+            return
+        reason = idist.broadcast(reason, src=0)
+        if reason:
+            engine.state.stop_reason = reason
+            engine.state.max_epochs = engine.state.epoch  # handlers to come save and draw it as the last one
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the alarms have to know after a resume: plain numbers."""
+        return {"record": asdict(self.record), "active": dict(self.active), "alarmed_epochs": self.alarmed_epochs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.record = TrainingRecord(**state["record"])
+        self.active, self.alarmed_epochs = dict(state["active"]), state["alarmed_epochs"]
+
+    def _due(self, engine: Any) -> bool:
+        epoch: int = engine.state.epoch
+        return epoch % self.every == 0 or epoch == int(engine.state.max_epochs)
+
+    def _judge(self, engine: Any) -> str:
+        metrics = engine.state.metrics
+        metrics |= self._take_epoch(engine.state.output["fakes"])
+        for name in [name for name in metrics if name.startswith(("ms_ssim_gap", "fid_"))]:
+            del metrics[name]  # of an earlier epoch
+        if self._due(engine):
+            metrics |= self._measure(engine)
+        found = {name: rule(self.record, self.limits) for name, (rule, _) in RULES.items()}
+        self._tell(engine, found)
+        return self._stop(engine)
+
+    @torch.no_grad()
+    def _take_epoch(self, fakes: Tensor) -> dict[str, float]:
+        """Move the epoch's numbers into the record; give them as metrics."""
+        losses = torch.stack(self.losses).double().cpu()  # (iterations, 2)
+        record = self.record
+        follow_start(record, losses[:, 0].tolist(), self.limits)
+        discriminator, generator = losses.mean(0).tolist()
+        record.discriminator.append(discriminator)
+        record.generator.append(generator)
+        metrics = {} if record.t0 is None else {"t0": float(record.t0)}
+        if self.accuracies:
+            record.accuracy.append(torch.stack(self.accuracies).mean().item())
+            metrics["discriminator_accuracy"] = record.accuracy[-1]
+        if len(fakes) > 1:
+            record.spread.append(fakes.float().std(0).mean().item() / 2)  # [-1, 1] is two units wide
+            metrics["fake_spread"] = record.spread[-1]
+        return metrics
+
+    def _measure(self, engine: Any) -> dict[str, float]:
+        found = self.probe.measure(engine, self.record.real_similarity)
+        if found is None:
+            return {}
+        record = self.record
+        record.real_similarity = found.real_similarity
+        record.gaps.append(found.similarity - found.real_similarity)
+        record.measured.append(len(record.generator))
+        metrics = {"ms_ssim_gap": record.gaps[-1]}
+        if found.distance is not None:
+            record.distances.append(found.distance)
+            metrics[f"fid_{found.images}_random"] = found.distance
+        return metrics
+
+    def _tell(self, engine: Any, found: Mapping[str, str]) -> None:
+        """Put alarms into the metrics; log and write those that start or end."""
+        epoch, iteration = engine.state.epoch, engine.state.iteration
+        for name, what in found.items():
+            engine.state.metrics[f"alarm/{name}"] = float(bool(what))
+            where = {"epoch": epoch, "iteration": iteration, "alarm": name}
+            if what and name not in self.active:
+                way_out = RULES[name][1]
+                self.active[name] = epoch
+                logger.warning("alarm %s in epoch %d: %s; %s", name, epoch, what, way_out)
+                add_entry(self.folder, **where, state="on", what=what, way_out=way_out)
+            elif not what and name in self.active:
+                begin = self.active.pop(name)
+                logger.warning("alarm %s of epoch %d has ended in epoch %d", name, begin, epoch)
+                add_entry(self.folder, **where, state="off")
+        self.alarmed_epochs = self.alarmed_epochs + 1 if self.active else 0
+
+    def _stop(self, engine: Any) -> str:
+        """Say why the training should end now, or nothing."""
+        reason = "" if self.early_stop is None else reason_to_stop(self.record, self.early_stop)
+        if self.stop_after is not None and self.alarmed_epochs >= self.stop_after:
+            reason = f"{', '.join(self.active)} for {self.alarmed_epochs} epochs"
+        if reason:
+            logger.warning("training stops after epoch %d: %s", engine.state.epoch, reason)
+            where = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
+            add_entry(self.folder, **where, alarm="", state="stop", what=reason, way_out="")
+        return reason
+
+
+def accuracy(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Share of reals above and fakes below the middle of the two mean scores, ties half; from scores (B,) each."""
+    middle = (real_scores.mean() + fake_scores.mean()) / 2
+    return (2 + (real_scores - middle).sign().mean() + (middle - fake_scores).sign().mean()) / 4
+
+
+def _count_or_none(value: Any, name: str) -> int | None:
+    return None if parse_names(value) is None else parse_count(value, name)
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigurationError(f"{value!r} is no number of seconds above 0", "budget_s")
+    return seconds
