@@ -195,7 +195,7 @@ class GanEngine(Trainer):
         parts = self._parts(batchdata)
         losses: dict[str, Tensor] = {}
         for turn in range(self.critic_steps):
-            latents = [self._latents(len(part)) for part in parts]
+            latents = torch.chunk(self._latents(sum(map(len, parts))), len(parts))
             shared = len(parts) == 1 and turn == self.critic_steps - 1  # one forward serves both players
             fakes = [self._fakes(*each, gradient=shared) for each in zip(latents, parts, strict=True)]
             steps = [
