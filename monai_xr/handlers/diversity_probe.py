@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monai_xr.handlers.random_state import capture_random_state, restore_random_state
 from monai_xr.metrics.diversity import ms_ssim_of_random_pairs
 from monai_xr.transforms.ranges import to_unit_range
 
@@ -66,7 +65,7 @@ class DiversityProbe:
             self.kept.popleft()
 
     def measure(self, engine: Any, real_similarity: float | None) -> Measurement | None:
-        """Look, unless this look is left out or there are fewer than two reals.
+        """Look, unless this look is left out, there are fewer than two reals, or samples are not finite.
 
         Args:
             engine: With `sample(count, seed=...)`.
@@ -78,20 +77,20 @@ class DiversityProbe:
         if sum(map(len, self.kept)) < 2:
             return None
         begin = time.perf_counter()
-        random = capture_random_state({})
-        try:
+        device = engine.state.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             found = self._compare(engine, real_similarity)
-        finally:
-            restore_random_state(random, {})
         seconds = time.perf_counter() - begin
         self.left_out = math.ceil(seconds / self.budget_s) - 1
         if self.left_out:
             logger.info("measuring diversity took %.1f s: the next %d looks are left out", seconds, self.left_out)
         return found
 
-    def _compare(self, engine: Any, real_similarity: float | None) -> Measurement:
+    def _compare(self, engine: Any, real_similarity: float | None) -> Measurement | None:
         reals = to_unit_range(torch.cat(list(self.kept))[-self.images :].float().cpu()).clamp(0, 1)
         fakes = engine.sample(len(reals), seed=self.seed)
+        if not fakes.isfinite().all():
+            return None
         if real_similarity is None:
             real_similarity = ms_ssim_of_random_pairs(reals, pairs=self.pairs, seed=self.seed).mean
         similarity = ms_ssim_of_random_pairs(fakes, pairs=self.pairs, seed=self.seed).mean

@@ -1,9 +1,11 @@
 """Watches a GAN training for collapse and divergence: named alarms in logs, metrics and a file."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import ignite.distributed as idist
@@ -40,8 +42,8 @@ class HealthWatch:
       are balanced about their own.
 
     Every epoch has `alarm/NAME` (0 or 1), `discriminator_accuracy` and `fake_spread` in `state.metrics`, and, when
-    measured, `ms_ssim_gap` and `fid_N_random`. Attach it before the handlers that log, save, or do something after the
-    last epoch. NaN and infinity are for `StopOnNonFinite`.
+    measured, `ms_ssim_gap` and `fid_N_random`. An epoch is judged in its last iteration, before any handler of ended
+    epochs logs or saves, in whatever order they were attached. NaN and infinity are for `StopOnNonFinite`.
 
     Args:
         folder: Output folder of the run, for `alarms.jsonl`.
@@ -86,8 +88,8 @@ class HealthWatch:
         self.record = TrainingRecord()
         self.active: dict[str, int] = {}
         self.alarmed_epochs = 0
-        self.losses: list[Tensor] = []
-        self.accuracies: list[Tensor] = []
+        self.rows: list[list[float]] = []  # of this epoch, from before a resume
+        self.numbers: list[Tensor] = []
         self.started = False
 
     @property
@@ -98,48 +100,64 @@ class HealthWatch:
     def attach(self, engine: Any) -> None:
         """Take numbers each iteration, judge each epoch."""
         engine.state.thresholds = self.thresholds
-        if idist.get_rank() == 0:
-            engine.add_event_handler(Events.EPOCH_STARTED, self.begin)
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self.take)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.begin)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.watch)
 
     def begin(self, engine: Any) -> None:
-        """Start an epoch; in the first, drop the alarms of epochs that are trained again."""
-        if not self.started:
+        """In the first epoch, drop the alarms of epochs that are trained again."""
+        if not self.started and idist.get_rank() == 0:
             forget_entries(self.folder, engine.state.epoch)
-            self.started = True
-        self.losses, self.accuracies = [], []
-        self.probe.forget()
+        self.started = True
 
-    @torch.no_grad()
-    def take(self, engine: Any) -> None:
-        """Take the numbers of an iteration, without waiting for the device."""
-        output = engine.state.output
-        losses = output["losses"]
-        self.losses.append(torch.stack([losses["discriminator/total"].float(), losses["generator/total"].float()]))
-        if output.get("real_scores") is not None:
-            self.accuracies.append(accuracy(output["real_scores"].float(), output["fake_scores"].float()))
-        if self._due(engine):
-            self.probe.keep(output["reals"])
-
-    def judge(self, engine: Any) -> None:
-        """Judge the epoch, and end the training where that was asked for."""
-        reason = self._judge(engine) if idist.get_rank() == 0 else ""
+    def watch(self, engine: Any) -> None:
+        """Take the numbers of an iteration; in the last of an epoch, judge it, and end the training if asked to."""
+        first = idist.get_rank() == 0
+        if first:
+            self._take(engine)
+        if engine.state.iteration % engine.state.epoch_length:
+            return
+        reason = self._judge(engine) if first else ""
         if self.stop_after is None and self.early_stop is None:
             return
         reason = idist.broadcast(reason, src=0)
         if reason:
             engine.state.stop_reason = reason
-            engine.state.max_epochs = engine.state.epoch  # handlers to come save and draw it as the last one
+            engine.state.max_epochs = engine.state.epoch  # all handlers of ended epochs take it for the last one
 
     def state_dict(self) -> dict[str, Any]:
         """What the alarms have to know after a resume: plain numbers."""
-        return {"record": asdict(self.record), "active": dict(self.active), "alarmed_epochs": self.alarmed_epochs}
+        return {
+            "record": asdict(self.record),
+            "active": dict(self.active),
+            "alarmed_epochs": self.alarmed_epochs,
+            "rows": self._rows(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.record = TrainingRecord(**state["record"])
         self.active, self.alarmed_epochs = dict(state["active"]), state["alarmed_epochs"]
+        self.rows, self.numbers = list(state["rows"]), []
+
+    def _rows(self) -> list[list[float]]:
+        """Of each iteration of this epoch: the discriminator's loss, the generator's, and accuracy or NaN."""
+        rows: list[list[float]] = torch.stack(self.numbers).tolist() if self.numbers else []
+        return [*self.rows, *rows]
+
+    @torch.no_grad()
+    def _take(self, engine: Any) -> None:
+        """Take the numbers of an iteration, without waiting for the device."""
+        output = engine.state.output
+        losses, scores = output["losses"], output.get("real_scores")
+        row = [losses["discriminator/total"].float(), losses["generator/total"].float()]
+        row.append(
+            torch.full_like(row[0], float("nan"))
+            if scores is None
+            else accuracy(scores.float(), output["fake_scores"].float())
+        )
+        self.numbers.append(torch.stack(row))
+        if self._due(engine):
+            self.probe.keep(output["reals"])
 
     def _due(self, engine: Any) -> bool:
         epoch: int = engine.state.epoch
@@ -152,6 +170,7 @@ class HealthWatch:
             del metrics[name]  # of an earlier epoch
         if self._due(engine):
             metrics |= self._measure(engine)
+        self.probe.forget()
         found = {name: rule(self.record, self.limits) for name, (rule, _) in RULES.items()}
         self._tell(engine, found)
         return self._stop(engine)
@@ -159,15 +178,15 @@ class HealthWatch:
     @torch.no_grad()
     def _take_epoch(self, fakes: Tensor) -> dict[str, float]:
         """Move the epoch's numbers into the record; give them as metrics."""
-        losses = torch.stack(self.losses).double().cpu()  # (iterations, 2)
+        discriminator, generator, right = zip(*self._rows(), strict=True)
+        self.rows, self.numbers = [], []
         record = self.record
-        follow_start(record, losses[:, 0].tolist(), self.limits)
-        discriminator, generator = losses.mean(0).tolist()
-        record.discriminator.append(discriminator)
-        record.generator.append(generator)
+        follow_start(record, discriminator, self.limits)
+        record.discriminator.append(fmean(discriminator))
+        record.generator.append(fmean(generator))
         metrics = {} if record.t0 is None else {"t0": float(record.t0)}
-        if self.accuracies:
-            record.accuracy.append(torch.stack(self.accuracies).mean().item())
+        if not math.isnan(fmean(right)):
+            record.accuracy.append(fmean(right))
             metrics["discriminator_accuracy"] = record.accuracy[-1]
         if len(fakes) > 1:
             record.spread.append(fakes.float().std(0).mean().item() / 2)  # [-1, 1] is two units wide

@@ -148,7 +148,8 @@ def test_accuracy_has_one_meaning_for_all_scores():
     assert accuracy(logits, -logits).item() == 1.0
 
 
-def test_resumed_watch_raises_the_alarms_of_one_that_never_stopped(tmp_path):
+@pytest.mark.parametrize("stop", [480, 495])
+def test_watch_resumed_between_or_within_epochs_raises_the_alarms_of_one_that_never_stopped(tmp_path, stop):
     def watch(name):
         return HealthWatch(tmp_path / name, every=1)
 
@@ -156,21 +157,24 @@ def test_resumed_watch_raises_the_alarms_of_one_that_never_stopped(tmp_path):
     curves = {"discriminator": jump(1.2), "generator": jump(1.0), "real_score": lambda e: 4.0}
     whole, run = scripted(10, watch("whole"), length=60, **curves)
     run()
-    first, run = scripted(8, watch("parts"), length=60, **curves)
+    first, run = scripted(10, watch("parts"), length=60, **curves)
+
+    def save(engine):
+        torch.save(engine.watch.state_dict(), tmp_path / "state.pt")
+        engine.terminate()
+
+    first.add_event_handler(Events.ITERATION_COMPLETED(once=stop), save)
     run()
-    torch.save(first.watch.state_dict(), tmp_path / "state.pt")
     with (tmp_path / "parts" / "alarms.jsonl").open("a") as file:
         file.write('{"epoch": 10, "state": "on"}\n{"epo')  # of epochs that were lost; cut off by a kill
     second, run = scripted(10, watch("parts"), length=60, **curves)
-
-    def resume(engine):
-        engine.state.epoch, engine.state.iteration = 8, 480
-        engine.watch.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-
-    second.add_event_handler(Events.STARTED, resume)
+    second.watch.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    # the rest of the ninth epoch, as ignite sees a training that is taken up within one
+    second.state.epoch, second.state.iteration = 8, stop
+    second.state.max_epochs, second.state.epoch_length = 10, 60
     run()
     assert second.watch.state_dict() == whole.watch.state_dict()
-    assert first.history + second.history == whole.history
+    assert second.history == whole.history[8:]
     lines = [(tmp_path / name / "alarms.jsonl").read_text() for name in ("whole", "parts")]
     assert lines[0] == lines[1]
     assert alarms(whole, "losses_jump") == [8, 9, 10]

@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from monai_xr.engines import GanEngine
-from monai_xr.handlers import Checkpoint, HealthWatch, Tracking, read_alarms
+from monai_xr.errors import DivergedError
+from monai_xr.handlers import Checkpoint, HealthWatch, StopOnNonFinite, Tracking, read_alarms
 from monai_xr.losses import Objective, non_saturating_discriminator, non_saturating_generator
 from monai_xr.networks import DCGANDiscriminator, DCGANGenerator
 
@@ -92,7 +93,7 @@ def test_watched_training_is_the_same_to_the_bit(make_engine, tmp_path, ema_deca
 
 
 def test_early_stop_finishes_the_run_and_its_last_epoch_is_saved(tmp_path):
-    handlers = [HealthWatch(tmp_path, every=1, early_stop=2), Checkpoint(tmp_path / "checkpoints", every=100)]
+    handlers = [Checkpoint(tmp_path / "checkpoints", every=100), HealthWatch(tmp_path, every=1, early_stop=2)]
     engine = train_on_blobs(40, handlers, batches=2, normalization="none")
     engine.generator_optimizer.param_groups[0]["lr"] = 0.0
     engine.run()
@@ -114,8 +115,21 @@ def test_constant_generator_is_found_within_three_epochs(make_engine, tmp_path):
 
 
 def test_alarms_reach_the_curves_without_the_tracker_knowing(make_engine, tmp_path):
-    make_engine(2, [HealthWatch(tmp_path), Tracking(tmp_path, {}, enabled=False)]).run()
+    make_engine(2, [Tracking(tmp_path, {}, enabled=False), HealthWatch(tmp_path)]).run()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["alarm/losses_jump"] for line in lines] == [0.0, 0.0]
     assert "ms_ssim_gap" in lines[1]
     assert "ms_ssim_gap" not in lines[0]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_weights_that_are_not_finite_are_not_measured(make_engine, tmp_path, order):
+    engine = make_engine(1, [HealthWatch(tmp_path, every=1), StopOnNonFinite()][::order], ema_decay=0)
+
+    def damage(engine):
+        if engine.state.iteration == 2:  # the last of the epoch, in which it is judged
+            next(engine.generator.parameters()).data.fill_(float("nan"))
+
+    engine._event_handlers[Events.ITERATION_COMPLETED].insert(0, (damage, (engine,), {}))
+    with pytest.raises(DivergedError, match="weights of generator not finite in iteration 2 : "):
+        engine.run()
