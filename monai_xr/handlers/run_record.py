@@ -72,6 +72,7 @@ class RunRecord:
                 for name in ("generator", "discriminator", "network")
                 if hasattr(engine, name)
             },
+            "thresholds": getattr(engine.state, "thresholds", {}),
             "state": "running",
         }
         self._write()
@@ -85,6 +86,7 @@ class RunRecord:
             "epochs": engine.state.epoch,
             "metrics": numbers(engine.state.metrics),
             "state": engine.state.outcome,
+            "stop_reason": getattr(engine.state, "stop_reason", ""),
         }
         self._write()
 
