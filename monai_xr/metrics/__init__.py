@@ -1,15 +1,18 @@
 """Two sets of images in, numbers about fidelity and diversity out."""
 
 from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, ms_ssim_of_random_pairs
-from monai_xr.metrics.features import FeatureSpace, random_space
-from monai_xr.metrics.fidelity import FrechetDistance, frechet_distance
+from monai_xr.metrics.features import FeatureMetric, FeatureSpace, random_space
+from monai_xr.metrics.fidelity import frechet_distance
+from monai_xr.metrics.kernel import KernelDistance, kernel_distance
 
 __all__ = [
+    "FeatureMetric",
     "FeatureSpace",
-    "FrechetDistance",
+    "KernelDistance",
     "PairDiversity",
     "PairSimilarity",
     "frechet_distance",
+    "kernel_distance",
     "ms_ssim",
     "ms_ssim_of_random_pairs",
     "random_space",

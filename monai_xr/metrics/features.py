@@ -3,12 +3,17 @@
 A space carries a name, because a distance means something only beside others of the same space.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import timm
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
+from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_images
 
 
@@ -55,3 +60,36 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
         # X-rays apart better than random branches: pneumonia to normal is 35, not 11, times the real-to-real distance
         network = timm.create_model("resnet18", pretrained=False, in_chans=1, num_classes=0, zero_init_last=True)
     return FeatureSpace(f"random{seed or ''}", network.eval().requires_grad_(False).to(device))
+
+
+class FeatureMetric(Metric):
+    """A measure of two sets of features, such as `frechet_distance`, over batches of images.
+
+    Args:
+        space: The feature space. Its name belongs in the name under which the value is logged.
+        measure: Takes features of real (N, d) and of synthetic images (M, d), gives a number.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    real_features: list[Tensor]
+    synthetic_features: list[Tensor]
+
+    def __init__(self, space: FeatureSpace, measure: Callable[[Tensor, Tensor], SupportsFloat]) -> None:
+        super().__init__()
+        self.space, self.measure = space, measure
+        self.add_state("real_features", default=[], dist_reduce_fx="cat")
+        self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")
+
+    def update(self, images: Tensor, real: bool) -> None:
+        """Take a batch (B, 1, H, W) in [0, 1] of real or of synthetic images."""
+        features = self.space(images).to(self.device)
+        (self.real_features if real else self.synthetic_features).append(features)
+
+    def compute(self) -> Tensor:
+        """Give the measure of all real and all synthetic images so far."""
+        if not len(self.real_features) or not len(self.synthetic_features):
+            raise InputDataError("images of one kind only", "FeatureMetric", "update with real and synthetic images")
+        return torch.tensor(
+            float(self.measure(dim_zero_cat(self.real_features), dim_zero_cat(self.synthetic_features)))
+        )

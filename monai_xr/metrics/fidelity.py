@@ -7,12 +7,8 @@ import math
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
-from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features
-from monai_xr.metrics.features import FeatureSpace
 
 
 def frechet_distance(real_features: Tensor, synthetic_features: Tensor) -> float:
@@ -48,34 +44,3 @@ def _covariance_root(features: Tensor) -> Tensor:
         return centred
     triangular: Tensor = torch.linalg.qr(centred, mode="r").R
     return triangular
-
-
-class FrechetDistance(Metric):
-    """The Frechet distance over batches, in a named feature space.
-
-    Args:
-        space: The feature space. Its name belongs in the name under which the value is logged.
-    """
-
-    higher_is_better = False
-    is_differentiable = False
-    full_state_update = False
-    real_features: list[Tensor]
-    synthetic_features: list[Tensor]
-
-    def __init__(self, space: FeatureSpace) -> None:
-        super().__init__()
-        self.space = space
-        self.add_state("real_features", default=[], dist_reduce_fx="cat")
-        self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")
-
-    def update(self, images: Tensor, real: bool) -> None:
-        """Take a batch (B, 1, H, W) in [0, 1] of real or of synthetic images."""
-        features = self.space(images).to(self.device)
-        (self.real_features if real else self.synthetic_features).append(features)
-
-    def compute(self) -> Tensor:
-        """Give the distance between all real and all synthetic images so far."""
-        if not len(self.real_features) or not len(self.synthetic_features):
-            raise InputDataError("images of one kind only", "FrechetDistance", "update with real and synthetic images")
-        return torch.tensor(frechet_distance(dim_zero_cat(self.real_features), dim_zero_cat(self.synthetic_features)))

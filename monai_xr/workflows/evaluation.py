@@ -15,15 +15,22 @@ from torch import Tensor
 from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
-from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
+from monai_xr.metrics import FeatureSpace, kernel_distance, ms_ssim_of_random_pairs, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
-from monai_xr.metrics.floor import distance_and_floor
+from monai_xr.metrics.floor import distance_and_floor, half_split
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
 from monai_xr.workflows.report import write_report
-from monai_xr.workflows.verdicts import distance_rows, headline, likeness_rows, repeats_row, summary_text
+from monai_xr.workflows.verdicts import (
+    distance_rows,
+    headline,
+    kernel_rows,
+    likeness_rows,
+    repeats_row,
+    summary_text,
+)
 
 Images = Tensor | NDArray[Any]
 
@@ -109,7 +116,26 @@ def _rows(
         features["real"], features["synthetic"], held_out=held_out, patients=patients, seed=seed
     )
     gap, *others = likeness_rows(likeness)
-    return {row.name: row for row in (gap, *distance_rows(distance, space.name), repeats_row(sets), *others)}
+    kernel = _kernel_rows(features, space(_noise_like(sets["synthetic"], seed=seed)), patients, space=space, seed=seed)
+    return {row.name: row for row in (gap, *distance_rows(distance, space.name), *kernel, repeats_row(sets), *others)}
+
+
+def _kernel_rows(
+    features: Mapping[str, Tensor], noise: Tensor, patients: Sequence[str] | None, *, space: FeatureSpace, seed: int
+) -> list[Measure]:
+    """Give the kernel distance to the real features of synthetic images, of other real ones and of noise."""
+    real, held_out = features["real"], features.get("held-out")
+    if held_out is None:
+        first, second = half_split(len(real), patients, np.random.default_rng(seed))
+        floor = kernel_distance(real[first], real[second]) if min(len(first), len(second)) > 1 else None
+    else:
+        floor = kernel_distance(real, held_out)
+    return kernel_rows(kernel_distance(real, features["synthetic"]), floor, kernel_distance(real, noise), space.name)
+
+
+def _noise_like(images: Tensor, *, seed: int) -> Tensor:
+    """Give images of independent uniform 8-bit noise, of the shape of others."""
+    return torch.randint(256, images.shape, generator=torch.Generator().manual_seed(seed)) / 255
 
 
 def _tensor(images: Images) -> Tensor:

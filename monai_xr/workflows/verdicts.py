@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from scipy import stats
 from torch import Tensor
 
-from monai_xr.metrics import PairSimilarity
+from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
 from monai_xr.metrics.measures import Finding, Interval, Measure
 
@@ -99,6 +99,42 @@ def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
     if low <= 1:
         return "At this count and in this space not told apart from other real images.", "fine"
     return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
+
+
+def kernel_rows(
+    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance, space: str
+) -> list[Measure]:
+    """Give the kernel distance to the real images of the synthetic ones, of other real ones and of uniform noise."""
+    rows = [
+        Measure(
+            f"kid_{count_text(synthetic.count)}_{space}",
+            "Kernel distance (KID) to the real images",
+            synthetic.value,
+            synthetic.interval,
+            floor.value if floor else None,
+            *_kernel_verdict(synthetic, floor, noise),
+        )
+    ]
+    if floor:
+        title = "Kernel distance of other real images"
+        says = "The floor: about 0 for images of one population, and at times below."
+        rows.append(
+            Measure(f"kid_{count_text(floor.count)}_{space}_real", title, floor.value, floor.interval, None, says)
+        )
+    title, says = "Kernel distance of uniform 8-bit noise", "How far images with no content at all are."
+    rows.append(Measure(f"kid_{count_text(noise.count)}_{space}_noise", title, noise.value, noise.interval, None, says))
+    return rows
+
+
+def _kernel_verdict(
+    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance
+) -> tuple[str, Finding]:
+    share = f"{max(synthetic.value, 0) / noise.value:.2g} of the distance of noise." if noise.value > 0 else ""
+    if floor is None or synthetic.interval is None or floor.interval is None:
+        return share, "none"
+    if synthetic.interval[0] <= floor.interval[1]:
+        return f"Not told apart from other real images. {share}", "fine"
+    return f"Further from the real images than other real images are. {share}", "none"
 
 
 def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:

@@ -4,7 +4,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from monai_xr.errors import InputDataError
-from monai_xr.metrics import FrechetDistance, frechet_distance, random_space
+from monai_xr.metrics import frechet_distance
 
 
 def correlated(count: int, width: int, *, seed: int) -> torch.Tensor:
@@ -67,21 +67,3 @@ def test_refuses_in_one_line(real: torch.Tensor, synthetic: torch.Tensor, messag
     with pytest.raises(InputDataError, match=message) as failure:
         frechet_distance(real, synthetic)
     assert "\n" not in str(failure.value)
-
-
-def test_metric_over_batches_equals_the_function_on_the_whole() -> None:
-    space = random_space(seed=1)
-    real, synthetic = torch.rand(7, 1, 32, 32), torch.rand(5, 1, 32, 32) ** 2
-    metric = FrechetDistance(space)
-    for batch in real.split(3):
-        metric.update(batch, real=True)
-    for batch in synthetic.split(2):
-        metric.update(batch, real=False)
-    assert metric.compute().item() == pytest.approx(frechet_distance(space(real), space(synthetic)), rel=1e-4)
-
-
-def test_metric_with_one_kind_of_images_says_so() -> None:
-    metric = FrechetDistance(random_space())
-    metric.update(torch.rand(2, 1, 32, 32), real=True)
-    with pytest.raises(InputDataError, match="one kind"):
-        metric.compute()

@@ -9,7 +9,7 @@ import torch
 from monai_xr.data.png import write_png
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.metrics import ms_ssim_of_random_pairs
+from monai_xr.metrics import kernel_distance, ms_ssim_of_random_pairs, random_space
 from monai_xr.transforms import AIIN
 from monai_xr.workflows.evaluation import evaluate_folders, evaluate_sets, sample_grids
 
@@ -63,6 +63,24 @@ def test_noise_and_repeats_are_not_praised() -> None:
     assert evaluate_sets(real, noise).headline == "Far from the real images"
     four_again = 0.5 + 0.3 * textures(4, seed=1).repeat(10, 1, 1, 1)
     assert evaluate_sets(real, four_again).headline == "Collapse"
+
+
+def test_kernel_distance_stands_beside_other_real_images_and_noise() -> None:
+    real, held_out, synthetic = textures(40, seed=0), textures(30, seed=1), textures(20, seed=2) * 0.8
+    found = evaluate_sets(real, synthetic, floor=held_out, seed=3)
+    space = random_space()
+    noise = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(3)) / 255
+    for name, images in (
+        ("kid_20_random", synthetic),
+        ("kid_30_random_real", held_out),
+        ("kid_20_random_noise", noise),
+    ):
+        distance = kernel_distance(space(real), space(images))
+        assert (found[name].value, found[name].interval) == (distance.value, distance.interval)
+    assert found["kid_20_random"].baseline == found["kid_30_random_real"].value
+    halves = evaluate_sets(real, synthetic)
+    assert halves["kid_20_random"].value == found["kid_20_random"].value
+    assert halves["kid_20_random_real"].value == pytest.approx(0, abs=0.1 * halves["kid_20_random_noise"].value)
 
 
 def test_arrays_and_tensors_are_the_same() -> None:

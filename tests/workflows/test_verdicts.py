@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from monai_xr.metrics import PairSimilarity
+from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import FlooredDistance
 from monai_xr.metrics.measures import Finding, Interval, Measure
 from monai_xr.workflows.verdicts import (
@@ -11,6 +11,7 @@ from monai_xr.workflows.verdicts import (
     distance_rows,
     gap_row,
     headline,
+    kernel_rows,
     likeness_rows,
     repeats_row,
     summary_text,
@@ -74,6 +75,17 @@ def test_no_floor_is_said() -> None:
     ratio = distance_rows(FlooredDistance(0.5, None, None, None, None, 3), "random")[1]
     assert ratio.value is None
     assert "Too few real images" in ratio.verdict
+
+
+def test_kernel_distance_is_told_from_the_floor_by_its_interval() -> None:
+    floor, noise = KernelDistance(0.01, (-0.02, 0.04), 500), KernelDistance(2.0, (1.9, 2.1), 1000)
+    far, *others = kernel_rows(KernelDistance(0.5, (0.4, 0.6), 1000), floor, noise, "random")
+    assert [row.name for row in (far, *others)] == ["kid_1k_random", "kid_500_random_real", "kid_1k_random_noise"]
+    assert far.verdict == "Further from the real images than other real images are. 0.25 of the distance of noise."
+    near = kernel_rows(KernelDistance(0.05, (0.03, 0.07), 1000), floor, noise, "random")[0]
+    assert (near.finding, near.baseline) == ("fine", 0.01)
+    alone, of_noise = kernel_rows(KernelDistance(0.5, None, 2), None, noise, "random")
+    assert (alone.finding, alone.baseline, of_noise.value) == ("none", None, 2.0)
 
 
 @pytest.mark.parametrize(("count", "text"), [(234, "234"), (1000, "1k"), (1340, "1340"), (50_000, "50k")])
