@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from monai_xr.errors import InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
 
 
@@ -24,10 +24,12 @@ class FeatureSpace:
     Args:
         name: Short name used in the names of measures, such as `random` in `fid_234_random`.
         network: Takes (B, 1, H, W) in [-1, 1], gives (B, d); in evaluation mode.
+        of_classifier: Whether the network was trained to tell the classes of these images apart.
     """
 
     name: str
     network: nn.Module
+    of_classifier: bool = False
 
     def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
@@ -37,10 +39,26 @@ class FeatureSpace:
             batch_size: Images that go through the network at once.
         """
         check_images(images, "images for features", at_least=1)
-        home = next(self.network.parameters())
+        home = next(self.network.parameters(), images)
         with torch.no_grad():
             batches = torch.split(images, batch_size)
             return torch.cat([self.network(batch.to(home) * 2 - 1).float().cpu() for batch in batches])
+
+    def check_within_class(self) -> None:
+        """Refuse a classifier's features for distances within one class.
+
+        A classifier squeezes each class towards a point, so such a distance hangs on a few directions: in one training
+        it went from 0.14 to 29 in no order.
+
+        Raises:
+            ConfigurationError: The network is a classifier of these classes.
+        """
+        if self.of_classifier:
+            raise ConfigurationError(
+                "a classifier's features for distances within one class",
+                f"space {self.name}",
+                "measure all classes together, or take another space",
+            )
 
 
 def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> FeatureSpace:
