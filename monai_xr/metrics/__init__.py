@@ -1,5 +1,6 @@
 """Two sets of images in, numbers about fidelity, diversity, coverage and copying out."""
 
+from monai_xr.metrics.copies import Memorization, memorization, normalised_pixels
 from monai_xr.metrics.coverage import Coverage, precision_recall_coverage
 from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, ms_ssim_of_random_pairs
 from monai_xr.metrics.features import FeatureMetric, FeatureSpace, random_space
@@ -13,6 +14,7 @@ __all__ = [
     "FeatureMetric",
     "FeatureSpace",
     "KernelDistance",
+    "Memorization",
     "PairDiversity",
     "PairSimilarity",
     "batchwise_frechet_distance",
@@ -22,10 +24,12 @@ __all__ = [
     "inception_space",
     "kernel_distance",
     "mean_cosine_distance",
+    "memorization",
     "ms_ssim",
     "ms_ssim_of_random_pairs",
     "named_space",
     "network_space",
+    "normalised_pixels",
     "precision_recall_coverage",
     "random_space",
     "timm_space",
