@@ -6,7 +6,7 @@ from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, m
 from monai_xr.metrics.features import FeatureMetric, FeatureSpace, random_space
 from monai_xr.metrics.fidelity import batchwise_frechet_distance, frechet_distance, frechet_distance_at_infinity
 from monai_xr.metrics.kernel import KernelDistance, kernel_distance
-from monai_xr.metrics.spaces import inception_space, named_space, network_space, timm_space, xrv_space
+from monai_xr.metrics.spaces import classifier_space, inception_space, named_space, network_space, timm_space, xrv_space
 from monai_xr.metrics.spread import inception_score, mean_cosine_distance, vendi_score
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "PairDiversity",
     "PairSimilarity",
     "batchwise_frechet_distance",
+    "classifier_space",
     "frechet_distance",
     "frechet_distance_at_infinity",
     "inception_score",

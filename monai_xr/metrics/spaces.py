@@ -59,6 +59,17 @@ def network_space(
     return FeatureSpace(name, network.eval().requires_grad_(False).to(device), of_classifier)
 
 
+def classifier_space(name: str, classifier: nn.Module, *, device: str | torch.device = "cpu") -> FeatureSpace:
+    """Give the in-domain space of a classifier: what its last layer sees.
+
+    Args:
+        name: Goes into the names of measures.
+        classifier: Its method `features` gives (B, d) for images (B, 1, H, W) in [-1, 1].
+        device: Where it runs.
+    """
+    return network_space(name, _Penultimate(classifier), of_classifier=True, device=device)
+
+
 def inception_space(
     weights: Path, *, sha256: str = INCEPTION_SHA256, device: str | torch.device = "cpu"
 ) -> FeatureSpace:
@@ -155,6 +166,18 @@ def _load(network: nn.Module, tensors: dict[str, Tensor], path: Path, *, unused:
     except RuntimeError as failure:
         first = str(failure).splitlines()[1].strip()[:120]
         raise ModelError(f"weights do not fit: {first}", path, "name the weights of this model") from None
+
+
+class _Penultimate(nn.Module):
+    """The features of a classifier as a network of its own."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.classifier.features(images)  # type: ignore[operator]
+        return features
 
 
 class _AsTrained(nn.Module):

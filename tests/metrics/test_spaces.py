@@ -11,7 +11,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchvision.models import densenet121
 
 from monai_xr.errors import ConfigurationError, ModelError, XrError
-from monai_xr.metrics import frechet_distance, inception_space, named_space, network_space, xrv_space
+from monai_xr.metrics import classifier_space, frechet_distance, inception_space, named_space, network_space, xrv_space
 
 
 def images(count: int, *, seed: int = 0) -> torch.Tensor:
@@ -79,11 +79,23 @@ def test_xrv_densenet_sees_values_of_1024_either_side_of_0(tmp_path: Path) -> No
     assert torch.allclose(features, maps.mean((2, 3)), rtol=1e-3, atol=1e-3)
 
 
-def test_a_classifiers_features_are_refused_within_one_class() -> None:
-    space = network_space("cxr", nn.Sequential(nn.Flatten(), nn.Linear(1600, 4)), of_classifier=True)
+class Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1)[:, :4]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(images))
+
+
+def test_a_classifiers_features_are_those_before_its_head_and_refused_within_one_class() -> None:
+    space = classifier_space("cxr", Classifier())
+    assert torch.allclose(space(images(3)), images(3).flatten(1)[:, :4] * 2 - 1)
     with pytest.raises(ConfigurationError, match="within one class : space cxr"):
         space.check_within_class()
-    assert space(images(3)).shape == (3, 4)
     network_space("cxr", nn.Flatten()).check_within_class()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from monai_xr.metrics import KernelDistance, PairSimilarity
-from monai_xr.metrics.floor import FlooredDistance
+from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.measures import Finding, Interval, Measure
 from monai_xr.workflows.verdicts import (
     count_text,
@@ -60,19 +60,28 @@ def test_held_out_images_give_the_gap_its_baseline_and_a_gap_of_their_own() -> N
 
 
 def test_distance_carries_count_and_space_and_stands_beside_its_floor() -> None:
-    distance, ratio = distance_rows(FlooredDistance(0.5, (0.4, 0.6), 0.2, 2.5, (2.0, 3.0), 234), "random")
+    found = {"fid": Floored(0.5, (0.4, 0.6), 0.2, 234, None, 2.5, (2.0, 3.0))}
+    distance, ratio, limit = distance_rows(found, "random")
     assert (distance.name, distance.baseline) == ("fid_234_random", 0.2)
     assert (ratio.name, ratio.value, ratio.baseline) == ("fid_234_random_over_floor", 2.5, 1)
     assert "2.5 times as far" in ratio.verdict
+    assert (limit.value, limit.verdict) == (None, "Too few images to extrapolate from.")
+
+
+def test_extrapolated_distance_stands_beside_that_of_other_real_images() -> None:
+    found = {"fid": Floored(0.5, (0.4, 0.6), 0.2, 1000, None, 2.5, (2.0, 3.0))}
+    found["fid_infinity"] = Floored(0.3, (0.2, 0.4), -0.01, 1000)
+    limit = distance_rows(found, "random")[2]
+    assert (limit.name, limit.value, limit.baseline) == ("fid_infinity_1k_random", 0.3, -0.01)
 
 
 def test_a_ratio_whose_interval_reaches_1_is_as_close_as_real() -> None:
-    ratio = distance_rows(FlooredDistance(0.22, (0.1, 0.3), 0.2, 1.1, (0.9, 1.3), 50), "random")[1]
+    ratio = distance_rows({"fid": Floored(0.22, (0.1, 0.3), 0.2, 50, None, 1.1, (0.9, 1.3))}, "random")[1]
     assert ratio.finding == "fine"
 
 
 def test_no_floor_is_said() -> None:
-    ratio = distance_rows(FlooredDistance(0.5, None, None, None, None, 3), "random")[1]
+    ratio = distance_rows({"fid": Floored(0.5, None, None, 3)}, "random")[1]
     assert ratio.value is None
     assert "Too few real images" in ratio.verdict
 
