@@ -54,6 +54,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         report,
         image_size=_SIZE,
         split="train",
+        held_out_split="test",
         accept_phantoms=True,
         aiin=_AIIN,
         title="AIIN-DCGAN on phantoms",
