@@ -1,17 +1,15 @@
-"""Small trainings of the GAN families, equal for equal arguments, and a digest of all they hold."""
+"""Small trainings of the bundles of GANs, equal for equal arguments, and a digest of all they hold."""
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from ignite.engine import Events
+from ignite.utils import manual_seed
+from monai.bundle import ConfigParser
 from monai.transforms import RandScaleIntensity
 from torch.utils.data import Dataset
-
-from monai_xr.engines import GanEngine
-from monai_xr.losses import Objective, non_saturating_discriminator, non_saturating_generator
-from monai_xr.networks import DCGANDiscriminator, DCGANGenerator
-from monai_xr.transforms import xray_loader
 
 
 class Images(Dataset):
@@ -20,6 +18,7 @@ class Images(Dataset):
     def __init__(self, count=24, size=32, manifest="a" * 64, augment=False):
         self.images = torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
         self.transforms = [RandScaleIntensity(0.5, prob=1.0).set_random_state(0)] if augment else []
+        self.classes = ["NORMAL", "PNEUMONIA"]
         self.summary = {"manifest_sha256": manifest}
 
     def __len__(self):
@@ -32,30 +31,28 @@ class Images(Dataset):
         return {"image": image, "label": index % 2}
 
 
-def dcgan(width):
-    networks = DCGANGenerator(image_size=32, width=width), DCGANDiscriminator(image_size=32, width=width)
-    return *networks, Objective({"a": non_saturating_discriminator}, {"a": non_saturating_generator})
+BUNDLES = Path(__file__).parents[2] / "bundles"
+FAMILIES = {
+    "dcgan": {"width": 4, "augment": "adaptive"},
+    "acgan": {"width": 4},
+    "msg_sagan": {"width": 16, "latent_size": 16, "attention_sizes": [16]},
+    "iagan": {"width": 8, "latent_size": 16},
+}
 
 
-FAMILIES = {"DCGAN": dcgan}
-
-
-def train(family="DCGAN", *, max_epochs=2, handlers=(), workers=0, width=4, dataset=None, batch_size=4):
-    """Give an engine; the seed is that of everything."""
-    torch.manual_seed(0)
-    generator, discriminator, objective = FAMILIES[family](width)
-    return GanEngine(
-        device="cpu",
-        max_epochs=max_epochs,
-        train_data_loader=xray_loader(dataset or Images(), batch_size, workers=workers),
-        generator=generator,
-        discriminator=discriminator,
-        objective=objective,
-        generator_optimizer=torch.optim.Adam(generator.parameters(), 1e-3),
-        discriminator_optimizer=torch.optim.Adam(discriminator.parameters(), 1e-3),
-        precision="float32",
-        train_handlers=list(handlers),
-    )
+def train(family="dcgan", *, max_epochs=2, handlers=(), workers=0, width=None, dataset=None):
+    """Give the engine of a family's bundle, small and on noise."""
+    parser = ConfigParser()
+    parser.read_config(BUNDLES / f"chest_xray_{family}" / "configs" / "train.yaml")
+    small = {"device": "cpu", "precision": "float32", "image_size": 32, "batch_size": 4, **FAMILIES[family]}
+    for name, value in {**small, "workers": workers, "max_epochs": max_epochs}.items():
+        parser[name] = value
+    if width:
+        parser["width"] = width
+    parser["train::dataset"] = Images() if dataset is None else dataset
+    parser["train::handlers"] = list(handlers)
+    manual_seed(0)
+    return parser.get_parsed_content("train::trainer")
 
 
 def digest(engine):
