@@ -1,10 +1,12 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
 
+from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.health import StopOnNonFinite
+from monai_xr.handlers.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
+from monai_xr.handlers.non_finite import StopOnNonFinite
 from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
@@ -15,6 +17,7 @@ from monai_xr.handlers.weights import load_weights, save_weights
 __all__ = [
     "Checkpoint",
     "EpochLosses",
+    "HealthWatch",
     "ImageGrid",
     "LoadedGenerator",
     "Progress",
@@ -25,5 +28,6 @@ __all__ = [
     "Tracking",
     "load_generator",
     "load_weights",
+    "read_alarms",
     "save_weights",
 ]
