@@ -7,6 +7,7 @@ import time
 import pytest
 from ignite.engine import Events
 from prove.families import At, Images, Losses, digest, train
+from torch.utils.data import DataLoader
 
 from monai_xr.handlers import Checkpoint, stopping
 from monai_xr.handlers.checkpoint_files import newest_checkpoint
@@ -68,6 +69,24 @@ def test_stopped_twice_within_an_epoch_it_trains_as_if_never_stopped(tmp_path, u
         seen |= note.by_iteration
     assert seen == losses
     assert digest(engine) == expected
+
+
+def test_shuffling_loader_gives_the_rest_of_the_same_order(tmp_path):
+    def shuffled(*handlers):
+        losses = Losses()
+        engine = train(max_epochs=3, handlers=[*handlers, losses])
+        engine.data_loader = DataLoader(Images(), 4, shuffle=True)  # draws its order from torch's own numbers
+        return engine, losses.by_iteration
+
+    whole, expected = shuffled()
+    whole.run()
+    stopped, first = shuffled(Checkpoint(tmp_path / "c"), At(Events.ITERATION_STARTED, 8, told(signal.SIGTERM)))
+    with pytest.raises(SystemExit):
+        stopped.run()
+    resumed, second = shuffled(Checkpoint(tmp_path / "c", resume=True))
+    resumed.run()
+    assert first | second == expected
+    assert digest(resumed) == digest(whole)
 
 
 def test_stop_in_the_last_iteration_lets_the_handlers_of_the_epoch_run(tmp_path, capsys):
