@@ -1,7 +1,7 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
 
 from monai_xr.handlers.alarm_log import read_alarms
-from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
+from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
@@ -11,6 +11,8 @@ from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
+from monai_xr.handlers.trained_generator import LoadedGenerator, load_generator
+from monai_xr.handlers.weights import load_weights, save_weights
 
 __all__ = [
     "Checkpoint",
@@ -25,5 +27,7 @@ __all__ = [
     "SyntheticWriter",
     "Tracking",
     "load_generator",
+    "load_weights",
     "read_alarms",
+    "save_weights",
 ]
