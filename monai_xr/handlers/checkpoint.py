@@ -83,13 +83,14 @@ class Checkpoint:
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_STARTED, self.begin_epoch)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self.between_iterations)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.end_epoch)
         engine.add_event_handler(RunEvents.STOPPED, self.close)
 
     def start(self, engine: Any) -> None:
         """Restore the newest checkpoint, or set those of an earlier training aside."""
         engine.state.checkpoint_name = None
         self.random, self.saved = RandomState.of(engine), 0
+        if not engine.has_event_handler(self.end_epoch):  # now, to save behind all handlers that log the epoch
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.end_epoch)
         content = self._own_folder() if idist.get_rank() == 0 else None
         idist.barrier()
         if self.resume and idist.get_rank() > 0:
