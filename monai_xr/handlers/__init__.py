@@ -2,6 +2,7 @@
 
 from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health import StopOnNonFinite
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
@@ -13,6 +14,7 @@ from monai_xr.handlers.tracking import Tracking
 __all__ = [
     "Checkpoint",
     "EpochLosses",
+    "GanMetrics",
     "ImageGrid",
     "LoadedGenerator",
     "Progress",
