@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, frechet_distance, frechet_distance_at_infinity
@@ -110,3 +111,10 @@ def test_sets_too_small_to_extrapolate_or_to_batch_are_told() -> None:
         frechet_distance_at_infinity(torch.zeros(7, 2), torch.zeros(9, 2))
     with pytest.raises(InputDataError, match=r"19 image.* one batch of 20"):
         batchwise_frechet_distance(torch.zeros(30, 2), torch.zeros(19, 2))
+
+
+def test_equals_torch_fidelity_on_the_same_features() -> None:
+    real, synthetic = correlated(120, 24, seed=7), correlated(90, 24, seed=8)
+    real_facts, synthetic_facts = (fid_features_to_statistics(each) for each in (real, synthetic))
+    theirs = fid_statistics_to_metric(real_facts, synthetic_facts, verbose=False)
+    assert frechet_distance(real, synthetic) == pytest.approx(theirs[KEY_METRIC_FID], rel=1e-6)
