@@ -89,6 +89,14 @@ def test_extrapolation_keeps_a_true_distance() -> None:
     assert frechet_distance_at_infinity(real, 2 * synthetic + 1) == pytest.approx(12, rel=0.05)
 
 
+def test_extrapolation_does_not_hang_on_the_order_of_classes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(200, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    classes = 10.0 * torch.arange(200)[:, None].gt(100)  # real ones sorted by class, synthetic ones mixed
+    mixed = classes[torch.randperm(200, generator=generator)]
+    assert abs(frechet_distance_at_infinity(first + classes, second + mixed)) < 1
+
+
 def test_extrapolation_of_distances_on_a_line_is_its_value_at_0(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monai_xr.metrics.fidelity.frechet_distance", lambda real, synthetic: 3 + 60 / len(real))
     assert frechet_distance_at_infinity(torch.zeros(120, 2), torch.zeros(120, 2)) == pytest.approx(3)
