@@ -3,6 +3,7 @@
 from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
@@ -17,6 +18,7 @@ from monai_xr.handlers.weights import load_weights, save_weights
 __all__ = [
     "Checkpoint",
     "EpochLosses",
+    "GanMetrics",
     "HealthWatch",
     "ImageGrid",
     "LoadedGenerator",

@@ -41,7 +41,7 @@ def frechet_distance(real_features: Tensor, synthetic_features: Tensor) -> float
     return max(float(shift + spread - 2 * overlap), 0.0)
 
 
-def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tensor) -> float:
+def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tensor, *, seed: int = 0) -> float:
     """Give the squared Frechet distance extrapolated to infinitely many images (Chong and Forsyth 2020, 1911.07023).
 
     The bias of a finite count falls about as 1 / n. Distances of whole sets and of their halves, thirds and quarters
@@ -50,8 +50,9 @@ def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tens
     Differs from the paper: disjoint parts take the place of 15 random subsets, so each image counts once at each size.
 
     Args:
-        real_features: (N, d), N at least 8, in random order.
-        synthetic_features: (M, d), M at least 8, in random order.
+        real_features: (N, d), N at least 8.
+        synthetic_features: (M, d), M at least 8.
+        seed: Of the order in which parts are taken.
 
     Raises:
         InputDataError: Fewer than 8 rows, NaN, or different d.
@@ -61,9 +62,11 @@ def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tens
     if least < 2 * max(_PARTS):
         way_out = f"quarters of 2 images need at least {2 * max(_PARTS)} a side"
         raise InputDataError(f"{least} image(s)", "extrapolated distance", way_out)
+    draw = np.random.default_rng(seed)
+    shuffled = [each[torch.from_numpy(draw.permutation(len(each)))] for each in (real_features, synthetic_features)]
     distances = []
     for parts in _PARTS:
-        pairs = zip(real_features.tensor_split(parts), synthetic_features.tensor_split(parts), strict=True)
+        pairs = zip(*(each.tensor_split(parts) for each in shuffled), strict=True)
         distances.append(sum(frechet_distance(real, synthetic) for real, synthetic in pairs) / parts)
     return float(np.polynomial.Polynomial.fit(_PARTS, distances, 1)(0))  # 1 / n goes as the number of parts
 

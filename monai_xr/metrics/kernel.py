@@ -75,7 +75,8 @@ def _kernel_sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Give the sums of the kernel of x (N, d) and y (M, d) over the other set: (N,) and (M,)."""
     rows, columns = [], torch.zeros(len(y), dtype=x.dtype, device=x.device)
     for block in torch.split(x, max(1, _BLOCK_ENTRIES // len(y))):
-        kernel = (block @ y.T / x.shape[1]).add_(1).pow_(3)
+        base = (block @ y.T).div_(x.shape[1]).add_(1)
+        kernel = base.square().mul_(base)  # a power of 3 takes ten times as long
         rows.append(kernel.sum(1))
         columns += kernel.sum(0)
     return torch.cat(rows), columns

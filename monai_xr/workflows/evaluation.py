@@ -264,7 +264,7 @@ def closest_pairs(images: Mapping[str, Tensor], evidence: Evidence) -> dict[str,
     if not len(synthetic):
         return {}
     sides = [images["synthetic"][synthetic, 0], images["real"][training, 0]]
-    pairs = torch.cat(sides, dim=2).cpu().numpy()  # (K, H, 2 W)
+    pairs = np.pad(torch.cat(sides, dim=2).cpu().numpy(), ((0, 0), (2, 2), (4, 4)))  # (K, H + 4, 2 W + 8)
     caption = f"The {len(pairs)} synthetic images nearest to a training image in pixels: left synthetic, right training"
     return {caption: pairs}
 

@@ -55,7 +55,7 @@ def write_report(
     bytes_each = _GRID_BYTES // max(len(grids), 1)
     page = _template().render(
         title=title,
-        grids=[(caption, _grid_png(caption, np.asarray(images), bytes_each)) for caption, images in grids.items()],
+        grids=[_grid(caption, np.asarray(images), bytes_each) for caption, images in grids.items()],
         plots=plots,
         panels=[curve_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
@@ -89,8 +89,11 @@ def _plain(value: Any) -> str:
     return value.name if isinstance(value, Path) else str(value)
 
 
-def _grid_png(caption: str, images: NDArray[Any], max_bytes: int) -> str:
-    """Give the first images of a set as one PNG in a data URI, as large as the bytes allow."""
+def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str, bool]:
+    """Give the caption, the first images of a set as one PNG in a data URI, as large as the bytes allow, and its width.
+
+    Sets of images that are wider than high, such as pairs, take the width of the page.
+    """
     if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]
     if images.ndim != 3 or not images.size:
@@ -100,7 +103,8 @@ def _grid_png(caption: str, images: NDArray[Any], max_bytes: int) -> str:
         Image.fromarray(_montage(images, side)).save(stream, "PNG", optimize=True)
         if stream.tell() <= max_bytes:
             break
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return caption, source, images.shape[2] > 1.5 * images.shape[1]
 
 
 def _montage(images: NDArray[Any], max_side: int) -> NDArray[np.uint8]:

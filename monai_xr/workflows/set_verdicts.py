@@ -14,6 +14,12 @@ _COVERAGE = {
     "density": "Density: real images around a synthetic one, over those expected",
     "coverage": "Coverage: real images with a synthetic one near",
 }
+_ABOVE = {
+    "precision": "as images that are all typical also are",
+    "density": "as images that are all typical also are",
+    "vendi": "as noise also is",
+    "cosine_distance": "as noise also is",
+}
 _SPREAD = {
     "vendi": "Vendi score: images that count as different",
     "cosine_distance": "Mean cosine distance between images",
@@ -39,15 +45,15 @@ def _share_row(name: str, title: str, found: Floored | None, space: str) -> Meas
     key = f"{name}_{count_text(found.count)}_{space}"
     most = 1.0 if name in ("precision", "recall", "coverage") else math.inf
     interval = found.interval and (max(found.interval[0], 0.0), min(found.interval[1], most))
-    return Measure(key, title, found.value, interval, found.floor, *_share_verdict(found))
+    return Measure(key, title, found.value, interval, found.floor, *_share_verdict(found, _ABOVE.get(name)))
 
 
-def _share_verdict(found: Floored) -> tuple[str, Finding]:
+def _share_verdict(found: Floored, above: str | None) -> tuple[str, Finding]:
     if found.floor is None:
         return "Other real images give no value to compare with.", "none"
     low, high = found.gap_interval or (found.value - found.floor,) * 2
     if low > 0:
-        return "Above that of other real images, as noise also is.", "none"
+        return "Above that of other real images" + (f", {above}." if above else "."), "none"
     if high < 0:
         times = f"{found.ratio:.2g} times" if found.ratio is not None else "Below"
         return f"{times} that of other real images.", "none"

@@ -156,13 +156,17 @@ def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:
     """Give what the measures together say: in two or three words, as sentences, and as a finding.
 
     The rule on collapse alone would praise noise, which is never alike, and a few images given out again and again,
-    which random pairs seldom meet. So repeats count as collapse, and a set far from the real one is not called fine.
+    which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or nearer to its
+    training images than other patients' films are, is not called fine.
     """
     gap, repeats = rows["ms_ssim_gap"], rows["repeats_synthetic"]
     if repeats.finding == "bad":
         return "Collapse", f"{repeats.verdict} {gap.verdict}", "bad"
     if gap.finding == "bad":
         return "Collapse", gap.verdict, "bad"
+    for name, row in rows.items():
+        if name.startswith("near_training") and row.finding == "bad":
+            return "Too near to training images", row.verdict, "bad"
     ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
     if ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR:
         return "Far from the real images", f"They are {ratio.verdict} {gap.verdict}", "open"

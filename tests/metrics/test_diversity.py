@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import MultiScaleSSIMMetric
+from scipy.signal import convolve2d
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import PairDiversity, ms_ssim, ms_ssim_of_random_pairs
@@ -167,3 +168,29 @@ def test_metric_without_images_says_so() -> None:
     metric._update_count = 1
     with pytest.raises(InputDataError, match="no images"):
         metric.compute()
+
+
+def by_scipy(a: np.ndarray, b: np.ndarray, scales: int) -> float:
+    """MS-SSIM as image libraries for numpy take it: convolution at valid positions, means of 2 x 2, plain products."""
+    offsets = np.arange(11) - 5
+    line = np.exp(-(offsets**2) / 4.5)
+    window = np.outer(line, line) / line.sum() ** 2
+    kept = np.array(BETAS[:scales]) / sum(BETAS[:scales])
+    value = 1.0
+    for scale in range(scales):
+        mean_a, mean_b, square_a, square_b, product = (
+            convolve2d(image, window, mode="valid") for image in (a, b, a * a, b * b, a * b)
+        )
+        contrast = (2 * (product - mean_a * mean_b) + 9e-4) / (square_a - mean_a**2 + square_b - mean_b**2 + 9e-4)
+        luminance = (2 * mean_a * mean_b + 1e-4) / (mean_a**2 + mean_b**2 + 1e-4)
+        last = scale == scales - 1
+        value *= (contrast * luminance if last else contrast).mean() ** kept[scale]
+        a, b = (image.reshape(len(image) // 2, 2, -1, 2).mean((1, 3)) for image in (a, b))
+    return float(value)
+
+
+@pytest.mark.parametrize(("side", "scales"), [(32, 2), (128, 4), (512, 5)])
+def test_equals_plain_convolutions_in_double_precision(side: int, scales: int) -> None:
+    a, b = textures(1, side, side), 0.6 * textures(1, side, side) + 0.4 * textures(1, side, side, seed=1)
+    expected = by_scipy(*(image[0, 0].double().numpy() for image in (a, b)), scales)
+    assert ms_ssim(a, b).item() == pytest.approx(expected, abs=2e-5)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, frechet_distance, frechet_distance_at_infinity
@@ -88,6 +89,14 @@ def test_extrapolation_keeps_a_true_distance() -> None:
     assert frechet_distance_at_infinity(real, 2 * synthetic + 1) == pytest.approx(12, rel=0.05)
 
 
+def test_extrapolation_does_not_hang_on_the_order_of_classes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(200, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    classes = 10.0 * torch.arange(200)[:, None].gt(100)  # real ones sorted by class, synthetic ones mixed
+    mixed = classes[torch.randperm(200, generator=generator)]
+    assert abs(frechet_distance_at_infinity(first + classes, second + mixed)) < 1
+
+
 def test_extrapolation_of_distances_on_a_line_is_its_value_at_0(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monai_xr.metrics.fidelity.frechet_distance", lambda real, synthetic: 3 + 60 / len(real))
     assert frechet_distance_at_infinity(torch.zeros(120, 2), torch.zeros(120, 2)) == pytest.approx(3)
@@ -110,3 +119,10 @@ def test_sets_too_small_to_extrapolate_or_to_batch_are_told() -> None:
         frechet_distance_at_infinity(torch.zeros(7, 2), torch.zeros(9, 2))
     with pytest.raises(InputDataError, match=r"19 image.* one batch of 20"):
         batchwise_frechet_distance(torch.zeros(30, 2), torch.zeros(19, 2))
+
+
+def test_equals_torch_fidelity_on_the_same_features() -> None:
+    real, synthetic = correlated(120, 24, seed=7), correlated(90, 24, seed=8)
+    real_facts, synthetic_facts = (fid_features_to_statistics(each) for each in (real, synthetic))
+    theirs = fid_statistics_to_metric(real_facts, synthetic_facts, verbose=False)
+    assert frechet_distance(real, synthetic) == pytest.approx(theirs[KEY_METRIC_FID], rel=1e-6)

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -330,3 +331,34 @@ def test_a_tracking_server_that_fails_is_a_warning(tmp_path: Path, caplog: pytes
     assert not log_measures(measures, [tmp_path / "measures.json"], run=tmp_path, uri="nowhere://server")
     assert "MLflow failed" in caplog.text
     assert not log_measures(measures, [], run=tmp_path / "elsewhere")
+
+
+def test_sets_of_two_or_of_equal_images_are_measured_with_what_is_undefined_said() -> None:
+    real, one = textures(20, seed=0), textures(1, seed=1)
+    same = evaluate_sets(real, one.repeat(20, 1, 1, 1), floor=textures(12, seed=2))
+    assert same.headline == "Collapse"
+    assert same["recall_12_random"].value == 0
+    assert same["ms_ssim_synthetic"].interval_text == "undefined"
+    few = evaluate_sets(real, textures(2, seed=1), floor=textures(12, seed=2))
+    assert few["precision_random"].verdict == "Too few images for this measure."
+    assert few["kid_2_random"].interval_text == "undefined"
+    alike = evaluate_sets(one.repeat(20, 1, 1, 1), textures(12, seed=2))
+    assert alike["fid_10_random_over_floor"].value is None
+    json.dumps([found.as_dict() for found in (same, few, alike)], allow_nan=False)
+
+
+def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_path: Path) -> None:
+    for label, seed in (("A", 0), ("B", 1), ("C", 2)):
+        write_set(tmp_path / "real" / label, textures(6, seed=seed))
+        generated(tmp_path / "synthetic" / label, 4, seed=seed + 5)
+    common = ("evaluate", "real", "synthetic", "--image-size", "32", "--aiin", "none")
+    for chosen in (("--class", "A", "--class", "B"), ("--classes", "A,B")):
+        code, out, error = monai_xr(*common, *chosen, "--output", "out")
+        assert code == 0, error
+        measures = json.loads((tmp_path / "out" / "measures.json").read_text())
+        assert measures["counts"] == {"real": 12, "synthetic": 8}
+        assert "ms_ssim_gap_B" in measures["measures"]
+        assert "report: out/report.html" in out
+    code, _, error = monai_xr(*common, "--space", "inception=weights.pth")
+    assert code == 6
+    assert "no such file of weights : weights.pth : download https://" in error

@@ -140,3 +140,15 @@ def test_headline_is_not_fooled_by_noise_or_repeats(
         "repeats_synthetic": Measure("", "", 0.0, finding=repeats),
     }
     assert headline(rows)[::2] == (words, finding)
+
+
+def test_headline_tells_of_copies_unless_collapse_explains_them() -> None:
+    rows = {
+        "ms_ssim_gap": Measure("ms_ssim_gap", "", 0.0, finding="open"),
+        "fid_9_random_over_floor": Measure("", "", 1.0, (0.9, 1.1)),
+        "repeats_synthetic": Measure("", "", 0.0),
+        "near_training_9_pixels": Measure("", "", 0.99, verdict="9 images, nearest to 8.", finding="bad"),
+    }
+    assert headline(rows) == ("Too near to training images", "9 images, nearest to 8.", "bad")
+    collapsed = rows | {"ms_ssim_gap": Measure("ms_ssim_gap", "", 0.2, finding="bad")}
+    assert headline(collapsed)[0] == "Collapse"
