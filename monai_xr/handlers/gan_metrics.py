@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from monai_xr.handlers.random_state import capture_random_state, restore_random_state
-from monai_xr.inferers.sampling import GeneratorInferer, LatentDataset
 from monai_xr.metrics import (
     FeatureSpace,
     frechet_distance,
@@ -31,11 +30,10 @@ class GanMetrics:
     """Puts measures of the sampling generator into `state.metrics` as `measures/NAME`, every few epochs.
 
     The same latents and the same real images are compared each time. Measuring draws no number from the training's
-    random generators. Attach it before the handlers that log metrics.
+    random generators; of several processes the first measures. Attach it before the handlers that log metrics.
 
     Args:
         dataset: Real images, items with `image` (1, H, W) in [-1, 1], treated as the training's.
-        inferer: Turns latents into images in [0, 1].
         count: Images of each kind; fewer where the data set has fewer. The names of distances carry it.
         every: Epochs between two measurings; the last epoch is always measured.
         budget_s: Seconds that one measuring may take: what would begin later is left out, with one warning.
@@ -48,7 +46,6 @@ class GanMetrics:
         self,
         dataset: Dataset[Any],
         *,
-        inferer: GeneratorInferer,
         count: Any = 256,
         every: Any = 5,
         budget_s: float = 30.0,
@@ -56,7 +53,7 @@ class GanMetrics:
         space: FeatureSpace | None = None,
         seed: Any = 0,
     ) -> None:
-        self.dataset, self.inferer = dataset, inferer
+        self.dataset = dataset
         self.count = min(parse_count(count, "metrics_count", least=8), len(dataset))  # type: ignore[arg-type]
         self.every = parse_count(every, "metrics_every")
         self.pairs = parse_count(pairs, "metrics_pairs")
@@ -75,19 +72,15 @@ class GanMetrics:
         for name in [name for name in metrics if name.startswith("measures/")]:
             del metrics[name]
         epoch = engine.state.epoch
-        if epoch % self.every and epoch != engine.state.max_epochs:
+        if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
-        before = capture_random_state(engine.random_sources())
-        try:
-            metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
-        finally:
-            restore_random_state(before, engine.random_sources())
+        metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 
     def _within_budget(self, engine: Any) -> Iterator[tuple[str, float]]:
         """Give measures by name, the cheapest first, until the time is up."""
         end = time.monotonic() + self.budget_s
         real, real_likeness, real_features = self._reals()
-        fakes = self._fakes(engine)
+        fakes = engine.sample(self.count, seed=self.seed)
         features: list[Tensor] = []
 
         def likeness() -> dict[str, float]:
@@ -130,9 +123,3 @@ class GanMetrics:
             likeness = ms_ssim_of_random_pairs(real, pairs=self.pairs, seed=self.seed).mean
             self._real = real, likeness, self.space(real)
         return self._real
-
-    def _fakes(self, engine: Any) -> Tensor:
-        generator = engine.sampling_generator
-        latents = LatentDataset(self.count, generator.latent_size, self.seed)
-        drawn = torch.stack([latents[index]["image"] for index in range(self.count)]).to(engine.state.device)
-        return torch.cat([self.inferer(batch, generator).cpu() for batch in torch.split(drawn, 64)])
