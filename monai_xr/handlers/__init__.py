@@ -9,6 +9,7 @@ from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
+from monai_xr.handlers.validation import Validation
 
 __all__ = [
     "Checkpoint",
@@ -21,5 +22,6 @@ __all__ = [
     "StopOnNonFinite",
     "SyntheticWriter",
     "Tracking",
+    "Validation",
     "load_generator",
 ]

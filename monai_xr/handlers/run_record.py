@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+from torch import nn
 
 from monai_xr.data.output import write_text
 from monai_xr.handlers.events import RunEvents
@@ -53,8 +54,9 @@ class RunRecord:
             "device": str(engine.state.device),
             "precision": str(engine.precision).removeprefix("torch."),
             "parameters": {
-                name: sum(p.numel() for p in getattr(engine, name).parameters())
-                for name in ("generator", "discriminator")
+                name: sum(p.numel() for p in thing.parameters())
+                for name, thing in engine.objects_to_save().items()
+                if isinstance(thing, nn.Module)
             },
             "state": "running",
         }

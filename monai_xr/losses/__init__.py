@@ -1,4 +1,4 @@
-"""Scores and images of one GAN step in, named loss terms out."""
+"""Scores and images of one GAN step in, named loss terms out; class logits in, a loss out."""
 
 from monai_xr.losses.adversarial import (
     hinge_discriminator,
@@ -18,11 +18,13 @@ from monai_xr.losses.auxiliary import (
     dissimilar_least_squares_generator,
     dissimilarity_weight,
 )
+from monai_xr.losses.classification import ClassLoss
 from monai_xr.losses.objective import AdversarialStep, Objective
 from monai_xr.losses.penalties import gradient_penalty, r1_penalty
 
 __all__ = [
     "AdversarialStep",
+    "ClassLoss",
     "Objective",
     "class_discriminator",
     "class_generator",

@@ -20,7 +20,7 @@ from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.networks.weights import read_weights
 
 STEMS = ("auto", "convolution", "patch")
-_LARGEST_PATCH, _FEWEST_ON_A_SIDE = 16, 8
+_LARGEST_PATCH, _FEWEST_ON_A_SIDE = 16, 4
 
 
 class XrayClassifier(nn.Module):
@@ -33,18 +33,21 @@ class XrayClassifier(nn.Module):
 
     Attributes:
         classes: What the logits stand for.
-        image_size: Height = width of the images in pixels.
+        architecture: Plain arguments with which `make_classifier` builds the network again.
         weights_from: File name and start of the sha256 of the initial weights, or "from scratch".
     """
 
     classes: tuple[str, ...]
-    image_size: int
+    architecture: dict[str, Any]
     weights_from: str
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, backbone: nn.Module, *, mean: float = 0.5, std: float = 0.5) -> None:
         super().__init__()
         self.backbone = backbone
-        self.scale, self.shift = 0.5 / std, (0.5 - mean) / std
+        self.register_buffer("scale", torch.tensor(0.5 / std))
+        self.register_buffer("shift", torch.tensor((0.5 - mean) / std))
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits (B, C) of images (B, 1, H, W) in [-1, 1]."""
@@ -76,7 +79,7 @@ def make_classifier(
         image_size: Height = width of the images in pixels.
         classes: What the logits stand for, in order.
         patch_size: Pixels on a side of a ViT's patch. "auto" is that of the given weights; without any it is the
-            largest power of two up to 16 that leaves 8 patches on a side.
+            largest power of two up to 16 that leaves 4 patches on a side.
         stem: "convolution", "patch", or "auto": convolution where a ViT starts from scratch.
         drop_path: Largest probability of skipping a residual branch.
         weights: File of the timm network (safetensors, or torch without code), such as those of ImageNet. Colour
@@ -97,10 +100,18 @@ def make_classifier(
     if len(names) < 1 or len(set(names)) < len(names):
         raise ConfigurationError(f"classes {list(names)}", "classes", "name each class once")
     shape = _shape(backbone, size, patch_size, stem, from_scratch=not weights)
+    patch, stem = shape.get("patch_size", "auto"), "convolution" if "embed_layer" in shape else "patch"
     shape |= {"drop_path_rate": float(drop_path)} if float(drop_path) else {}
     state, origin = ({}, "from scratch") if not weights else read_weights(weights, weights_sha256)
     network = XrayClassifier(_create(backbone, shape, len(names), state, origin), **_range(backbone, bool(state)))
-    network.classes, network.image_size, network.weights_from = names, size, origin
+    network.classes, network.weights_from = names, origin
+    network.architecture = {
+        "backbone": backbone,
+        "image_size": size,
+        "classes": list(names),
+        "patch_size": patch,
+        "stem": stem,
+    }
     return network
 
 
@@ -150,7 +161,7 @@ def convolutional_stem(img_size: int, patch_size: int, in_chans: int, embed_dim:
     convolutions = ConvStem(
         in_chans,
         depth=halvings + 1,
-        channels=tuple(max(embed_dim // 2 ** (halvings - 1 - place), 8) for place in range(halvings)) + (embed_dim,),
+        channels=(*(max(embed_dim // 2 ** (halvings - 1 - place), 8) for place in range(halvings)), embed_dim),
         kernel_size=(3,) * halvings + (1,),
         stride=(2,) * halvings + (1,),
     )

@@ -11,7 +11,7 @@ from ignite import distributed as idist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import SkippedFile, find_records
+from monai_xr.data.records import Records, SkippedFile, find_records
 from monai_xr.data.tiles import Tile
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
@@ -51,7 +51,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     applied after the resize, as the paper's text says.
 
     Args:
-        dataset_dir: Any of the three kinds of data folder.
+        dataset_dir: Any of the three kinds of data folder, or records found already, which are taken as they are.
         image_size: S in pixels.
         cache_dir: Where the pixels are kept.
         classes: Labels to take; None takes all.
@@ -66,7 +66,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        dataset_dir: str | Path,
+        dataset_dir: str | Path | Records,
         *,
         image_size: int,
         cache_dir: str | Path,
@@ -76,7 +76,9 @@ class XrayDataset(Dataset[dict[str, Any]]):
         accept_phantoms: Any = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
-        self.source = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
+        given = isinstance(dataset_dir, Records)
+        wanted = {"classes": parse_names(classes), "split": split or None}
+        self.source = dataset_dir if given else find_records(dataset_dir, **wanted)
         admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
         size = parse_count(image_size, "image_size", least=8)
         _tell("skipped", self.source.skipped)
@@ -121,7 +123,7 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
         logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
 
 
-def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0, workers: Any = 0) -> DataLoader[Any]:
+def xray_loader(dataset: Dataset[Any], batch_size: Any, *, seed: Any = 0, workers: Any = 0) -> DataLoader[Any]:
     """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
 
     Under several processes each gets its own share.
