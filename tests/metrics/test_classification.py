@@ -21,6 +21,12 @@ def answers_of(scores, truth, patients=None, threshold=0.5):
     return Answers(probabilities, probabilities >= threshold, targets, patients, TWO)
 
 
+def only(name):
+    """Give one measure of the second class alone, for speed."""
+    measure = name.partition("/")[0]
+    return lambda a: {name: finding_measures(a.probabilities[:, 1], a.positive[:, 1], a.targets[:, 1])[measure]}
+
+
 @pytest.fixture
 def some():
     draw = np.random.default_rng(0)
@@ -62,9 +68,8 @@ def test_unknown_findings_are_left_out():
     scores, said = torch.tensor([0.9, 0.2, 0.8, 0.4]), torch.tensor([True, False, True, False])
     known = finding_measures(scores[:3], said[:3], torch.tensor([1.0, 0.0, 0.0]))
     assert finding_measures(scores, said, torch.tensor([1.0, 0.0, 0.0, NAN])) == known
-    several = Answers(
-        scores[:, None], said[:, None], torch.tensor([[1.0], [0.0], [0.0], [NAN]]), tuple("abcd"), ("x",), True
-    )
+    truth = torch.tensor([[1.0], [0.0], [0.0], [NAN]])
+    several = Answers(scores[:, None], said[:, None], truth, tuple("abcd"), ("x",), multi_label=True)
     assert all_measures(several)["balanced_accuracy"] == pytest.approx((1 + 0.5) / 2)
 
 
@@ -80,14 +85,15 @@ def test_draws_take_patients_with_all_their_films():
 def test_interval_of_an_accuracy_is_the_binomial_one():
     # all of one class, 80 of 100 said right, each its own patient: the sensitivity's standard error is 0.04
     scores = [0.9] * 80 + [0.1] * 20 + [0.1] * 50
-    found = estimates(answers_of(scores, [1] * 100 + [0] * 50), draws=600)["sensitivity/PNEUMONIA"]
+    answers = answers_of(scores, [1] * 100 + [0] * 50)
+    found = estimates(answers, only("sensitivity/PNEUMONIA"), draws=400)["sensitivity/PNEUMONIA"]
     assert found.value == pytest.approx(0.8)
     assert found.interval == (pytest.approx(0.8 - 1.96 * 0.04, abs=0.02), pytest.approx(0.8 + 1.96 * 0.04, abs=0.02))
 
 
 def test_copies_of_a_patients_film_do_not_narrow_the_interval(some):
     def width(answers):
-        low, high = estimates(answers, lambda a: {"auroc": all_measures(a)["auroc"]}, draws=150)["auroc"].interval
+        low, high = estimates(answers, only("auroc/PNEUMONIA"), draws=150)["auroc/PNEUMONIA"].interval
         return high - low
 
     fourfold = some.of(torch.arange(200).repeat(4))
