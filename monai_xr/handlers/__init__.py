@@ -2,6 +2,7 @@
 
 from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.findings_writer import FindingsWriter
 from monai_xr.handlers.health import StopOnNonFinite
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
@@ -9,11 +10,13 @@ from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
+from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.handlers.validation import Validation
 
 __all__ = [
     "Checkpoint",
     "EpochLosses",
+    "FindingsWriter",
     "ImageGrid",
     "LoadedGenerator",
     "Progress",
@@ -22,6 +25,8 @@ __all__ = [
     "StopOnNonFinite",
     "SyntheticWriter",
     "Tracking",
+    "TrainedClassifier",
     "Validation",
+    "load_classifier",
     "load_generator",
 ]

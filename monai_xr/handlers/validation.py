@@ -94,7 +94,8 @@ class Validation:
         epoch = engine.state.epoch
         if loss < self.best["loss"]:
             decision = self._decide(logits, targets)
-            self.best = {**self.best, "loss": loss, "epoch": epoch, "decision": decision.as_dict()}
+            scores = {name: value for name, value in engine.state.metrics.items() if name.startswith("val/")}
+            self.best |= {"loss": loss, "epoch": epoch, "scores": scores, "decision": decision.as_dict()}
             engine.kept["best_network"].load_state_dict(engine.best_guess.state_dict())
             self._write(decision)
         elif epoch - self.best["epoch"] >= self.patience:

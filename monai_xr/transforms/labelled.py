@@ -96,6 +96,7 @@ def labelled_films(
     split: str | None,
     image_size: int,
     cache_dir: str | Path,
+    select: Any = None,
     classes: Any = None,
     multi_label: Any = False,
     aiin: Any = None,
@@ -103,12 +104,16 @@ def labelled_films(
     seed: Any = 0,
     no_patients: Any = False,
 ) -> LabelledXrays:
-    """Give the films of one split with their targets; see `XrayDataset`, `LabelledXrays` and `films_of_split`."""
+    """Give the films of one split with their targets; see `XrayDataset`, `LabelledXrays` and `films_of_split`.
+
+    Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
+    `classes` is what the targets stand for, where that is known already.
+    """
     several = parse_flag(multi_label, "multi_label")
-    labels = None if several else classes
+    labels = None if several else select
     records = films_of_split(dataset_dir, split, classes=labels, seed=seed, no_patients=no_patients)
     films = XrayDataset(records, image_size=image_size, cache_dir=cache_dir, aiin=aiin, accept_phantoms=accept_phantoms)
-    return LabelledXrays(films, classes, multi_label=several)
+    return LabelledXrays(films, classes or select, multi_label=several)
 
 
 def films_of_split(
