@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from ignite import distributed as idist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
@@ -14,7 +15,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
-from monai_xr.engines.running import autocast, run_to_outcome, update_average
+from monai_xr.engines.player import autocast, average_over_ranks, copy_from_first_rank
+from monai_xr.engines.running import run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks.vit import XrayClassifier
@@ -28,6 +30,8 @@ class ClassifierEngine(SupervisedTrainer):
     """Trains a classifier; MONAI and ignite handlers attach as usual.
 
     The learning rate warms up and falls by half a cosine to the last epoch; raising `max_epochs` on resume moves it.
+    Under several processes each takes its own share of the films and draws its own alterations; gradients are averaged,
+    and the running statistics of the first process replace the others' at the end of an epoch.
     After an iteration `state.output` holds `losses` (`classifier/total`, detached), `loss`, `image`, `label`, `pred`.
 
     Args:
@@ -89,11 +93,12 @@ class ClassifierEngine(SupervisedTrainer):
         self.precision = pick_precision(precision, device)
         scaling = self.precision is torch.float16 and device.type == "cuda"
         self.gradient_scaler = torch.amp.GradScaler(device.type, enabled=scaling)
-        self.random_source = torch.Generator().manual_seed(int(seed))
+        self.random_source = torch.Generator().manual_seed(parse_count(seed, "seed", least=0) + idist.get_rank())
         self.kept: dict[str, Any] = {}  # by handlers, to be saved with the rest
         sampler = getattr(train_data_loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
             self.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(self.state.epoch))
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._equal_ranks)
         self._register_handlers(train_handlers or [])
 
     def run(self) -> None:
@@ -137,12 +142,16 @@ class ClassifierEngine(SupervisedTrainer):
         self.fire_event(IterationEvents.MODEL_COMPLETED)
         return output
 
+    def _equal_ranks(self) -> None:
+        copy_from_first_rank(network for network in (self.network, self.ema_network) if network is not None)
+
     def _step(self) -> None:
         """Update network and average at the learning rate of this iteration."""
         length = self.state.epoch_length or 1
         warm = round(self.warm_epochs * length)
         share = warm_cosine(self.state.iteration - 1, warm_steps=warm, steps=length * (self.state.max_epochs or 1))
         set_learning_rate(self.optimizer, share)
+        average_over_ranks([p.grad for p in self.network.parameters() if p.grad is not None])
         if self.gradient_clip:
             self.gradient_scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)

@@ -1,49 +1,83 @@
 """One training engine for all GAN families: it owns when things happen, the objective owns what is minimised."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from ignite import distributed as idist
+from ignite.engine import Events
 from monai.engines import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from monai_xr.engines.host import pick_device, pick_precision
+from monai_xr.engines.host import check_compile_mode, pick_device, pick_precision
+from monai_xr.engines.player import Player, autocast, copy_from_first_rank
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
-from monai_xr.losses.objective import AdversarialStep, Objective, Term
+from monai_xr.inferers.sampling import LatentDataset, draw_samples
+from monai_xr.losses.diff_augment import DiffAugment
+from monai_xr.losses.objective import AdversarialStep, Objective, Term, terms_due
 from monai_xr.networks.interfaces import Discriminator, Generator
 from monai_xr.settings import parse_count
+
+Condition = Literal["none", "labels", "images"]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A batch, or the part of one that goes through the networks at once."""
+
+    reals: list[Tensor]
+    condition: Tensor | None
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.reals[0])
 
 
 class GanEngine(Trainer):
     """Trains a generator against a discriminator; a MONAI trainer, so MONAI and ignite handlers attach as usual.
 
-    Each iteration makes `critic_steps` discriminator updates and one generator update. The fakes of the last
-    discriminator update also serve the generator's, so with one critic step the generator runs forward once.
-    After an iteration `state.output` holds `losses` (every named term, detached, as `generator/NAME` and
-    `discriminator/NAME`), `loss` (the generator's sum), `reals` and `fakes` (finest scale, (B, C, H, W)).
+    Each iteration makes `critic_steps` discriminator updates, each on the same reals and new fakes, and one generator
+    update. The fakes of the last discriminator update also serve the generator's, so with one critic step the
+    generator runs forward once. After an iteration `state.output` holds `losses` (every named term, detached, as
+    `generator/NAME` and `discriminator/NAME`), `loss` (the generator's sum), `reals` and `fakes` (finest scale,
+    (B, C, H, W)), `real_scores` and `fake_scores` ((B,), of the last discriminator update).
+
+    Under several processes each draws its own latents and trains on its own share of the images; gradients are
+    averaged, so that all hold equal weights. Statistics of batch normalisation, of minibatch standard deviation and of
+    relativistic losses are those of each process; the running ones of the first process replace the others' at the
+    end of an epoch.
 
     Args:
         device: Where to train: a device or its name, "auto" takes CUDA where there is one.
         max_epochs: Epochs to reach, counted from the first start of the run.
-        train_data_loader: Gives batches (B, C, H, W) in [-1, 1], or dicts with them as `image`.
+        train_data_loader: Gives batches (B, C, H, W) in [-1, 1], or dicts with them as `image` and classes as `label`.
         generator: Moved to `device`.
         discriminator: Moved to `device`.
         objective: What each player minimises.
         generator_optimizer: Over the generator's parameters.
         discriminator_optimizer: Over the discriminator's parameters; TTUR is two learning rates.
+        condition: What both networks are given beside latents and images: "none", the "labels" of the reals (ACGAN),
+            or the real "images" themselves (IAGAN).
         critic_steps: Discriminator updates per iteration.
+        micro_batches: Parts a batch is cut into, whose gradients are accumulated: as much memory as one part needs.
+            Batch statistics are those of a part.
+        gradient_clip: Largest length of each player's gradient; 0 leaves it.
+        augment: What images go through before the discriminator, for small data sets.
+        schedulers: Of learning rates, stepped after each epoch.
         ema_decay: Decay of the running average of the generator, per iteration; 0 keeps none.
         precision: Of autocast, see `pick_precision`.
         channels_last: Memory format of networks and images; faster for convolutions in reduced precision.
-        seed: Of the latents.
-        train_handlers: Attached in order.
+        compile_mode: "none", or a mode of torch.compile; "reduce-overhead" uses CUDA graphs.
+        seed: Of latents and augmentations.
+        train_handlers: Attached in order; the state of those that have a `state_dict` is saved with the training.
     """
 
     def __init__(
@@ -57,10 +91,16 @@ class GanEngine(Trainer):
         objective: Objective,
         generator_optimizer: Optimizer,
         discriminator_optimizer: Optimizer,
+        condition: Condition = "none",
         critic_steps: int = 1,
+        micro_batches: int = 1,
+        gradient_clip: float = 0.0,
+        augment: DiffAugment | None = None,
+        schedulers: Mapping[str, LRScheduler] | None = None,
         ema_decay: float = 0.999,
         precision: str = "auto",
         channels_last: bool = True,
+        compile_mode: str = "none",
         seed: int = 0,
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
@@ -72,18 +112,32 @@ class GanEngine(Trainer):
         self.generator, self.discriminator = generator, discriminator
         for network in (generator, discriminator):
             network.to(device).to(memory_format=self.memory_format)
-        self.objective = objective
+        copy_from_first_rank((generator, discriminator))
         self.optimizer = self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.critic_steps = parse_count(critic_steps, "critic_steps")
         self.precision = pick_precision(precision, device)
-        scaling = self.precision is torch.float16 and device.type == "cuda"
-        self.scalers = {name: torch.amp.GradScaler(device.type, enabled=scaling) for name in ("generator", "critic")}
-        self.latent_source = torch.Generator(device).manual_seed(int(seed))
-        self.ema_decay = float(ema_decay)
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigurationError(f"{ema_decay} is no decay", "ema_decay", "0 for none, or below 1")
+        clip = _checked(gradient_clip, "gradient_clip")
+        self.objective = objective
+        self.players = {
+            "generator": Player("generator", generator, generator_optimizer, self.precision, clip),
+            "discriminator": Player("discriminator", discriminator, discriminator_optimizer, self.precision, clip),
+        }
+        if condition not in ("none", "labels", "images"):
+            raise ConfigurationError(f"unknown condition {condition!r}", "condition", "none, labels or images")
+        self.condition = condition
+        self.critic_steps = parse_count(critic_steps, "critic_steps")
+        self.micro_batches = parse_count(micro_batches, "micro_batches")
+        self.augment, self.schedulers = augment, dict(schedulers or {})
+        seeds = parse_count(seed, "seed", least=0) + idist.get_rank()
+        self.latent_source = torch.Generator(device).manual_seed(seeds)
+        self.term_source = torch.Generator(device).manual_seed(seeds)
+        self.ema_decay = _checked(ema_decay, "ema_decay", below=1)
         self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if self.ema_decay else None
+        if check_compile_mode(compile_mode):
+            for network in (generator, discriminator):
+                network.compile(mode=compile_mode)
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
+        self.watchers = {type(each).__name__: each for each in train_handlers or () if hasattr(each, "state_dict")}
         self._register_handlers(train_handlers or [])
 
     def run(self) -> None:
@@ -105,6 +159,15 @@ class GanEngine(Trainer):
         """The generator to sample from: its running average where one is kept."""
         return self.ema_generator or self.generator
 
+    def sample(self, count: int, *, seed: int = 0) -> Tensor:
+        """Draw images (count, C, H, W) in [0, 1], on the CPU, without touching the training's own random numbers.
+
+        Image i depends on `seed` and i. Of several classes each is drawn in turn; films that condition the generator
+        are taken at even distances from the training set.
+        """
+        drawn = LatentDataset(count, self.generator.latent_size, seed, conditions=self._sample_conditions(count))
+        return draw_samples(drawn, self.sampling_generator, self.state.device, self.data_loader.batch_size or count)
+
     def objects_to_save(self) -> dict[str, Any]:
         """Everything with a `state_dict` that a training needs to go on, by name."""
         saved: dict[str, Any] = {
@@ -112,79 +175,99 @@ class GanEngine(Trainer):
             "discriminator": self.discriminator,
             "generator_optimizer": self.generator_optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
-            **{f"{name}_scaler": scaler for name, scaler in self.scalers.items()},
+            **{f"{name}_scaler": player.scaler for name, player in self.players.items()},
+            **{f"{name}_scheduler": scheduler for name, scheduler in self.schedulers.items()},
+            **self.watchers,
         }
         if self.ema_generator:
             saved["ema_generator"] = self.ema_generator
+        if self.augment:
+            saved["augment"] = self.augment
         return saved
 
     def random_sources(self) -> dict[str, torch.Generator]:
         """The engine's own random generators, by name."""
-        return {"latents": self.latent_source}
+        return {"latents": self.latent_source, "terms": self.term_source}
 
     def _iteration(self, engine: Any, batchdata: Any) -> dict[str, Any]:
         self.generator.train()
         self.discriminator.train()
-        reals = self._pyramid(batchdata)
+        parts = self._parts(batchdata)
         losses: dict[str, Tensor] = {}
-        for _ in range(self.critic_steps):
-            fakes = self._fakes(reals[-1].shape[0])
-            losses |= self._update_discriminator(reals, fakes)
-        losses |= self._update_generator(reals, fakes)
+        for turn in range(self.critic_steps):
+            latents = torch.chunk(self._latents(sum(map(len, parts))), len(parts))
+            shared = len(parts) == 1 and turn == self.critic_steps - 1  # one forward serves both players
+            fakes = [self._fakes(*each, gradient=shared) for each in zip(latents, parts, strict=True)]
+            steps = [
+                self._step(part, [image.detach() for image in made]) for part, made in zip(parts, fakes, strict=True)
+            ]
+            losses |= self.players["discriminator"].update(self._due("discriminator"), steps, parts=len(parts))
+        real_scores = torch.cat([step.real_output.score.detach() for step in steps])
+        fake_scores = torch.cat([step.fake_output.score.detach() for step in steps])
+        if self.augment is not None:
+            self.augment.adapt(real_scores, fake_scores)
+        self.discriminator.requires_grad_(False)
+        try:
+            again = (
+                self._step(part, fakes[0] if shared else self._fakes(z, part, gradient=True))
+                for z, part in zip(latents, parts, strict=True)
+            )
+            losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
+        finally:
+            self.discriminator.requires_grad_(True)
         self._update_ema()
         return {
             "losses": losses,
             "loss": losses["generator/total"],
-            "reals": reals[-1],
-            "fakes": fakes[-1].detach(),
+            "reals": torch.cat([part.reals[-1] for part in parts]),
+            "fakes": torch.cat([made[-1].detach() for made in fakes]),
+            "real_scores": real_scores,
+            "fake_scores": fake_scores,
         }
 
-    def _pyramid(self, batch: Any) -> list[Tensor]:
+    def _due(self, player: str) -> dict[str, Term]:
+        return terms_due(getattr(self.objective, player), self.state.iteration)
+
+    def _parts(self, batch: Any) -> list[_Part]:
+        """The batch on the device, cut into micro-batches, each with its pyramid, condition and classes."""
+        images, labels = (batch["image"], batch.get("label")) if isinstance(batch, Mapping) else (batch, None)
+        images = images.to(self.state.device, memory_format=self.memory_format, non_blocking=self.non_blocking)
+        if labels is not None:
+            labels = labels.to(self.state.device, non_blocking=self.non_blocking)
+        elif self.condition == "labels":
+            raise ConfigurationError("batches without labels", "condition", "train on data with classes")
+        images_of = torch.chunk(images, self.micro_batches)
+        labels_of = torch.chunk(labels, self.micro_batches) if labels is not None else [None] * len(images_of)
+        conditions = {"none": [None] * len(images_of), "labels": labels_of, "images": images_of}[self.condition]
+        return [
+            _Part(self._pyramid(finest), condition, classes)
+            for finest, condition, classes in zip(images_of, conditions, labels_of, strict=True)
+        ]
+
+    def _pyramid(self, finest: Tensor) -> list[Tensor]:
         """Real images at every scale of the generator, coarse to fine, by averaging pixels."""
-        finest = batch["image"] if isinstance(batch, Mapping) else batch
-        finest = finest.to(self.state.device, memory_format=self.memory_format, non_blocking=self.non_blocking)
         return [
             finest if size == finest.shape[-1] else F.adaptive_avg_pool2d(finest, size) for size in self.generator.sizes
         ]
 
-    def _fakes(self, count: int) -> list[Tensor]:
-        latents = torch.randn(count, self.generator.latent_size, generator=self.latent_source, device=self.state.device)
-        with self._autocast():
-            fakes: list[Tensor] = self.generator(latents)
+    def _latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.generator.latent_size, generator=self.latent_source, device=self.state.device)
+
+    def _fakes(self, latents: Tensor, part: _Part, *, gradient: bool) -> list[Tensor]:
+        with torch.set_grad_enabled(gradient), autocast(latents.device, self.precision):
+            fakes: list[Tensor] = self.generator(latents, part.condition)
         return fakes
 
-    def _update_discriminator(self, reals: list[Tensor], fakes: list[Tensor]) -> dict[str, Tensor]:
-        step = AdversarialStep(self.discriminator, reals, [image.detach() for image in fakes])
-        optimizer, scaler = self.discriminator_optimizer, self.scalers["critic"]
-        return self._update("discriminator", self.objective.discriminator, step, optimizer, scaler)
-
-    def _update_generator(self, reals: list[Tensor], fakes: list[Tensor]) -> dict[str, Tensor]:
-        step = AdversarialStep(self.discriminator, reals, fakes)
-        optimizer, scaler = self.generator_optimizer, self.scalers["generator"]
-        self.discriminator.requires_grad_(False)
-        try:
-            return self._update("generator", self.objective.generator, step, optimizer, scaler)
-        finally:
-            self.discriminator.requires_grad_(True)
-
-    def _update(
-        self,
-        player: str,
-        terms: Mapping[str, Term],
-        step: AdversarialStep,
-        optimizer: Optimizer,
-        scaler: torch.amp.GradScaler,
-    ) -> dict[str, Tensor]:
-        """Minimise the sum of the player's terms by one optimiser step; give each term by name."""
-        optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            losses = {name: term(step) for name, term in terms.items()}
-        total = torch.stack([loss.float() for loss in losses.values()]).sum()
-        torch.autograd.backward(scaler.scale(total))
-        scaler.step(optimizer)
-        scaler.update()
-        losses["total"] = total
-        return {f"{player}/{name}": loss.detach() for name, loss in losses.items()}
+    def _step(self, part: _Part, fakes: list[Tensor]) -> AdversarialStep:
+        return AdversarialStep(
+            self.discriminator,
+            part.reals,
+            fakes,
+            condition=part.condition,
+            labels=part.labels,
+            random=self.term_source,
+            augment=self.augment,
+        )
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -198,7 +281,26 @@ class GanEngine(Trainer):
         for kept, buffer in zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(buffer)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision is torch.float32:
-            return nullcontext()
-        return torch.autocast(self.state.device.type, dtype=self.precision)
+    def _finish_epoch(self) -> None:
+        for scheduler in self.schedulers.values():
+            scheduler.step()
+        networks = (self.generator, self.discriminator, self.ema_generator)
+        copy_from_first_rank(network for network in networks if network is not None)
+
+    def _sample_conditions(self, count: int) -> list[Any] | None:
+        """Conditions to draw `count` samples with, from the data set that is trained on."""
+        if self.condition == "none":
+            return None
+        dataset: Any = self.data_loader.dataset
+        if self.condition == "labels":
+            return list(range(len(dataset.classes)))
+        return [dataset[i * len(dataset) // count]["image"] for i in range(min(count, len(dataset)))]
+
+
+def _checked(value: Any, name: str, *, below: float = float("inf")) -> float:
+    """Read a number of at least 0; `name` is the knob named in the error."""
+    number = float(value)
+    if not 0 <= number < below:
+        allowed = f"0 for none, or below {below:g}" if below < float("inf") else "0 for none, or a positive number"
+        raise ConfigurationError(f"{value} is out of range", name, allowed)
+    return number

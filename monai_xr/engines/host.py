@@ -57,3 +57,15 @@ def _cpu_flags() -> set[str]:
             return next((set(line.split()) for line in lines if line.startswith("flags")), set())
     except OSError:
         return set()
+
+
+def check_compile_mode(mode: str) -> bool:
+    """Tell whether networks are to be compiled.
+
+    Raises:
+        ConfigurationError: If the mode is not one of torch.compile nor "none".
+    """
+    modes = ("default", *torch._inductor.list_mode_options())
+    if mode != "none" and mode not in modes:
+        raise ConfigurationError(f"unknown mode {mode!r}", "compile_mode", f"none, {', '.join(modes)}")
+    return mode != "none"

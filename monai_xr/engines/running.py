@@ -1,7 +1,6 @@
-"""What the training engines share: how a run ends, the running average of a network, the number format."""
+"""What the training engines share: how a run ends, the running average of a network."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -34,10 +33,3 @@ def update_average(averaged: nn.Module, current: nn.Module, *, decay: float, ste
     get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(*pairs, 0)  # type: ignore[no-untyped-call]
     for kept, buffer in zip(averaged.buffers(), current.buffers(), strict=True):
         kept.copy_(buffer)
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[Any]:
-    """Compute in a number format; float32 is left as it is."""
-    if precision is torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=precision)

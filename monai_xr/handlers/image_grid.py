@@ -1,15 +1,15 @@
-"""The same latents drawn after each epoch: what a person looks at to see a training succeed or collapse."""
+"""The same samples drawn after each epoch: what a person looks at to see a training succeed or collapse."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
 from monai_xr.data.png import write_png
-from monai_xr.inferers.sampling import GeneratorInferer
 from monai_xr.settings import parse_count
 
 
@@ -30,35 +30,26 @@ class ImageGrid:
         folder: Where the pictures go.
         count: Images in a picture.
         every: Epochs between two pictures; the last epoch is always drawn.
-        seed: Of the latents, which stay the same for the whole training.
-        inferer: Turns latents into images in [0, 1].
+        seed: Of the samples, which stay the same for the whole training.
     """
 
-    def __init__(
-        self, folder: str | Path, *, inferer: GeneratorInferer, count: int = 64, every: int = 1, seed: int = 0
-    ) -> None:
+    def __init__(self, folder: str | Path, *, count: int = 64, every: int = 1, seed: int = 0) -> None:
         self.folder = Path(folder)
-        self.inferer = inferer
         self.count = parse_count(count, "grid_count")
         self.every = parse_count(every, "grid_every")
-        self.seed = seed
+        self.seed = parse_count(seed, "grid_seed", least=0)
 
     def attach(self, engine: Engine) -> None:
         """Draw when an epoch ends."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
 
-    @torch.no_grad()
     def draw(self, engine: Any) -> None:
-        """Sample the fixed latents and write the picture."""
+        """Sample the engine and write the picture."""
         epoch = engine.state.epoch
         engine.state.image_grid = None
-        if epoch % self.every and epoch != engine.state.max_epochs:
+        if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
-        generator = engine.sampling_generator
-        latents = torch.randn(
-            self.count, generator.latent_size, generator=torch.Generator().manual_seed(int(self.seed))
-        ).to(engine.state.device)
-        images = self.inferer(latents, generator)
+        images = engine.sample(self.count, seed=self.seed)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch_{epoch:04d}.png"
         columns = max(1, round(self.count**0.5))

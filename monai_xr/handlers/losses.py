@@ -1,5 +1,6 @@
 """Means of the named losses over each epoch, without waiting for the device in between."""
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -7,11 +8,14 @@ from ignite.engine import Engine, Events
 
 
 class EpochLosses:
-    """Puts the epoch's mean of every entry of `state.output["losses"]` into `state.metrics`."""
+    """Puts the epoch's mean of every entry of `state.output["losses"]` into `state.metrics`.
+
+    A term that is not taken every iteration is averaged over those in which it was.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, torch.Tensor] = {}
-        self.count = 0
+        self.counts: Counter[str] = Counter()
 
     def attach(self, engine: Engine) -> None:
         """Reset, add up, give the means."""
@@ -21,14 +25,14 @@ class EpochLosses:
 
     def reset(self) -> None:
         """Forget the last epoch."""
-        self.sums, self.count = {}, 0
+        self.sums, self.counts = {}, Counter()
 
     def add(self, engine: Any) -> None:
         """Add one iteration."""
         losses = engine.state.output["losses"]
-        self.sums = {name: self.sums.get(name, 0) + loss.double() for name, loss in losses.items()}
-        self.count += 1
+        self.sums |= {name: self.sums.get(name, 0) + loss.double() for name, loss in losses.items()}
+        self.counts.update(losses.keys())
 
     def tell(self, engine: Any) -> None:
         """Write the means."""
-        engine.state.metrics |= {name: (total / self.count).item() for name, total in self.sums.items()}
+        engine.state.metrics |= {name: (total / self.counts[name]).item() for name, total in self.sums.items()}

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
@@ -10,7 +11,7 @@ from monai_xr.handlers.events import RunEvents
 
 
 class Progress:
-    """Shows iterations done, time left and the epoch's mean losses on standard error.
+    """Shows iterations done, time left and the epoch's mean losses on standard error; only the first process does.
 
     Args:
         description: Shown before the bar.
@@ -36,6 +37,7 @@ class Progress:
             unit="it",
             mininterval=0.5 if sys.stderr.isatty() else 15.0,
             dynamic_ncols=True,
+            disable=idist.get_rank() > 0,
         )
 
     def tell(self, engine: Any) -> None:

@@ -19,20 +19,18 @@ _FORMATS = ("png", "dicom")
 class SyntheticWriter:
     """Writes every image of `state.output["pred"]` ((B, 1, H, W) in [0, 1]) and one `manifest.csv` over all of them.
 
+    Items of the batch name the `index` of each image and its class, `label`.
+
     Args:
         folder: Where the files go; refused if it already holds a manifest.
         lineage: Where the images come from: `model_hash`, `run_id` and `seed`.
         formats: "png", "dicom" or both.
-        label: Class that the images stand for.
     """
 
-    def __init__(
-        self, folder: str | Path, lineage: Mapping[str, str], *, formats: Any = _FORMATS, label: str = ""
-    ) -> None:
+    def __init__(self, folder: str | Path, lineage: Mapping[str, str], *, formats: Any = _FORMATS) -> None:
         self.folder = Path(folder)
         self.lineage = {name: str(value) for name, value in lineage.items()}
         self.formats = parse_names(formats) or list(_FORMATS)
-        self.label = label or ""
         self.rows: list[dict[str, str]] = []
         if unknown := set(self.formats) - set(_FORMATS):
             raise ConfigurationError(f"unknown format {sorted(unknown)}", "formats", "png, dicom or both")
@@ -49,7 +47,7 @@ class SyntheticWriter:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-                self._write_one(int(item["index"]), output["pred"][0].float().cpu().numpy())
+                self._write_one(item, output["pred"][0].float().cpu().numpy())
         except OSError as error:
             raise HostError(
                 f"images could not be written ({error.strerror})", self.folder, "free disk space"
@@ -62,7 +60,8 @@ class SyntheticWriter:
             table.writeheader()
             table.writerows(self.rows)
 
-    def _write_one(self, index: int, pixels: Any) -> None:
+    def _write_one(self, item: Mapping[str, Any], pixels: Any) -> None:
+        index, label = int(item["index"]), str(item["label"])
         stem = f"{index:06d}"
         if "png" in self.formats:
             text = {MARK_KEY: "generated", "Index": stem, **{k.title(): v for k, v in self.lineage.items()}}
@@ -75,12 +74,12 @@ class SyntheticWriter:
                 seed=int(self.lineage.get("seed", 0)),
                 model_hash=self.lineage.get("model_hash", ""),
                 run_id=self.lineage.get("run_id", ""),
-                label=self.label,
+                label=label,
             )
         suffix = ".png" if "png" in self.formats else ".dcm"
         row = {
             "image": stem + suffix,
-            "label": self.label,
+            "label": label,
             "patient_id": f"{SYNTHETIC_ID_PREFIX}{stem}",
             "split": "train",
         }

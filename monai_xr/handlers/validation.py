@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -97,7 +98,8 @@ class Validation:
             scores = {name: value for name, value in engine.state.metrics.items() if name.startswith("val/")}
             self.best |= {"loss": loss, "epoch": epoch, "scores": scores, "decision": decision.as_dict()}
             engine.kept["best_network"].load_state_dict(engine.best_guess.state_dict())
-            self._write(decision)
+            if idist.get_rank() == 0:
+                self._write(decision)
         elif epoch - self.best["epoch"] >= self.patience:
             engine.terminate()
 

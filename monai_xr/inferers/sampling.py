@@ -1,19 +1,22 @@
-"""Sampling a generator: seeded latents in, images in [0, 1] out."""
+"""Sampling a generator: seeded latents in, with classes or films where it wants them; images in [0, 1] out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
+from monai_xr.errors import ConfigurationError
 from monai_xr.networks.interfaces import Generator
-from monai_xr.settings import parse_count
+from monai_xr.settings import parse_count, parse_names
+from monai_xr.transforms.dataset import XrayDataset
 from monai_xr.transforms.ranges import to_unit_range
 
 
 class LatentDataset(Dataset[dict[str, Any]]):
-    """Seeded standard normal latents, one item `{"image": (Z,), "index": i}` per image to generate.
+    """Seeded standard normal latents, one item `{"image": (Z,), "index": i, "label": name}` per image to generate.
 
     Item i depends on the seed and i alone, so that more images can be generated later without changing the first.
 
@@ -21,12 +24,23 @@ class LatentDataset(Dataset[dict[str, Any]]):
         count: Images to generate.
         latent_size: Z.
         seed: Of the latents.
+        conditions: What the generator is given beside latents, taken in turn, as `condition` of each item.
+        labels: Names of the classes that the images stand for, taken in turn.
     """
 
-    def __init__(self, count: int, latent_size: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        latent_size: int,
+        seed: int = 0,
+        *,
+        conditions: Sequence[Any] | None = None,
+        labels: Sequence[str] = ("",),
+    ) -> None:
         self.count = parse_count(count, "count")
         self.latent_size = latent_size
         self.seed = int(seed)
+        self.conditions, self.labels = conditions, labels
 
     def __len__(self) -> int:
         return self.count
@@ -35,11 +49,64 @@ class LatentDataset(Dataset[dict[str, Any]]):
         if not 0 <= index < self.count:
             raise IndexError(index)
         source = torch.Generator().manual_seed((self.seed << 32) + index)
-        return {"image": torch.randn(self.latent_size, generator=source), "index": index}
+        item = {"image": torch.randn(self.latent_size, generator=source), "index": index}
+        item["label"] = self.labels[index % len(self.labels)]
+        if self.conditions is not None:
+            item["condition"] = self.conditions[index % len(self.conditions)]
+        return item
+
+
+def class_latents(
+    count: int, latent_size: int, trained_classes: Sequence[str], *, classes: Any = None, seed: int = 0
+) -> LatentDataset:
+    """Latents for a generator that is told classes.
+
+    Args:
+        count: Images to generate, of each class in turn.
+        latent_size: Z.
+        trained_classes: Names in the order of the training's class indices.
+        classes: Those to generate; None takes all.
+        seed: Of the latents.
+
+    Raises:
+        ConfigurationError: A class that was not trained.
+    """
+    wanted = parse_names(classes) or list(trained_classes)
+    if unknown := [name for name in wanted if name not in trained_classes]:
+        raise ConfigurationError(f"no such class {unknown[0]}", "classes", f"trained: {', '.join(trained_classes)}")
+    indices = [list(trained_classes).index(name) for name in wanted]
+    return LatentDataset(count, latent_size, seed, conditions=indices, labels=wanted)
+
+
+def film_latents(count: int, latent_size: int, films: XrayDataset, *, seed: int = 0) -> LatentDataset:
+    """Latents for a generator that makes a new image of a real one: films in turn, with their classes."""
+    labels = [record.label for record in films.cache.records]
+    return LatentDataset(count, latent_size, seed, conditions=_Images(films), labels=labels)
+
+
+class _Images(Sequence[Tensor]):
+    """The images alone of a data set."""
+
+    def __init__(self, films: Dataset[dict[str, Any]]) -> None:
+        self.films: Any = films
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.films[index]["image"]
+
+
+def prepare_conditioned(
+    batch: dict[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
+) -> tuple[Tensor, None, tuple[Tensor, ...], dict[str, Any]]:
+    """Split a batch of latents for a MONAI evaluator: input, no target, and the condition where there is one."""
+    given = [batch[name].to(device, non_blocking=non_blocking) for name in ("image", "condition") if name in batch]
+    return given[0], None, tuple(given[1:]), {}
 
 
 class GeneratorInferer(Inferer):
-    """Runs a generator on latents (B, Z) and gives its finest images (B, 1, H, W) in [0, 1]."""
+    """Runs a generator on latents (B, Z) and its condition; gives its finest images (B, 1, H, W) in [0, 1]."""
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, network: Generator, *args: Any, **kwargs: Any) -> Tensor:
@@ -48,3 +115,12 @@ class GeneratorInferer(Inferer):
         images = network.eval()(inputs, *args, **kwargs)[-1]
         network.train(was_training)
         return to_unit_range(images.float()).clamp(0, 1)
+
+
+def draw_samples(dataset: LatentDataset, network: Generator, device: torch.device, batch_size: int = 64) -> Tensor:
+    """Generate all images of a data set of latents, (N, C, H, W) in [0, 1] on the CPU."""
+    inferer, images = GeneratorInferer(), []
+    for batch in DataLoader(dataset, batch_size=batch_size, generator=torch.Generator()):
+        latents, _, given, _ = prepare_conditioned(batch, device)
+        images.append(inferer(latents, network, *given).cpu())
+    return torch.cat(images)

@@ -19,12 +19,15 @@ from monai_xr.losses.auxiliary import (
     dissimilarity_weight,
 )
 from monai_xr.losses.classification import ClassLoss
-from monai_xr.losses.objective import AdversarialStep, Objective
+from monai_xr.losses.diff_augment import DiffAugment, make_augment
+from monai_xr.losses.objective import AdversarialStep, Lazy, Objective
 from monai_xr.losses.penalties import gradient_penalty, r1_penalty
 
 __all__ = [
     "AdversarialStep",
     "ClassLoss",
+    "DiffAugment",
+    "Lazy",
     "Objective",
     "class_discriminator",
     "class_generator",
@@ -35,6 +38,7 @@ __all__ = [
     "hinge_generator",
     "least_squares_discriminator",
     "least_squares_generator",
+    "make_augment",
     "non_saturating_discriminator",
     "non_saturating_generator",
     "r1_penalty",

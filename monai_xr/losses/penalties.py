@@ -3,10 +3,8 @@
 The gradient of a pyramid is one long vector over all its scales. Everything is computed in float32 (or float64 where
 images are), whatever the autocast of the caller: squares of small gradients vanish in half precision. Batch
 normalisation mixes the samples whose gradients are wanted one by one: use discriminators without it. Second
-derivatives need a discriminator that is not compiled, and attention by its plain formula, which is chosen here.
+derivatives need a network that is not compiled, and attention by its plain formula; both are chosen here.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -46,11 +44,12 @@ def r1_penalty(step: AdversarialStep, *, weight: float = 10.0) -> Tensor:
     return weight / 2 * _squared_gradient_lengths(step, step.reals).mean()
 
 
-def _squared_gradient_lengths(step: AdversarialStep, images: Sequence[Tensor]) -> Tensor:
+def _squared_gradient_lengths(step: AdversarialStep, images: list[Tensor]) -> Tensor:
     """Squared length of the gradient of each sample's score, (B,), differentiable by the discriminator's weights."""
     inputs = [image.detach().to(torch.promote_types(image.dtype, torch.float32)).requires_grad_() for image in images]
     with torch.autocast(inputs[0].device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):
         # Summed, not averaged: an average would divide each sample's gradient by the batch size.
-        total = step.discriminator(inputs, step.condition).score.sum()
+        # Not through __call__: a compiled network has no second derivatives.
+        total = step.discriminator.forward(step.augmented(inputs), step.condition).score.sum()
         gradients = torch.autograd.grad(total, inputs, create_graph=True, materialize_grads=True)
     return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)

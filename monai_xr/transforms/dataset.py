@@ -82,7 +82,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
         admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
         size = parse_count(image_size, "image_size", least=8)
         _tell("skipped", self.source.skipped)
-        self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
+        with idist.one_rank_first():  # of several processes, one decodes
+            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
         _tell("refused", self.cache.refused)
         self.classes = sorted({record.label for record in self.cache.records})
 

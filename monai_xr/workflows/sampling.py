@@ -68,6 +68,18 @@ def read_settings(run: Path) -> dict[str, Any]:
         raise ModelError("no training recorded here (run.json)", run, "name the output folder of a training") from None
 
 
+def trained_classes(run: str | Path) -> list[str]:
+    """Names of the classes of a training, in the order of their indices, from its `run.json`.
+
+    Raises:
+        ModelError: If there is no training in `run`.
+    """
+    try:
+        return sorted(json.loads((Path(run) / "run.json").read_text())["data"]["images_per_class"])
+    except (OSError, ValueError, KeyError):
+        raise ModelError("no training recorded here (run.json)", Path(run), "name the classes by --trained") from None
+
+
 def settings_behind(synthetic: Path) -> dict[str, Any]:
     """Give what real images must go through to be compared with a folder of synthetic ones.
 

@@ -1,5 +1,6 @@
 """Every bundle: keys, properties, metadata, shapes as declared, and the plain MONAI command from anywhere."""
 
+import csv
 import json
 import os
 import shutil
@@ -14,19 +15,28 @@ from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata
 from PIL import Image
 
 from monai_xr.data.phantoms import write_phantom_studies
+from monai_xr.handlers.checkpoint_files import save_checkpoint
 from monai_xr.workflows.bundles import run_bundle
+from monai_xr.workflows.sampling import sample_run
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
+GANS = [path for path in BUNDLES if "discriminator:" in (path / "configs" / "train.yaml").read_text()]
+DCGAN = ROOT / "bundles" / "chest_xray_dcgan"
 KNOBS = [
     "bundle_root", "dataset_dir", "output_dir", "device", "seed", "image_size", "batch_size", "max_epochs", "resume",
     "classes", "split", "aiin",
 ]  # fmt: skip
-SMALL = {"accept_phantoms": "true", "batch_size": 4, "width": 4, "image_size": 32, "seed": 1}
+SMALL = {"accept_phantoms": "true", "batch_size": 4, "width": 16, "image_size": 32, "seed": 1}
 pytestmark = pytest.mark.filterwarnings("ignore:.*resolved to an importable callable")
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda path: path.name)
+def any_bundle(request):
+    return request.param
+
+
+@pytest.fixture(params=GANS, ids=lambda path: path.name)
 def bundle(request):
     return request.param
 
@@ -48,8 +58,8 @@ def parsed(bundle, name):
     return parser
 
 
-def test_bundle_has_every_file_of_the_layout(bundle):
-    files = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
+def test_bundle_has_every_file_of_the_layout(any_bundle):
+    files = {str(path.relative_to(any_bundle)) for path in any_bundle.rglob("*") if path.is_file()}
     assert files >= {
         "LICENSE", "configs/metadata.json", "configs/train.yaml", "configs/evaluate.yaml", "configs/inference.yaml",
         "configs/logging.conf", "docs/README.md",
@@ -57,24 +67,27 @@ def test_bundle_has_every_file_of_the_layout(bundle):
     assert not [name for name in files if name.endswith((".py", ".pt", ".safetensors"))]
 
 
-def test_train_config_has_the_knobs_and_stays_short(bundle):
-    parser = parsed(bundle, "train")
+def test_train_config_has_the_knobs_and_stays_short(any_bundle):
+    parser = parsed(any_bundle, "train")
     assert [knob for knob in KNOBS if knob not in parser] == []
-    assert len((bundle / "configs" / "train.yaml").read_text().splitlines()) <= 110
+    assert len((any_bundle / "configs" / "train.yaml").read_text().splitlines()) <= 110
 
 
 @pytest.mark.parametrize(("config", "kind"), [("train", "train"), ("inference", "infer")])
 def test_monai_finds_all_properties(bundle, config, kind, data_folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    overrides = {"output_dir": str(tmp_path / "out")}
-    if config == "train":
-        overrides |= {"dataset_dir": str(data_folders / "dicom"), **SMALL}
-    else:
-        checkpoints = tmp_path / "out" / "checkpoints"
-        network = parsed(bundle, "inference").get_parsed_content("generator")
-        from monai_xr.handlers.checkpoint_files import save_checkpoint
-
-        save_checkpoint(checkpoints, 1, {"epoch": 1, "objects": {"generator": network.state_dict()}}, keep=2)
+    overrides = {"output_dir": str(tmp_path / "out"), **SMALL}
+    if config == "train" or "films" in parsed(bundle, config):
+        overrides["dataset_dir"] = str(data_folders / "dicom")
+    if config == "inference":
+        parser = parsed(bundle, "inference")
+        overrides = {name: value for name, value in overrides.items() if name in parser}
+        if "trained" in parser:
+            overrides["trained"] = ["NORMAL", "PNEUMONIA"]
+        parser.update(overrides)
+        network = parser.get_parsed_content("generator")
+        content = {"epoch": 1, "objects": {"generator": network.state_dict()}}
+        save_checkpoint(tmp_path / "out" / "checkpoints", 1, content, keep=2)
     workflow = ConfigWorkflow(
         str(bundle / "configs" / f"{config}.yaml"), logging_file=False, workflow_type=kind, **overrides
     )
@@ -83,24 +96,47 @@ def test_monai_finds_all_properties(bundle, config, kind, data_folders, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore:No hash value provided")
-def test_metadata_passes_monais_own_check(bundle, real_data, tmp_path):
+def test_metadata_passes_monais_own_check(any_bundle, real_data, tmp_path):
     schema = next((real_data / "monai").glob("meta_schema_*.json"))
     local = shutil.copy(schema, tmp_path / schema.name)  # an existing file is used instead of a download
-    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(local))
+    verify_metadata(meta_file=str(any_bundle / "configs" / "metadata.json"), filepath=str(local))
+
+
+def made_up(declared, batch=2):
+    """A tensor as the metadata declares it."""
+    shape = (batch, declared["num_channels"], *declared["spatial_shape"])
+    if declared["dtype"] == "int64":
+        return torch.arange(batch) % (declared["value_range"][1] + 1)
+    return torch.randn(shape).clamp(-1, 1)
+
+
+def assert_declared(found, declared, batch=2):
+    channels, spatial = declared["num_channels"], declared["spatial_shape"]
+    assert tuple(found.shape) == ((batch, channels, *spatial) if spatial or channels > 1 else (batch,))
+    assert declared["value_range"][0] <= found.min()
+    assert found.max() <= declared["value_range"][1]
+    assert str(found.dtype) == f"torch.{declared['dtype']}"
 
 
 def test_declared_shapes_are_those_of_a_real_forward(bundle):
-    parser = parsed(bundle, "train")
+    torch.manual_seed(0)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    latents = metadata["generator_data_format"]["inputs"]["latents"]
-    images = metadata["generator_data_format"]["outputs"]["images"]
-    generator, discriminator = (parser.get_parsed_content(name) for name in ("generator", "discriminator"))
-    made = generator(torch.randn(2, latents["num_channels"]))
-    assert tuple(made[-1].shape) == (2, images["num_channels"], *images["spatial_shape"])
-    low, high = images["value_range"]
-    assert low <= made[-1].min()
-    assert made[-1].max() <= high
-    assert discriminator(made).score.shape == (2,)
+    parser = parsed(bundle, "train")
+    if "class_count" in parser:
+        parser["class_count"] = metadata["discriminator_data_format"]["outputs"]["class_logits"]["num_channels"]
+    generator, discriminator = (parser.get_parsed_content(name).train() for name in ("generator", "discriminator"))
+    declared = metadata["generator_data_format"]
+    with torch.no_grad():
+        made = generator(*map(made_up, declared["inputs"].values()))
+        output = discriminator([made_up(each) for each in metadata["discriminator_data_format"]["inputs"].values()])
+    for images, each in zip(made, declared["outputs"].values(), strict=True):
+        assert_declared(images, each)
+    for name, each in metadata["discriminator_data_format"]["outputs"].items():
+        assert_declared(getattr(output, name), each)
+    assert metadata["network_data_format"]["inputs"] == {
+        "image": declared["inputs"]["latents"],
+        **{name: each for name, each in declared["inputs"].items() if name != "latents"},
+    }
 
 
 def run(folder, run_id, config, *knobs):
@@ -118,38 +154,42 @@ def epochs_of(output):
     return [json.loads(line)["epoch"] for line in (output / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_plain_command_from_a_copy_elsewhere_trains_tracks_and_resumes(bundle, data_folders, tmp_path):
+def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(bundle, data_folders, tmp_path):
     copy = shutil.copytree(bundle, tmp_path / "elsewhere" / bundle.name)
     config, output = copy / "configs" / "train.yaml", tmp_path / "out"
-    first = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 2))
+    first = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 1))
     assert first.returncode == 0, first.stderr
-    second = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 4), "--resume", "true")
+    second = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 2), "--resume", "true")
     assert second.returncode == 0, second.stderr
-    assert epochs_of(output) == [1, 2, 3, 4]
+    assert epochs_of(output) == [1, 2]
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
     (tracked,) = client.search_runs([client.get_experiment_by_name(bundle.name).experiment_id])
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["image_size"] == "32"
-    assert [m.step for m in client.get_metric_history(tracked.info.run_id, "generator/total")] == [1, 2, 3, 4]
-    assert len(client.list_artifacts(tracked.info.run_id, "grids")) == 4
-    third = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 1), "--resume", "False")
-    assert third.returncode == 0, third.stderr
-    assert epochs_of(output) == [1]
+    assert [m.step for m in client.get_metric_history(tracked.info.run_id, "generator/total")] == [1, 2]
+    assert len(client.list_artifacts(tracked.info.run_id, "grids")) == 2
+    films = {"dataset_dir": str(data_folders / "dicom"), "accept_phantoms": True} if "iagan" in bundle.name else {}
+    folder = sample_run(output, 5, {"formats": ["png"], **films}, bundle=copy)
+    with (folder / "manifest.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [(folder / row["image"]).exists() for row in rows] == [True] * 5
+    labels = {row["label"] for row in rows}
+    assert labels == {"NORMAL", "PNEUMONIA"} if "acgan" in bundle.name else len(labels) in (1, 2)
 
 
 @pytest.mark.parametrize("kind", ["manifest", "classes"])
-def test_other_kinds_of_data_folder(bundle, data_folders, tmp_path, monkeypatch, kind):
+def test_other_kinds_of_data_folder(data_folders, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     knobs = {**SMALL, "dataset_dir": str(data_folders / kind), "output_dir": "out", "max_epochs": 1, "track": False}
-    run_bundle(bundle, "training", "train", knobs)
+    run_bundle(DCGAN, "training", "train", knobs)
     assert epochs_of(tmp_path / "out") == [1]
     with Image.open(tmp_path / "out" / "grids" / "epoch_0001.png") as grid:
         assert grid.size == (8 * 34, 8 * 34)
 
 
-def test_diverged_training_leaves_the_plain_command_with_7(bundle, data_folders, tmp_path):
+def test_diverged_training_leaves_the_plain_command_with_7(data_folders, tmp_path):
     result = run(
-        tmp_path, "training", bundle / "configs" / "train.yaml", *small(data_folders / "dicom", tmp_path / "out", 3),
+        tmp_path, "training", DCGAN / "configs" / "train.yaml", *small(data_folders / "dicom", tmp_path / "out", 3),
         "--learning_rate", "1e30", "--precision", "float32", "--track", "false",
     )  # fmt: skip
     assert result.returncode == 7, result.stderr

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
+from monai_xr.optimizers import AdaS
+
 CONFIGS = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan" / "configs"
 
 
@@ -27,3 +29,12 @@ def test_aiin_authors_overlay_gives_their_network_in_one_channel():
     assert counts == [1_882_627 - 2 * 128 * 16 - 2, 1_063_553 - 2 * 128 * 16]
     assert parser["train::discriminator_optimizer::lr"] == pytest.approx(1e-4)
     assert (parser["max_epochs"], parser["batch_size"], parser["image_size"]) == (500, 20, 128)
+
+
+def test_optimiser_overlays_give_adas_at_two_time_scales():
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{name}.yaml") for name in ("train", "table_ii", "adas", "ttur")])
+    slow, fast = (parser.get_parsed_content(f"train::{who}_optimizer") for who in ("generator", "discriminator"))
+    assert isinstance(slow, AdaS)
+    assert isinstance(fast, AdaS)
+    assert (slow.defaults["lr"], fast.defaults["lr"]) == (1e-3, 4e-3)  # AdaS's own default, and SAGAN's ratio

@@ -17,9 +17,11 @@ LINEAGE = {"model_hash": "ab" * 32, "run_id": "run-7", "seed": "11"}
 
 @pytest.fixture
 def folder(tmp_path):
-    writer = SyntheticWriter(tmp_path / "made", LINEAGE, label="PNEUMONIA")
+    writer = SyntheticWriter(tmp_path / "made", LINEAGE)
     images = torch.linspace(0, 1, 2 * 64 * 64).reshape(2, 1, 64, 64)
-    state = SimpleNamespace(batch=[{"index": i} for i in range(2)], output=[{"pred": image} for image in images])
+    state = SimpleNamespace(
+        batch=[{"index": i, "label": "PNEUMONIA"} for i in range(2)], output=[{"pred": image} for image in images]
+    )
     writer.write(SimpleNamespace(state=state))
     writer.finish()
     return tmp_path / "made"

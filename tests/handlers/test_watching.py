@@ -9,7 +9,6 @@ from PIL import Image
 from monai_xr.errors import DivergedError
 from monai_xr.handlers import Checkpoint, EpochLosses, ImageGrid, Progress, RunRecord, StopOnNonFinite, Tracking
 from monai_xr.handlers.image_grid import tile
-from monai_xr.inferers import GeneratorInferer
 from monai_xr.losses import non_saturating_generator
 
 
@@ -41,7 +40,7 @@ def test_tiles_keep_reading_order():
 
 
 def test_grid_shows_the_same_latents_each_epoch_and_is_marked(make_engine, tmp_path):
-    engine = make_engine(2, [ImageGrid(tmp_path, inferer=GeneratorInferer(), count=4)], ema_decay=0)
+    engine = make_engine(2, [ImageGrid(tmp_path, count=4)], ema_decay=0)
     torch.nn.init.zeros_(engine.generator.layers[-1][0].weight)
     engine.optimizer.param_groups[0]["lr"] = 0.0
     engine.run()
@@ -79,7 +78,7 @@ def only_run(uri, experiment):
 def test_mlflow_holds_params_curves_pictures_and_the_truth_about_the_end(make_engine, tmp_path, store):
     handlers = [
         EpochLosses(),
-        ImageGrid(tmp_path / "grids", inferer=GeneratorInferer(), count=4),
+        ImageGrid(tmp_path / "grids", count=4),
         RunRecord(tmp_path, {"seed": 3}, {}),
         Tracking(tmp_path, {"seed": 3}, experiment="finished", uri=store),
     ]

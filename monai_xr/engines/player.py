@@ -1,0 +1,103 @@
+"""One of the two networks of a GAN with all that trains it: steps in, an updated network and its named losses out."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from ignite import distributed as idist
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from monai_xr.losses.objective import AdversarialStep, Term
+
+
+@dataclass
+class Player:
+    """A network and its optimiser.
+
+    Attributes:
+        name: Before the names of its losses.
+        network: What is trained.
+        optimizer: Over the parameters of `network`.
+        precision: Of autocast.
+        clip: Largest length of the gradient of all parameters together; 0 leaves it.
+        scaler: Of the loss, for float16 on CUDA.
+    """
+
+    name: str
+    network: nn.Module
+    optimizer: Optimizer
+    precision: torch.dtype
+    clip: float = 0.0
+    scaler: torch.amp.GradScaler = field(init=False)
+
+    def __post_init__(self) -> None:
+        device = self._device
+        self.scaler = torch.amp.GradScaler(
+            device.type, enabled=self.precision is torch.float16 and device.type == "cuda"
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def update(
+        self, terms: Mapping[str, Term], steps: Iterable[AdversarialStep], *, parts: int = 1
+    ) -> dict[str, Tensor]:
+        """Make one optimiser step on the mean over the parts of a batch.
+
+        Args:
+            terms: What is minimised: the sum.
+            steps: One for each part, made when its turn comes, so that one part's graph is in memory at a time.
+            parts: Their number.
+
+        Returns:
+            Each term's mean and their `total`, detached, under `name/term`.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for step in steps:
+            with autocast(self._device, self.precision):
+                losses = {name: term(step).float() / parts for name, term in terms.items()}
+            losses["total"] = torch.stack(list(losses.values())).sum()
+            torch.autograd.backward(self.scaler.scale(losses["total"]))
+            sums = {name: sums.get(name, 0) + loss.detach() for name, loss in losses.items()}
+        self._step()
+        return {f"{self.name}/{name}": loss for name, loss in sums.items()}
+
+    def _step(self) -> None:
+        average_over_ranks([p.grad for p in self.network.parameters() if p.grad is not None])
+        if self.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:
+    """The context in which networks and terms run."""
+    return nullcontext() if precision is torch.float32 else torch.autocast(device.type, dtype=precision)
+
+
+def average_over_ranks(tensors: list[Tensor]) -> None:
+    """Replace tensors by their means over all processes, in one exchange; alone, do nothing.
+
+    Instead of DistributedDataParallel, which allows neither penalties on gradients nor a network that runs a changing
+    number of times between updates.
+    """
+    if idist.get_world_size() == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.detach().flatten().float() for tensor in tensors])
+    means = idist.all_reduce(flat) / idist.get_world_size()
+    for tensor, mean in zip(tensors, means.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def copy_from_first_rank(networks: Iterable[nn.Module]) -> None:
+    """Give all processes the weights and buffers of the first one."""
+    if idist.get_world_size() == 1:
+        return
+    for network in networks:
+        for tensor in network.state_dict().values():
+            tensor.copy_(idist.broadcast(tensor.detach(), src=0))
