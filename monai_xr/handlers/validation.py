@@ -23,7 +23,7 @@ from torchmetrics.functional.classification import (
 
 from monai_xr.data.output import write_text
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.inferers.decision import Decision, decide, parse_rule
+from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule
 from monai_xr.losses.classification import ClassLoss
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.settings import parse_count
@@ -33,7 +33,8 @@ from monai_xr.transforms.labelled import LabelledXrays
 class Validation:
     """Writes `val/loss`, `val/auroc` and (one class a film) `val/balanced_accuracy` into `state.metrics`.
 
-    Attach it before `Checkpoint`, which saves what it keeps. The network with the lowest loss is the best.
+    Attach it before `Checkpoint`, which saves what it keeps. The network with the lowest loss is the best; the loss is
+    that after calibration, as mixtures and smoothing make a network unsure without making it worse.
 
     Args:
         loader: All validation films once.
@@ -90,7 +91,8 @@ class Validation:
     def validate(self, engine: Any) -> None:
         """Judge the network of this epoch."""
         logits, targets = predict(engine.best_guess, self.loader, engine.state.device)
-        loss = float(self.loss(logits, targets))
+        temperature = fit_temperature(logits.double(), targets.double(), multi_label=self.dataset.multi_label)
+        loss = float(self.loss(logits / temperature, targets))
         engine.state.metrics |= {"val/loss": loss, **self._scores(logits, targets)}
         epoch = engine.state.epoch
         if loss < self.best["loss"]:

@@ -183,7 +183,7 @@ def test_other_kinds_of_folder_get_splits_by_patient_and_training_resumes(data, 
 @pytest.mark.parametrize(
     ("kind", "knobs", "failure", "message"),
     [
-        ("manifest", {"backbone": "vit_tinny"}, ConfigurationError, "timm has no network 'vit_tinny' .* near: vit_"),
+        ("manifest", {"backbone": "resnet81"}, ConfigurationError, "no network 'resnet81' .* near: .*resnet18"),
         (
             "manifest",
             {"image_size": 40, "patch_size": 16},
