@@ -95,7 +95,7 @@ class ClassifierEngine(SupervisedTrainer):
         self.gradient_scaler = torch.amp.GradScaler(device.type, enabled=scaling)
         self.random_source = torch.Generator().manual_seed(parse_count(seed, "seed", least=0) + idist.get_rank())
         self.kept: dict[str, Any] = {}  # by handlers, to be saved with the rest
-        sampler = getattr(train_data_loader, "sampler", None)
+        sampler: Any = getattr(train_data_loader, "sampler", None)
         if hasattr(sampler, "set_epoch"):
             self.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(self.state.epoch))
         self.add_event_handler(Events.EPOCH_COMPLETED, self._equal_ranks)

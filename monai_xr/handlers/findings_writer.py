@@ -52,16 +52,16 @@ class FindingsWriter:
         for row, answers in enumerate(decision.answers(probabilities)):
             name = self._write_map(maps[row]) if maps is not None else ""
             record = self.dataset.cache.records[len(self.films)]
-            film = {"file": record.shown or record.image.name, "map": name, "findings": {}}
+            findings: dict[str, Any] = {}
             for place, finding in enumerate(decision.classes):
                 bits = doubt[row, place] if decision.multi_label else doubt[row]
-                film["findings"][finding] = {
+                findings[finding] = {
                     "probability": round(float(probabilities[row, place]), 6),
                     "threshold": round(decision.thresholds[place], 6),
                     "decision": answers[place],
                     "entropy_bits": round(float(bits), 6),
                 }
-            self.films.append(film)
+            self.films.append({"file": record.shown or record.image.name, "map": name, "findings": findings})
 
     def finish(self) -> None:
         """Write the table and the JSON, each whole or not at all."""

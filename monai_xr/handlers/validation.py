@@ -70,12 +70,12 @@ class Validation:
 
     def attach(self, engine: Engine) -> None:
         """Validate when an epoch ends."""
-        if self.dataset.classes != tuple(engine.network.classes):  # type: ignore[attr-defined]
-            found, wanted = (", ".join(names) for names in (self.dataset.classes, engine.network.classes))  # type: ignore[attr-defined]
+        if self.dataset.classes != tuple(engine.network.classes):
+            found, wanted = (", ".join(names) for names in (self.dataset.classes, engine.network.classes))
             raise InputDataError(f"validation has the classes {found}", "val_split", f"training has {wanted}")
-        self.best["architecture"] = engine.network.architecture  # type: ignore[attr-defined]
-        engine.kept["best_network"] = deepcopy(engine.best_guess).requires_grad_(False)  # type: ignore[attr-defined]
-        engine.kept["validation"] = self  # type: ignore[attr-defined]
+        self.best["architecture"] = engine.network.architecture
+        engine.kept["best_network"] = deepcopy(engine.best_guess).requires_grad_(False)
+        engine.kept["validation"] = self
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.validate)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ likeliest class (Zhou et al. 2016). Neither shows what a finding is, nor that th
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,23 +32,24 @@ def look_map(network: XrayClassifier, images: Tensor) -> Tensor:
 def attention_rollout(network: XrayClassifier, images: Tensor) -> Tensor:
     """Give how much each patch, (B, h, w), reaches what the head sees; the sum over patches and prefix tokens is 1."""
     backbone = network.backbone
-    blocks: list[nn.Module] = [block.attn for block in backbone.blocks]  # type: ignore[union-attr, operator]
+    blocks: list[nn.Module] = [block.attn for block in backbone.blocks]
     with _inputs_of(blocks) as seen:
         network(images)
     rollout = torch.eye(seen[0].shape[1], device=images.device).expand(len(images), -1, -1)
     for attention, tokens in zip(blocks, seen, strict=True):
         weights = _weights(attention, tokens).mean(1)  # (B, T, T)
         rollout = (weights + torch.eye(weights.shape[-1], device=images.device)) / 2 @ rollout
-    prefix = int(backbone.num_prefix_tokens)  # type: ignore[arg-type]
+    prefix = int(backbone.num_prefix_tokens)
     row = rollout[:, 0] if backbone.global_pool == "token" else rollout[:, prefix:].mean(1)  # (B, T)
-    return row[:, prefix:].reshape(-1, *backbone.patch_embed.grid_size)  # type: ignore[union-attr, misc]
+    patches: Tensor = row[:, prefix:].reshape(-1, *backbone.patch_embed.grid_size)
+    return patches
 
 
-def _weights(attention: nn.Module, tokens: Tensor) -> Tensor:
+def _weights(attention: Any, tokens: Tensor) -> Tensor:
     """Give the attention (B, heads, T, T) that a block has for its input (B, T, d)."""
-    parts = attention.qkv(tokens).unflatten(-1, (3, attention.num_heads, -1))  # type: ignore[operator, arg-type]
+    parts = attention.qkv(tokens).unflatten(-1, (3, attention.num_heads, -1))
     queries, keys, _ = parts.permute(2, 0, 3, 1, 4)
-    queries, keys = attention.q_norm(queries), attention.k_norm(keys)  # type: ignore[operator]
+    queries, keys = attention.q_norm(queries), attention.k_norm(keys)
     weights: Tensor = (queries * attention.scale @ keys.transpose(-2, -1)).softmax(-1)
     return weights
 
@@ -72,8 +74,8 @@ def activation_map(network: XrayClassifier, images: Tensor) -> Tensor:
         ConfigurationError: A network whose head is not one linear layer on feature maps.
     """
     backbone = network.backbone
-    maps = backbone.forward_features(images * network.scale + network.shift)  # type: ignore[operator]
-    head = backbone.get_classifier()  # type: ignore[operator]
+    maps = backbone.forward_features(images * network.scale + network.shift)
+    head = backbone.get_classifier()
     if not isinstance(head, nn.Linear) or maps.ndim != 4 or head.in_features not in (maps.shape[1], maps.shape[3]):
         raise ConfigurationError("no map for this network", "maps", "--maps false")
     if maps.shape[1] != head.in_features:

@@ -82,7 +82,8 @@ class Decision:
             ModelError: If it is something else.
         """
         try:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+            held: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in plain.items()}
+            return cls(**held)
         except TypeError:
             raise ModelError("no decision of a classifier", "checkpoint", "take that of a classifier") from None
 
@@ -133,7 +134,7 @@ def decide(
     for place, name in enumerate(classes):
         known = torch.isfinite(targets[:, place])
         scores, truth = probabilities[known, place], targets[known, place].int()
-        if truth.unique().numel() < 2:
+        if int(truth.min()) == int(truth.max()):
             raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
         thresholds.append(choose_threshold(scores, truth, kind, least))
         margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[-1] / (1 - thresholds[-1]))).abs()

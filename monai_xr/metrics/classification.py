@@ -86,14 +86,14 @@ def finding_measures(probabilities: Tensor, positive: Tensor, truth: Tensor) -> 
     known = torch.isfinite(truth)
     scores, said, truth = probabilities[known], positive[known].int(), truth[known].int()
     some_positive, some_negative = bool((truth == 1).any()), bool((truth == 0).any())
-    both, plain = some_positive and some_negative, {"validate_args": False}
+    both = some_positive and some_negative
     return {
-        "auroc": float(binary_auroc(scores, truth, **plain)) if both else math.nan,
-        "auprc": float(binary_average_precision(scores, truth, **plain)) if some_positive else math.nan,
-        "sensitivity": float(binary_recall(said, truth, **plain)) if some_positive else math.nan,
-        "specificity": float(binary_specificity(said, truth, **plain)) if some_negative else math.nan,
-        "precision": float(binary_precision(said, truth, **plain)) if bool(said.any()) else math.nan,
-        "f1": float(binary_f1_score(said, truth, **plain)) if some_positive else math.nan,
+        "auroc": float(binary_auroc(scores, truth, validate_args=False)) if both else math.nan,
+        "auprc": float(binary_average_precision(scores, truth, validate_args=False)) if some_positive else math.nan,
+        "sensitivity": float(binary_recall(said, truth, validate_args=False)) if some_positive else math.nan,
+        "specificity": float(binary_specificity(said, truth, validate_args=False)) if some_negative else math.nan,
+        "precision": float(binary_precision(said, truth, validate_args=False)) if bool(said.any()) else math.nan,
+        "f1": float(binary_f1_score(said, truth, validate_args=False)) if some_positive else math.nan,
     }
 
 

@@ -40,6 +40,7 @@ class XrayClassifier(nn.Module):
     classes: tuple[str, ...]
     architecture: dict[str, Any]
     weights_from: str
+    backbone: Any
     scale: Tensor
     shift: Tensor
 
@@ -56,8 +57,8 @@ class XrayClassifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Give what the last linear layer sees, (B, d), of images (B, 1, H, W) in [-1, 1]."""
-        maps = self.backbone.forward_features(images * self.scale + self.shift)  # type: ignore[operator]
-        pooled: Tensor = self.backbone.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        maps = self.backbone.forward_features(images * self.scale + self.shift)
+        pooled: Tensor = self.backbone.forward_head(maps, pre_logits=True)
         return pooled
 
 
@@ -192,5 +193,5 @@ def _range(backbone: str, given: bool) -> dict[str, float]:
     if not given:
         return {}
     config = get_pretrained_cfg(backbone)
-    mean, std = (sum(values) / len(values) for values in (config.mean, config.std))  # type: ignore[union-attr]
+    mean, std = (sum(values) / len(values) for values in (config.mean, config.std))
     return {"mean": mean, "std": std}

@@ -88,14 +88,15 @@ class Augmentation:
         rows = [cosine * side, -sine, right * 2 * self.shift, sine * side, cosine, down * 2 * self.shift]
         matrices = torch.stack(rows, 1).reshape(count, 2, 3).to(images)
         grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-        return F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False) - 1
+        moved: Tensor = F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return moved - 1
 
     def _exposed(self, images: Tensor, source: Generator) -> Tensor:
         brightness, contrast = (2 * torch.rand(2, len(images), 1, 1, 1, generator=source) - 1).to(images)
         if not (self.brightness or self.contrast):
             return images
         mean = images.mean((1, 2, 3), keepdim=True)
-        altered = (images - mean) * (1 + contrast * self.contrast) + mean + 2 * brightness * self.brightness
+        altered: Tensor = (images - mean) * (1 + contrast * self.contrast) + mean + 2 * brightness * self.brightness
         return altered.clamp(-1, 1)
 
     def _mixed(self, images: Tensor, targets: Tensor, source: Generator) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,7 @@ def _drawing(answers: Answers, draw: Any) -> Markup:
         for place, name in enumerate(answers.classes):
             known = torch.isfinite(answers.targets[:, place])
             truth = answers.targets[known, place].int()
-            if truth.unique().numel() == 2:
+            if len(truth) and int(truth.min()) < int(truth.max()):
                 draw(axes, answers.probabilities[known, place], truth, name)
         axes.set(xlim=(0, 1), ylim=(0, 1.01))
         if axes.lines:
