@@ -194,10 +194,15 @@ def evaluate(
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
     output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
     image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Labels of the real side, with commas between.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--classes", "--class", help="Labels to compare; may repeat, or A,B.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
     held_out_split: Annotated[str | None, typer.Option(help="Split of real images that sets the floor.")] = None,
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
+    space: Annotated[
+        str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
+    ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
 ) -> None:
@@ -210,7 +215,8 @@ def evaluate(
     from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 
-    given = {"image_size": image_size, "classes": classes, "split": split, "aiin": aiin}
+    labels = ",".join(classes) if classes else None
+    given = {"image_size": image_size, "classes": labels, "split": split, "aiin": aiin}
     settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
     measures = evaluate_folders(
         real,
@@ -219,6 +225,7 @@ def evaluate(
         **settings,
         held_out_split=held_out_split,
         accept_phantoms=accept_phantoms,
+        space=space,
         seed=seed,
     )
     print_measures(measures)

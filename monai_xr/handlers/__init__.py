@@ -1,11 +1,13 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
 
+from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.findings_writer import FindingsWriter
-from monai_xr.handlers.health import StopOnNonFinite
+from monai_xr.handlers.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
 from monai_xr.handlers.losses import EpochLosses
+from monai_xr.handlers.non_finite import StopOnNonFinite
 from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
@@ -17,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "EpochLosses",
     "FindingsWriter",
+    "HealthWatch",
     "ImageGrid",
     "LoadedGenerator",
     "Progress",
@@ -29,4 +32,5 @@ __all__ = [
     "Validation",
     "load_classifier",
     "load_generator",
+    "read_alarms",
 ]

@@ -7,23 +7,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from torch import nn
 
 from monai_xr.data.output import write_text
+from monai_xr.handlers.curves import numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
 
 
 def without_folders(value: Any) -> Any:
-    """Keep only the last name of an absolute path: folders above it may be named after people."""
-    return (
-        f"\N{HORIZONTAL ELLIPSIS}/{Path(value).name}" if isinstance(value, str) and Path(value).is_absolute() else value
-    )
+    """Keep only the last name of each path: folders above it may be named after people.
+
+    A path is what is absolute or leads up out of the working directory, alone or after the `=` of an option, also
+    within lists and dicts.
+    """
+    if isinstance(value, Mapping):
+        return {name: without_folders(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(each) for each in value]
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    option, equals, path = value.partition("=") if value.startswith("-") else ("", "", value)
+    if not (Path(path).is_absolute() or path.startswith(("../", "~/"))):
+        return value
+    return f"{option}{equals}\N{HORIZONTAL ELLIPSIS}/{Path(path).name}"
 
 
 class RunRecord:
-    """Writes `run.json` at the start, and again with the outcome at the end.
+    """Writes `run.json` at the start, and again with the outcome at the end; of several processes the first one does.
 
     Args:
         folder: Output folder of the run.
@@ -52,12 +66,13 @@ class RunRecord:
             "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "resumed_after_epoch": engine.state.epoch,
             "device": str(engine.state.device),
-            "precision": str(engine.precision).removeprefix("torch."),
+            "precision": str(getattr(engine, "precision", "unknown")).removeprefix("torch."),
             "parameters": {
-                name: sum(p.numel() for p in thing.parameters())
-                for name, thing in engine.objects_to_save().items()
-                if isinstance(thing, nn.Module)
+                name: sum(p.numel() for p in getattr(engine, name).parameters())
+                for name in ("generator", "discriminator", "network")
+                if hasattr(engine, name)
             },
+            "thresholds": getattr(engine.state, "thresholds", {}),
             "state": "running",
         }
         self._write()
@@ -69,10 +84,12 @@ class RunRecord:
         self.content |= {
             "ended": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "epochs": engine.state.epoch,
-            "metrics": dict(engine.state.metrics),
+            "metrics": numbers(engine.state.metrics),
             "state": engine.state.outcome,
+            "stop_reason": getattr(engine.state, "stop_reason", ""),
         }
         self._write()
 
     def _write(self) -> None:
-        write_text(self.path, json.dumps(self.content, indent=2, default=str) + "\n")
+        if idist.get_rank() == 0:
+            write_text(self.path, json.dumps(self.content, indent=2, default=str) + "\n")

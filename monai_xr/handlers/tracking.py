@@ -1,39 +1,45 @@
-"""Curves, settings and pictures of a run: first in a local file, then in MLflow."""
+"""Curves, settings, pictures and weights of a run: first in local files, then in MLflow."""
 
-import json
-import logging
 import os
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
+from monai_xr.errors import ConfigurationError
+from monai_xr.handlers.curves import append_line, keep_epochs, numbers
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.mlflow_run import register_model
+from monai_xr.handlers.mlflow_sender import MlflowSender
+from monai_xr.handlers.model_files import write_weights
 from monai_xr.handlers.run_record import without_folders
-from monai_xr.settings import parse_flag
+from monai_xr.settings import parse_count, parse_flag
 
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 DEFAULT_URI = "sqlite:///runs/mlflow.db"
-logger = logging.getLogger(__name__)
 
 
 class Tracking:
-    """Appends one line per epoch to `metrics.jsonl` and logs the same to MLflow.
+    """Appends one line per epoch to `metrics.jsonl` and sends the same to MLflow from a thread of its own.
 
-    A tracking server that fails is reported once and then left alone: it never stops a training. A resumed training
-    goes on in its old MLflow run. Attach it after the handlers whose results it logs.
+    A tracking server that is dead or slow is reported once and neither stops nor slows a training; what it missed is
+    sent when it answers again, at the latest when the training is resumed. A resumed training goes on in its old
+    MLflow run; steps that this run has already from before a kill are not sent again. Of several processes only the
+    first one writes. Attach it after the handlers whose results it logs.
 
     Args:
         folder: Output folder of the run.
         settings: Logged as parameters.
         experiment: MLflow experiment.
         uri: MLflow store; the variable MLFLOW_TRACKING_URI, else a local sqlite file.
-        enabled: False keeps the local file only.
+        enabled: False keeps the local files only.
+        register_as: Registers the newest weights of a finished training as a version of this model.
+        iteration_metrics_every: Iterations between two lines of losses in `iterations.jsonl`; 0 for none.
     """
 
     def __init__(
@@ -44,102 +50,82 @@ class Tracking:
         experiment: str = "monai_xr",
         uri: str | None = None,
         enabled: Any = True,
+        register_as: str | None = None,
+        iteration_metrics_every: int = 0,
     ) -> None:
         self.folder = Path(folder)
         self.settings = {name: without_folders(value) for name, value in settings.items()}
         self.experiment = experiment
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         self.enabled = parse_flag(enabled, "track")
-        self.client: MlflowClient | None = None
-        self.run_id = ""
+        if self.enabled and (self.uri.startswith("file:") or not (":" in self.uri or self.uri == "databricks")):
+            raise ConfigurationError("MLflow no longer keeps runs in folders", "MLFLOW_TRACKING_URI", DEFAULT_URI)
+        self.register_as = _model_name(register_as)
+        self.every = parse_count(iteration_metrics_every, "iteration_metrics_every", least=0)
+        self.sender: MlflowSender | None = None
 
     def attach(self, engine: Engine) -> None:
         """Open at the start, log after each epoch, close however the run ends."""
         engine.add_event_handler(Events.STARTED, self.start)
+        if self.every:
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self.log_iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.log_epoch)
         engine.add_event_handler(RunEvents.STOPPED, self.stop)
 
     def start(self, engine: Any) -> None:
         """Open the MLflow run, the old one where the training was resumed."""
+        if idist.get_rank() > 0:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
-        resumed = engine.state.epoch > 0
-        _keep_epochs(self.folder / "metrics.jsonl", engine.state.epoch)
+        for name in ("metrics.jsonl", "iterations.jsonl"):
+            keep_epochs(self.folder / name, engine.state.epoch)
         if self.enabled:
-            self._safely(lambda: self._open(resumed))
+            self.sender = MlflowSender(
+                self.folder,
+                self.settings,
+                experiment=self.experiment,
+                uri=self.uri,
+                resumed=engine.state.epoch > 0,
+            )
+            self.sender.start()
+
+    def log_iteration(self, engine: Any) -> None:
+        """Write the losses of one iteration."""
+        output = engine.state.output
+        self._log("iterations.jsonl", engine, output.get("losses") or {"loss": output["loss"]}, {})
 
     def log_epoch(self, engine: Any) -> None:
-        """Log metrics and the picture of the epoch."""
-        epoch, metrics = engine.state.epoch, engine.state.metrics
-        line = {"epoch": epoch, "iteration": engine.state.iteration, "time": time.time(), **metrics}
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        now = int(time.time() * 1000)
-        values = [Metric(name, value, now, epoch) for name, value in metrics.items()]
-        self._safely(lambda: self._client.log_batch(self.run_id, metrics=values))
+        """Write the metrics of the epoch, and where its picture is."""
         picture = getattr(engine.state, "image_grid", None)
-        if picture:
-            self._safely(lambda: self._client.log_artifact(self.run_id, str(picture), "grids"))
+        place = {"image_grid": os.path.relpath(picture, self.folder)} if picture else {}
+        self._log("metrics.jsonl", engine, engine.state.metrics, place)
 
     def stop(self, engine: Any) -> None:
-        """Add the records of the run and say truthfully how it ended."""
-        if self.client is None:
+        """Say truthfully how the run ended, and register the weights of a finished one."""
+        sender, self.sender = self.sender, None
+        if sender is None:
             return
-        for name in ("run.json", "metrics.jsonl", "config.yaml"):
-            if (self.folder / name).exists():
-                self._safely(partial(self._log_file, self.folder / name))
-        self._safely(lambda: self._client.set_terminated(self.run_id, _STATUS[engine.state.outcome]))
-        self.client = None
+        outcome = engine.state.outcome
+        sender.finish(outcome, partial(self._register, engine) if outcome == "finished" and self.register_as else None)
 
-    def _log_file(self, path: Path) -> None:
-        self._client.log_artifact(self.run_id, str(path))
+    def _register(self, engine: Any, client: MlflowClient, run_id: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            write_weights(Path(folder), engine, self.settings)
+            register_model(client, run_id, self.register_as, Path(folder))
 
-    @property
-    def _client(self) -> MlflowClient:
-        assert self.client is not None  # noqa: S101 -- only called through _safely
-        return self.client
-
-    def _open(self, resumed: bool) -> None:
-        if self.uri.startswith("sqlite:///"):
-            Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self.client = MlflowClient(tracking_uri=self.uri)
-        note = self.folder / "mlflow_run_id"
-        if resumed and note.exists():
-            self.run_id = note.read_text().strip()
-            self.client.update_run(self.run_id, status="RUNNING")
+    def _log(self, name: str, engine: Any, metrics: Mapping[str, Any], place: Mapping[str, Any]) -> None:
+        if idist.get_rank() > 0:
             return
-        tags = [RunTag("mlflow.source.name", "monai_xr"), RunTag("mlflow.runName", self.folder.name)]
-        run = self.client.create_run(self._experiment_id(), tags={tag.key: tag.value for tag in tags})
-        self.run_id = run.info.run_id
-        self.client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in self.settings.items()])
-        note.write_text(self.run_id + "\n")
-
-    def _experiment_id(self) -> str:
-        client = self._client
-        found = client.get_experiment_by_name(self.experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        artifacts = None
-        if self.uri.startswith("sqlite:///"):
-            database = Path(self.uri.removeprefix("sqlite:///"))
-            artifacts = (database.parent / "mlflow_artifacts" / self.experiment).resolve().as_uri()
-        return str(client.create_experiment(self.experiment, artifact_location=artifacts))
-
-    def _safely(self, log: Callable[[], Any]) -> None:
-        """Log, and give MLflow up with one warning if it fails."""
-        if not self.enabled:
-            return
-        try:
-            log()
-        except Exception as error:
-            self.enabled = False
-            logger.warning("MLflow failed (%s); curves go on in metrics.jsonl only", type(error).__name__)
+        state = engine.state
+        line = {"epoch": state.epoch, "iteration": state.iteration, "time": time.time()}
+        append_line(self.folder / name, {**numbers(metrics), **line, **place})
+        if self.sender is not None:
+            self.sender.wake()
 
 
-def _keep_epochs(path: Path, last: int) -> None:
-    """Drop the lines of epochs after `last`, which are trained again, and a line that a kill cut off."""
-    if not path.exists():
-        return
-    kept = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["epoch"] <= last]
-    temporary = path.with_suffix(".part")
-    temporary.write_text("".join(f"{line}\n" for line in kept))
-    temporary.replace(path)
+def _model_name(value: str | None) -> str:
+    """Check a name before the training, which would otherwise be over when MLflow refuses it."""
+    name = str(value or "").strip()
+    if any(character in name for character in "/:"):
+        raise ConfigurationError(f"{name!r} is no name of a model", "register_as", "leave out / and :")
+    return "" if name.lower() in ("none", "null") else name

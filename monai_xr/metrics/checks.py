@@ -47,19 +47,24 @@ def check_same_size(first: Tensor, second: Tensor) -> None:
 
 def check_features(real_features: Tensor, synthetic_features: Tensor) -> None:
     """Refuse features that are not (N, d) and (M, d), both at least 2 rows and finite."""
-    for name, features in (("real features", real_features), ("synthetic features", synthetic_features)):
-        if features.ndim != 2:
-            raise InputDataError(f"features of shape {tuple(features.shape)}", name, "give one row an image: (N, d)")
-        if len(features) < 2:
-            raise InputDataError(f"features of {len(features)} image(s)", name, "a distance needs at least 2 a side")
-        if not bool(torch.isfinite(features).all()):
-            raise InputDataError("NaN or infinite features", name, "leave the broken images out")
+    check_one_set(real_features, "real features")
+    check_one_set(synthetic_features, "synthetic features")
     if real_features.shape[1] != synthetic_features.shape[1]:
         raise InputDataError(
             f"{real_features.shape[1]} real against {synthetic_features.shape[1]} synthetic features an image",
             "",
             "take both from one feature space",
         )
+
+
+def check_one_set(features: Tensor, name: str) -> None:
+    """Refuse features that are not (N, d), at least 2 rows and finite."""
+    if features.ndim != 2:
+        raise InputDataError(f"features of shape {tuple(features.shape)}", name, "give one row an image: (N, d)")
+    if len(features) < 2:
+        raise InputDataError(f"features of {len(features)} image(s)", name, "this measure needs at least 2 a side")
+    if not bool(torch.isfinite(features).all()):
+        raise InputDataError("NaN or infinite features", name, "leave the broken images out")
 
 
 def _size(images: Tensor) -> str:

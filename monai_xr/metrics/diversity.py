@@ -5,7 +5,7 @@ positions only, covariances with the window's weights. A higher mean over a set 
 (2309.12245) calls a synthetic set collapsed within its class if its mean is above that of the real one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -114,6 +114,7 @@ class PairSimilarity:
         interval: 95 % interval of the mean, or None with the standard error.
         pairs: Pairs compared.
         images: Images in the set.
+        values: Of each pair, (pairs,).
     """
 
     mean: float
@@ -121,6 +122,7 @@ class PairSimilarity:
     interval: tuple[float, float] | None
     pairs: int
     images: int
+    values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> PairSimilarity:
@@ -150,7 +152,7 @@ def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> 
     mean, error = float(values.mean()), dyadic_standard_error(values, first, second)
     reach = 0.0 if error is None else error * float(stats.t.ppf(0.975, len(images) - 1))
     interval = None if error is None else (max(mean - reach, 0.0), min(mean + reach, 1.0))
-    return PairSimilarity(mean, error, interval, len(values), len(images))
+    return PairSimilarity(mean, error, interval, len(values), len(images), values)
 
 
 def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

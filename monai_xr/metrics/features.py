@@ -3,12 +3,17 @@
 A space carries a name, because a distance means something only beside others of the same space.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import timm
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
 
 
@@ -19,10 +24,12 @@ class FeatureSpace:
     Args:
         name: Short name used in the names of measures, such as `random` in `fid_234_random`.
         network: Takes (B, 1, H, W) in [-1, 1], gives (B, d); in evaluation mode.
+        of_classifier: Whether the network was trained to tell the classes of these images apart.
     """
 
     name: str
     network: nn.Module
+    of_classifier: bool = False
 
     def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
@@ -32,10 +39,26 @@ class FeatureSpace:
             batch_size: Images that go through the network at once.
         """
         check_images(images, "images for features", at_least=1)
-        home = next(self.network.parameters())
+        home = next(self.network.parameters(), images)
         with torch.no_grad():
             batches = torch.split(images, batch_size)
             return torch.cat([self.network(batch.to(home) * 2 - 1).float().cpu() for batch in batches])
+
+    def check_within_class(self) -> None:
+        """Refuse a classifier's features for distances within one class.
+
+        A classifier squeezes each class towards a point, so such a distance hangs on a few directions: in one training
+        it went from 0.14 to 29 in no order.
+
+        Raises:
+            ConfigurationError: The network is a classifier of these classes.
+        """
+        if self.of_classifier:
+            raise ConfigurationError(
+                "a classifier's features for distances within one class",
+                f"space {self.name}",
+                "measure all classes together, or take another space",
+            )
 
 
 def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> FeatureSpace:
@@ -55,3 +78,36 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
         # X-rays apart better than random branches: pneumonia to normal is 35, not 11, times the real-to-real distance
         network = timm.create_model("resnet18", pretrained=False, in_chans=1, num_classes=0, zero_init_last=True)
     return FeatureSpace(f"random{seed or ''}", network.eval().requires_grad_(False).to(device))
+
+
+class FeatureMetric(Metric):
+    """A measure of two sets of features, such as `frechet_distance`, over batches of images.
+
+    Args:
+        space: The feature space. Its name belongs in the name under which the value is logged.
+        measure: Takes features of real (N, d) and of synthetic images (M, d), gives a number.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    real_features: list[Tensor]
+    synthetic_features: list[Tensor]
+
+    def __init__(self, space: FeatureSpace, measure: Callable[[Tensor, Tensor], SupportsFloat]) -> None:
+        super().__init__()
+        self.space, self.measure = space, measure
+        self.add_state("real_features", default=[], dist_reduce_fx="cat")
+        self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")
+
+    def update(self, images: Tensor, real: bool) -> None:
+        """Take a batch (B, 1, H, W) in [0, 1] of real or of synthetic images."""
+        features = self.space(images).to(self.device)
+        (self.real_features if real else self.synthetic_features).append(features)
+
+    def compute(self) -> Tensor:
+        """Give the measure of all real and all synthetic images so far."""
+        if not len(self.real_features) or not len(self.synthetic_features):
+            raise InputDataError("images of one kind only", "FeatureMetric", "update with real and synthetic images")
+        return torch.tensor(
+            float(self.measure(dim_zero_cat(self.real_features), dim_zero_cat(self.synthetic_features)))
+        )

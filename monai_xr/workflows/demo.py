@@ -54,6 +54,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         report,
         image_size=_SIZE,
         split="train",
+        held_out_split="test",
         accept_phantoms=True,
         aiin=_AIIN,
         title="AIIN-DCGAN on phantoms",
@@ -74,6 +75,6 @@ def loss_curves(run: Path) -> dict[str, list[tuple[float, float]]]:
     for line in (run / "metrics.jsonl").read_text().splitlines():
         entry = json.loads(line)
         for name, value in entry.items():
-            if "/" in name and not name.endswith("/total"):
+            if "/" in name and not name.endswith("/total") and value is not None:
                 curves.setdefault(name, []).append((entry["epoch"], value))
     return curves

@@ -10,33 +10,36 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
-from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
+from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
-from monai_xr.metrics.floor import distance_and_floor
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
+from monai_xr.workflows.measure_log import log_measures
+from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
+from monai_xr.workflows.plots import histogram_panel, interval_panel
 from monai_xr.workflows.report import write_report
-from monai_xr.workflows.verdicts import distance_rows, headline, likeness_rows, repeats_row, summary_text
+from monai_xr.workflows.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
 
 _CAVEATS = {
     "random": (
-        "The Fréchet distance is taken in the space of a network with random weights. It sees texture, contrast and "
+        "Distances and coverage are taken in the space of a network with random weights. It sees texture, contrast and "
         "coarse shape. It does not see findings or anatomy, nor whether a radiologist would take the images for real.",
     ),
     "any": (
         "Collapse is judged by the rule of the AIIN paper (arXiv 2309.12245): synthetic images more alike than real "
         "ones. Images less alike than real ones can also be noise, so look at them.",
         "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more.",
-        "Nothing here says whether synthetic images copy training images, or whether they help a classifier.",
+        "Nearness to training images is measured on these sets and in these spaces; copies can hide from both.",
+        "Nothing here says whether synthetic images help a classifier.",
     ),
 }
 
@@ -47,9 +50,11 @@ def evaluate_sets(
     *,
     floor: Images | None = None,
     patients: Sequence[str] | None = None,
+    floor_patients: Sequence[str] | None = None,
     seed: int = 0,
     pairs: int = 1000,
     space: FeatureSpace | None = None,
+    classifier: nn.Module | None = None,
 ) -> Measures:
     """Measure a synthetic set against a real one.
 
@@ -59,11 +64,13 @@ def evaluate_sets(
     Args:
         real: Real images treated as the generator's training images were, (N, 1, H, W) in [0, 1].
         synthetic: Synthetic images, (M, 1, H, W) in [0, 1].
-        floor: Held-out real images that set the real-to-real distance. Without them `real` is halved, by patient.
+        floor: Held-out real images that set the real-to-real values. Without them `real` is halved, by patient.
         patients: Patient of each real image, so that no patient is on both sides of a split.
-        seed: Seed of pairs and splits.
+        floor_patients: Patient of each held-out image.
+        seed: Seed of pairs, draws and noise.
         pairs: Pairs compared in each set; fewer where the smallest set has fewer.
-        space: Feature space of the distance; the random one by default.
+        space: Feature space of distances, coverage and spread; the random one by default.
+        classifier: Of the classes at hand, for the inception score: images (B, 1, H, W) in [-1, 1] to logits (B, C).
 
     Raises:
         InputDataError: A set that cannot be measured, or sets of different sizes.
@@ -71,45 +78,44 @@ def evaluate_sets(
     sets = {"real": _tensor(real), "synthetic": _tensor(synthetic)}
     if floor is not None:
         sets["held-out"] = _tensor(floor)
-    for name, images in sets.items():
-        check_images(images, f"{name} images")
-        check_same_size(sets["real"], images)
-    if patients is not None and len(patients) != len(real):
-        raise InputDataError(f"{len(patients)} patients for {len(real)} images", "real images", "name one for each")
+    judges = Judges(space or random_space(), classifier)
+    return _measured(sets, {"real": patients, "held-out": floor_patients}, judges, pairs=pairs, seed=seed)[0]
+
+
+def _measured(
+    sets: Mapping[str, Tensor], patients: Patients, judges: Judges, *, pairs: int, seed: int
+) -> tuple[Measures, Evidence]:
+    _check(sets, patients)
     pairs = min(pairs, *(len(images) * (len(images) - 1) // 2 for images in sets.values()))
-    space = space or random_space()
-    rows = _rows(sets, patients, space=space, pairs=pairs, seed=seed)
+    rows, evidence = measure_sets(sets, patients, judges, pairs=pairs, seed=seed)
     words, verdict, finding = headline(rows)
-    return Measures(
+    measures = Measures(
         rows=tuple(rows.values()),
         headline=words,
         verdict=verdict,
         finding=finding,
         summary=summary_text(rows),
         counts={name: len(images) for name, images in sets.items()},
-        notes=(*_CAVEATS.get(space.name, ()), *_CAVEATS["any"]),
+        notes=(*_CAVEATS.get(judges.space.name, ()), *_CAVEATS["any"]),
         settings={
             "image_size": " x ".join(str(side) for side in sets["real"].shape[-2:]),
             "pairs": pairs,
-            "feature_space": space.name,
-            "real_to_real": "held-out images" if floor is not None else _split_text(patients),
+            "feature_space": judges.space.name,
+            "real_to_real": "held-out images" if "held-out" in sets else _split_text(patients["real"]),
             "seed": seed,
         },
     )
+    return measures, evidence
 
 
-def _rows(
-    sets: Mapping[str, Tensor], patients: Sequence[str] | None, *, space: FeatureSpace, pairs: int, seed: int
-) -> dict[str, Measure]:
-    """Take every measure of checked sets; the rows by name, in reading order."""
-    likeness = {name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed) for name, images in sets.items()}
-    features = {name: space(images) for name, images in sets.items()}
-    held_out = features.get("held-out")
-    distance = distance_and_floor(
-        features["real"], features["synthetic"], held_out=held_out, patients=patients, seed=seed
-    )
-    gap, *others = likeness_rows(likeness)
-    return {row.name: row for row in (gap, *distance_rows(distance, space.name), repeats_row(sets), *others)}
+def _check(sets: Mapping[str, Tensor], patients: Patients) -> None:
+    for name, images in sets.items():
+        check_images(images, f"{name} images")
+        check_same_size(sets["real"], images)
+        known = patients.get(name)
+        if known is not None and len(known) != len(images):
+            found = f"{len(known)} patients for {len(images)} images"
+            raise InputDataError(found, f"{name} images", "name one for each")
 
 
 def _tensor(images: Images) -> Tensor:
@@ -133,6 +139,8 @@ def evaluate_folders(
     aiin: Any = None,
     seed: int = 0,
     pairs: int = 1000,
+    space: str | FeatureSpace = "random",
+    classifier: nn.Module | None = None,
     device: str | torch.device = "cpu",
     cache_dir: str | Path | None = None,
     title: str = "Synthetic against real chest X-rays",
@@ -142,8 +150,11 @@ def evaluate_folders(
 ) -> Measures:
     """Measure a folder of synthetic images against one of real images; write `measures.json` and `report.html`.
 
+    Where both sides name more than one class, each class is also measured on its own. Where the synthetic images come
+    from a tracked training, the numbers and both files go to its MLflow run too.
+
     Args:
-        real_dir: A `dataset_dir` of real images.
+        real_dir: A `dataset_dir` of the real images that the generator was trained on.
         synthetic_dir: Generated images, marked as such, as a generator gave them.
         output_dir: Takes the two files.
         image_size: Pixels on a side at which both sets are compared; best the size the generator makes.
@@ -154,6 +165,8 @@ def evaluate_folders(
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
+        space: Feature space, or its name as in `named_space`.
+        classifier: Of the classes at hand, as in `evaluate_sets`.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
         title: Heading of the report.
@@ -162,33 +175,23 @@ def evaluate_folders(
         notes: More notes for the report.
 
     Raises:
-        ConfigurationError: No such folder, class or split.
+        ConfigurationError: No such folder, class, split or space, or a classifier's space within one class.
         InputDataError: A set that cannot be measured.
+        ModelError: Weights of the space that are missing or do not fit.
         HostError: The output cannot be written.
     """
     output = Path(output_dir).expanduser()
     cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
+    judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
-    if len(found["real"].classes) > 1:
-        found_notes += (
-            f"{len(found['real'].classes)} classes are measured as one set; name one to measure within it.",
-        )
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
-    measures = evaluate_sets(
-        sets["real"].pixels,
-        sets["synthetic"].pixels,
-        floor=sets["held-out"].pixels if "held-out" in sets else None,
-        patients=sets["real"].patients,
-        seed=seed,
-        pairs=pairs,
-        space=random_space(device=device),
-    )
+    measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
     knobs = {"classes": classes, "split": split, "held_out_split": held_out_split, "accept_phantoms": accept_phantoms}
     measures = replace(
         measures,
@@ -202,16 +205,71 @@ def evaluate_folders(
         notes=(*(note for each in sets.values() for note in each.notes), *found_notes, *measures.notes),
     )
     _write_json(output / "measures.json", measures)
+    images = {name: each.pixels for name, each in sets.items()}
     write_report(
         output / "report.html",
         title=title,
-        grids=sample_grids({name: each.pixels for name, each in sets.items()}, seed=seed),
+        grids=sample_grids(images, seed=seed) | closest_pairs(images, evidence),
         curves=curves or {},
+        plots=_plots(measures, evidence),
         measures=measures,
         settings={**measures.settings, **(settings or {})},
         notes=notes,
     )
+    log_measures(measures, [output / "measures.json", output / "report.html"], run=Path(synthetic_dir).parent)
     return measures
+
+
+def measure_image_sets(
+    sets: Mapping[str, ImageSet], judges: Judges, *, pairs: int, seed: int
+) -> tuple[Measures, Evidence]:
+    """Take every measure of sets together and, where both sides name several classes, of each class.
+
+    Raises:
+        ConfigurationError: A classifier's space for images of one class.
+        InputDataError: A set that cannot be measured.
+    """
+    labels = sorted(set(sets["real"].labels))
+    if len(labels) == 1:
+        judges.space.check_within_class()
+    images = {name: each.pixels for name, each in sets.items()}
+    patients = {name: each.patients for name, each in sets.items() if name != "synthetic"}
+    measures, evidence = _measured(images, patients, judges, pairs=pairs, seed=seed)
+    if len(labels) == 1:
+        return measures, evidence
+    notes = [f"{len(labels)} classes are measured as one set; name one to measure within it."]
+    shared = [label for label in labels if label in sets["synthetic"].labels]
+    rows: list[Measure] = []
+    for label in shared if not judges.space.of_classifier else ():
+        of_class = {name: each.of_class(label) for name, each in sets.items()}
+        small = [name for name, each in of_class.items() if len(each.labels) < 2]
+        if small:
+            notes.append(f"{label} is not measured on its own: fewer than 2 {small[0]} images.")
+            continue
+        known = {name: each.patients for name, each in of_class.items()}
+        pixels = {name: each.pixels for name, each in of_class.items()}
+        rows += class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
+    return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence
+
+
+def closest_pairs(images: Mapping[str, Tensor], evidence: Evidence) -> dict[str, NDArray[Any]]:
+    """Give the closest pairs for a report, each synthetic image left of its nearest training image, by caption."""
+    synthetic, training = evidence.closest.T
+    if not len(synthetic):
+        return {}
+    sides = [images["synthetic"][synthetic, 0], images["real"][training, 0]]
+    pairs = torch.cat(sides, dim=2).cpu().numpy()  # (K, H, 2 W)
+    caption = f"The {len(pairs)} synthetic images nearest to a training image in pixels: left synthetic, right training"
+    return {caption: pairs}
+
+
+def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
+    """Draw coverage with its baselines, and how alike pairs are in each set."""
+    found = {
+        row.name.split("_")[0]: row for row in reversed(measures.rows)
+    }  # of all classes together, which come first
+    shares = {name: found[name] for name in ("precision", "recall", "density", "coverage")}
+    return [interval_panel("Precision and coverage", shares), histogram_panel("MS-SSIM of pairs", evidence.likeness)]
 
 
 def sample_grids(sets: Mapping[str, Tensor], *, seed: int, count: int = 36) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,25 @@ class ImageSet:
         patients: Patient, or else group, of each image; None where one is unknown.
         notes: What was left out, as sentences.
         manifest_sha256: Which files these are.
+        labels: Class of each image.
     """
 
     pixels: Tensor
     patients: tuple[str, ...] | None
     notes: tuple[str, ...]
     manifest_sha256: str
+    labels: tuple[str, ...]
 
     def mapped(self, transform: Transform) -> "ImageSet":
         """Give the set with every image (H, W) put through a transform."""
         images = [transform(image) for image in self.pixels[:, 0].numpy()]
-        return ImageSet(torch.from_numpy(np.stack(images))[:, None], self.patients, self.notes, self.manifest_sha256)
+        return replace(self, pixels=torch.from_numpy(np.stack(images))[:, None])
+
+    def of_class(self, label: str) -> "ImageSet":
+        """Give the images of one class."""
+        kept = [index for index, each in enumerate(self.labels) if each == label]
+        patients = None if self.patients is None else tuple(self.patients[index] for index in kept)
+        return replace(self, pixels=self.pixels[kept], patients=patients, labels=(label,) * len(kept))
 
 
 def load_image_set(
@@ -61,7 +69,8 @@ def load_image_set(
     known = tuple(record.patient_id or record.group_id for record in cache.records)
     reasons = Counter(skipped.reason for skipped in (*records.skipped, *cache.refused))
     notes = tuple(f"{count} {name} file(s) left out: {reason}." for reason, count in reasons.most_common())
-    return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256)
+    labels = tuple(record.label for record in cache.records)
+    return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256, labels)
 
 
 def find_real(

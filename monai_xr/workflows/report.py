@@ -9,12 +9,7 @@ from typing import Any
 
 import cv2
 import jinja2
-import matplotlib
 import numpy as np
-from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -22,14 +17,11 @@ from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics.measures import Measures
+from monai_xr.workflows.plots import curve_panel
 
 _GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
 _GRID_SIDES = (960, 720, 540, 400, 280)
 _TILES_A_SIDE = 6
-# drawn in these colours, then handed to the page's style sheet, which has a light and a dark value for each
-_INK, _RULE = "#010203", "#010204"
-_SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
-_STYLES = ("solid", "dashed", "dotted")
 
 
 def write_report(
@@ -38,6 +30,7 @@ def write_report(
     title: str,
     grids: Mapping[str, ArrayLike],
     curves: Mapping[str, Sequence[tuple[float, float]]],
+    plots: Sequence[Mapping[str, Any]] = (),
     measures: Measures | None,
     settings: Mapping[str, Any],
     notes: Sequence[str] = (),
@@ -50,6 +43,7 @@ def write_report(
         grids: Caption to images, (N, H, W) or (N, 1, H, W) in [0, 1]; the first 36 of each are shown, side by side.
         curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they
             share the panel "Losses".
+        plots: Further panels, as `monai_xr.workflows.plots` draws them.
         measures: What was measured, or None.
         settings: What the run was given, by name.
         notes: Further sentences a reader must know.
@@ -62,7 +56,8 @@ def write_report(
     page = _template().render(
         title=title,
         grids=[(caption, _grid_png(caption, np.asarray(images), bytes_each)) for caption, images in grids.items()],
-        panels=[_panel(name, lines) for name, lines in _panels(curves)],
+        plots=plots,
+        panels=[curve_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
         settings={name: _plain(value) for name, value in settings.items()},
         notes=[*notes, *(measures.notes if measures else ())],
@@ -134,43 +129,3 @@ def _panels(
             panels.setdefault(panel or "losses", {})[line] = points
     ordered = sorted(panels, key=lambda panel: panel != "losses")
     return [(panel[0].upper() + panel[1:].replace("_", " "), panels[panel]) for panel in ordered]
-
-
-def _panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    """Draw one panel of curves over epochs as inline SVG in the colours of the page; the page writes the legend."""
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 11}):
-        figure = Figure(figsize=(5.8, 2.9), layout="constrained")
-        axes = figure.add_subplot()
-        legend = []
-        for index, (line, points) in enumerate(lines.items()):
-            epochs, values = np.asarray(points, dtype=float).T
-            series, style = index % len(_SERIES), _STYLES[index // len(_SERIES) % len(_STYLES)]
-            marker = "o" if len(points) < 30 else ""
-            axes.plot(epochs, values, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
-            legend.append((line.replace("_", " "), series + 1, style))
-        _dress(axes)
-        return {"name": name, "legend": legend, "drawing": _themed_svg(figure)}
-
-
-def _dress(axes: Axes) -> None:
-    """Leave of an axis what helps reading: light horizontal rules and whole epochs."""
-    axes.set_xlabel("epoch", color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y", color=_RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(color=_RULE, labelcolor=_INK, length=0)
-
-
-def _themed_svg(figure: Figure) -> Markup:
-    """Give the figure as an SVG element that scales with its column and takes its colours from the page."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for colour, variable in {_INK: "ink", _RULE: "rule"}.items():
-        svg = svg.replace(colour, f"var(--plot-{variable})")
-    for index, colour in enumerate(_SERIES):
-        svg = svg.replace(colour, f"var(--series-{index + 1})")
-    return Markup(svg)  # noqa: S704 - drawn here from numbers alone

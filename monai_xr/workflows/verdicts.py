@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from scipy import stats
 from torch import Tensor
 
-from monai_xr.metrics import PairSimilarity
-from monai_xr.metrics.floor import FlooredDistance
+from monai_xr.metrics import KernelDistance, PairSimilarity
+from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.measures import Finding, Interval, Measure
 
 _FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
@@ -74,23 +74,38 @@ def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Findi
     return f"By the AIIN paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
 
 
-def distance_rows(distance: FlooredDistance, space: str) -> list[Measure]:
-    """Give the Frechet distance beside its floor, and their ratio."""
+def distance_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
+    """Give the Frechet distance beside its floor, their ratio, and the distance without the bias of the count."""
+    distance = found["fid"]
     name = f"fid_{count_text(distance.count)}_{space}"
     title = "Fréchet distance to the real images"
     says = f"Lower is closer. {distance.count} images a side, {space} features: compare only with the same."
     ratio = Measure(
         f"{name}_over_floor",
-        "Fréchet distance relative to real against real",
+        "The same, over the real-to-real distance",
         distance.ratio,
         distance.ratio_interval,
         None if distance.ratio is None else 1.0,
         *_ratio_verdict(distance),
     )
-    return [Measure(name, title, distance.value, distance.interval, distance.floor, says), ratio]
+    return [
+        Measure(name, title, distance.value, distance.interval, distance.floor, says),
+        ratio,
+        _limit_row(found, space),
+    ]
 
 
-def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
+def _limit_row(found: Mapping[str, Floored], space: str) -> Measure:
+    title = "Fréchet distance, extrapolated to endless images"
+    limit = found.get("fid_infinity")
+    if limit is None:
+        return Measure(f"fid_infinity_{space}", title, None, verdict="Too few images to extrapolate from.")
+    says = "Without the bias of the count: about 0 for other real images, and at times below."
+    name = f"fid_infinity_{count_text(limit.count)}_{space}"
+    return Measure(name, title, limit.value, limit.interval, limit.floor, says)
+
+
+def _ratio_verdict(distance: Floored) -> tuple[str, Finding]:
     if distance.floor is None:
         return "Too few real images, or patients, to measure real against real.", "none"
     if distance.ratio is None:
@@ -99,6 +114,42 @@ def _ratio_verdict(distance: FlooredDistance) -> tuple[str, Finding]:
     if low <= 1:
         return "At this count and in this space not told apart from other real images.", "fine"
     return f"{distance.ratio:.3g} times as far from the real images as other real images are.", "none"
+
+
+def kernel_rows(
+    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance, space: str
+) -> list[Measure]:
+    """Give the kernel distance to the real images of the synthetic ones, of other real ones and of uniform noise."""
+    rows = [
+        Measure(
+            f"kid_{count_text(synthetic.count)}_{space}",
+            "Kernel distance (KID) to the real images",
+            synthetic.value,
+            synthetic.interval,
+            floor.value if floor else None,
+            *_kernel_verdict(synthetic, floor, noise),
+        )
+    ]
+    if floor:
+        title = "Kernel distance of other real images"
+        says = "The floor: about 0 for images of one population, and at times below."
+        rows.append(
+            Measure(f"kid_{count_text(floor.count)}_{space}_real", title, floor.value, floor.interval, None, says)
+        )
+    title, says = "Kernel distance of uniform 8-bit noise", "How far images with no content at all are."
+    rows.append(Measure(f"kid_{count_text(noise.count)}_{space}_noise", title, noise.value, noise.interval, None, says))
+    return rows
+
+
+def _kernel_verdict(
+    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance
+) -> tuple[str, Finding]:
+    share = f"{max(synthetic.value, 0) / noise.value:.2g} of the distance of noise." if noise.value > 0 else ""
+    if floor is None or synthetic.interval is None or floor.interval is None:
+        return share, "none"
+    if synthetic.interval[0] <= floor.interval[1]:
+        return f"Not told apart from other real images. {share}", "fine"
+    return f"Further from the real images than other real images are. {share}", "none"
 
 
 def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:

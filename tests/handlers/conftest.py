@@ -36,3 +36,9 @@ def make_engine():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """One sqlite store of MLflow for all: making its tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"

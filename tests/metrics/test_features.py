@@ -1,8 +1,11 @@
+from collections.abc import Callable
+from typing import SupportsFloat
+
 import pytest
 import torch
 
 from monai_xr.errors import InputDataError
-from monai_xr.metrics import frechet_distance, random_space
+from monai_xr.metrics import FeatureMetric, frechet_distance, kernel_distance, random_space
 
 
 def images(count: int = 5) -> torch.Tensor:
@@ -44,3 +47,22 @@ def test_tells_an_upside_down_set_from_another_sample_of_the_same_kind() -> None
 def test_refuses_images_of_another_range() -> None:
     with pytest.raises(InputDataError, match=r"\(x \+ 1\) / 2"):
         random_space()(images() * 2 - 1)
+
+
+@pytest.mark.parametrize("measure", [frechet_distance, kernel_distance])
+def test_metric_over_batches_equals_the_function_on_the_whole(measure: Callable[..., SupportsFloat]) -> None:
+    space = random_space(seed=1)
+    real, synthetic = images(7), images(5) ** 2
+    metric = FeatureMetric(space, measure)
+    for batch in real.split(3):
+        metric.update(batch, real=True)
+    for batch in synthetic.split(2):
+        metric.update(batch, real=False)
+    assert metric.compute().item() == pytest.approx(float(measure(space(real), space(synthetic))), rel=1e-4)
+
+
+def test_metric_with_one_kind_of_images_says_so() -> None:
+    metric = FeatureMetric(random_space(), frechet_distance)
+    metric.update(images(2), real=True)
+    with pytest.raises(InputDataError, match="one kind"):
+        metric.compute()

@@ -4,7 +4,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from monai_xr.errors import InputDataError
-from monai_xr.metrics import FrechetDistance, frechet_distance, random_space
+from monai_xr.metrics import batchwise_frechet_distance, frechet_distance, frechet_distance_at_infinity
 
 
 def correlated(count: int, width: int, *, seed: int) -> torch.Tensor:
@@ -69,19 +69,44 @@ def test_refuses_in_one_line(real: torch.Tensor, synthetic: torch.Tensor, messag
     assert "\n" not in str(failure.value)
 
 
-def test_metric_over_batches_equals_the_function_on_the_whole() -> None:
-    space = random_space(seed=1)
-    real, synthetic = torch.rand(7, 1, 32, 32), torch.rand(5, 1, 32, 32) ** 2
-    metric = FrechetDistance(space)
-    for batch in real.split(3):
-        metric.update(batch, real=True)
-    for batch in synthetic.split(2):
-        metric.update(batch, real=False)
-    assert metric.compute().item() == pytest.approx(frechet_distance(space(real), space(synthetic)), rel=1e-4)
+def test_extrapolation_removes_the_bias_of_the_count() -> None:
+    # two samples of one population are 0 apart; with few images the plain distance is far from it
+    plain, extrapolated = [], []
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        real, synthetic = (torch.randn(120, 12, generator=generator, dtype=torch.float64) for _ in range(2))
+        plain.append(frechet_distance(real, synthetic))
+        extrapolated.append(frechet_distance_at_infinity(real, synthetic))
+    assert np.mean(plain) > 0.5
+    assert abs(np.mean(extrapolated)) < 0.1 * np.mean(plain)
 
 
-def test_metric_with_one_kind_of_images_says_so() -> None:
-    metric = FrechetDistance(random_space())
-    metric.update(torch.rand(2, 1, 32, 32), real=True)
-    with pytest.raises(InputDataError, match="one kind"):
-        metric.compute()
+def test_extrapolation_keeps_a_true_distance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, synthetic = (torch.randn(400, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    # N(0, 1) against N(1, 4): 6 * (1 + (2 - 1)^2)
+    assert frechet_distance_at_infinity(real, 2 * synthetic + 1) == pytest.approx(12, rel=0.05)
+
+
+def test_extrapolation_of_distances_on_a_line_is_its_value_at_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_xr.metrics.fidelity.frechet_distance", lambda real, synthetic: 3 + 60 / len(real))
+    assert frechet_distance_at_infinity(torch.zeros(120, 2), torch.zeros(120, 2)) == pytest.approx(3)
+
+
+def test_batchwise_distance_is_the_mean_over_batches_and_misleads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.diag(torch.linspace(1, 0, 100, dtype=torch.float64) ** 4)
+    real, healthy = (torch.randn(200, 100, generator=generator, dtype=torch.float64) @ mixing for _ in range(2))
+    by_hand = np.mean([frechet_distance(real[i : i + 20], healthy[i : i + 20]) for i in range(0, 200, 20)])
+    assert batchwise_frechet_distance(real, healthy) == pytest.approx(by_hand)
+    # half the spread is lost: farther by the whole set, yet batch by batch nearer than the healthy set
+    collapsed = 0.5 * healthy
+    assert frechet_distance(real, collapsed) > 1.3 * frechet_distance(real, healthy)
+    assert batchwise_frechet_distance(real, collapsed) < batchwise_frechet_distance(real, healthy)
+
+
+def test_sets_too_small_to_extrapolate_or_to_batch_are_told() -> None:
+    with pytest.raises(InputDataError, match=r"7 image.* at least 8 a side"):
+        frechet_distance_at_infinity(torch.zeros(7, 2), torch.zeros(9, 2))
+    with pytest.raises(InputDataError, match=r"19 image.* one batch of 20"):
+        batchwise_frechet_distance(torch.zeros(30, 2), torch.zeros(19, 2))

@@ -1,17 +1,28 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from monai_xr.metrics import frechet_distance
-from monai_xr.metrics.floor import distance_and_floor, half_split
+from monai_xr.metrics.floor import Floored, beside_floor, half_split
 
 
-def normal(count: int, *, seed: int, mean: float = 0.0) -> torch.Tensor:
+def fid(real: Tensor, other: Tensor) -> Mapping[str, float]:
+    return {"fid": frechet_distance(real, other)}
+
+
+def floored(real: Tensor, synthetic: Tensor, **settings: object) -> Floored:
+    return beside_floor(fid, real, synthetic, **settings)["fid"]  # type: ignore[arg-type]
+
+
+def normal(count: int, *, seed: int, mean: float = 0.0) -> Tensor:
     return mean + torch.randn(count, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def test_another_sample_of_the_population_is_at_the_floor() -> None:
-    found = distance_and_floor(normal(400, seed=0), normal(300, seed=1))
+    found = floored(normal(400, seed=0), normal(300, seed=1))
     assert found.count == 200
     assert found.ratio == pytest.approx(1, abs=0.25)
     assert found.ratio_interval is not None
@@ -19,45 +30,71 @@ def test_another_sample_of_the_population_is_at_the_floor() -> None:
 
 
 def test_a_shift_of_the_mean_adds_its_squared_length_to_the_floor() -> None:
-    found = distance_and_floor(normal(400, seed=0), normal(300, seed=1, mean=0.5))
+    found = floored(normal(400, seed=0), normal(300, seed=1, mean=0.5))
     assert found.floor is not None
     assert found.value - found.floor == pytest.approx(16 * 0.25, rel=0.15)
     assert found.ratio == pytest.approx(found.value / found.floor)
 
 
 def test_both_distances_use_equally_many_images() -> None:
-    # a small sample is far from everything: with unequal counts, 20 synthetic images of the real population look bad
+    # a small sample is far from everything: with unequal counts, few synthetic images of the real population look bad
     real, few = normal(400, seed=0), normal(20, seed=1)
     halves = frechet_distance(real[:200], real[200:])
     assert frechet_distance(real, few) > 4 * halves
-    found = distance_and_floor(real, few)
+    found = floored(real, few)
     assert found.count == 20
     assert found.ratio == pytest.approx(1, abs=0.4)
 
 
 def test_held_out_images_set_the_floor_against_all_real_ones() -> None:
     real, synthetic, held_out = normal(100, seed=0), normal(50, seed=1, mean=0.3), normal(50, seed=2)
-    found = distance_and_floor(real, synthetic, held_out=held_out)
+    found = floored(real, synthetic, held_out=held_out)
     assert found.value == frechet_distance(real, synthetic)
     assert found.floor == frechet_distance(real, held_out)
-    assert (found.count, found.interval) == (50, None)
+    assert found.count == 50
+    assert found.interval is not None
+    assert found.interval[0] < found.value < found.interval[1]
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_interval_covers_what_other_samples_give(held_out: bool) -> None:
+    # the mean of many samples is the truth at this count: the plain distance at one count, and the mean over halves
+    others = {"held_out": normal(60, seed=9)} if held_out else {}
+    values, intervals = [], []
+    for seed in range(0, 120, 2):
+        found = floored(normal(80, seed=seed + 100), normal(60, seed=seed + 101, mean=0.6), **others)
+        values.append(found.value)
+        intervals.append(found.interval or (0, 0))
+    covered = np.mean([low <= np.mean(values) <= high for low, high in intervals])
+    assert 0.85 <= covered <= 1.0
 
 
 def test_one_seed_gives_one_answer() -> None:
     real, synthetic = normal(60, seed=0), normal(70, seed=1)
-    assert distance_and_floor(real, synthetic, seed=3) == distance_and_floor(real, synthetic, seed=3)
-    assert distance_and_floor(real, synthetic, seed=3) != distance_and_floor(real, synthetic, seed=4)
+    assert floored(real, synthetic, seed=3) == floored(real, synthetic, seed=3)
+    assert floored(real, synthetic, seed=3) != floored(real, synthetic, seed=4)
+
+
+def test_every_number_of_a_measure_gets_its_floor() -> None:
+    found = beside_floor(
+        lambda real, other: {"count": float(len(other)), "mean": float(other.mean())},
+        normal(40, seed=0),
+        normal(30, seed=1, mean=2.0),
+    )
+    assert (found["count"].value, found["count"].floor, found["count"].ratio) == (20, 20, 1)
+    assert found["mean"].value == pytest.approx(2, abs=0.2)
+    assert found["mean"].floor == pytest.approx(0, abs=0.2)
 
 
 def test_a_set_that_cannot_be_halved_has_no_floor() -> None:
     real, synthetic = normal(10, seed=0), normal(10, seed=1)
-    for found in (distance_and_floor(real, synthetic, patients=["P"] * 10), distance_and_floor(real[:3], synthetic)):
+    for found in (floored(real, synthetic, patients=["P"] * 10), floored(real[:3], synthetic)):
         assert (found.floor, found.ratio, found.interval) == (None, None, None)
         assert found.value > 0
 
 
 def test_real_images_that_are_all_the_same_give_no_ratio() -> None:
-    found = distance_and_floor(torch.ones(10, 16), normal(10, seed=1))
+    found = floored(torch.ones(10, 16), normal(10, seed=1))
     assert found.floor == 0
     assert found.ratio is None
 

@@ -5,13 +5,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
+from torch import nn
 
 from monai_xr.data.png import write_png
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.metrics import ms_ssim_of_random_pairs
+from monai_xr.metrics import kernel_distance, ms_ssim_of_random_pairs, network_space, random_space
 from monai_xr.transforms import AIIN
 from monai_xr.workflows.evaluation import evaluate_folders, evaluate_sets, sample_grids
+from monai_xr.workflows.measure_log import log_measures
 
 
 def textures(count: int, *, seed: int, size: int = 32) -> torch.Tensor:
@@ -63,6 +66,24 @@ def test_noise_and_repeats_are_not_praised() -> None:
     assert evaluate_sets(real, noise).headline == "Far from the real images"
     four_again = 0.5 + 0.3 * textures(4, seed=1).repeat(10, 1, 1, 1)
     assert evaluate_sets(real, four_again).headline == "Collapse"
+
+
+def test_kernel_distance_stands_beside_other_real_images_and_noise() -> None:
+    real, held_out, synthetic = textures(40, seed=0), textures(30, seed=1), textures(20, seed=2) * 0.8
+    found = evaluate_sets(real, synthetic, floor=held_out, seed=3)
+    space = random_space()
+    noise = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(3)) / 255
+    for name, images in (
+        ("kid_20_random", synthetic),
+        ("kid_30_random_real", held_out),
+        ("kid_20_random_noise", noise),
+    ):
+        distance = kernel_distance(space(real), space(images))
+        assert (found[name].value, found[name].interval) == (distance.value, distance.interval)
+    assert found["kid_20_random"].baseline == found["kid_30_random_real"].value
+    halves = evaluate_sets(real, synthetic)
+    assert halves["kid_20_random"].value == found["kid_20_random"].value
+    assert halves["kid_20_random_real"].value == pytest.approx(0, abs=0.1 * halves["kid_20_random_noise"].value)
 
 
 def test_arrays_and_tensors_are_the_same() -> None:
@@ -233,3 +254,79 @@ def test_grids_are_drawn_by_seed_and_say_how_many() -> None:
     first, again, other = (sample_grids(sets, seed=seed)["Real images, 36 of 50 drawn at random"] for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_each_class_that_both_sides_name_is_also_measured_on_its_own(tmp_path: Path) -> None:
+    for label, seed in (("A", 0), ("B", 1)):
+        write_set(tmp_path / "real" / label, textures(12, seed=seed))
+        generated(tmp_path / "synthetic" / label, 9, seed=seed + 5)
+    generated(tmp_path / "synthetic" / "C", 3)
+    arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
+    found = evaluate_folders(*arguments, image_size=32, pairs=30)
+    of_a = evaluate_folders(*arguments, image_size=32, pairs=30, classes="A")
+    for name in ("ms_ssim_gap", "fid_6_random", "precision_6_random", "coverage_6_random"):
+        assert found[f"{name}_A"].value == pytest.approx(of_a[name].value)
+    assert found["ms_ssim_gap_B"].title == "B: Gap in MS-SSIM, synthetic minus real"
+    assert not any(row.name.endswith("_C") for row in found.rows)
+
+
+def test_a_classifiers_space_is_refused_for_one_class_and_scores_several(tmp_path: Path) -> None:
+    for label, seed in (("A", 0), ("B", 1)):
+        write_set(tmp_path / "real" / label, textures(10, seed=seed))
+        generated(tmp_path / "synthetic" / label, 8, seed=seed + 5)
+    arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
+    torch.manual_seed(0)
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(1024, 2))
+    space = network_space("cxr", nn.Sequential(nn.Flatten(), nn.Linear(1024, 8)), of_classifier=True)
+    found = evaluate_folders(*arguments, image_size=32, space=space, classifier=classifier)
+    assert found["is_10_cxr"].value is not None
+    assert 1 <= found["is_10_cxr"].value <= 2
+    assert not any(row.name.endswith("_A") for row in found.rows)
+    with pytest.raises(ConfigurationError, match="within one class : space cxr"):
+        evaluate_folders(*arguments, image_size=32, space=space, classes="A")
+
+
+def test_a_replay_of_training_images_is_told_with_its_pairs(tmp_path: Path) -> None:
+    real = textures(120, seed=0)
+    write_set(tmp_path / "real", real)
+    rows = [f"{number:03}.png,A,P{number},{'train' if number < 60 else 'val'}" for number in range(120)]
+    (tmp_path / "real" / "manifest.csv").write_text("\n".join(["image,label,patient_id,split", *rows]))
+    noise = 0.02 * torch.randn(30, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    write_set(tmp_path / "synthetic", (real[:30] + noise).clamp(0, 1), Synthetic="generated")
+    arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
+    found = evaluate_folders(*arguments, image_size=32, split="train", held_out_split="val")
+    assert found["near_training_30_pixels"].value == 1.0
+    assert found["near_training_30_pixels"].finding == "bad"
+    assert found["attack_auc_pixels"].interval[0] > 0.55
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The 20 synthetic images nearest to a training image" in page
+    assert page.count("<svg") == 2
+    without = evaluate_folders(*arguments, image_size=32, split="train")
+    assert without["near_training_30_pixels"].value == 1.0  # from each image's nearest of another patient
+    assert without["attack_auc_pixels"].verdict == "Needs held-out images."
+
+
+def test_measures_go_to_the_mlflow_run_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_set(tmp_path / "real", textures(6, seed=0))
+    generated(tmp_path / "run" / "synthetic")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("monai_xr", artifact_location=(tmp_path / "artifacts").as_uri())
+    run = client.create_run(experiment).info.run_id
+    (tmp_path / "run" / "mlflow_run_id").write_text(run + "\n")
+    found = evaluate_folders(tmp_path / "real", tmp_path / "run" / "synthetic", tmp_path / "out", image_size=32)
+    logged = client.get_run(run).data.metrics
+    assert logged["evaluation/ms_ssim_gap"] == pytest.approx(found["ms_ssim_gap"].value)
+    assert {entry.path for entry in client.list_artifacts(run, "evaluation")} == {
+        "evaluation/measures.json",
+        "evaluation/report.html",
+    }
+
+
+def test_a_tracking_server_that_fails_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    measures = evaluate_sets(textures(6, seed=0), textures(6, seed=1))
+    (tmp_path / "mlflow_run_id").write_text("0" * 32)
+    assert not log_measures(measures, [tmp_path / "measures.json"], run=tmp_path, uri="nowhere://server")
+    assert "MLflow failed" in caplog.text
+    assert not log_measures(measures, [], run=tmp_path / "elsewhere")

@@ -3,14 +3,15 @@ import re
 import pytest
 import torch
 
-from monai_xr.metrics import PairSimilarity
-from monai_xr.metrics.floor import FlooredDistance
+from monai_xr.metrics import KernelDistance, PairSimilarity
+from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.measures import Finding, Interval, Measure
 from monai_xr.workflows.verdicts import (
     count_text,
     distance_rows,
     gap_row,
     headline,
+    kernel_rows,
     likeness_rows,
     repeats_row,
     summary_text,
@@ -59,21 +60,41 @@ def test_held_out_images_give_the_gap_its_baseline_and_a_gap_of_their_own() -> N
 
 
 def test_distance_carries_count_and_space_and_stands_beside_its_floor() -> None:
-    distance, ratio = distance_rows(FlooredDistance(0.5, (0.4, 0.6), 0.2, 2.5, (2.0, 3.0), 234), "random")
+    found = {"fid": Floored(0.5, (0.4, 0.6), 0.2, 234, None, 2.5, (2.0, 3.0))}
+    distance, ratio, limit = distance_rows(found, "random")
     assert (distance.name, distance.baseline) == ("fid_234_random", 0.2)
     assert (ratio.name, ratio.value, ratio.baseline) == ("fid_234_random_over_floor", 2.5, 1)
     assert "2.5 times as far" in ratio.verdict
+    assert (limit.value, limit.verdict) == (None, "Too few images to extrapolate from.")
+
+
+def test_extrapolated_distance_stands_beside_that_of_other_real_images() -> None:
+    found = {"fid": Floored(0.5, (0.4, 0.6), 0.2, 1000, None, 2.5, (2.0, 3.0))}
+    found["fid_infinity"] = Floored(0.3, (0.2, 0.4), -0.01, 1000)
+    limit = distance_rows(found, "random")[2]
+    assert (limit.name, limit.value, limit.baseline) == ("fid_infinity_1k_random", 0.3, -0.01)
 
 
 def test_a_ratio_whose_interval_reaches_1_is_as_close_as_real() -> None:
-    ratio = distance_rows(FlooredDistance(0.22, (0.1, 0.3), 0.2, 1.1, (0.9, 1.3), 50), "random")[1]
+    ratio = distance_rows({"fid": Floored(0.22, (0.1, 0.3), 0.2, 50, None, 1.1, (0.9, 1.3))}, "random")[1]
     assert ratio.finding == "fine"
 
 
 def test_no_floor_is_said() -> None:
-    ratio = distance_rows(FlooredDistance(0.5, None, None, None, None, 3), "random")[1]
+    ratio = distance_rows({"fid": Floored(0.5, None, None, 3)}, "random")[1]
     assert ratio.value is None
     assert "Too few real images" in ratio.verdict
+
+
+def test_kernel_distance_is_told_from_the_floor_by_its_interval() -> None:
+    floor, noise = KernelDistance(0.01, (-0.02, 0.04), 500), KernelDistance(2.0, (1.9, 2.1), 1000)
+    far, *others = kernel_rows(KernelDistance(0.5, (0.4, 0.6), 1000), floor, noise, "random")
+    assert [row.name for row in (far, *others)] == ["kid_1k_random", "kid_500_random_real", "kid_1k_random_noise"]
+    assert far.verdict == "Further from the real images than other real images are. 0.25 of the distance of noise."
+    near = kernel_rows(KernelDistance(0.05, (0.03, 0.07), 1000), floor, noise, "random")[0]
+    assert (near.finding, near.baseline) == ("fine", 0.01)
+    alone, of_noise = kernel_rows(KernelDistance(0.5, None, 2), None, noise, "random")
+    assert (alone.finding, alone.baseline, of_noise.value) == ("none", None, 2.0)
 
 
 @pytest.mark.parametrize(("count", "text"), [(234, "234"), (1000, "1k"), (1340, "1340"), (50_000, "50k")])

@@ -1,0 +1,195 @@
+"""Features of training, held-out and synthetic images in; how much of the training set the synthetic one repeats, out.
+
+Distances are taken in pixels (`normalised_pixels`) or in any feature space. What counts as near is calibrated on images
+of other real patients, as in Dar et al. (2024, 2402.01054). The result is a measurement on these sets, no guarantee:
+near copies may hide from any one distance.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics.checks import check_features, check_images
+
+Interval = tuple[float, float]
+
+QUANTILE = 0.05
+_RESAMPLES = 1000
+_BLOCK_ENTRIES = 1 << 23  # 32 MiB of distances at a time
+
+
+@dataclass(frozen=True)
+class Memorization:
+    """How near a synthetic set comes to its training images.
+
+    Args:
+        threshold: The distance below which 5 % of other real patients' images lie to their nearest training image.
+        copies: Synthetic images nearer than that to a training image (the paper's N_copies); 5 % where nothing is
+            memorised.
+        memorized: Training images that these are nearest to (the paper's N_mem).
+        share: `copies` over the synthetic images.
+        share_interval: 95 % interval for the choice of synthetic and of held-out images.
+        attack_auc: How well nearness to the synthetic set tells training from held-out images; 0.5 is not at all. None
+            without held-out images.
+        attack_interval: 95 % interval, by patient where patients are known.
+        distances: Of each synthetic image to its nearest training image, (M,).
+        nearest: Index of that training image, (M,).
+    """
+
+    threshold: float
+    copies: int
+    memorized: int
+    share: float
+    share_interval: Interval
+    attack_auc: float | None
+    attack_interval: Interval | None
+    distances: NDArray[np.float64]
+    nearest: NDArray[np.int64]
+
+    def closest(self, count: int = 20) -> NDArray[np.int64]:
+        """Give the indices of the synthetic images nearest to a training image, nearest first."""
+        return np.argsort(self.distances, kind="stable")[:count]
+
+
+def memorization(
+    training: Tensor,
+    synthetic: Tensor,
+    *,
+    held_out: Tensor | None = None,
+    patients: Sequence[str] | None = None,
+    held_out_patients: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Memorization:
+    """Measure how near synthetic images come to the training images, beside images of other real patients.
+
+    Without held-out images the threshold comes from each training image's nearest one of another patient.
+
+    Args:
+        training: Features of the images the generator was trained on, (N, d).
+        synthetic: Features of its images, (M, d).
+        held_out: Features of real images of other patients, (K, d).
+        patients: Patient of each training image.
+        held_out_patients: Patient of each held-out image.
+        seed: Of the interval's resamples.
+
+    Raises:
+        InputDataError: Features that do not fit, fewer than 2, or neither held-out images nor two patients.
+    """
+    check_features(training, synthetic)
+    if held_out is not None:
+        check_features(training, held_out)
+    elif patients is None or len(set(patients)) < 2:
+        raise InputDataError(
+            "neither held-out images nor two patients", "memorization", "name a split of real images of other patients"
+        )
+    distances, nearest = _nearest(synthetic, training)
+    reference = _nearest(training, training, patients)[0] if held_out is None else _nearest(held_out, training)[0]
+    threshold = float(np.quantile(reference, QUANTILE))
+    flagged = distances < threshold
+    auc, interval = None, None
+    if held_out is not None:
+        members, others = (-_nearest(real, synthetic)[0] for real in (training, held_out))
+        auc, interval = _attack(members, others, patients, held_out_patients)
+    return Memorization(
+        threshold=threshold,
+        copies=int(flagged.sum()),
+        memorized=len(np.unique(nearest[flagged])),
+        share=float(flagged.mean()),
+        share_interval=_share_interval(distances, reference, seed),
+        attack_auc=auc,
+        attack_interval=interval,
+        distances=distances,
+        nearest=nearest,
+    )
+
+
+def normalised_pixels(images: Tensor, *, side: int = 64) -> Tensor:
+    """Give pixels as features: averaged down to `side`, each image with mean 0 and length 1, (N, side * side).
+
+    Distances are then sqrt(2 - 2 r) with r the correlation of two images; brightness and contrast do not count.
+
+    Args:
+        images: The set, (N, 1, H, W) in [0, 1].
+        side: Pixels on a side; images that are smaller stay as they are.
+    """
+    check_images(images, "images for pixel distances", at_least=1)
+    height, width = (min(side, extent) for extent in images.shape[-2:])
+    pixels = F.adaptive_avg_pool2d(images.float(), (height, width)).flatten(1)
+    return F.normalize(pixels - pixels.mean(1, keepdim=True), dim=1)
+
+
+def _nearest(
+    queries: Tensor, references: Tensor, patients: Sequence[str] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give each query's distance to its nearest reference and that one's index.
+
+    With patients the two sets are one, and images of the query's own patient do not count. Neighbours are found in
+    single precision, distances are exact.
+    """
+    group = None if patients is None else torch.from_numpy(np.unique(np.asarray(patients), return_inverse=True)[1])
+    centre = references.double().mean(0)
+    columns, rows = ((features.double() - centre).float() for features in (references, queries))
+    found = []
+    size = max(1, _BLOCK_ENTRIES // len(references))
+    for start, block in zip(range(0, len(rows), size), torch.split(rows, size), strict=True):
+        distances = torch.cdist(block, columns)
+        if group is not None:
+            distances.masked_fill_(group[start : start + size, None].to(distances.device) == group, torch.inf)
+        found.append(distances.argmin(1))
+    nearest = torch.cat(found)
+    exact = [(a.double() - b.double()).norm(dim=1) for a, b in _aligned(queries, references, nearest)]
+    return torch.cat(exact).cpu().numpy(), nearest.cpu().numpy()
+
+
+def _aligned(queries: Tensor, references: Tensor, nearest: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give blocks of queries, each with its nearest reference."""
+    for some, of in zip(torch.split(queries, 256), torch.split(nearest, 256), strict=True):
+        yield some, references[of]
+
+
+def _share_interval(distances: NDArray[np.float64], reference: NDArray[np.float64], seed: int) -> Interval:
+    """Give the 95 % interval of the share below the threshold: a bootstrap of both sets, at least as wide as Wilson's.
+
+    Wilson's is there for shares of 0 and 1, where resamples do not differ.
+    """
+    draw = np.random.default_rng(seed)
+    shares = []
+    for _ in range(_RESAMPLES):
+        threshold = np.quantile(draw.choice(reference, len(reference)), QUANTILE)
+        shares.append((draw.choice(distances, len(distances)) < threshold).mean())
+    low, high = np.quantile(shares, (0.025, 0.975))
+    below = int((distances < np.quantile(reference, QUANTILE)).sum())
+    wilson = stats.binomtest(below, len(distances)).proportion_ci(method="wilson")
+    return min(float(low), float(wilson.low)), max(float(high), float(wilson.high))
+
+
+def _attack(
+    members: NDArray[np.float64],
+    others: NDArray[np.float64],
+    patients: Sequence[str] | None,
+    other_patients: Sequence[str] | None,
+) -> tuple[float, Interval | None]:
+    """Give the AUC of scores that tell members from others, and its interval by placements (Obuchowski 1997)."""
+    ranks = stats.rankdata(np.concatenate([members, others]))
+    n, m = len(members), len(others)
+    placed = (ranks[:n] - stats.rankdata(members)) / m  # share of others below each member
+    placed_others = 1 - (ranks[n:] - stats.rankdata(others)) / n
+    auc = float(placed.mean())
+    variance = sum(_clustered(each, of) for each, of in ((placed, patients), (placed_others, other_patients)))
+    reach = float(stats.norm.ppf(0.975)) * variance**0.5
+    return auc, (max(auc - reach, 0.0), min(auc + reach, 1.0)) if reach > 0 else None
+
+
+def _clustered(values: NDArray[np.float64], patients: Sequence[str] | None) -> float:
+    """Give the variance of the mean of values that go together within a patient."""
+    _, group = np.unique(np.arange(len(values)) if patients is None else np.asarray(patients), return_inverse=True)
+    sums = np.bincount(group, values - values.mean())
+    clusters = len(sums)
+    return float(clusters / max(clusters - 1, 1) * (sums**2).sum() / len(values) ** 2)

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics import kernel_distance
+
+
+def normal(count: int, *, seed: int, mean: float = 0.0, width: int = 16) -> torch.Tensor:
+    return mean + torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def by_double_loop(x: np.ndarray, y: np.ndarray) -> float:
+    def mean(a: np.ndarray, b: np.ndarray, *, distinct: bool) -> float:
+        pairs = [(i, j) for i in range(len(a)) for j in range(len(b)) if not (distinct and i == j)]
+        return float(np.mean([(sum(a[i] * b[j]) / a.shape[1] + 1) ** 3 for i, j in pairs]))
+
+    return mean(x, x, distinct=True) + mean(y, y, distinct=True) - 2 * mean(x, y, distinct=False)
+
+
+def test_two_numbers_a_side_by_hand() -> None:
+    # d = 1: within 0, 1: (0 + 1)^3 = 1; within 1, 2: (2 + 1)^3 = 27; across 0*1, 0*2, 1*1, 1*2: 1, 1, 8, 27
+    x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [2.0]])
+    assert float(kernel_distance(x, y)) == pytest.approx(1 + 27 - 2 * (1 + 1 + 8 + 27) / 4)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (7, 4), (3, 11)])
+def test_equals_a_double_loop(n: int, m: int) -> None:
+    x, y = normal(n, seed=0), normal(m, seed=1, mean=0.4)
+    assert kernel_distance(x, y).value == pytest.approx(by_double_loop(x.numpy(), y.numpy()), rel=1e-9)
+    assert kernel_distance(x, y).count == min(n, m)
+
+
+def test_interval_is_the_jackknife_by_leaving_each_image_out() -> None:
+    x, y = normal(9, seed=0), normal(6, seed=1, mean=0.5)
+    found = kernel_distance(x, y)
+    without_x = [by_double_loop(np.delete(x.numpy(), i, 0), y.numpy()) for i in range(9)]
+    without_y = [by_double_loop(x.numpy(), np.delete(y.numpy(), i, 0)) for i in range(6)]
+    error = np.sqrt(np.var(without_x) * 8 + np.var(without_y) * 5)
+    # t of 5 degrees of freedom at 97.5 % is 2.5706
+    assert found.interval == pytest.approx((found.value - 2.5706 * error, found.value + 2.5706 * error), rel=1e-4)
+
+
+def test_equals_torch_fidelity_with_one_subset_that_is_the_whole_set() -> None:
+    x, y = normal(80, seed=2, width=40), normal(80, seed=3, width=40, mean=0.2)
+    theirs = kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=80, verbose=False)
+    assert kernel_distance(x, y).value == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9)
+
+
+def test_is_about_the_mean_of_torch_fidelitys_subsets() -> None:
+    x, y = normal(200, seed=4), normal(150, seed=5, mean=0.5)
+    theirs = kid_features_to_metric(x, y, kid_subsets=400, kid_subset_size=100, verbose=False)
+    assert kernel_distance(x, y).value == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=0.03)
+
+
+def test_one_population_is_0_apart_on_average_at_any_count() -> None:
+    values = [kernel_distance(normal(6, seed=2 * s), normal(20, seed=2 * s + 1)).value for s in range(300)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / 300**0.5
+    assert min(values) < 0
+
+
+@pytest.mark.parametrize(("mean", "least", "most"), [(0.5, 0.91, 0.98), (0.0, 0.95, 1.0)])
+def test_interval_covers_the_true_distance(mean: float, least: float, most: float) -> None:
+    truth = kernel_distance(normal(6000, seed=10_000), normal(6000, seed=10_001, mean=mean)).value if mean else 0.0
+    covered = []
+    for seed in range(300):
+        low, high = kernel_distance(normal(40, seed=2 * seed), normal(50, seed=2 * seed + 1, mean=mean)).interval or ()
+        covered.append(low <= truth <= high)
+    assert least <= np.mean(covered) <= most
+
+
+def test_blocks_do_not_change_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = normal(30, seed=6), normal(20, seed=7)
+    whole = kernel_distance(x, y)
+    monkeypatch.setattr("monai_xr.metrics.kernel._BLOCK_ENTRIES", 60)
+    assert kernel_distance(x, y).value == pytest.approx(whole.value, rel=1e-12)
+
+
+def test_interval_of_two_images_or_of_equal_images_is_undefined_not_zero() -> None:
+    assert kernel_distance(normal(2, seed=0), normal(9, seed=1)).interval is None
+    assert kernel_distance(torch.ones(5, 3), torch.zeros(5, 3)).interval is None
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "message"),
+    [
+        (torch.zeros(1, 4), "1 image"),
+        (torch.full((5, 4), torch.nan), "NaN .* synthetic features"),
+        (torch.zeros(5, 3), "4 real against 3 synthetic"),
+    ],
+)
+def test_refuses_in_one_line(synthetic: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputDataError, match=message):
+        kernel_distance(torch.zeros(5, 4), synthetic)
