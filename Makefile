@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: setup demo test check fix bench clean
+.PHONY: setup demo test check fix bench prove clean
 
 setup: $(VENV)/dev.done          ## install with all extras
 
@@ -27,6 +27,9 @@ fix: $(VENV)/dev.done            ## mend what can be mended by tools
 
 bench: $(VENV)/dev.done          ## speed ratios, side by side
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench
+
+prove: $(VENV)/dev.done          ## the long counts: 50 trainings killed at random times
+	MONAI_XR_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove
 
 clean:
 	rm -rf $(VENV) runs build dist

@@ -1,14 +1,25 @@
-"""Text in, a whole file or none out."""
+"""Text or bytes in, a whole file or none out."""
 
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from monai_xr.errors import HostError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part; missing folders are made.
+
+    File and name are forced to the disk before this returns.
 
     Raises:
         HostError: The folder cannot be made or written to, or the disk is full.
@@ -16,16 +27,28 @@ def write_text(path: Path, text: str) -> None:
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
-        ) as stream:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
             temporary = stream.name
-            stream.write(text)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
+        _force_names(path.parent)
     except OSError as failure:
+        way_out = "choose a folder that can be written to"
+        if failure.errno in _FULL:
+            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(path.parent).free} free"
+        raise HostError(failure.strerror or str(failure), path, way_out) from failure
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise HostError(failure.strerror or str(failure), path, "choose a folder that can be written to") from failure
+
+
+def _force_names(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,7 +1,7 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
 
 from monai_xr.handlers.alarm_log import read_alarms
-from monai_xr.handlers.checkpoint import Checkpoint, LoadedGenerator, load_generator
+from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.findings_writer import FindingsWriter
 from monai_xr.handlers.health import HealthWatch
@@ -13,7 +13,9 @@ from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
 from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
+from monai_xr.handlers.trained_generator import LoadedGenerator, load_generator
 from monai_xr.handlers.validation import Validation
+from monai_xr.handlers.weights import load_weights, save_weights
 
 __all__ = [
     "Checkpoint",
@@ -32,5 +34,7 @@ __all__ = [
     "Validation",
     "load_classifier",
     "load_generator",
+    "load_weights",
     "read_alarms",
+    "save_weights",
 ]

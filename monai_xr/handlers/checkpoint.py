@@ -1,20 +1,31 @@
-"""Saves a training at the end of each epoch and takes it up again."""
+"""Saves a training at the end of epochs and when it is told to stop, and takes it up again."""
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import nn
 
+from monai_xr import __version__
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
-from monai_xr.handlers.random_state import capture_random_state, restore_random_state
-from monai_xr.networks.interfaces import Generator
+from monai_xr.handlers.checkpoint_files import (
+    checkpoint_name,
+    newest_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
+from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.random_state import RandomState
+from monai_xr.handlers.rest_of_epoch import RestOfEpoch
+from monai_xr.handlers.run_lock import RunLock
+from monai_xr.handlers.stopping import Stopped, StopRequest
+from monai_xr.handlers.weights import fill
 from monai_xr.settings import parse_count, parse_flag
 
 FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
@@ -22,17 +33,25 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
-    """Keeps the newest checkpoints of an engine that offers `objects_to_save` and `random_sources`.
+    """Keeps the newest checkpoints of an engine that offers `objects_to_save`, `random_sources` and `RunEvents`.
 
-    A training resumed at an epoch border goes on bit-identically on a CPU. A training that starts anew sets the
-    checkpoints of an earlier one aside, in a folder named after the time.
+    A resumed training goes on bit-identically on a CPU, at the border of an epoch and within one; only the means that
+    other handlers take over an epoch are then those of its rest. SIGTERM and SIGINT end the training after the running
+    iteration, saved, with exit code 143 or 130. `state.checkpoint_name` is the newest checkpoint, None before the
+    first. Losses or weights that are not finite are never saved. A training that starts anew sets the checkpoints of
+    an earlier one aside, in a folder named after the time; two trainings cannot share a folder.
+
+    Under several processes the first one alone writes, and resumes its random numbers; the others reseed. Attach it
+    before the other handlers.
 
     Args:
         folder: Where checkpoints are.
         resume: Whether to go on from the newest one that verifies; with none there, the training starts anew.
         every: Epochs between two checkpoints; the last epoch is always saved.
+        every_iterations: Iterations between two checkpoints within an epoch; 0 for none.
         keep: How many stay, at least 2.
         settings: Knobs that must be the same on resume; `FREE_KNOBS` may change.
+        allow_changed_data: Whether to resume on other images than before; an epoch that was stopped is begun again.
     """
 
     def __init__(
@@ -41,65 +60,137 @@ class Checkpoint:
         *,
         resume: Any = False,
         every: int = 1,
+        every_iterations: int = 0,
         keep: int = 2,
         settings: Mapping[str, Any] | None = None,
+        allow_changed_data: Any = False,
     ) -> None:
         self.folder = Path(folder)
         self.resume = parse_flag(resume, "resume")
         self.every = parse_count(every, "checkpoint_every")
+        self.every_iterations = parse_count(every_iterations, "checkpoint_every_iterations", least=0)
         self.keep = parse_count(keep, "keep", least=2)
         self.settings = {name: _as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
+        self.allow_changed_data = parse_flag(allow_changed_data, "allow_changed_data")
+        self.lock = RunLock(self.folder.with_name(f".{self.folder.name}.lock"))
+        self.stop = StopRequest()
+        self.random = RandomState()
+        self.random_at_epoch_start: dict[str, Any] = {}
+        self.saved = 0  # iteration of the newest checkpoint
 
     def attach(self, engine: Engine) -> None:
-        """Load when the engine starts, save when epochs end."""
+        """Load when the engine starts, save when epochs end or a signal comes."""
         engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.begin_epoch)
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self.between_iterations)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.end_epoch)
+        engine.add_event_handler(RunEvents.STOPPED, self.close)
 
     def start(self, engine: Any) -> None:
         """Restore the newest checkpoint, or set those of an earlier training aside."""
+        engine.state.checkpoint_name = None
+        self.random, self.saved = RandomState.of(engine), 0
+        content = self._own_folder() if idist.get_rank() == 0 else None
+        idist.barrier()
+        if self.resume and idist.get_rank() > 0:
+            content = newest_checkpoint(self.folder)
+        if content is not None:
+            self._restore(engine, content)
+        elif self.resume:
+            logger.warning("nothing to resume in %s: starting anew", self.folder.name)
+        self.stop.listen()
+
+    def begin_epoch(self, engine: Any) -> None:
+        """Stop between epochs if told to; the order of the epoch's images is drawn after this."""
+        self._stop_if_told(engine)
+        self.random_at_epoch_start = self.random.capture()
+
+    def between_iterations(self, engine: Any) -> None:
+        """Save within an epoch, if due or told to stop; by now all handlers of the last iteration have run."""
+        iteration = engine.state.iteration
+        if iteration % engine.state.epoch_length == 0:
+            return
+        if self.every_iterations and iteration % self.every_iterations == 0:
+            self._save(engine)
+        self._stop_if_told(engine)
+
+    def end_epoch(self, engine: Any) -> None:
+        """Save, if this epoch is due."""
+        epoch = engine.state.epoch
+        if epoch % self.every == 0 or epoch == engine.state.max_epochs:
+            self._save(engine)
+
+    def close(self) -> None:
+        """Give folder and signals back."""
+        self.stop.forget()
+        self.lock.release()
+
+    def _own_folder(self) -> dict[str, Any] | None:
+        """Take the folder over; give what is to be resumed."""
+        self.lock.take()
+        remove_leftovers(self.folder)
         if self.resume:
-            content = newest_checkpoint(self.folder, set_aside=True)
-            if content is None:
-                logger.warning("nothing to resume in %s: starting anew", self.folder.name)
-            else:
-                self._restore(engine, content)
-        elif any(self.folder.glob("epoch_*.pt")):
+            return newest_checkpoint(self.folder, set_aside=True)
+        if any(self.folder.glob("epoch_*.pt")):
             aside = self.folder.with_name(f"{self.folder.name}_until_{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
             self.folder.rename(aside)
             logger.warning("checkpoints of an earlier training were set aside in %s", aside.name)
+        return None
 
-    def save(self, engine: Any) -> None:
-        """Save, if this epoch is due."""
-        epoch = engine.state.epoch
-        if epoch % self.every and epoch != engine.state.max_epochs:
+    def _save(self, engine: Any) -> None:
+        """Save what is new and finite."""
+        iteration = engine.state.iteration
+        if iteration == self.saved:
             return
-        content = {
-            "epoch": epoch,
-            "iteration": engine.state.iteration,
-            "objects": {name: thing.state_dict() for name, thing in engine.objects_to_save().items()},
-            "random": capture_random_state(engine.random_sources()),
-            "settings": self._settings_with(engine),
-        }
-        save_checkpoint(self.folder, epoch, content, keep=self.keep)
+        epoch, done = divmod(iteration, engine.state.epoch_length)
+        if not _is_finite(engine):
+            logger.warning("not saved after iteration %d: losses or weights are not finite", iteration)
+            return
+        if idist.get_rank() == 0:
+            content = {
+                "version": __version__,
+                "epoch": epoch,
+                "iteration": iteration,
+                "objects": {name: thing.state_dict() for name, thing in engine.objects_to_save().items()},
+                "random": self.random.capture(),
+                "random_at_epoch_start": self.random_at_epoch_start if done else {},
+                "best": _best(engine),
+                "settings": self._settings_with(engine),
+                "manifest_sha256": _manifest(engine),
+            }
+            save_checkpoint(self.folder, epoch, content, keep=self.keep, iterations=done)
+        self.saved = iteration
+        engine.state.checkpoint_name = checkpoint_name(epoch, done)
+
+    def _stop_if_told(self, engine: Any) -> None:
+        """Save and leave, once any process of the training was told to stop."""
+        number = self.stop.agreed()
+        if not number:
+            return
+        self.stop.in_time()
+        self._save(engine)
+        idist.barrier()  # torchrun ends all processes when the first leaves
+        name, iteration = engine.state.checkpoint_name, engine.state.iteration
+        if name is None:
+            told = "nothing was saved yet"
+        elif self.saved == iteration:
+            told = f"saved after {_place(engine, iteration)}; --resume true goes on there"
+        else:
+            told = f"the running iteration was not saved; --resume true goes on after {name}"
+        raise Stopped(number, told if idist.get_rank() == 0 else "")
 
     def _settings_with(self, engine: Any) -> dict[str, str]:
         """The settings, and the batches in an epoch: with others, iterations would not end where epochs do."""
         return {**self.settings, "epoch_length": str(engine.state.epoch_length)}
 
     def _restore(self, engine: Any, content: dict[str, Any]) -> None:
-        before, now = content.get("settings", {}), self._settings_with(engine)
-        for name in now:
-            if before.get(name, now[name]) != now[name]:
-                raise ConfigurationError(
-                    f"{name} was {before[name]} when the training stopped and is {now[name]} now",
-                    "resume",
-                    "use the same settings and images, or start anew with --resume false",
-                )
-        if content["epoch"] > engine.state.max_epochs:
+        length = engine.state.epoch_length
+        same_data = content.get("manifest_sha256") in (None, _manifest(engine))
+        self._compare_settings(engine, content, same_data)
+        epoch, done = content["epoch"], content["iteration"] % length if same_data else 0
+        if epoch * length + done > engine.state.max_epochs * length:
             raise ConfigurationError(
-                f"{content['epoch']} epochs are done already",
-                "max_epochs",
-                "raise it, or start anew with --resume false",
+                f"{epoch} epochs are done already", "max_epochs", "raise it, or start anew with --resume false"
             )
         things, saved = engine.objects_to_save(), content["objects"]
         if things.keys() != saved.keys():
@@ -107,9 +198,64 @@ class Checkpoint:
             raise ModelError(f"checkpoint and training differ in {different}", self.folder, "use the same settings")
         for name, thing in things.items():
             restore_object(name, thing, saved[name])
-        restore_random_state(content["random"], engine.random_sources())
-        engine.state.epoch, engine.state.iteration = content["epoch"], content["iteration"]
-        logger.info("resumed after epoch %d", content["epoch"])
+        for name, value in content.get("best", {}).items():
+            setattr(engine.state, name, value)
+        engine.state.epoch, engine.state.iteration = epoch, epoch * length + done
+        self.saved, engine.state.checkpoint_name = engine.state.iteration, content["name"]
+        self._restore_place(engine, content, done)
+        logger.info("resumed after %s", _place(engine, engine.state.iteration))
+
+    def _restore_place(self, engine: Any, content: dict[str, Any], done: int) -> None:
+        """Put random generators and loader where they stood."""
+
+        def random_numbers() -> None:
+            if idist.get_rank() == 0:
+                self.random.restore(content["random"])
+            else:
+                self.random.reseed(idist.get_rank() + idist.get_world_size() * content["iteration"])
+
+        if not done:
+            random_numbers()
+            return
+        if idist.get_rank() == 0:
+            self.random.restore(content["random_at_epoch_start"])
+        engine.state.dataloader = RestOfEpoch(engine.data_loader, done, random_numbers)
+
+    def _compare_settings(self, engine: Any, content: dict[str, Any], same_data: bool) -> None:
+        before, now = content.get("settings", {}), self._settings_with(engine)
+        if not same_data and not self.allow_changed_data:
+            raise ConfigurationError(
+                f"the images had manifest {content['manifest_sha256'][:12]} when the training stopped and have "
+                f"{str(_manifest(engine))[:12]} now",
+                "resume",
+                "use the same images, or set allow_changed_data",
+            )
+        for name in now:
+            if name == "epoch_length" and not same_data:
+                continue
+            if before.get(name, now[name]) != now[name]:
+                raise ConfigurationError(
+                    f"{name} was {before[name]} when the training stopped and is {now[name]} now",
+                    "resume",
+                    "use the same settings and images, or start anew with --resume false",
+                )
+
+
+def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:
+    """Load one state dict.
+
+    Raises:
+        ModelError: If it does not fit.
+    """
+    if isinstance(thing, nn.Module):
+        fill(thing, state, name, "checkpoint")
+        return
+    try:
+        thing.load_state_dict(state)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{name} does not fit the checkpoint ({error})", "checkpoint", "use the same settings"
+        ) from None
 
 
 def _as_text(value: Any) -> str:
@@ -117,58 +263,34 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, default=str, sort_keys=True).lower().strip('"')
 
 
-@dataclass(frozen=True)
-class LoadedGenerator:
-    """A trained generator and where its weights come from.
-
-    Attributes:
-        network: In evaluation mode, on the CPU.
-        sha256: Of the checkpoint file.
-        run_id: Name of the output folder of the training.
-        epoch: After which the weights were saved.
-    """
-
-    network: Generator
-    sha256: str
-    run_id: str
-    epoch: int
+def _place(engine: Any, iteration: int) -> str:
+    """Where a training stands, for people."""
+    epoch, done = divmod(iteration, engine.state.epoch_length)
+    return f"iteration {done} of epoch {epoch + 1}" if done else f"epoch {epoch}"
 
 
-def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerator:
-    """Fill `network` from a checkpoint file, or from the newest one in a folder that verifies.
-
-    The running average is taken where the training kept one.
-
-    Raises:
-        ModelError: If there is none, none verifies, or the weights are those of another network.
-    """
-    path = Path(checkpoint)
-    content = read_checkpoint(path) if path.is_file() else newest_checkpoint(path)
-    if content is None:
-        raise ModelError("no checkpoint found", path, "train first, or set output_dir to the folder of a training")
-    objects = content["objects"]
-    restore_object("generator", network, objects.get("ema_generator") or objects["generator"])
-    run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
-    return LoadedGenerator(network.eval(), content["sha256"], run.name, content["epoch"])
+def _manifest(engine: Any) -> str | None:
+    """Digest of the images, where the data set tells it."""
+    digest = getattr(getattr(engine.data_loader, "dataset", None), "summary", {}).get("manifest_sha256")
+    return None if digest is None else str(digest)
 
 
-def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:
-    """Load one state dict.
+def _best(engine: Any) -> dict[str, float]:
+    """The best metric so far and its epoch, where the engine keeps them."""
+    names = ("best_metric", "best_metric_epoch")
+    return {name: float(value) for name in names if (value := getattr(engine.state, name, None)) is not None}
 
-    Raises:
-        ModelError: Naming the first weight that differs and both shapes.
-    """
-    if isinstance(thing, nn.Module):
-        own = thing.state_dict()
-        for key in own.keys() | state.keys():
-            ours, theirs = (tuple(d[key].shape) if key in d else "nothing" for d in (own, state))
-            if ours != theirs:
-                raise ModelError(
-                    f"{name}.{key} is {theirs} in the checkpoint and {ours} here", "checkpoint", "use the same settings"
-                )
-    try:
-        thing.load_state_dict(state)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"{name} does not fit the checkpoint ({error})", "checkpoint", "use the same settings"
-        ) from None
+
+def _is_finite(engine: Any) -> bool:
+    """Whether the losses of the last iteration and all weights are numbers."""
+    networks = [thing for thing in engine.objects_to_save().values() if isinstance(thing, nn.Module)]
+    weights = (value for network in networks for value in network.state_dict().values() if value.is_floating_point())
+    return all(bool(torch.isfinite(value).all()) for one in (_losses(engine.state.output), weights) for value in one)
+
+
+def _losses(output: Any) -> Iterator[torch.Tensor]:
+    """The losses in what an iteration gave: `losses` by name, or MONAI's `loss`, of the batch or of each item."""
+    for one in output if isinstance(output, list) else [output]:
+        if isinstance(one, Mapping):
+            named = one.get("losses") or {"loss": one.get("loss", 0.0)}
+            yield from (torch.as_tensor(loss) for loss in named.values())

@@ -1,21 +1,24 @@
 """Checkpoint files that survive a kill: written whole or not at all, verified before they are read.
 
 A checkpoint is `epoch_NNNNNN.pt` (plain tensors and numbers only) with `epoch_NNNNNN.json` beside it, which holds its
-sha256 and is written last. A file without its JSON never finished and does not count.
+sha256 and is written last. A file without its JSON never finished and does not count. One from within an epoch is named
+after the epochs that were done and the iterations after them: `epoch_000003_plus_000120.pt`.
 """
 
 import hashlib
+import io
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from monai_xr.data.output import write_bytes, write_text
 from monai_xr.errors import HostError, ModelError
 
-SCHEMA = 1
+SCHEMA = 2  # 1 knew epoch borders only
 logger = logging.getLogger(__name__)
 
 
@@ -23,20 +26,29 @@ class _NewerSchemaError(ModelError):
     """A checkpoint that a newer version wrote."""
 
 
-def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int) -> Path:
+def checkpoint_name(epoch: int, iterations: int = 0) -> str:
+    """Name of the checkpoint after `epoch` whole epochs and `iterations` of the next."""
+    return f"epoch_{epoch:06d}{f'_plus_{iterations:06d}' if iterations else ''}.pt"
+
+
+def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int, iterations: int = 0) -> Path:
     """Write one checkpoint durably, then remove all but the newest `keep`.
 
     Raises:
         HostError: If the disk refuses; earlier checkpoints stay as they were.
     """
-    path = folder / f"epoch_{epoch:06d}.pt"
+    path = folder / checkpoint_name(epoch, iterations)
+    path.with_suffix(".json").unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save(_plain({"schema": SCHEMA, **content}), buffer)
+    data = buffer.getbuffer()
+    note = {"schema": SCHEMA, "epoch": epoch, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_durably(path, lambda file: torch.save({"schema": SCHEMA, **content}, file))
-        note = {"schema": SCHEMA, "epoch": epoch, "bytes": path.stat().st_size, "sha256": _sha256(path)}
-        _write_durably(path.with_suffix(".json"), lambda file: file.write(json.dumps(note).encode()))
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise HostError(f"checkpoint could not be written ({error})", path, "free disk space, then resume") from error
+        write_bytes(path, data)
+        write_text(path.with_suffix(".json"), json.dumps(note))
+    except HostError:
+        path.unlink(missing_ok=True)
+        raise
     for old in _finished(folder)[keep:]:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink(missing_ok=True)
@@ -72,48 +84,48 @@ def newest_checkpoint(folder: Path, *, set_aside: bool = False) -> dict[str, Any
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read one checkpoint file after checking its sha256, which is added to the content; code in it is never run.
+    """Read one checkpoint file after checking its sha256; code in it is never run.
+
+    Returns:
+        The content as saved, with the file's `sha256` and `name`.
 
     Raises:
         ModelError: If it is missing, damaged, of a newer schema, or holds more than plain tensors and numbers.
     """
     try:
         note = json.loads(path.with_suffix(".json").read_text())
-        if _sha256(path) != note["sha256"]:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != note["sha256"]:
             raise ModelError("checkpoint is damaged (its sha256 differs)", path, "use an older one")
         if note["schema"] > SCHEMA:
             raise _NewerSchemaError(f"checkpoint has schema {note['schema']}, this version reads up to {SCHEMA}", path)
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except Exception as error:  # whatever a foreign file makes json, zip or the unpickler raise
         raise ModelError(f"checkpoint cannot be read ({type(error).__name__})", path, "use an older one") from error
-    return {**content, "sha256": note["sha256"]}
+    return {**content, "sha256": note["sha256"], "name": path.name}
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed training was writing; only the training that owns the folder may."""
+    for part in folder.glob(".epoch_*"):
+        part.unlink(missing_ok=True)
+    for path in folder.glob("epoch_*.pt"):
+        if not path.with_suffix(".json").exists():
+            path.unlink(missing_ok=True)
 
 
 def _finished(folder: Path) -> list[Path]:
     """Checkpoints whose JSON exists, newest first."""
-    return sorted((p for p in folder.glob("epoch_*.pt") if p.with_suffix(".json").exists()), reverse=True)
+    found = (path for path in folder.glob("epoch_*.pt") if path.with_suffix(".json").exists())
+    return sorted(found, key=lambda path: path.stem, reverse=True)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_durably(path: Path, write: Any) -> None:
-    """Call `write` on a temporary file beside `path`, force it to disk, then give it its name."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers, which would make the file unreadable, into Python's."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(one) for one in value) if type(value) in (list, tuple) else value
+    return value.item() if isinstance(value, np.generic) else value

@@ -85,7 +85,7 @@ class Tracking:
                 self.settings,
                 experiment=self.experiment,
                 uri=self.uri,
-                resumed=engine.state.epoch > 0,
+                resumed=engine.state.iteration > 0,  # a training may stop within its first epoch
             )
             self.sender.start()
 

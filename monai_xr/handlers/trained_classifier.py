@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint import restore_object
 from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint
+from monai_xr.handlers.weights import fill
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks.vit import XrayClassifier, make_classifier
 
@@ -62,7 +62,7 @@ def load_classifier(checkpoint: str | Path) -> TrainedClassifier:
         raise ModelError("not the checkpoint of a validated classifier", path, "give one of this bundle's trainings")
     shape = dict(best["architecture"])
     network = make_classifier(shape.pop("backbone"), **shape)
-    restore_object("best_network", network, content["objects"]["best_network"])
+    fill(network, content["objects"]["best_network"], "best_network", content["name"])
     run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
     return TrainedClassifier(
         network=network.eval(),

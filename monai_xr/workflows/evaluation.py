@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
 from monai_xr.errors import InputDataError
+from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
@@ -202,7 +203,12 @@ def evaluate_folders(
             "aiin": asdict(aiin.settings) if aiin else "none",
             **_fingerprints(sets),
         },
-        notes=(*(note for each in sets.values() for note in each.notes), *found_notes, *measures.notes),
+        notes=(
+            *read_alarms(Path(synthetic_dir).expanduser().parent),  # of the training whose output folder holds them
+            *(note for each in sets.values() for note in each.notes),
+            *found_notes,
+            *measures.notes,
+        ),
     )
     _write_json(output / "measures.json", measures)
     images = {name: each.pixels for name, each in sets.items()}

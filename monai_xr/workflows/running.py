@@ -10,9 +10,8 @@ from typing import Any
 from ignite.utils import manual_seed
 
 from monai_xr.errors import XrError
+from monai_xr.handlers.stopping import Stopped
 from monai_xr.settings import parse_count
-
-_STOPPED = "monai_xr: stopped; --resume true goes on after the last epoch that was saved"
 
 
 @contextmanager
@@ -24,8 +23,7 @@ def exit_codes() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        print(f"\n{_STOPPED}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(128 + number)
+        raise Stopped(number, "")
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
@@ -33,8 +31,11 @@ def exit_codes() -> Iterator[None]:
     except XrError as error:
         print(f"monai_xr: error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from error
+    except Stopped as stopped:
+        print(f"\nmonai_xr: stopped{stopped.told and '; '}{stopped.told}", file=sys.stderr)  # noqa: T201
+        raise
     except KeyboardInterrupt:
-        print(f"\n{_STOPPED}", file=sys.stderr)  # noqa: T201
+        print("\nmonai_xr: stopped", file=sys.stderr)  # noqa: T201
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -149,15 +149,15 @@ def test_checkpoint_of_a_newer_schema_is_refused_with_both_versions(tmp_path):
     path = save_checkpoint(tmp_path, 1, {"epoch": 1}, keep=2)
     note = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**note, "schema": 99}))
-    with pytest.raises(ModelError, match="schema 99, this version reads up to 1"):
+    with pytest.raises(ModelError, match="schema 99, this version reads up to 2"):
         read_checkpoint(path)
 
 
 def test_checkpoint_of_another_network_is_refused_with_both_shapes(make_engine, tmp_path):
     make_engine(1, [Checkpoint(tmp_path)], width=4).run()
-    with pytest.raises(ModelError, match=r"generator\.layers.* is \(.*\) in the checkpoint and \(.*\) here"):
+    with pytest.raises(ModelError, match=r"generator\.layers.* is \(.*\) in the file and \(.*\) here"):
         make_engine(2, [Checkpoint(tmp_path, resume=True)], width=8).run()
-    with pytest.raises(ModelError, match="in the checkpoint and"):
+    with pytest.raises(ModelError, match="in the file and"):
         load_generator(DCGANGenerator(image_size=32, width=8), tmp_path)
 
 
