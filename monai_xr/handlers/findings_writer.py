@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from monai_xr.data.output import write_text
+from monai_xr.data.pixel_decoding import source_of
 from monai_xr.data.png import write_png
 from monai_xr.errors import HostError
 from monai_xr.handlers.trained_classifier import TrainedClassifier
@@ -19,11 +20,13 @@ from monai_xr.inferers.decision import entropy
 from monai_xr.settings import parse_flag
 from monai_xr.transforms.dataset import XrayDataset
 
-COLUMNS = ("file", "finding", "probability", "threshold", "decision", "entropy_bits", "map")
+COLUMNS = ("file", "sop_uid", "finding", "probability", "threshold", "decision", "entropy_bits", "map")
 
 
 class FindingsWriter:
     """Attaches to an evaluator that gives logits of the films of `dataset` in their order.
+
+    A film goes by its path in the data folder and its SOP Instance UID, for whoever may read that folder.
 
     Args:
         folder: Where the files go.
@@ -35,6 +38,14 @@ class FindingsWriter:
     def __init__(self, folder: str | Path, trained: TrainedClassifier, dataset: XrayDataset, *, maps: Any = True):
         self.folder, self.trained, self.dataset = Path(folder), trained, dataset
         self.maps = parse_flag(maps, "maps")
+        root = dataset.source.root
+        self.found = {
+            source_of(record, root).file: {
+                "file": record.image.relative_to(root).as_posix(),
+                "sop_uid": "" if dataset.source.hashed else record.sop_uid,
+            }
+            for record in dataset.source
+        }
         self.films: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -61,7 +72,7 @@ class FindingsWriter:
                     "decision": answers[place],
                     "entropy_bits": round(float(bits), 6),
                 }
-            self.films.append({"file": record.shown or record.image.name, "map": name, "findings": findings})
+            self.films.append({**self.found[record.shown], "map": name, "findings": findings})
 
     def finish(self) -> None:
         """Write the table and the JSON, each whole or not at all."""
@@ -69,8 +80,9 @@ class FindingsWriter:
         table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         table.writeheader()
         for film in self.films:
+            known = {name: film[name] for name in ("file", "sop_uid", "map")}
             for finding, said in film["findings"].items():
-                table.writerow({"file": film["file"], "map": film["map"], "finding": finding, **said})
+                table.writerow({**known, "finding": finding, **said})
         write_text(self.folder / "findings.csv", stream.getvalue())
         refused = [{"file": each.file, "reason": each.reason} for each in self.dataset.cache.refused]
         content = {"model": self.trained.lineage(), "films": self.films, "refused": refused}

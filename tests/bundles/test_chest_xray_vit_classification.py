@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
@@ -136,6 +137,7 @@ def test_inference_writes_findings_that_follow_from_the_network(trained, data, m
         assert row["decision"] in ("unsure", "yes" if away >= 0 else "no")
         assert 0 <= float(row["entropy_bits"]) <= 1
     for film in films:
+        assert pydicom.dcmread(data / "dicom" / film["file"], stop_before_pixels=True).SOPInstanceUID == film["sop_uid"]
         assert sum(said["probability"] for said in film["findings"].values()) == pytest.approx(1, abs=1e-5)
         with Image.open(folder / film["map"]) as shown:
             assert shown.size == (32, 32)
@@ -210,6 +212,14 @@ def test_bad_input_is_one_line_of_the_right_kind(data, tmp_path, kind, knobs, fa
         train(data / kind, tmp_path / "out", **knobs)
     assert type(caught.value) is failure
     assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_diverged_training_leaves_with_7(data, tmp_path, capsys):
+    knobs = {"learning_rate": 1e30, "precision": "float32", "gradient_clip": 0, "backbone": "resnet10t"}
+    with pytest.raises(SystemExit) as left:
+        train(data / "manifest", tmp_path / "out", **knobs, max_epochs=3)
+    assert left.value.code == 7
+    assert "not finite in iteration" in capsys.readouterr().err
 
 
 def split_manifest(data, folder, change):
