@@ -33,8 +33,9 @@ from monai_xr.transforms.labelled import LabelledXrays
 class Validation:
     """Writes `val/loss`, `val/auroc` and (one class a film) `val/balanced_accuracy` into `state.metrics`.
 
-    Attach it before `Checkpoint`, which saves what it keeps. The network with the lowest loss is the best; the loss is
-    that after calibration, as mixtures and smoothing make a network unsure without making it worse.
+    Attach it before `Checkpoint`, which saves what it keeps. The network of the highest AUROC is the best, and of equal
+    ones that of the lowest loss, which is the one after calibration. AUROC comes first because threshold and
+    temperature, whose luck moves the loss from epoch to epoch, are chosen anew for every network.
 
     Args:
         loader: All validation films once.
@@ -66,7 +67,7 @@ class Validation:
         parse_rule(threshold_rule)
         self.patience = parse_count(patience, "patience")
         self.loss = ClassLoss(multi_label=self.dataset.multi_label)
-        self.best: dict[str, Any] = {"loss": float("inf"), "epoch": 0, "inputs": dict(inputs), "decision": {}}
+        self.best: dict[str, Any] = {"rank": [], "epoch": 0, "inputs": dict(inputs), "decision": {}}
 
     def attach(self, engine: Engine) -> None:
         """Validate when an epoch ends."""
@@ -94,11 +95,11 @@ class Validation:
         temperature = fit_temperature(logits.double(), targets.double(), multi_label=self.dataset.multi_label)
         loss = float(self.loss(logits / temperature, targets))
         engine.state.metrics |= {"val/loss": loss, **self._scores(logits, targets)}
-        epoch = engine.state.epoch
-        if loss < self.best["loss"]:
+        epoch, rank = engine.state.epoch, [engine.state.metrics["val/auroc"], -loss]
+        if rank > self.best["rank"]:
             decision = self._decide(logits, targets)
             scores = {name: value for name, value in engine.state.metrics.items() if name.startswith("val/")}
-            self.best |= {"loss": loss, "epoch": epoch, "scores": scores, "decision": decision.as_dict()}
+            self.best |= {"rank": rank, "epoch": epoch, "scores": scores, "decision": decision.as_dict()}
             engine.kept["best_network"].load_state_dict(engine.best_guess.state_dict())
             if idist.get_rank() == 0:
                 self._write(decision)

@@ -94,7 +94,7 @@ def test_training_tracks_keeps_the_decision_and_tells_what_it_was(trained):
     assert metadata["decision"] == best.decision.as_dict()
     assert metadata["network_data_format"]  # that of the bundle, kept
     assert best.decision.classes == CLASSES
-    assert best.scores["val/loss"] == pytest.approx(min(line["val/loss"] for line in lines))
+    assert best.scores["val/auroc"] == pytest.approx(max(line["val/auroc"] for line in lines))
     client = MlflowClient(tracking_uri=f"sqlite:///{trained}/runs/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name(BUNDLE.name).experiment_id])
     assert run.info.status == "FINISHED"

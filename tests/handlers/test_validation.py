@@ -75,7 +75,8 @@ def test_best_network_is_kept_and_training_stops_after_patience(made, tmp_path):
     assert validation.best["epoch"] == 2
     assert engine.kept["best_network"].backbone.fc.bias.tolist() == [2, 2]
     # calibrated, a network that is right 7 times of 8 says 7/8
-    assert validation.best["loss"] == pytest.approx(entropy(7 / 8), rel=1e-4)
+    assert validation.best["scores"]["val/loss"] == pytest.approx(entropy(7 / 8), rel=1e-4)
+    assert validation.best["scores"]["val/auroc"] == pytest.approx((1 + 3 / 4) / 2)
     assert engine.state.metrics["val/loss"] == pytest.approx(entropy(6 / 8), rel=1e-4)
     assert engine.state.metrics["val/balanced_accuracy"] == 6 / 8
     engine.epoch(3)
