@@ -3,6 +3,7 @@
 from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.findings_writer import FindingsWriter
 from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
@@ -12,12 +13,15 @@ from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
+from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.handlers.trained_generator import LoadedGenerator, load_generator
+from monai_xr.handlers.validation import Validation
 from monai_xr.handlers.weights import load_weights, save_weights
 
 __all__ = [
     "Checkpoint",
     "EpochLosses",
+    "FindingsWriter",
     "GanMetrics",
     "HealthWatch",
     "ImageGrid",
@@ -28,6 +32,9 @@ __all__ = [
     "StopOnNonFinite",
     "SyntheticWriter",
     "Tracking",
+    "TrainedClassifier",
+    "Validation",
+    "load_classifier",
     "load_generator",
     "load_weights",
     "read_alarms",

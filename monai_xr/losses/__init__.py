@@ -1,4 +1,4 @@
-"""Scores and images of one GAN step in, named loss terms out."""
+"""Scores and images of one GAN step in, named loss terms out; class logits in, a loss out."""
 
 from monai_xr.losses.adversarial import (
     hinge_discriminator,
@@ -18,12 +18,14 @@ from monai_xr.losses.auxiliary import (
     dissimilar_least_squares_generator,
     dissimilarity_weight,
 )
+from monai_xr.losses.classification import ClassLoss
 from monai_xr.losses.diff_augment import DiffAugment, make_augment
 from monai_xr.losses.objective import AdversarialStep, Lazy, Objective
 from monai_xr.losses.penalties import gradient_penalty, r1_penalty
 
 __all__ = [
     "AdversarialStep",
+    "ClassLoss",
     "DiffAugment",
     "Lazy",
     "Objective",

@@ -1,5 +1,7 @@
-"""Two sets of images in, numbers about fidelity, diversity, coverage and copying out."""
+"""Sets of images in, fidelity, diversity, coverage, copying out; answers of a classifier in, its measures out."""
 
+from monai_xr.metrics.classification import Answers, Estimate, estimates
+from monai_xr.metrics.comparing import Difference, delong, holm, paired_bootstrap
 from monai_xr.metrics.copies import Memorization, memorization, normalised_pixels
 from monai_xr.metrics.coverage import Coverage, precision_recall_coverage
 from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, ms_ssim_of_random_pairs
@@ -10,7 +12,10 @@ from monai_xr.metrics.spaces import classifier_space, inception_space, named_spa
 from monai_xr.metrics.spread import inception_score, mean_cosine_distance, vendi_score
 
 __all__ = [
+    "Answers",
     "Coverage",
+    "Difference",
+    "Estimate",
     "FeatureMetric",
     "FeatureSpace",
     "KernelDistance",
@@ -19,8 +24,11 @@ __all__ = [
     "PairSimilarity",
     "batchwise_frechet_distance",
     "classifier_space",
+    "delong",
+    "estimates",
     "frechet_distance",
     "frechet_distance_at_infinity",
+    "holm",
     "inception_score",
     "inception_space",
     "kernel_distance",
@@ -31,6 +39,7 @@ __all__ = [
     "named_space",
     "network_space",
     "normalised_pixels",
+    "paired_bootstrap",
     "precision_recall_coverage",
     "random_space",
     "timm_space",

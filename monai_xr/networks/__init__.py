@@ -1,10 +1,11 @@
-"""Latents and conditions in, image pyramids out; image pyramids in, scores out."""
+"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, class logits out."""
 
 from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from monai_xr.networks.iagan import IAGANGenerator
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
 from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
+from monai_xr.networks.vit import XrayClassifier, make_classifier
 
 __all__ = [
     "ACGANDiscriminator",
@@ -17,4 +18,6 @@ __all__ = [
     "IAGANGenerator",
     "MSGGANDiscriminator",
     "MSGGANGenerator",
+    "XrayClassifier",
+    "make_classifier",
 ]

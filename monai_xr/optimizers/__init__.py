@@ -1,5 +1,6 @@
-"""Gradients in, parameter updates out: the optimisers that torch does not have."""
+"""Gradients in, parameter updates out: the optimisers and schedules that torch does not have."""
 
 from monai_xr.optimizers.adas import AdaS
+from monai_xr.optimizers.layer_decay import layered_adamw, set_learning_rate, warm_cosine
 
-__all__ = ["AdaS"]
+__all__ = ["AdaS", "layered_adamw", "set_learning_rate", "warm_cosine"]

@@ -1,7 +1,9 @@
 """Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""
 
 from monai_xr.transforms.aiin import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
+from monai_xr.transforms.augment import Augmentation, make_augmentation
 from monai_xr.transforms.dataset import XrayDataset, make_aiin, xray_loader
+from monai_xr.transforms.labelled import LabelledXrays, labelled_films, training_loader, validation_loader
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
 from monai_xr.transforms.mixed_dataset import MixedXrayDataset, mixed_loader
 from monai_xr.transforms.volumes import LoadVolume
@@ -10,6 +12,8 @@ __all__ = [
     "AIIN",
     "AIINWarning",
     "AIINd",
+    "Augmentation",
+    "LabelledXrays",
     "LoadVolume",
     "LoadXray",
     "LoadXrayd",
@@ -18,7 +22,11 @@ __all__ = [
     "RandAIINd",
     "XrayDataset",
     "XrayReader",
+    "labelled_films",
     "make_aiin",
+    "make_augmentation",
     "mixed_loader",
+    "training_loader",
+    "validation_loader",
     "xray_loader",
 ]

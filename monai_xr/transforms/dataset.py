@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,12 +11,15 @@ from ignite import distributed as idist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import SkippedFile, find_records
+from monai_xr.data.records import Records, SkippedFile, find_records
 from monai_xr.data.tiles import Tile
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
 from monai_xr.transforms.ranges import to_network_range
+
+if TYPE_CHECKING:
+    from monai_xr.transforms.labelled import LabelledXrays
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     applied after the resize, as the paper's text says.
 
     Args:
-        dataset_dir: Any of the three kinds of data folder.
+        dataset_dir: Any of the three kinds of data folder, or records found already, which are taken as they are.
         image_size: S in pixels.
         cache_dir: Where the pixels are kept.
         classes: Labels to take; None takes all.
@@ -66,7 +69,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        dataset_dir: str | Path,
+        dataset_dir: str | Path | Records,
         *,
         image_size: int,
         cache_dir: str | Path,
@@ -76,7 +79,9 @@ class XrayDataset(Dataset[dict[str, Any]]):
         accept_phantoms: Any = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
-        self.source = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
+        if not isinstance(dataset_dir, Records):
+            dataset_dir = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
+        self.source = dataset_dir
         admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
         size = parse_count(image_size, "image_size", least=8)
         _tell("skipped", self.source.skipped)
@@ -122,7 +127,9 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
         logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
 
 
-def xray_loader(dataset: XrayDataset, batch_size: Any, *, seed: Any = 0, workers: Any = 0) -> DataLoader[Any]:
+def xray_loader(
+    dataset: "XrayDataset | LabelledXrays", batch_size: Any, *, seed: Any = 0, workers: Any = 0
+) -> DataLoader[Any]:
     """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
 
     Under several processes each gets its own share.

@@ -1,0 +1,161 @@
+"""A network and labelled films in, a trained classifier out: MONAI's supervised trainer with the recipe of a ViT."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from ignite import distributed as idist
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from monai_xr.engines.host import pick_device, pick_precision
+from monai_xr.engines.player import autocast, average_over_ranks, copy_from_first_rank
+from monai_xr.engines.running import run_to_outcome, update_average
+from monai_xr.errors import ConfigurationError
+from monai_xr.handlers.events import RunEvents
+from monai_xr.networks.vit import XrayClassifier
+from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
+from monai_xr.settings import parse_count
+
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
+class ClassifierEngine(SupervisedTrainer):
+    """Trains a classifier; MONAI and ignite handlers attach as usual.
+
+    The learning rate warms up and falls by half a cosine to the last epoch; raising `max_epochs` on resume moves it.
+    Under several processes each takes its own share of the films and draws its own alterations; gradients are averaged,
+    and the running statistics of the first process replace the others' at the end of an epoch.
+    After an iteration `state.output` holds `losses` (`classifier/total`, detached), `loss`, `image`, `label`, `pred`.
+
+    Args:
+        device: Where to train: a device or its name, "auto" takes CUDA where there is one.
+        max_epochs: Epochs to reach, counted from the first start of the run.
+        train_data_loader: Gives `image` (B, 1, H, W) in [-1, 1] and `target` (B, C).
+        network: Moved to `device`.
+        optimizer: Over its parameters; its groups hold `peak_lr`.
+        loss_function: Of logits and targets.
+        augment: Alters images and targets; None leaves them.
+        warm_epochs: Of the learning rate.
+        ema_decay: Decay of the running average of the network, per iteration; 0 keeps none.
+        gradient_clip: Largest norm of the gradient; 0 for none.
+        precision: Of autocast, see `pick_precision`.
+        channels_last: Memory format of network and images.
+        seed: Of the augmentation.
+        train_handlers: Attached in order.
+    """
+
+    network: XrayClassifier
+
+    def __init__(
+        self,
+        *,
+        device: str | torch.device,
+        max_epochs: int,
+        train_data_loader: DataLoader[Any],
+        network: XrayClassifier,
+        optimizer: Optimizer,
+        loss_function: nn.Module,
+        augment: Augment | None = None,
+        warm_epochs: float = 1.0,
+        ema_decay: float = 0.99,
+        gradient_clip: float = 1.0,
+        precision: str = "auto",
+        channels_last: bool = True,
+        seed: int = 0,
+        train_handlers: Sequence[Any] | None = None,
+    ) -> None:
+        device = pick_device(device)
+        super().__init__(
+            device=device,
+            max_epochs=parse_count(max_epochs, "max_epochs"),
+            train_data_loader=train_data_loader,
+            network=network,
+            optimizer=optimizer,
+            loss_function=loss_function,
+            decollate=False,
+        )
+        self.register_events(*RunEvents)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        network.to(device).to(memory_format=self.memory_format)
+        self.augment = augment
+        self.warm_epochs, self.gradient_clip = float(warm_epochs), float(gradient_clip)
+        self.ema_decay = float(ema_decay)
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigurationError(f"{ema_decay} is no decay", "ema_decay", "0 for none, or below 1")
+        self.ema_network = deepcopy(network).eval().requires_grad_(False) if self.ema_decay else None
+        self.precision = pick_precision(precision, device)
+        scaling = self.precision is torch.float16 and device.type == "cuda"
+        self.gradient_scaler = torch.amp.GradScaler(device.type, enabled=scaling)
+        self.random_source = torch.Generator().manual_seed(parse_count(seed, "seed", least=0) + idist.get_rank())
+        self.kept: dict[str, Any] = {}  # by handlers, to be saved with the rest
+        sampler: Any = getattr(train_data_loader, "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            self.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(self.state.epoch))
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._equal_ranks)
+        self._register_handlers(train_handlers or [])
+
+    def run(self) -> None:
+        """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
+        run_to_outcome(self, super().run)
+
+    @property
+    def best_guess(self) -> XrayClassifier:
+        """The network to judge: the running average where one is kept."""
+        return self.ema_network or self.network
+
+    def objects_to_save(self) -> dict[str, Any]:
+        """Everything with a `state_dict` that a training needs to go on, by name."""
+        saved = {"network": self.network, "optimizer": self.optimizer, "gradient_scaler": self.gradient_scaler}
+        if self.ema_network is not None:
+            saved["ema_network"] = self.ema_network
+        return {**saved, **self.kept}
+
+    def random_sources(self) -> dict[str, torch.Generator]:
+        """The engine's own random generators, by name."""
+        return {"augmentation": self.random_source}
+
+    def _iteration(self, engine: Any, batchdata: Any) -> dict[str, Any]:
+        network, device = self.network, self.state.device
+        network.train()
+        images = batchdata["image"].to(device, memory_format=self.memory_format, non_blocking=self.non_blocking)
+        targets = batchdata["target"].to(device, non_blocking=self.non_blocking)
+        if self.augment is not None:
+            images, targets = self.augment(images, targets, self.random_source)
+        output = self.state.output = {CommonKeys.IMAGE: images, CommonKeys.LABEL: targets}
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(device, self.precision):
+            output[CommonKeys.PRED] = self.inferer(images, network)
+            self.fire_event(IterationEvents.FORWARD_COMPLETED)
+            loss = self.loss_function(output[CommonKeys.PRED], targets)
+        self.fire_event(IterationEvents.LOSS_COMPLETED)
+        torch.autograd.backward(self.gradient_scaler.scale(loss))
+        self.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        self._step()
+        output |= {CommonKeys.LOSS: loss.detach(), "losses": {"classifier/total": loss.detach()}}
+        self.fire_event(IterationEvents.MODEL_COMPLETED)
+        return output
+
+    def _equal_ranks(self) -> None:
+        copy_from_first_rank(network for network in (self.network, self.ema_network) if network is not None)
+
+    def _step(self) -> None:
+        """Update network and average at the learning rate of this iteration."""
+        length = self.state.epoch_length or 1
+        warm = round(self.warm_epochs * length)
+        share = warm_cosine(self.state.iteration - 1, warm_steps=warm, steps=length * (self.state.max_epochs or 1))
+        set_learning_rate(self.optimizer, share)
+        average_over_ranks([p.grad for p in self.network.parameters() if p.grad is not None])
+        if self.gradient_clip:
+            self.gradient_scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+        self.gradient_scaler.step(self.optimizer)
+        self.gradient_scaler.update()
+        if self.ema_network is not None:
+            update_average(self.ema_network, self.network, decay=self.ema_decay, step=self.state.iteration)

@@ -1,0 +1,98 @@
+"""Writes what a classifier says of films: `findings.csv`, `findings.json` and a map a film."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from monai_xr.data.output import write_text
+from monai_xr.data.pixel_decoding import source_of
+from monai_xr.data.png import write_png
+from monai_xr.errors import HostError
+from monai_xr.handlers.trained_classifier import TrainedClassifier
+from monai_xr.inferers.attention import look_map
+from monai_xr.inferers.decision import entropy
+from monai_xr.settings import parse_flag
+from monai_xr.transforms.dataset import XrayDataset
+
+COLUMNS = ("file", "sop_uid", "finding", "probability", "threshold", "decision", "entropy_bits", "map")
+
+
+class FindingsWriter:
+    """Attaches to an evaluator that gives logits of the films of `dataset` in their order.
+
+    A film goes by its path in the data folder and its SOP Instance UID, for whoever may read that folder.
+
+    Args:
+        folder: Where the files go.
+        trained: The classifier.
+        dataset: The films.
+        maps: Whether to write a map a film.
+    """
+
+    def __init__(self, folder: str | Path, trained: TrainedClassifier, dataset: XrayDataset, *, maps: Any = True):
+        self.folder, self.trained, self.dataset = Path(folder), trained, dataset
+        self.maps = parse_flag(maps, "maps")
+        root = dataset.source.root
+        self.found = {
+            source_of(record, root).file: {
+                "file": record.image.relative_to(root).as_posix(),
+                "sop_uid": "" if dataset.source.hashed else record.sop_uid,
+            }
+            for record in dataset.source
+        }
+        self.films: list[dict[str, Any]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Take each batch, write at the end."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def add(self, engine: Any) -> None:
+        """Take the films of this batch."""
+        decision = self.trained.decision
+        images, logits = engine.state.output["image"], engine.state.output["pred"].float().cpu()
+        probabilities = decision.probabilities(logits)
+        doubt = entropy(probabilities, multi_label=decision.multi_label)
+        maps = look_map(engine.network, images).cpu() if self.maps else None
+        for row, answers in enumerate(decision.answers(probabilities)):
+            name = self._write_map(maps[row]) if maps is not None else ""
+            record = self.dataset.cache.records[len(self.films)]
+            findings: dict[str, Any] = {}
+            for place, finding in enumerate(decision.classes):
+                bits = doubt[row, place] if decision.multi_label else doubt[row]
+                findings[finding] = {
+                    "probability": round(float(probabilities[row, place]), 6),
+                    "threshold": round(decision.thresholds[place], 6),
+                    "decision": answers[place],
+                    "entropy_bits": round(float(bits), 6),
+                }
+            self.films.append({**self.found[record.shown], "map": name, "findings": findings})
+
+    def finish(self) -> None:
+        """Write the table and the JSON, each whole or not at all."""
+        stream = io.StringIO()
+        table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        for film in self.films:
+            known = {name: film[name] for name in ("file", "sop_uid", "map")}
+            for finding, said in film["findings"].items():
+                table.writerow({**known, "finding": finding, **said})
+        write_text(self.folder / "findings.csv", stream.getvalue())
+        refused = [{"file": each.file, "reason": each.reason} for each in self.dataset.cache.refused]
+        content = {"model": self.trained.lineage(), "films": self.films, "refused": refused}
+        write_text(self.folder / "findings.json", json.dumps(content, indent=2, default=str) + "\n")
+
+    def _write_map(self, pixels: Tensor) -> str:
+        name = f"maps/{len(self.films):06d}.png"
+        try:
+            (self.folder / "maps").mkdir(parents=True, exist_ok=True)
+            write_png(self.folder / name, torch.clamp(pixels, 0, 1).numpy(), {"Shows": "where the network looked"})
+        except OSError as error:
+            raise HostError(f"map could not be written ({error.strerror})", self.folder, "free disk space") from error
+        return name

@@ -1,0 +1,190 @@
+"""Logits and targets of validation films in, the decision out: temperature, thresholds, bands to abstain in.
+
+The temperature minimises the validation loss (Guo et al. 2017, 1706.04599). Thresholds apply to calibrated
+probabilities, by one of three rules:
+
+- "youden": the largest sum of sensitivity and specificity (Youden 1950);
+- "specificity:S": the largest sensitivity among thresholds of at least specificity S;
+- "sensitivity:S": the largest specificity among thresholds of at least sensitivity S.
+
+A film whose log-odds lie nearer to the threshold than those of the closest `abstain` share of validation films is
+"unsure".
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torchmetrics.functional.classification import binary_roc
+
+from monai_xr.errors import ConfigurationError, InputDataError, ModelError
+
+RULES = "youden, specificity:0.9 or sensitivity:0.9"
+_SMALLEST, _LARGEST = math.log(0.05), math.log(20.0)
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How logits become answers.
+
+    Args:
+        classes: What the logits stand for.
+        multi_label: Whether findings are independent.
+        temperature: Divides logits.
+        thresholds: On the probability of each class.
+        half_widths: Of the band around each threshold, in log-odds, in which the answer is "unsure".
+        rule: How the thresholds were chosen.
+        films: Validation films behind it.
+    """
+
+    classes: tuple[str, ...]
+    multi_label: bool
+    temperature: float
+    thresholds: tuple[float, ...]
+    half_widths: tuple[float, ...]
+    rule: str
+    films: int
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Give calibrated probabilities (N, C) float32 of logits (N, C)."""
+        return to_probabilities(logits.float() / self.temperature, multi_label=self.multi_label)
+
+    def answers(self, probabilities: Tensor) -> list[list[str]]:
+        """Give "yes", "no" or "unsure" for each film and class."""
+        margin = torch.logit(probabilities, _EPSILON) - torch.logit(torch.tensor(self.thresholds), _EPSILON)
+        unsure = margin.abs() < torch.tensor(self.half_widths)
+        return [
+            ["unsure" if u else "yes" if y else "no" for u, y in zip(*row, strict=True)]
+            for row in zip(unsure.tolist(), (margin >= 0).tolist(), strict=True)
+        ]
+
+    def predicted(self, probabilities: Tensor) -> Tensor:
+        """Give the predicted class (N,) of films with one class: the largest ratio of the odds to the threshold's."""
+        odds = torch.logit(probabilities, _EPSILON) - torch.logit(torch.tensor(self.thresholds), _EPSILON)
+        return odds.argmax(1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain data."""
+        plain = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Decision":
+        """Read what `as_dict` gave.
+
+        Raises:
+            ModelError: If it is something else.
+        """
+        try:
+            held: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in plain.items()}
+            return cls(**held)
+        except TypeError:
+            raise ModelError("no decision of a classifier", "checkpoint", "take that of a classifier") from None
+
+
+def to_probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Give sigmoids or the softmax of logits (N, C)."""
+    return torch.sigmoid(logits) if multi_label else torch.softmax(logits, 1)
+
+
+def entropy(probabilities: Tensor, *, multi_label: bool) -> Tensor:
+    """Give the predictive entropy in bits: a film (N,) for one class each, a finding (N, C) for several."""
+    if not multi_label:
+        return -torch.xlogy(probabilities, probabilities).sum(1) / math.log(2)
+    other = 1 - probabilities
+    return -(torch.xlogy(probabilities, probabilities) + torch.xlogy(other, other)) / math.log(2)
+
+
+def decide(
+    logits: Tensor,
+    targets: Tensor,
+    classes: tuple[str, ...],
+    *,
+    multi_label: bool = False,
+    rule: str = "youden",
+    abstain: float = 0.1,
+) -> Decision:
+    """Choose temperature, thresholds and bands on validation films.
+
+    Args:
+        logits: (N, C).
+        targets: (N, C), 1, 0 or NaN for unknown.
+        classes: What the columns stand for.
+        multi_label: Whether findings are independent.
+        rule: Of the thresholds.
+        abstain: Share of validation films that the band takes.
+
+    Raises:
+        ConfigurationError: An unknown rule or an impossible share.
+        InputDataError: A class without films for and against it.
+    """
+    kind, least = parse_rule(rule)
+    if not 0 <= float(abstain) < 1:
+        raise ConfigurationError(f"{abstain!r}", "abstain", "a share from 0, below 1")
+    logits = logits.double()
+    temperature = fit_temperature(logits, targets.double(), multi_label=multi_label)
+    probabilities = to_probabilities(logits / temperature, multi_label=multi_label)
+    thresholds, half_widths = [], []
+    for place, name in enumerate(classes):
+        known = torch.isfinite(targets[:, place])
+        scores, truth = probabilities[known, place], targets[known, place].int()
+        if int(truth.min()) == int(truth.max()):
+            raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
+        thresholds.append(choose_threshold(scores, truth, kind, least))
+        margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[-1] / (1 - thresholds[-1]))).abs()
+        half_widths.append(float(margin.quantile(float(abstain))) if float(abstain) else 0.0)
+    return Decision(
+        classes, bool(multi_label), temperature, tuple(thresholds), tuple(half_widths), rule, films=len(logits)
+    )
+
+
+def parse_rule(rule: str) -> tuple[str, float]:
+    """Split a rule into its kind and its number."""
+    kind, _, number = str(rule).partition(":")
+    try:
+        least = float(number or 0)
+    except ValueError:
+        least = -1.0
+    if kind not in ("youden", "specificity", "sensitivity") or (kind != "youden") != bool(number) or not 0 <= least < 1:
+        raise ConfigurationError(f"unknown rule {rule!r}", "threshold_rule", RULES)
+    return kind, least
+
+
+def fit_temperature(logits: Tensor, targets: Tensor, *, multi_label: bool) -> float:
+    """Give the temperature from 0.05 to 20 of the least loss; logits (N, C) and targets (N, C) in float64."""
+    known = torch.isfinite(targets)
+    filled = torch.nan_to_num(targets)
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        if not multi_label:
+            return float(F.cross_entropy(scaled, filled))
+        return float((F.binary_cross_entropy_with_logits(scaled, filled, reduction="none") * known).sum())
+
+    return math.exp(float(minimize_scalar(loss, bounds=(_SMALLEST, _LARGEST), method="bounded").x))
+
+
+def choose_threshold(scores: Tensor, truth: Tensor, kind: str, least: float) -> float:
+    """Give the threshold half way between two neighbouring scores that the rule picks; a film is positive from it on.
+
+    Where several thresholds are equally good it is the middle one.
+    """
+    false_positive, sensitivity, at = binary_roc(scores, truth, validate_args=False)
+    specificity = 1 - false_positive
+    goal, bound = {
+        "youden": (sensitivity + specificity, None),
+        "specificity": (sensitivity, specificity),
+        "sensitivity": (specificity, sensitivity),
+    }[kind]
+    allowed = torch.ones_like(goal, dtype=torch.bool) if bound is None else bound >= least - 1e-12
+    best = torch.nonzero(allowed & (goal >= goal[allowed].max() - 1e-12)).flatten()
+    place = int(best[len(best) // 2])
+    upper = min(float(at[place]), 1.0)
+    lower = float(at[place + 1]) if place + 1 < len(at) else 0.0
+    return min(max((upper + lower) / 2, _EPSILON), 1 - _EPSILON)

@@ -1,0 +1,49 @@
+"""File of weights in, tensors by name out, once the hash is right; code in a file is never run."""
+
+import hashlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from monai_xr.errors import ModelError
+
+
+def read_weights(file: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], str]:
+    """Read a safetensors file, or a torch file of plain tensors.
+
+    Args:
+        file: The file.
+        sha256: What its sha256 must be; None takes any.
+
+    Returns:
+        Tensors on the CPU by name; file name with the first digits of its sha256.
+
+    Raises:
+        ModelError: Missing, another hash, pickled code in it, or no tensors.
+    """
+    path = Path(file).expanduser()
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"weights cannot be read ({error.strerror})", path, "give a file on this machine") from None
+    if sha256 and found != sha256.lower():
+        raise ModelError(f"sha256 of the weights is {found}, not {sha256}", path, "fetch the file again")
+    try:
+        state = (
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:  # whatever a foreign file makes zip or the unpickler raise
+        raise ModelError(
+            f"weights hold code or are damaged ({type(error).__name__})", path, "convert them to safetensors"
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        state = state.get(wrapper, state) if isinstance(state, dict) else state
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)} if state else {}
+    if not tensors:
+        raise ModelError("no tensors in the weights", path, "give the state dict of a network")
+    return tensors, f"{path.name} {found[:16]}"

@@ -1,0 +1,119 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from monai_xr.errors import InputDataError
+from monai_xr.metrics import Answers, delong, holm, paired_bootstrap
+from monai_xr.metrics.classification import finding_measures
+
+
+def two_tests(count=80, seed=0):
+    draw = np.random.default_rng(seed)
+    truth = np.arange(count) % 2
+    shared = draw.normal(size=count)
+    first = truth + shared + 0.5 * draw.normal(size=count)
+    second = np.round(0.5 * truth + shared + 0.5 * draw.normal(size=count), 1)  # with ties
+    return truth, first, second
+
+
+def textbook_delong(truth, scores):
+    """Structural components by their definition, film by film."""
+
+    def kernel(x, y):
+        return 1.0 if x > y else 0.5 if x == y else 0.0
+
+    v10, v01 = [], []
+    for score in scores:
+        cases, controls = score[truth == 1], score[truth == 0]
+        v10.append([np.mean([kernel(x, y) for y in controls]) for x in cases])
+        v01.append([np.mean([kernel(x, y) for x in cases]) for y in controls])
+    covariance = np.cov(v10) / len(v10[0]) + np.cov(v01) / len(v01[0])
+    difference = np.mean(v10[0]) - np.mean(v10[1])
+    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    return difference, error
+
+
+def test_delong_equals_its_definition():
+    truth, first, second = two_tests()
+    difference, error = textbook_delong(truth, (first, second))
+    found = delong(truth, first, second)
+    assert found.value == pytest.approx(difference)
+    assert found.value == pytest.approx(roc_auc_score(truth, first) - roc_auc_score(truth, second))
+    low, high = difference - 1.959964 * error, difference + 1.959964 * error
+    assert found.interval == (pytest.approx(low), pytest.approx(high))
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(difference / error)))
+
+
+def test_delong_holds_its_level_under_no_difference():
+    rejected = 0
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        truth, shared = np.arange(60) % 2, draw.normal(size=60)
+        first, second = (truth + shared + draw.normal(size=60) for _ in range(2))
+        rejected += delong(truth, first, second).p < 0.05
+    assert rejected <= stats.binom.ppf(0.999, 200, 0.06)
+
+
+def test_delong_of_one_order_of_films():
+    truth, first, _ = two_tests()
+    assert delong(truth, first, 3 * first).p == 1
+    with pytest.raises(InputDataError, match="at least two with and two without"):
+        delong([1, 0, 0], [0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+
+
+def auroc(answers):
+    columns = (table[:, 0] for table in (answers.probabilities, answers.positive, answers.targets))
+    return {"auroc": finding_measures(*columns)["auroc"]}
+
+
+def as_answers(truth, scores, patients=None):
+    table = torch.tensor(scores)[:, None]
+    patients = tuple(map(str, patients if patients is not None else range(len(truth))))
+    return Answers(table, table > 0, torch.tensor(truth).float()[:, None], patients, ("x",), multi_label=True)
+
+
+def test_paired_bootstrap_agrees_with_delong():
+    truth, first, second = two_tests(200)
+    exact = delong(truth, first, second)
+    found = paired_bootstrap(as_answers(truth, first), as_answers(truth, second), "auroc", auroc, draws=400)
+    assert found.value == pytest.approx(exact.value, abs=1e-5)
+    half = (exact.interval[1] - exact.interval[0]) / 2
+    assert (found.interval[1] - found.interval[0]) / 2 == pytest.approx(half, rel=0.15)
+
+
+def test_paired_bootstrap_of_equal_and_of_clearly_different_classifiers():
+    truth, first, _ = two_tests(100)
+    same = paired_bootstrap(as_answers(truth, first), as_answers(truth, first), "auroc", auroc, draws=50)
+    assert (same.value, same.interval, same.p) == (0, (0, 0), 1)
+    worse = paired_bootstrap(as_answers(truth, truth + 0.0), as_answers(truth, -first), "auroc", auroc, draws=99)
+    assert worse.p == pytest.approx(2 / 100)  # the least that 99 draws can show
+
+
+def test_paired_bootstrap_wants_the_same_films():
+    truth, first, second = two_tests()
+    with pytest.raises(InputDataError, match="answers on different films"):
+        paired_bootstrap(as_answers(truth, first), as_answers(1 - truth, second), "auroc", auroc)
+
+
+def test_holm_by_hand():
+    # sorted 0.01, 0.02, 0.03, 0.04: times 4, 3, 2, 1 and never falling
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_rejects_what_its_step_down_rule_rejects():
+    def step_down(values, level):
+        rejected = [False] * len(values)
+        for rank, place in enumerate(np.argsort(values)):
+            if values[place] > level / (len(values) - rank):
+                break
+            rejected[place] = True
+        return rejected
+
+    for values in itertools.product([0.001, 0.013, 0.02, 0.06], repeat=3):
+        assert [p <= 0.05 for p in holm(values)] == step_down(values, 0.05)
