@@ -13,11 +13,11 @@ from monai.engines import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import check_compile_mode, pick_device, pick_precision
 from monai_xr.engines.player import Player, autocast, copy_from_first_rank
+from monai_xr.engines.running import run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
@@ -142,17 +142,7 @@ class GanEngine(Trainer):
 
     def run(self) -> None:
         """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
-        self.state.outcome = "finished"
-        try:
-            super().run()
-        except Exception:
-            self.state.outcome = "failed"
-            raise
-        except BaseException:
-            self.state.outcome = "killed"
-            raise
-        finally:
-            self.fire_event(RunEvents.STOPPED)
+        run_to_outcome(self, super().run)
 
     @property
     def sampling_generator(self) -> Generator:
@@ -215,7 +205,8 @@ class GanEngine(Trainer):
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
         finally:
             self.discriminator.requires_grad_(True)
-        self._update_ema()
+        if self.ema_generator is not None:
+            update_average(self.ema_generator, self.generator, decay=self.ema_decay, step=self.state.iteration)
         return {
             "losses": losses,
             "loss": losses["generator/total"],
@@ -268,18 +259,6 @@ class GanEngine(Trainer):
             random=self.term_source,
             augment=self.augment,
         )
-
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        """Move the averaged generator; early on the decay is (1 + t) / (10 + t), so that the start is forgotten."""
-        if self.ema_generator is None:
-            return
-        step = self.state.iteration
-        decay = min(self.ema_decay, (1 + step) / (10 + step))
-        averaged, current = list(self.ema_generator.parameters()), list(self.generator.parameters())
-        get_ema_multi_avg_fn(decay)(averaged, current, 0)  # type: ignore[no-untyped-call]
-        for kept, buffer in zip(self.ema_generator.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(buffer)
 
     def _finish_epoch(self) -> None:
         for scheduler in self.schedulers.values():
