@@ -130,7 +130,7 @@ class GanEngine(Trainer):
         self.augment, self.schedulers = augment, dict(schedulers or {})
         seeds = parse_count(seed, "seed", least=0) + idist.get_rank()
         self.latent_source = torch.Generator(device).manual_seed(seeds)
-        self.term_source = torch.Generator(device).manual_seed(seeds)
+        self.term_source = torch.Generator(device).manual_seed(seeds + (1 << 32))  # a stream of its own
         self.ema_decay = _checked(ema_decay, "ema_decay", below=1)
         self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if self.ema_decay else None
         if check_compile_mode(compile_mode):
