@@ -88,7 +88,7 @@ def delong(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> Difference:
     if variance <= 1e-18:  # the same order of films: nothing to test
         return Difference(difference, (difference, difference), 1.0 if difference == 0 else None)
     spread = math.sqrt(variance)
-    half = stats.norm.ppf(0.975) * spread
+    half = float(stats.norm.ppf(0.975)) * spread
     return Difference(
         difference, (difference - half, difference + half), float(2 * stats.norm.sf(abs(difference) / spread))
     )

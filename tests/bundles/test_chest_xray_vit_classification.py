@@ -248,3 +248,13 @@ def test_class_missing_in_validation_and_label_unknown_to_the_classifier(data, t
     )
     with pytest.raises(InputDataError, match="label FUSION in test is none of EFFUSION, NORMAL"):
         evaluate_classifier(trained / "out" / "checkpoints", strange, tmp_path / "e", accept_phantoms=True)
+
+
+@pytest.mark.parametrize("overlay", ["resnet", "finetune"])
+def test_overlays_set_only_knobs_that_train_yaml_has(overlay):
+    parser, over = ConfigParser(), ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "train.yaml")
+    over.read_config(BUNDLE / "configs" / f"{overlay}.yaml")
+    knobs = {name for name in over.get() if name != over.meta_key}
+    assert knobs
+    assert all(knob in parser for knob in knobs)
