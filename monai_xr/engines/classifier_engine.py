@@ -110,6 +110,12 @@ class ClassifierEngine(SupervisedTrainer):
         """The network to judge: the running average where one is kept."""
         return self.ema_network or self.network
 
+    @property
+    def trained_network(self) -> XrayClassifier:
+        """What a training is for: the network that validated best, where that is watched."""
+        best: XrayClassifier = self.kept.get("best_network", self.best_guess)
+        return best
+
     def objects_to_save(self) -> dict[str, Any]:
         """Everything with a `state_dict` that a training needs to go on, by name."""
         saved = {"network": self.network, "optimizer": self.optimizer, "gradient_scaler": self.gradient_scaler}

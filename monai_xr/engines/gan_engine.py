@@ -149,6 +149,11 @@ class GanEngine(Trainer):
         """The generator to sample from: its running average where one is kept."""
         return self.ema_generator or self.generator
 
+    @property
+    def trained_network(self) -> Generator:
+        """What a training is for: the generator to sample from."""
+        return self.sampling_generator
+
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
         """Draw images (count, C, H, W) in [0, 1], on the CPU, without touching the training's own random numbers.
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 import monai_xr
+from monai_xr.handlers.weights import save_weights
 
 
 def write_weights(folder: Path, engine: Any, settings: Mapping[str, Any]) -> None:
@@ -15,17 +14,15 @@ def write_weights(folder: Path, engine: Any, settings: Mapping[str, Any]) -> Non
 
     Args:
         folder: Exists.
-        engine: Its `sampling_generator` is taken where it has one, else its `network`.
+        engine: Its `trained_network` is taken where it has one, else its `network`.
         settings: Kept in `model.json`.
     """
-    network = engine.sampling_generator if hasattr(engine, "sampling_generator") else engine.network
-    network = getattr(network, "module", network)  # of DistributedDataParallel
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-    save_file(weights, str(folder / "model.safetensors"))
+    network = engine.trained_network if hasattr(engine, "trained_network") else engine.network
     told = {
         "network": f"{type(network).__module__}.{type(network).__qualname__}",
         "epoch": engine.state.epoch,
         "monai_xr": monai_xr.__version__,
         "settings": dict(settings),
     }
+    save_weights(network, folder / "model.safetensors", {"network": told["network"], "epoch": told["epoch"]})
     (folder / "model.json").write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
