@@ -38,3 +38,15 @@ def parse_count(value: Any, name: str, *, least: int = 1) -> int:
     if count < least or float(value) != count:
         raise ConfigurationError(f"{value!r} is not a whole number of at least {least}", name)
     return count
+
+
+def parse_number(value: Any, name: str, *, below: float = float("inf")) -> float:
+    """Read a number of at least 0 and less than `below`; `name` is the knob named in the error."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < below:
+        allowed = "0 or more" if below == float("inf") else f"at least 0, below {below:g}"
+        raise ConfigurationError(f"{value!r} is out of range", name, allowed)
+    return number

@@ -17,11 +17,10 @@ from torch.utils.data import DataLoader
 from monai_xr.engines.host import pick_device, pick_precision
 from monai_xr.engines.player import autocast, average_over_ranks, copy_from_first_rank
 from monai_xr.engines.running import run_to_outcome, update_average
-from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
-from monai_xr.settings import parse_count
+from monai_xr.settings import parse_count, parse_number
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -84,11 +83,10 @@ class ClassifierEngine(SupervisedTrainer):
         self.register_events(*RunEvents)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         network.to(device).to(memory_format=self.memory_format)
+        copy_from_first_rank((network,))
         self.augment = augment
         self.warm_epochs, self.gradient_clip = float(warm_epochs), float(gradient_clip)
-        self.ema_decay = float(ema_decay)
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigurationError(f"{ema_decay} is no decay", "ema_decay", "0 for none, or below 1")
+        self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
         self.ema_network = deepcopy(network).eval().requires_grad_(False) if self.ema_decay else None
         self.precision = pick_precision(precision, device)
         scaling = self.precision is torch.float16 and device.type == "cuda"

@@ -22,9 +22,9 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
 from monai_xr.losses.diff_augment import DiffAugment
-from monai_xr.losses.objective import AdversarialStep, Objective, Term, terms_due
+from monai_xr.losses.objective import AdversarialStep, Objective, Term, terms_due, terms_text
 from monai_xr.networks.interfaces import Discriminator, Generator
-from monai_xr.settings import parse_count
+from monai_xr.settings import parse_count, parse_number
 
 Condition = Literal["none", "labels", "images"]
 
@@ -116,7 +116,7 @@ class GanEngine(Trainer):
         self.optimizer = self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self.precision = pick_precision(precision, device)
-        clip = _checked(gradient_clip, "gradient_clip")
+        clip = parse_number(gradient_clip, "gradient_clip")
         self.objective = objective
         self.players = {
             "generator": Player("generator", generator, generator_optimizer, self.precision, clip),
@@ -131,7 +131,7 @@ class GanEngine(Trainer):
         seeds = parse_count(seed, "seed", least=0) + idist.get_rank()
         self.latent_source = torch.Generator(device).manual_seed(seeds)
         self.term_source = torch.Generator(device).manual_seed(seeds + (1 << 32))  # a stream of its own
-        self.ema_decay = _checked(ema_decay, "ema_decay", below=1)
+        self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
         self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if self.ema_decay else None
         if check_compile_mode(compile_mode):
             for network in (generator, discriminator):
@@ -162,6 +162,22 @@ class GanEngine(Trainer):
         """
         drawn = LatentDataset(count, self.generator.latent_size, seed, conditions=self._sample_conditions(count))
         return draw_samples(drawn, self.sampling_generator, self.state.device, self.data_loader.batch_size or count)
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What the config made of networks, terms and optimisers: for the record, and to be the same on resume."""
+        return {
+            "generator": repr(self.generator),
+            "discriminator": repr(self.discriminator),
+            "objective": repr({name: terms_text(getattr(self.objective, name)) for name in self.players}),
+            "generator_optimizer": f"{type(self.generator_optimizer).__name__} {self.generator_optimizer.defaults}",
+            "discriminator_optimizer": (
+                f"{type(self.discriminator_optimizer).__name__} {self.discriminator_optimizer.defaults}"
+            ),
+            "engine": repr(
+                {name: getattr(self, name) for name in ("condition", "critic_steps", "micro_batches", "ema_decay")}
+            ),
+        }
 
     def objects_to_save(self) -> dict[str, Any]:
         """Everything with a `state_dict` that a training needs to go on, by name."""
@@ -279,12 +295,3 @@ class GanEngine(Trainer):
         if self.condition == "labels":
             return list(range(len(dataset.classes)))
         return [dataset[i * len(dataset) // count]["image"] for i in range(min(count, len(dataset)))]
-
-
-def _checked(value: Any, name: str, *, below: float = float("inf")) -> float:
-    """Read a number of at least 0; `name` is the knob named in the error."""
-    number = float(value)
-    if not 0 <= number < below:
-        allowed = f"0 for none, or below {below:g}" if below < float("inf") else "0 for none, or a positive number"
-        raise ConfigurationError(f"{value} is out of range", name, allowed)
-    return number

@@ -1,6 +1,5 @@
 """Saves a training at the end of epochs and when it is told to stop, and takes it up again."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from monai_xr.handlers.checkpoint_files import (
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.random_state import RandomState
 from monai_xr.handlers.rest_of_epoch import RestOfEpoch
+from monai_xr.handlers.resumed_settings import as_text, refuse_other_settings
 from monai_xr.handlers.run_lock import RunLock
 from monai_xr.handlers.stopping import Stopped, StopRequest
 from monai_xr.handlers.weights import fill
@@ -70,7 +70,7 @@ class Checkpoint:
         self.every = parse_count(every, "checkpoint_every")
         self.every_iterations = parse_count(every_iterations, "checkpoint_every_iterations", least=0)
         self.keep = parse_count(keep, "keep", least=2)
-        self.settings = {name: _as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
+        self.settings = {name: as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
         self.allow_changed_data = parse_flag(allow_changed_data, "allow_changed_data")
         self.lock = RunLock(self.folder.with_name(f".{self.folder.name}.lock"))
         self.stop = StopRequest()
@@ -156,7 +156,7 @@ class Checkpoint:
                 "random": self.random.capture(),
                 "random_at_epoch_start": self.random_at_epoch_start if done else {},
                 "best": _best(engine),
-                "settings": self._settings_with(engine),
+                "settings": {**self._settings_with(engine), **_details(engine)},
                 "manifest_sha256": _manifest(engine),
             }
             save_checkpoint(self.folder, epoch, content, keep=self.keep, iterations=done)
@@ -199,6 +199,7 @@ class Checkpoint:
             raise ModelError(f"checkpoint and training differ in {different}", self.folder, "use the same settings")
         for name, thing in things.items():
             restore_object(name, thing, saved[name])
+        refuse_other_settings(content.get("settings", {}), _details(engine))
         for name, value in content.get("best", {}).items():
             setattr(engine.state, name, value)
         engine.state.epoch, engine.state.iteration = epoch, epoch * length + done
@@ -231,15 +232,9 @@ class Checkpoint:
                 "resume",
                 "use the same images, or set allow_changed_data",
             )
-        for name in now:
-            if name == "epoch_length" and not same_data:
-                continue
-            if before.get(name, now[name]) != now[name]:
-                raise ConfigurationError(
-                    f"{name} was {before[name]} when the training stopped and is {now[name]} now",
-                    "resume",
-                    "use the same settings and images, or start anew with --resume false",
-                )
+        if not same_data:
+            del now["epoch_length"]
+        refuse_other_settings(before, now)
 
 
 def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:
@@ -251,6 +246,8 @@ def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:
     if isinstance(thing, nn.Module):
         fill(thing, state, name, "checkpoint")
         return
+    if isinstance(thing, torch.amp.GradScaler) and not state:  # saved in a precision that needs none
+        return
     try:
         thing.load_state_dict(state)
     except (ValueError, KeyError, RuntimeError) as error:
@@ -259,15 +256,15 @@ def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:
         ) from None
 
 
-def _as_text(value: Any) -> str:
-    """A knob such that typed and written values compare equal: true and True, lists and tuples."""
-    return json.dumps(value, default=str, sort_keys=True).lower().strip('"')
-
-
 def _place(engine: Any, iteration: int) -> str:
     """Where a training stands, for people."""
     epoch, done = divmod(iteration, engine.state.epoch_length)
     return f"iteration {done} of epoch {epoch + 1}" if done else f"epoch {epoch}"
+
+
+def _details(engine: Any) -> dict[str, str]:
+    """What the config made of networks and optimisers, where the engine tells it."""
+    return dict(getattr(engine, "details", {}))
 
 
 def _manifest(engine: Any) -> str | None:

@@ -38,10 +38,10 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
         raise HostError(failure.strerror or str(failure), path, "choose a folder that can be written to") from failure
 
 
-def keep_epochs(path: Path, last: int) -> None:
-    """Drop the lines of epochs after `last`, which are trained again, and a line that a kill cut off."""
+def keep_lines(path: Path, count: str, last: int) -> None:
+    """Drop the lines whose `count`, "epoch" or "iteration", is above `last`, and a line that a kill cut off."""
     if path.exists():
-        kept = [entry for entry in read_after(path, 0, cut=True)[0] if entry["epoch"] <= last]
+        kept = [entry for entry in read_after(path, 0, cut=True)[0] if entry[count] <= last]
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 

@@ -17,6 +17,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.alarm_log import add_entry, forget_entries
 from monai_xr.handlers.alarms import RULES, TrainingRecord, follow_start, parse_thresholds, reason_to_stop
 from monai_xr.handlers.diversity_probe import DiversityProbe
+from monai_xr.losses.objective import Lazy
 from monai_xr.settings import parse_count, parse_flag, parse_names
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class HealthWatch:
         """Take the numbers of an iteration, without waiting for the device."""
         output = engine.state.output
         losses, scores = output["losses"], output.get("real_scores")
-        row = [losses["discriminator/total"].float(), losses["generator/total"].float()]
+        row = [_steady_total(engine, player, losses) for player in ("discriminator", "generator")]
         row.append(
             torch.full_like(row[0], float("nan"))
             if scores is None
@@ -254,3 +255,14 @@ def _seconds(value: Any) -> float:
     if not seconds > 0:
         raise ConfigurationError(f"{value!r} is no number of seconds above 0", "budget_s")
     return seconds
+
+
+def _steady_total(engine: Any, player: str, losses: Mapping[str, Tensor]) -> Tensor:
+    """The player's total without terms that are taken in some iterations only."""
+    terms = getattr(getattr(engine, "objective", None), player, {})
+    lazy = [
+        losses[f"{player}/{name}"]
+        for name, term in terms.items()
+        if isinstance(term, Lazy) and f"{player}/{name}" in losses
+    ]
+    return losses[f"{player}/total"].float() - sum(loss.float() for loss in lazy)

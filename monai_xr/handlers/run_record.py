@@ -1,6 +1,7 @@
 """`run.json`: everything needed to know what a run was and to repeat it."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,12 +16,15 @@ from monai_xr.handlers.curves import numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
 
+# Folders of a path that is absolute or leads up: at the start of a text, in quotes, in a list, behind an equals sign.
+_FOLDERS = re.compile(r"""(?:(?<![^'"\[,=])|(?<=, ))(?:~|\.\.)?/(?:[^'",\]\n]*/)?""")
+
 
 def without_folders(value: Any) -> Any:
     """Keep only the last name of each path: folders above it may be named after people.
 
-    A path is what is absolute or leads up out of the working directory, alone or after the `=` of an option, also
-    within lists and dicts.
+    A path is what is absolute or leads up out of the working directory, alone, after the `=` of an option or in a list
+    written as text, also within lists and dicts; expressions of a config stay as they are.
     """
     if isinstance(value, Mapping):
         return {name: without_folders(each) for name, each in value.items()}
@@ -30,10 +34,7 @@ def without_folders(value: Any) -> Any:
         value = str(value)
     if not isinstance(value, str):
         return value
-    option, equals, path = value.partition("=") if value.startswith("-") else ("", "", value)
-    if not (Path(path).is_absolute() or path.startswith(("../", "~/"))):
-        return value
-    return f"{option}{equals}\N{HORIZONTAL ELLIPSIS}/{Path(path).name}"
+    return value if value.startswith("$") else _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
 
 
 class RunRecord:
@@ -73,6 +74,8 @@ class RunRecord:
                 if hasattr(engine, name)
             },
             "thresholds": getattr(engine.state, "thresholds", {}),
+            "training": getattr(engine, "details", {}),
+            **self._openings(engine),
             "state": "running",
         }
         self._write()
@@ -89,6 +92,14 @@ class RunRecord:
             "stop_reason": getattr(engine.state, "stop_reason", ""),
         }
         self._write()
+
+    def _openings(self, engine: Any) -> dict[str, Any]:
+        """What evaluations noted in the record of a training that is resumed: each opening of a test split."""
+        try:
+            before = json.loads(self.path.read_text()) if engine.state.iteration else {}
+        except (OSError, ValueError):
+            before = {}
+        return {name: before[name] for name in ("openings",) if name in before}
 
     def _write(self) -> None:
         if idist.get_rank() == 0:

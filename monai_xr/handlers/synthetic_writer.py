@@ -1,12 +1,14 @@
 """Writes generated images as files that say what they are: clean PNG with lineage, and marked DICOM."""
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 
+from monai_xr.data.output import write_text
 from monai_xr.data.png import MARK_KEY, write_png
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
@@ -55,10 +57,11 @@ class SyntheticWriter:
 
     def finish(self) -> None:
         """Write the manifest: one row per file, all in the training split as the house rule wants."""
-        with (self.folder / "manifest.csv").open("w", newline="") as file:
-            table = csv.DictWriter(file, ["image", "label", "patient_id", "split"])
-            table.writeheader()
-            table.writerows(self.rows)
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, ["image", "label", "patient_id", "split"])
+        table.writeheader()
+        table.writerows(self.rows)
+        write_text(self.folder / "manifest.csv", text.getvalue())
 
     def _write_one(self, item: Mapping[str, Any], pixels: Any) -> None:
         index, label = int(item["index"]), str(item["label"])

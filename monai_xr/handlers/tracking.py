@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from mlflow.tracking import MlflowClient
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.handlers.curves import append_line, keep_epochs, numbers
+from monai_xr.handlers.curves import append_line, keep_lines, numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.mlflow_run import register_model
 from monai_xr.handlers.mlflow_sender import MlflowSender
@@ -77,8 +77,10 @@ class Tracking:
         if idist.get_rank() > 0:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in ("metrics.jsonl", "iterations.jsonl"):
-            keep_epochs(self.folder / name, engine.state.epoch)
+        keep_lines(self.folder / "metrics.jsonl", "epoch", engine.state.epoch)
+        keep_lines(self.folder / "iterations.jsonl", "iteration", engine.state.iteration)
+        if not engine.state.iteration:
+            (self.folder / "mlflow_run_id").unlink(missing_ok=True)  # of an earlier training in this folder
         if self.enabled:
             self.sender = MlflowSender(
                 self.folder,

@@ -44,5 +44,12 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
         raise ModelError("no checkpoint found", path, "train first, or set output_dir to the folder of a training")
     objects = content["objects"]
     fill(network, objects.get("ema_generator") or objects["generator"], "generator", content["name"])
+    trained = content.get("settings", {}).get("generator")
+    if trained is not None and trained != repr(network):
+        raise ModelError(
+            "the generator was trained with other layers",
+            content["name"],
+            "add the overlays of the training",
+        )
     run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
     return LoadedGenerator(network.eval(), content["sha256"], run.name, content["epoch"])

@@ -104,7 +104,8 @@ class Validation:
             if idist.get_rank() == 0:
                 self._write(decision)
         elif epoch - self.best["epoch"] >= self.patience:
-            engine.terminate()
+            engine.state.stop_reason = f"no better validation in {self.patience} epochs"
+            engine.state.max_epochs = epoch  # all handlers of ended epochs take it for the last one
 
     def _decide(self, logits: Tensor, targets: Tensor) -> Decision:
         return decide(

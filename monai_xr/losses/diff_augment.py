@@ -76,7 +76,7 @@ class DiffAugment:
         real, fake = real_scores.detach().float(), fake_scores.detach().float()
         self.signs.append(torch.sign(real - (real.mean() + fake.mean()) / 2).mean())
         if len(self.signs) == _ADAPT_EVERY:
-            direction = torch.sign(torch.stack(self.signs).mean() - self.target)
+            direction = torch.sign(torch.stack([sign.to(real.device) for sign in self.signs]).mean() - self.target)
             step = _ADAPT_EVERY * len(real) / self.images_to_full
             self.probability = (self.probability.to(direction) + direction * step).clamp(0, 1)
             self.signs = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from torch import Generator, Tensor
 
@@ -87,3 +87,16 @@ def terms_due(terms: Mapping[str, Term], iteration: int) -> dict[str, Term]:
     return {
         name: term for name, term in terms.items() if not isinstance(term, Lazy) or (iteration - 1) % term.every == 0
     }
+
+
+def terms_text(terms: Mapping[str, Term]) -> dict[str, str]:
+    """Say in text what terms are: the function, its settings, and how often it is taken."""
+
+    def text(term: object) -> str:
+        if isinstance(term, Lazy):
+            return f"{text(term.term)} every {term.every}"
+        if isinstance(term, partial):
+            return f"{text(term.func)} {term.keywords}"
+        return str(getattr(term, "__qualname__", type(term).__qualname__))
+
+    return {name: text(term) for name, term in terms.items()}

@@ -117,7 +117,7 @@ def evaluate_classifier(
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
     write_classification_report(output / "report.html", found, settings={**settings, **trained.lineage()})
-    _track(trained.run, found, [output / name for name in ("measures.json", "report.html")])
+    _track(trained.run, found, [output / name for name in ("measures.json", "report.html")], split)
     return found
 
 
@@ -246,7 +246,7 @@ def _note_opening(run: Path, dataset: LabelledXrays, split: str) -> None:
     write_text(path, json.dumps(record, indent=2, default=str) + "\n")
 
 
-def _track(run: Path, found: Evaluation, files: list[Path]) -> None:
+def _track(run: Path, found: Evaluation, files: list[Path], split: str | None) -> None:
     """Log to the MLflow run of the training, where there is one; a failure is told and does no harm."""
     note = run / "mlflow_run_id"
     if not note.is_file():
@@ -254,7 +254,9 @@ def _track(run: Path, found: Evaluation, files: list[Path]) -> None:
     try:
         client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
         run_id, now = note.read_text().strip(), int(datetime.now(UTC).timestamp() * 1000)
-        values = {f"test/{name}": each.value for name, each in found.measures.items() if each.value is not None}
+        values = {
+            f"{split or 'all'}/{name}": each.value for name, each in found.measures.items() if each.value is not None
+        }
         client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
         for file in files:
             client.log_artifact(run_id, str(file), "evaluation")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
+from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.provenance import provenance
@@ -21,11 +22,12 @@ from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
-from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set
+from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set, sample_grids
 from monai_xr.workflows.measure_log import log_measures
 from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.plots import histogram_panel, interval_panel
 from monai_xr.workflows.report import write_report
+from monai_xr.workflows.running import exit_codes
 from monai_xr.workflows.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
@@ -278,15 +280,10 @@ def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
     return [interval_panel("Precision and coverage", shares), histogram_panel("MS-SSIM of pairs", evidence.likeness)]
 
 
-def sample_grids(sets: Mapping[str, Tensor], *, seed: int, count: int = 36) -> dict[str, NDArray[Any]]:
-    """Draw images of each set (N, 1, H, W) for a report, by caption; drawn, so that none is picked for its looks."""
-    grids = {}
-    for name, images in sets.items():
-        shown = min(count, len(images))
-        drawn = np.random.default_rng(seed).choice(len(images), size=shown, replace=False)
-        how = f"{shown} of {len(images)} drawn at random" if shown < len(images) else f"all {shown}"
-        grids[f"{name.capitalize()} images, {how}"] = images[torch.from_numpy(drawn)].cpu().numpy()
-    return grids
+def run_evaluation(*arguments: Any, device: str = "auto", **knobs: Any) -> None:
+    """Evaluate as a run id of a bundle: with the exit codes of the house."""
+    with exit_codes():
+        evaluate_folders(*arguments, device=pick_device(device), **knobs)
 
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:

@@ -1,7 +1,7 @@
 """A folder of images in; one tensor of them out, with their patients and what a reader must know about them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,3 +117,14 @@ def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> t
     if missing:
         raise InputDataError(f"no synthetic images of {', '.join(missing)}", records.root, "leave it out of `classes`")
     return records.keeping(record for record in records if record.label in wanted), tuple(notes)
+
+
+def sample_grids(sets: Mapping[str, Tensor], *, seed: int, count: int = 36) -> dict[str, NDArray[Any]]:
+    """Draw images of each set (N, 1, H, W) for a report, by caption; drawn, so that none is picked for its looks."""
+    grids = {}
+    for name, images in sets.items():
+        shown = min(count, len(images))
+        drawn = np.random.default_rng(seed).choice(len(images), size=shown, replace=False)
+        how = f"{shown} of {len(images)} drawn at random" if shown < len(images) else f"all {shown}"
+        grids[f"{name.capitalize()} images, {how}"] = images[torch.from_numpy(drawn)].cpu().numpy()
+    return grids

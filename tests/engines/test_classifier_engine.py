@@ -109,5 +109,5 @@ def test_reduced_precision_learns_the_same_task():
 
 
 def test_decay_that_is_none():
-    with pytest.raises(ConfigurationError, match="1 is no decay : ema_decay"):
+    with pytest.raises(ConfigurationError, match="1 is out of range : ema_decay"):
         engine(ema_decay=1)

@@ -4,10 +4,12 @@ import re
 
 import pytest
 import torch
+from ignite.engine import Events
 from torch.utils.data import DataLoader
 
 from monai_xr.errors import ConfigurationError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, RunRecord, Tracking, load_generator
+from monai_xr.handlers.checkpoint import restore_object
 from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.networks import DCGANGenerator
 
@@ -199,3 +201,32 @@ def test_resuming_to_fewer_epochs_than_are_done_is_refused(make_engine, tmp_path
     make_engine(3, [Checkpoint(tmp_path)]).run()
     with pytest.raises(ConfigurationError, match="3 epochs are done already : max_epochs"):
         make_engine(2, [Checkpoint(tmp_path, resume=True)]).run()
+
+
+def test_other_layers_of_the_same_shapes_are_refused_on_resume_and_when_sampling(make_engine, tmp_path):
+    make_engine(1, [Checkpoint(tmp_path)]).run()
+    other = make_engine(2, [Checkpoint(tmp_path, resume=True)])
+    other.generator.layers[2] = torch.nn.ELU()
+    with pytest.raises(ConfigurationError, match=r"generator was .*ReLU.* when the training stopped and is .*ELU"):
+        other.run()
+    network = DCGANGenerator(image_size=32, width=4, activation="elu")
+    with pytest.raises(ModelError, match="trained with other layers"):
+        load_generator(network, tmp_path)
+
+
+def test_scaler_that_had_nothing_to_save_starts_anew():
+    scaler = torch.amp.GradScaler("cpu", enabled=True)
+    restore_object("generator_scaler", scaler, {})  # torch itself refuses an empty state
+    assert scaler.get_scale() == torch.amp.GradScaler("cpu", enabled=True).get_scale()
+
+
+def test_training_that_a_handler_ends_early_saves_its_last_epoch(make_engine, tmp_path):
+    engine = make_engine(20, [Checkpoint(tmp_path, every=10)])
+
+    def enough():
+        if engine.state.epoch == 3:
+            engine.state.max_epochs = 3
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED, enough)
+    engine.run()
+    assert newest_checkpoint(tmp_path)["epoch"] == 3

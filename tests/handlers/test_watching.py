@@ -61,7 +61,8 @@ def test_paths_lose_their_folders_wherever_they_stand():
 
 def test_record_of_a_classifier_tells_its_one_network(tmp_path):
     engine = SimpleNamespace(
-        state=SimpleNamespace(epoch=0, device="cpu", metrics={}, outcome="finished"), network=torch.nn.Linear(2, 3)
+        state=SimpleNamespace(epoch=0, iteration=0, device="cpu", metrics={}, outcome="finished"),
+        network=torch.nn.Linear(2, 3),
     )
     RunRecord(tmp_path, {}, {}).start(engine)
     assert json.loads((tmp_path / "run.json").read_text())["parameters"] == {"network": 9}
@@ -80,3 +81,22 @@ def test_progress_counts_every_iteration(make_engine, capsys):
     make_engine(2, [EpochLosses(), progress]).run()
     assert progress.bar.n == progress.bar.total == 4
     assert "demo" in capsys.readouterr().err
+
+
+def test_folders_are_cut_within_lists_written_as_text():
+    listed = "['/home/a_name/b/train.yaml','configs/site/ddp.yaml', ../c/d.yaml]"
+    assert (
+        without_folders(listed)
+        == "['\N{HORIZONTAL ELLIPSIS}/train.yaml','configs/site/ddp.yaml', \N{HORIZONTAL ELLIPSIS}/d.yaml]"
+    )
+    assert without_folders("http://host/path") == "http://host/path"
+
+
+def test_openings_of_a_test_split_stay_in_the_record_of_a_resumed_training(make_engine, tmp_path):
+    make_engine(1, [RunRecord(tmp_path, {}, {})]).run()
+    content = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**content, "openings": [{"split": "test"}]}))
+    record, engine = RunRecord(tmp_path, {}, {}), make_engine(2)
+    engine.state.iteration, engine.state.epoch = 2, 1
+    record.start(engine)
+    assert json.loads((tmp_path / "run.json").read_text())["openings"] == [{"split": "test"}]

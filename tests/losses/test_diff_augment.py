@@ -112,3 +112,10 @@ def test_names_and_mappings_are_read():
 def test_impossible_augmentations_are_refused(setting):
     with pytest.raises(ConfigurationError):
         make_augment(setting)
+
+
+def test_scores_of_another_device_join_what_a_checkpoint_brought():
+    augment = DiffAugment(probability=0.0, target=0.6)
+    augment.load_state_dict({"probability": torch.tensor(0.5), "signs": [torch.tensor(1.0)] * 3})
+    augment.adapt(torch.ones(4, device="meta"), torch.zeros(4, device="meta"))  # an accelerator without numbers
+    assert augment.probability.device.type == "meta"
