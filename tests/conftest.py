@@ -1,7 +1,9 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real X-rays: set MONAI_XR_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Bundles configure the root logger with the streams of their test, which are closed after it."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
 
 
 @pytest.fixture

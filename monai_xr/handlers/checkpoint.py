@@ -225,6 +225,7 @@ class Checkpoint:
 
     def _compare_settings(self, engine: Any, content: dict[str, Any], same_data: bool) -> None:
         before, now = content.get("settings", {}), self._settings_with(engine)
+        refuse_other_settings(before, self.settings)
         if not same_data and not self.allow_changed_data:
             raise ConfigurationError(
                 f"the images had manifest {content['manifest_sha256'][:12]} when the training stopped and have "
@@ -232,9 +233,8 @@ class Checkpoint:
                 "resume",
                 "use the same images, or set allow_changed_data",
             )
-        if not same_data:
-            del now["epoch_length"]
-        refuse_other_settings(before, now)
+        if same_data:
+            refuse_other_settings(before, now)
 
 
 def restore_object(name: str, thing: Any, state: dict[str, Any]) -> None:

@@ -25,13 +25,15 @@ from ignite import distributed as idist
 from monai.bundle import ConfigWorkflow
 
 root, data, output = map(Path, sys.argv[1:4])
+idist.initialize("gloo")  # once: a second start finds the addresses of the first
+ONCE = {"initialize": ["$seed_everything(@seed + idist.get_rank())"], "finalize": []}
 for bundle in sys.argv[4:]:
     for epochs, resume in ((1, False), (2, True)):
         folder = output / bundle
         workflow = ConfigWorkflow(
             [str(root / "bundles" / bundle / "configs" / "train.yaml"), str(root / "configs" / "site" / "ddp.yaml")],
             logging_file=False, workflow_type="train", dataset_dir=str(data), output_dir=str(folder),
-            max_epochs=epochs, resume=resume, run_id="training", **{SMALL},
+            max_epochs=epochs, resume=resume, run_id="training", **{SMALL}, **ONCE,
         )
         workflow.initialize()
         engine = workflow.parser.get_parsed_content("train::trainer")

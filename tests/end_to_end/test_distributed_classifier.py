@@ -18,15 +18,18 @@ from monai.bundle import ConfigWorkflow
 
 root, data, output = map(Path, sys.argv[1:])
 bundle = root / "bundles" / "chest_xray_vit_classification"
+idist.initialize("gloo")  # once: a second start finds the addresses of the first
 for epochs, resume in ((1, False), (2, True)):
     workflow = ConfigWorkflow(
         [str(bundle / "configs" / "train.yaml"), str(root / "configs" / "site" / "ddp.yaml")],
         logging_file=False, workflow_type="train", run_id="training", dataset_dir=str(data), output_dir=str(output),
         max_epochs=epochs, resume=resume, accept_phantoms=True, batch_size=4, image_size=32, track=False,
-        backbone="resnet10t",
+        backbone="resnet10t", initialize=["$seed_everything(@seed + idist.get_rank())"], finalize=[],
     )
     workflow.initialize()
     engine = workflow.parser.get_parsed_content("train::trainer")
+    first = idist.all_gather(next(engine.network.parameters()).detach().flatten())
+    assert torch.equal(*first.chunk(2)), "the ranks start from different networks"
     workflow.run()
     assert idist.get_world_size() == 2
     for name, thing in engine.objects_to_save().items():

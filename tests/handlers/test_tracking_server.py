@@ -41,7 +41,7 @@ class Server:
                 [sys.executable, "-m", "mlflow", "server", *where, *store, str(self.folder / "artifacts")],
                 env={**os.environ, **lean}, cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        for _ in range(600):
+        for _ in range(1200):
             asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             with contextlib.suppress(OSError), contextlib.closing(asked):
                 asked.request("GET", "/health")
@@ -96,7 +96,7 @@ def epochs_of(folder):
 
 def sent(tracking):
     """Wait until the server has what was written."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while any(tracking.sender.missing()):
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -149,7 +149,7 @@ def test_server_that_is_back_before_the_end_gets_what_it_missed_and_the_weights(
         server.signal(signal.SIGSTOP)
 
     def thaw():
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not tracking.sender.warned:  # of an epoch that the server gets only now, and once more at the end
             assert time.monotonic() < until
             time.sleep(0.02)
