@@ -243,6 +243,7 @@ class GanEngine(Trainer):
     def _parts(self, batch: Any) -> list[_Part]:
         """The batch on the device, cut into micro-batches, each with its pyramid, condition and classes."""
         images, labels = (batch["image"], batch.get("label")) if isinstance(batch, Mapping) else (batch, None)
+        images = images.as_subclass(Tensor)  # not MONAI's: what terms and augmentation keep must fit a checkpoint
         images = images.to(self.state.device, memory_format=self.memory_format, non_blocking=self.non_blocking)
         if labels is not None:
             labels = labels.to(self.state.device, non_blocking=self.non_blocking)

@@ -31,8 +31,8 @@ class Engine:
     def __init__(self):
         torch.manual_seed(0)
         self.network = make_classifier("resnet10t", image_size=32, classes=("dark", "bright"))
-        self.kept, self.terminated = {}, False
-        self.state = SimpleNamespace(epoch=0, metrics={}, device=torch.device("cpu"))
+        self.kept = {}
+        self.state = SimpleNamespace(epoch=0, max_epochs=20, metrics={}, device=torch.device("cpu"))
 
     @property
     def best_guess(self):
@@ -40,9 +40,6 @@ class Engine:
 
     def add_event_handler(self, event, handler):
         self.handler = handler
-
-    def terminate(self):
-        self.terminated = True
 
     def epoch(self, wrong):
         """Let an epoch end with a network that is equally sure of 8 films and wrong about some."""
@@ -71,7 +68,7 @@ def test_best_network_is_kept_and_training_stops_after_patience(made, tmp_path):
     engine, validation = made
     for wrong in (3, 1, 2):
         engine.epoch(wrong)
-    assert not engine.terminated
+    assert engine.state.max_epochs == 20
     assert validation.best["epoch"] == 2
     assert engine.kept["best_network"].backbone.fc.bias.tolist() == [2, 2]
     # calibrated, a network that is right 7 times of 8 says 7/8
@@ -80,7 +77,8 @@ def test_best_network_is_kept_and_training_stops_after_patience(made, tmp_path):
     assert engine.state.metrics["val/loss"] == pytest.approx(entropy(6 / 8), rel=1e-4)
     assert engine.state.metrics["val/balanced_accuracy"] == 6 / 8
     engine.epoch(3)
-    assert engine.terminated
+    assert engine.state.max_epochs == 4  # this epoch is the last, for all handlers
+    assert engine.state.stop_reason == "no better validation in 2 epochs"
     content = json.loads((tmp_path / "metadata.json").read_text())
     assert (content["name"], content["epoch"]) == ("x", 2)
     assert Decision.from_dict(content["decision"]) == Decision.from_dict(validation.best["decision"])
