@@ -43,7 +43,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         write_phantom_studies(studies, patients=patients, seed=0, size=256, on_image=bar.update)
     say("[bold]2/4[/] read, normalise with AIIN, train a DCGAN")
     knobs = {"dataset_dir": str(studies), "output_dir": str(training), "accept_phantoms": True, "aiin": _AIIN}
-    small = {"image_size": _SIZE, "batch_size": 32, "width": 32, "max_epochs": epochs, "augment": "diffaugment"}
+    small = {"image_size": _SIZE, "batch_size": 32, "width": 32, "max_epochs": epochs}
     run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 10, "grid_every": 5})
     say("[bold]3/4[/] sample")
     synthetic = sample_run(training, 256, {})
