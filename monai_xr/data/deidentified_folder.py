@@ -21,6 +21,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from monai_xr.data.output import sync
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, HostError
 
@@ -159,15 +160,6 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o640) -> None:
         part.unlink(missing_ok=True)
         raise
     sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """See the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def add_line(path: Path, content: Mapping[str, Any], *, mode: int = 0o640, to_disk: bool = True) -> None:

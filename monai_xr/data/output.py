@@ -34,7 +34,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
-        _force_names(path.parent)
+        sync(path.parent)
     except OSError as failure:
         way_out = "choose a folder that can be written to"
         if failure.errno in _FULL:
@@ -45,7 +45,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def _force_names(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Force the names in a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:

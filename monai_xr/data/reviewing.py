@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pydicom
 
-from monai_xr.data.deidentified_folder import DeidentifiedFolder, add_line, disk_trouble, encoded, sync, write_whole
+from monai_xr.data.deidentified_folder import DeidentifiedFolder, add_line, disk_trouble, encoded, write_whole
 from monai_xr.data.deidentified_labels import write_labels
+from monai_xr.data.output import sync
 from monai_xr.dicom.deidentification import METHOD
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, InputDataError

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
-from monai_xr.engines.player import autocast, average_over_ranks, copy_from_first_rank
+from monai_xr.engines.player import autocast, copy_from_first_rank, take_step
 from monai_xr.engines.running import run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks.vit import XrayClassifier
@@ -155,11 +155,6 @@ class ClassifierEngine(SupervisedTrainer):
         warm = round(self.warm_epochs * length)
         share = warm_cosine(self.state.iteration - 1, warm_steps=warm, steps=length * (self.state.max_epochs or 1))
         set_learning_rate(self.optimizer, share)
-        average_over_ranks([p.grad for p in self.network.parameters() if p.grad is not None])
-        if self.gradient_clip:
-            self.gradient_scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
-        self.gradient_scaler.step(self.optimizer)
-        self.gradient_scaler.update()
+        take_step(self.network, self.optimizer, self.gradient_scaler, clip=self.gradient_clip)
         if self.ema_network is not None:
             update_average(self.ema_network, self.network, decay=self.ema_decay, step=self.state.iteration)

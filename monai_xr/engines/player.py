@@ -63,16 +63,18 @@ class Player:
             losses["total"] = torch.stack(list(losses.values())).sum()
             torch.autograd.backward(self.scaler.scale(losses["total"]))
             sums = {name: sums.get(name, 0) + loss.detach() for name, loss in losses.items()}
-        self._step()
+        take_step(self.network, self.optimizer, self.scaler, clip=self.clip)
         return {f"{self.name}/{name}": loss for name, loss in sums.items()}
 
-    def _step(self) -> None:
-        average_over_ranks([p.grad for p in self.network.parameters() if p.grad is not None])
-        if self.clip:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+
+def take_step(network: nn.Module, optimizer: Optimizer, scaler: torch.amp.GradScaler, *, clip: float) -> None:
+    """Update a network by its gradients: averaged over processes, clipped to the length `clip` if that is not 0."""
+    average_over_ranks([p.grad for p in network.parameters() if p.grad is not None])
+    if clip:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(network.parameters(), clip)
+    scaler.step(optimizer)
+    scaler.update()
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:

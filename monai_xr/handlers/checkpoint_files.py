@@ -83,6 +83,18 @@ def newest_checkpoint(folder: Path, *, set_aside: bool = False) -> dict[str, Any
     return None
 
 
+def find_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file, or the newest one in a folder that verifies.
+
+    Raises:
+        ModelError: If there is none, or none verifies.
+    """
+    content = read_checkpoint(path) if path.is_file() else newest_checkpoint(path)
+    if content is None:
+        raise ModelError("no checkpoint found", path, "train first, or set output_dir to the folder of a training")
+    return content
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read one checkpoint file after checking its sha256; code in it is never run.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint
+from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks.vit import XrayClassifier, make_classifier
@@ -54,9 +54,7 @@ def load_classifier(checkpoint: str | Path) -> TrainedClassifier:
         ModelError: If there is none, none verifies, or it is not that of a classifier.
     """
     path = Path(checkpoint)
-    content = read_checkpoint(path) if path.is_file() else newest_checkpoint(path)
-    if content is None:
-        raise ModelError("no checkpoint found", path, "train first, or set output_dir to the folder of a training")
+    content = find_checkpoint(path)
     best = content["objects"].get("validation")
     if not best or not best["decision"]:
         raise ModelError("not the checkpoint of a validated classifier", path, "give one of this bundle's trainings")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint
+from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill, load_weights
 from monai_xr.networks.interfaces import Generator
 
@@ -39,9 +39,7 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
         stored = load_weights(network, path)
         run_id, epoch = stored.metadata.get("run_id", path.stem), int(stored.metadata.get("epoch", 0))
         return LoadedGenerator(network.eval(), stored.sha256, run_id, epoch)
-    content = read_checkpoint(path) if path.is_file() else newest_checkpoint(path)
-    if content is None:
-        raise ModelError("no checkpoint found", path, "train first, or set output_dir to the folder of a training")
+    content = find_checkpoint(path)
     objects = content["objects"]
     fill(network, objects.get("ema_generator") or objects["generator"], "generator", content["name"])
     trained = content.get("settings", {}).get("generator")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mlflow.entities import Metric
-from mlflow.tracking import MlflowClient
 from torch import Tensor
 
 from monai_xr.data.output import write_text
@@ -21,13 +18,13 @@ from monai_xr.data.records import short_hash
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
-from monai_xr.handlers.tracking import DEFAULT_URI
 from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.handlers.validation import predict
 from monai_xr.metrics.classification import Answers, Estimate, all_measures, confusion, estimates
 from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films, validation_loader
 from monai_xr.workflows.classification_report import write_classification_report
+from monai_xr.workflows.measure_log import log_values
 from monai_xr.workflows.running import exit_codes
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
@@ -117,7 +114,8 @@ def evaluate_classifier(
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
     write_classification_report(output / "report.html", found, settings={**settings, **trained.lineage()})
-    _track(trained.run, found, [output / name for name in ("measures.json", "report.html")], split)
+    values = {f"{split or 'all'}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
+    log_values(values, [output / "measures.json", output / "report.html"], run=trained.run)
     return found
 
 
@@ -244,24 +242,6 @@ def _note_opening(run: Path, dataset: LabelledXrays, split: str) -> None:
     if sum(each["split"] == split for each in record["openings"]) > 1:
         logger.warning("the split %s was opened before for this training: choose nothing by what it shows", split)
     write_text(path, json.dumps(record, indent=2, default=str) + "\n")
-
-
-def _track(run: Path, found: Evaluation, files: list[Path], split: str | None) -> None:
-    """Log to the MLflow run of the training, where there is one; a failure is told and does no harm."""
-    note = run / "mlflow_run_id"
-    if not note.is_file():
-        return
-    try:
-        client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
-        run_id, now = note.read_text().strip(), int(datetime.now(UTC).timestamp() * 1000)
-        values = {
-            f"{split or 'all'}/{name}": each.value for name, each in found.measures.items() if each.value is not None
-        }
-        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
-        for file in files:
-            client.log_artifact(run_id, str(file), "evaluation")
-    except Exception as error:
-        logger.warning("MLflow failed (%s); the measures are in measures.json", type(error).__name__)
 
 
 def run_evaluation(*arguments: Any, **knobs: Any) -> None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlflow.entities import Metric
@@ -16,10 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 def log_measures(measures: Measures, files: Sequence[Path], *, run: Path, uri: str | None = None) -> bool:
-    """Log measures as `evaluation/NAME`, and files, to a training's MLflow run, if there is one.
+    """Log the measures of a synthetic set as `evaluation/NAME`, and files about them, as `log_values` does."""
+    return log_values({f"evaluation/{name}": v for name, v in measures.values().items()}, files, run=run, uri=uri)
+
+
+def log_values(values: Mapping[str, float], files: Sequence[Path], *, run: Path, uri: str | None = None) -> bool:
+    """Log values and files to a training's MLflow run, if there is one.
 
     Args:
-        measures: What was measured.
+        values: What was measured, by name.
         files: What was written about it.
         run: Output folder of the training; its `mlflow_run_id` names the run.
         uri: MLflow store; the variable MLFLOW_TRACKING_URI, else the local one.
@@ -32,10 +37,9 @@ def log_measures(measures: Measures, files: Sequence[Path], *, run: Path, uri: s
     if not note.is_file() or (uri == DEFAULT_URI and not Path(uri.removeprefix("sqlite:///")).exists()):
         return False
     run_id, now = note.read_text().strip(), int(time.time() * 1000)
-    values = [Metric(f"evaluation/{name}", value, now, 0) for name, value in measures.values().items()]
     try:
         client = MlflowClient(tracking_uri=uri)
-        client.log_batch(run_id, metrics=values)
+        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
         for path in files:
             client.log_artifact(run_id, str(path), "evaluation")
     except Exception as error:
