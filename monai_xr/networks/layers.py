@@ -17,14 +17,17 @@ _EPSILON = 1e-8
 
 
 class EqualizedConv2d(nn.Conv2d):
-    """A convolution whose weights are N(0, 1) and scaled by sqrt(2 / fan_in) when used.
+    """A convolution whose weights are N(0, 1) and scaled by `gain` / sqrt(fan_in) when used.
 
-    An optimiser that normalises gradients then moves every layer at the same relative speed.
+    An optimiser that normalises gradients then moves every layer at the same relative speed. `gain` is the standard
+    deviation of the output for an input of unit power.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int = 0) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, padding: int = 0, *, gain: float = 2**0.5
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)
-        self.scale = (2 / (in_channels * kernel_size**2)) ** 0.5
+        self.scale = gain / (in_channels * kernel_size**2) ** 0.5
 
     def reset_parameters(self) -> None:
         """Draw the weights from N(0, 1), set the biases to zero."""
@@ -92,9 +95,11 @@ class SelfAttention(nn.Module):
     Args:
         channels: Of the feature map, at least 8.
         equalized: Whether the convolutions have an equalised learning rate, as their neighbours in MSG-GAN.
+        pooled: Whether i runs over the largest f and h of every 2 x 2 pixels, as in SAGAN's public code and not in its
+            paper: a quarter of the pairs.
     """
 
-    def __init__(self, channels: int, *, equalized: bool = False) -> None:
+    def __init__(self, channels: int, *, equalized: bool = False, pooled: bool = False) -> None:
         super().__init__()
         if channels < 8:
             raise ConfigurationError(f"self-attention over {channels} channels", "width", "at least 8 channels")
@@ -102,13 +107,14 @@ class SelfAttention(nn.Module):
         self.keys = convolution(channels, channels // 8, 1)  # f
         self.queries = convolution(channels, channels // 8, 1)  # g
         self.values = convolution(channels, channels, 1)  # h
+        self.pool = nn.MaxPool2d(2) if pooled else nn.Identity()
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         queries, keys, values = (
-            layer(features).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, 1, H * W, C / 8 or C)
-            for layer in (self.queries, self.keys, self.values)
+            maps.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, 1, H * W or a quarter, C / 8 or C)
+            for maps in (self.queries(features), self.pool(self.keys(features)), self.pool(self.values(features)))
         )
         if features.device.type == "cpu":  # its fused kernel wants equal lengths: zeros change no product
             missing = values.shape[-1] - keys.shape[-1]
@@ -117,15 +123,12 @@ class SelfAttention(nn.Module):
         return features + self.gamma * attended.squeeze(1).transpose(1, 2).reshape_as(features)
 
 
-def attention_at(
-    channels_by_size: dict[int, int], attention_sizes: Sequence[int], *, equalized: bool = False
-) -> nn.ModuleDict:
-    """Give one `SelfAttention` per wanted size, under the size as text.
+def attention_at(channels_by_size: dict[int, int], attention_sizes: Sequence[int]) -> nn.ModuleDict:
+    """Give one equalised, pooled `SelfAttention` per wanted size, under the size as text.
 
     Args:
         channels_by_size: Channels of the maps that may have attention, by their size in pixels.
         attention_sizes: Where attention is wanted.
-        equalized: See `SelfAttention`.
 
     Raises:
         ConfigurationError: If there is no map of a wanted size.
@@ -135,4 +138,6 @@ def attention_at(
     if unknown:
         allowed = ", ".join(map(str, sorted(channels_by_size)))
         raise ConfigurationError(f"no feature map of {unknown[0]} pixels", "attention_sizes", f"among {allowed}")
-    return nn.ModuleDict({str(size): SelfAttention(channels_by_size[size], equalized=equalized) for size in wanted})
+    return nn.ModuleDict(
+        {str(size): SelfAttention(channels_by_size[size], equalized=True, pooled=True) for size in wanted}
+    )

@@ -5,9 +5,13 @@ Zhang et al. 2019 (self-attention). Channels at full width, generator: 512 up to
 64 (256). Every scale is 4, 8, ..., `image_size`.
 
 Differs from the paper: arXiv 2210.06334 does not print where its attention sits. Here `attention_sizes: [32]` puts one
-block after the 32 x 32 stage of each network and changes nothing else. Its gamma starts at 0, where the network is
-MSG-GAN exactly; the attention layers are drawn last, so that one seed gives both networks the same other weights.
-Images have one channel, not three.
+block after the 32 x 32 stage of each network and changes nothing else. Its keys and values are pooled as in SAGAN's
+public code. Its gamma starts at 0, where the network is MSG-GAN exactly; the attention layers are drawn last, so that
+one seed gives both networks the same other weights. Images have one channel, not three.
+
+Differs from the public code of MSG-GAN: untrained images have a standard deviation of 0.15, not of sqrt(2). Films vary
+by 0.1 (4 px) to 0.4 (64 px), and the first thing a generator that starts ten times too wide learns is to make its
+features alike for all latents; it then gave one image for all of them. `image_gain=2**0.5` is the code's.
 """
 
 from collections.abc import Sequence
@@ -47,6 +51,7 @@ class MSGGANGenerator(Generator):
         channels: Image channels.
         width: Channels of the feature maps up to 32 pixels, halved at every doubling beyond.
         attention_sizes: Sizes in pixels, 8 to `image_size`, after whose stage self-attention follows.
+        image_gain: Standard deviation of untrained images, at every scale.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class MSGGANGenerator(Generator):
         channels: int = 1,
         width: int = 512,
         attention_sizes: Sequence[int] = (),
+        image_gain: float = 0.15,
     ) -> None:
         super().__init__()
         self.latent_size, self.sizes, self.channels = latent_size, _scales(image_size), channels
@@ -64,9 +70,11 @@ class MSGGANGenerator(Generator):
         self.stages = nn.ModuleList([_first_stage(latent_size, width)])
         for size in self.sizes[1:]:
             self.stages.append(_growing_stage(widths[size // 2], widths[size]))
-        self.to_image = nn.ModuleList(EqualizedConv2d(widths[size], channels, 1) for size in self.sizes)
+        self.to_image = nn.ModuleList(
+            EqualizedConv2d(widths[size], channels, 1, gain=image_gain) for size in self.sizes
+        )
         later = {size: widths[size] for size in self.sizes[1:]}
-        self.attention = attention_at(later, attention_sizes, equalized=True)
+        self.attention = attention_at(later, attention_sizes)
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """Generate a batch at every scale, coarse to fine; `condition` is not used by this family."""
@@ -113,7 +121,7 @@ class MSGGANDiscriminator(Discriminator):
             nn.Flatten(),
         )
         self.score = EqualizedConv2d(width, 1, 1)
-        self.attention = attention_at(later, attention_sizes, equalized=True)
+        self.attention = attention_at(later, attention_sizes)
 
     def forward(self, images: list[Tensor], condition: Tensor | None = None) -> DiscriminatorOutput:
         """Score a batch from all its scales, coarse to fine; `condition` is not used by this family."""

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,16 +19,23 @@ from monai_xr.networks.layers import (
 
 def attention_by_loops(layer: SelfAttention, features: np.ndarray) -> np.ndarray:
     """SAGAN's equations for one image (C, N), one pair of pixels at a time."""
+    return attention_over(layer, features, lambda maps: maps)
+
+
+def attention_over(
+    layer: SelfAttention, features: np.ndarray, chosen: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The same where i runs over the columns that `chosen` makes of f and h."""
 
     def project(name):
         convolution = getattr(layer, name)
         weights = convolution.weight.detach().double().numpy()[:, :, 0, 0] * getattr(convolution, "scale", 1.0)
         return weights @ features + convolution.bias.detach().double().numpy()[:, None]
 
-    f, g, h = project("keys"), project("queries"), project("values")
+    f, g, h = chosen(project("keys")), project("queries"), chosen(project("values"))
     result = np.empty_like(features)
     for j in range(features.shape[1]):
-        similarity = np.exp([f[:, i] @ g[:, j] for i in range(features.shape[1])])
+        similarity = np.exp([f[:, i] @ g[:, j] for i in range(f.shape[1])])
         result[:, j] = (h * (similarity / similarity.sum())).sum(1)
     return features + layer.gamma.item() * result
 
@@ -42,6 +50,21 @@ def test_attention_follows_the_equations_of_sagan(equalized):
     expected = [attention_by_loops(layer, image.double().numpy().reshape(8, 6)) for image in features]
     result = layer(features).detach().numpy().reshape(2, 8, 6)
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_pooled_attention_looks_at_the_largest_of_every_two_by_two_pixels():
+    torch.manual_seed(0)
+    layer = SelfAttention(8, pooled=True)
+    nn.init.constant_(layer.gamma, 0.7)
+    features = torch.randn(
+        1, 8, 4, 2
+    )  # pixels of rows 0 and 1 are columns 0 to 3, those of rows 2 and 3 columns 4 to 7
+    expected = attention_over(
+        layer,
+        features[0].double().numpy().reshape(8, 8),
+        lambda maps: np.stack([maps[:, :4].max(1), maps[:, 4:].max(1)], 1),
+    )
+    np.testing.assert_allclose(layer(features).detach().numpy().reshape(8, 8), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_attention_starts_as_the_identity_and_can_leave_it():
@@ -74,6 +97,12 @@ def test_equalised_weights_are_unit_normal_and_scaled_by_fan_in_when_used():
     nn.init.ones_(layer.weight)
     # The middle pixel sums 3 * 3 * 3 ones, each weighted sqrt(2 / 27).
     assert layer(torch.ones(1, 3, 3, 3))[0, 0, 1, 1].item() == pytest.approx(27 * math.sqrt(2 / 27))
+
+
+def test_gain_is_the_deviation_of_an_equalised_output():
+    torch.manual_seed(0)
+    layer = EqualizedConv2d(256, 256, 1, gain=0.5)
+    assert layer(torch.randn(16, 256, 1, 1)).std().item() == pytest.approx(0.5, rel=0.05)
 
 
 def test_equalised_transposed_convolution_counts_input_channels_only():

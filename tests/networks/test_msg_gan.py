@@ -113,12 +113,20 @@ def restated_generator(weights: dict[str, torch.Tensor], latents: torch.Tensor) 
 
 def test_generator_computes_the_published_layers():
     torch.manual_seed(0)
-    generator = MSGGANGenerator(image_size=32, latent_size=12, width=8)
+    generator = MSGGANGenerator(image_size=32, latent_size=12, width=8, image_gain=2**0.5)  # the code's
     with_random_biases(generator)
     latents = torch.randn(3, 12)
     expected = restated_generator(generator.state_dict(), latents)
     for image, wanted in zip(generator(latents), expected, strict=True):
         torch.testing.assert_close(image, wanted)
+
+
+def test_untrained_images_vary_between_latents_as_films_do_not_ten_times_as_much():
+    torch.manual_seed(0)
+    with torch.no_grad():
+        images = MSGGANGenerator(image_size=64, latent_size=64, width=32)(torch.randn(64, 64))
+    for image in images:  # the code's own heads give 1.4
+        assert 0.05 < image.std(0).mean().item() < 0.2
 
 
 def restated_discriminator(weights: dict[str, torch.Tensor], images: list[torch.Tensor]) -> torch.Tensor:
