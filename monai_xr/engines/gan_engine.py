@@ -215,8 +215,8 @@ class GanEngine(Trainer):
             losses |= self.players["discriminator"].update(self._due("discriminator"), steps, parts=len(parts))
         real_scores = torch.cat([step.real_output.score.detach() for step in steps])
         fake_scores = torch.cat([step.fake_output.score.detach() for step in steps])
-        if self.augment is not None:
-            self.augment.adapt(real_scores, fake_scores)
+        if self.augment is not None:  # by the scores of all processes, so that they adapt alike
+            self.augment.adapt(idist.all_gather(real_scores), idist.all_gather(fake_scores))
         self.discriminator.requires_grad_(False)
         try:
             again = (

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 GANS = sorted(
     path.parents[1] for path in ROOT.glob("bundles/*/configs/train.yaml") if "discriminator:" in path.read_text()
 )
+ADAPTIVE = {"probability": 0.5, "target": 0.6, "images_to_full": 1000}
 SMALL = {"accept_phantoms": "true", "batch_size": 4, "width": 16, "image_size": 32, "seed": 1, "track": "false"}
 
 ALL_BUNDLES = """
@@ -33,7 +34,7 @@ for bundle in sys.argv[4:]:
         workflow = ConfigWorkflow(
             [str(root / "bundles" / bundle / "configs" / "train.yaml"), str(root / "configs" / "site" / "ddp.yaml")],
             logging_file=False, workflow_type="train", dataset_dir=str(data), output_dir=str(folder),
-            max_epochs=epochs, resume=resume, run_id="training", **{SMALL}, **ONCE,
+            max_epochs=epochs, resume=resume, run_id="training", augment={ADAPTIVE}, **{SMALL}, **ONCE,
         )
         workflow.initialize()
         engine = workflow.parser.get_parsed_content("train::trainer")
@@ -44,6 +45,8 @@ for bundle in sys.argv[4:]:
             for key, value in getattr(engine, name).state_dict().items():
                 both = idist.all_gather(value.float().flatten())
                 assert torch.equal(*both.chunk(2)), (bundle, name, key)
+        seen = torch.stack([engine.augment.probability, *engine.augment.signs])
+        assert torch.equal(*idist.all_gather(seen).chunk(2)), "the ranks augment differently"
         fakes = idist.all_gather(engine.state.output["fakes"].flatten())
         assert not torch.equal(*fakes.chunk(2)), "both ranks drew the same latents"
         reals = idist.all_gather(engine.state.output["reals"].flatten())
@@ -82,7 +85,7 @@ def test_plain_command_under_torchrun_trains_and_one_process_writes(films, tmp_p
 
 def test_every_gan_bundle_keeps_ranks_equal_and_resumes(films, tmp_path):
     script = tmp_path / "all_bundles.py"
-    script.write_text(ALL_BUNDLES.replace("{SMALL}", repr(SMALL)))
+    script.write_text(ALL_BUNDLES.replace("{SMALL}", repr(SMALL)).replace("{ADAPTIVE}", repr(ADAPTIVE)))
     done = torchrun(tmp_path, script, ROOT, films, tmp_path / "out", *[bundle.name for bundle in GANS])
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("done") == 2 * len(GANS) >= 10
