@@ -1,18 +1,18 @@
 """Weights of one network as safetensors, the form in which they leave a training: no code, no pickle."""
 
 import hashlib
-import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_bytes
 from monai_xr.errors import ModelError
+from monai_xr.networks.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def save_weights(network: nn.Module, path: str | Path, metadata: Mapping[str, An
 
 
 def load_weights(network: nn.Module, path: str | Path, sha256: str | None = None) -> StoredWeights:
-    """Fill a network from a file that `save_weights` wrote.
+    """Fill a network from a file that `save_weights` wrote, named `*.safetensors`.
 
     Args:
         network: Of the same architecture.
@@ -51,20 +51,10 @@ def load_weights(network: nn.Module, path: str | Path, sha256: str | None = None
     Raises:
         ModelError: If the file is missing, damaged, no safetensors, another one, or of another network.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"weights cannot be read ({error.strerror})", path, "name a safetensors file") from None
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256.lower():
-        raise ModelError(f"weights have sha256 {found[:12]}, not {sha256[:12]}", path, "take the file that was meant")
-    try:
-        state = safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
-        raise ModelError(f"no whole safetensors file ({error})", path, "export the weights again") from None
+    state, found = read_weights(path, sha256)
     fill(network, state, "weights", path)
-    return StoredWeights(found, _metadata(data))
+    with safetensors.safe_open(path, "pt") as file:
+        return StoredWeights(found, file.metadata() or {})
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], name: str, where: str | Path) -> None:
@@ -79,10 +69,3 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], name: str, where: str 
         if ours != theirs:
             raise ModelError(f"{name}.{key} is {theirs} in the file and {ours} here", where, "use the same settings")
     network.load_state_dict(state)
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """The text beside the tensors: safetensors begins with the length of a JSON header, then that header."""
-    (length,) = struct.unpack("<Q", data[:8])
-    told: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    return told

@@ -1,22 +1,21 @@
 """A file of weights in, a feature space out; nothing is downloaded.
 
-Weights come as safetensors, which cannot hold code. The one published file of the Frechet distance's Inception network
-is a pickle: its hash is checked before it is opened.
+Weights come as safetensors or as a torch file of plain tensors; code is not run. The one published file of the Frechet
+distance's Inception network is a pickle: its hash is checked before it is opened.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import densenet121
 
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.metrics.features import FeatureSpace, random_space
+from monai_xr.networks.weights import check_sha256, read_weights
 
 INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -85,7 +84,7 @@ def inception_space(
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    check_weights(weights, sha256=sha256, way_out=f"download {INCEPTION_URL}")
+    check_sha256(weights, sha256, way_out=f"download {INCEPTION_URL}")
     network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
     return network_space("inception", _Inception(network), device=device)
 
@@ -95,7 +94,7 @@ def timm_space(model: str, weights: Path, *, device: str | torch.device = "cpu")
 
     Args:
         model: Name in timm, such as `resnet50` or `vit_small_patch14_dinov2`.
-        weights: Its weights as safetensors, such as `model.safetensors` of its page on the Hugging Face hub.
+        weights: Its weights, such as `model.safetensors` of its page on the Hugging Face hub.
         device: Where the network runs.
 
     Raises:
@@ -106,7 +105,7 @@ def timm_space(model: str, weights: Path, *, device: str | torch.device = "cpu")
         raise ConfigurationError(f"timm has no model {model!r}", "space", f"see timm.list_models('{model[:4]}*')")
     network = timm.create_model(model, pretrained=False, num_classes=0)
     facts = timm.data.resolve_model_data_config(network)
-    _load(network, _tensors(weights), weights, unused=timm_head(network))
+    _load(network, weights, unused=timm_head(network))
     trained = {"size": facts["input_size"][-1], "mean": facts["mean"], "std": facts["std"]}
     return network_space(model.split(".")[0], _AsTrained(network, **trained), device=device)
 
@@ -115,7 +114,7 @@ def xrv_space(weights: Path, *, device: str | torch.device = "cpu") -> FeatureSp
     """Give the 1024 features of a DenseNet-121 of torchxrayvision (Cohen et al. 2022, 2111.00595), trained on X-rays.
 
     Args:
-        weights: The `state_dict` of the model, saved as safetensors.
+        weights: The `state_dict` of the model, as safetensors or a torch file.
         device: Where the network runs.
 
     Raises:
@@ -124,32 +123,8 @@ def xrv_space(weights: Path, *, device: str | torch.device = "cpu") -> FeatureSp
     network = densenet121(weights=None)
     network.features.conv0 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     network.classifier = nn.Identity()
-    _load(network, _tensors(weights), weights, unused=("classifier.", "op_threshs"))
+    _load(network, weights, unused=("classifier.", "op_threshs"))
     return network_space("xrv", _AsTrained(network, size=224, mean=(0.5,), std=(0.5 / 1024,)), device=device)
-
-
-def check_weights(path: Path, *, sha256: str = "", way_out: str = "name the file of the weights") -> None:
-    """Refuse a file of weights that is missing or, where a hash is given, not the one meant.
-
-    Raises:
-        ModelError: With both hashes.
-    """
-    if not path.is_file():
-        raise ModelError("no such file of weights", path, way_out)
-    if not sha256:
-        return
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
-        raise ModelError(f"weights with sha256 {found[:16]}, not {sha256[:16]}", path, way_out)
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    check_weights(path)
-    try:
-        return dict(load_file(path))
-    except Exception:  # its Rust errors have no common kind
-        raise ModelError("not a safetensors file", path, "save the state_dict with safetensors") from None
 
 
 def timm_head(network: nn.Module) -> tuple[str, ...]:
@@ -158,9 +133,9 @@ def timm_head(network: nn.Module) -> tuple[str, ...]:
     return tuple(f"{name}." for name in ((found,) if isinstance(found, str) else found or ()))
 
 
-def _load(network: nn.Module, tensors: dict[str, Tensor], path: Path, *, unused: tuple[str, ...]) -> None:
+def _load(network: nn.Module, path: Path, *, unused: tuple[str, ...]) -> None:
     """Load weights, all but those whose names begin with one of `unused`."""
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(unused or ("\0",))}
+    kept = {name: tensor for name, tensor in read_weights(path)[0].items() if not name.startswith(unused or ("\0",))}
     try:
         network.load_state_dict(kept)
     except RuntimeError as failure:

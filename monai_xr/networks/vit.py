@@ -103,7 +103,11 @@ def make_classifier(
     shape = _shape(backbone, size, patch_size, stem, from_scratch=not weights)
     patch, stem = shape.get("patch_size", "auto"), "convolution" if "embed_layer" in shape else "patch"
     shape |= {"drop_path_rate": float(drop_path)} if float(drop_path) else {}
-    state, origin = ({}, "from scratch") if not weights else read_weights(weights, weights_sha256)
+    state: dict[str, Tensor] = {}
+    origin = "from scratch"
+    if weights:
+        state, found = read_weights(weights, weights_sha256)
+        origin = f"{Path(weights).name} {found[:16]}"
     network = XrayClassifier(_create(backbone, shape, len(names), state, origin), **_range(backbone, bool(state)))
     network.classes, network.weights_from = names, origin
     network.architecture = {

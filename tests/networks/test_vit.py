@@ -112,7 +112,7 @@ class Harm:
 
 def test_weights_that_cannot_be_used(colour_weights, tmp_path, capsys):
     path = colour_weights[1]
-    with pytest.raises(ModelError, match=r"sha256 of the weights is .* not abc : colour.safetensors : fetch"):
+    with pytest.raises(ModelError, match=r"sha256 of the weights is .* not abc : colour.safetensors : give a file"):
         make_classifier(TINY, image_size=64, classes=TWO, weights=path, weights_sha256="abc")
     with pytest.raises(ModelError, match="weights do not fit vit_small_patch16_224"):
         make_classifier("vit_small_patch16_224", image_size=64, classes=TWO, weights=path)
