@@ -38,7 +38,8 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
     except OSError as failure:
         way_out = "choose a folder that can be written to"
         if failure.errno in _FULL:
-            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(path.parent).free} free"
+            there = next(folder for folder in path.absolute().parents if folder.exists())
+            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(there).free} free"
         raise HostError(failure.strerror or str(failure), path, way_out) from failure
     finally:
         if temporary:

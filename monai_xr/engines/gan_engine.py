@@ -176,7 +176,9 @@ class GanEngine(Trainer):
             ),
             "engine": repr(
                 {name: getattr(self, name) for name in ("condition", "critic_steps", "micro_batches", "ema_decay")}
+                | {"gradient_clip": self.players["generator"].clip}
             ),
+            "augmentation": repr(self.augment),
         }
 
     def objects_to_save(self) -> dict[str, Any]:
@@ -217,6 +219,7 @@ class GanEngine(Trainer):
         fake_scores = torch.cat([step.fake_output.score.detach() for step in steps])
         if self.augment is not None:  # by the scores of all processes, so that they adapt alike
             self.augment.adapt(idist.all_gather(real_scores), idist.all_gather(fake_scores))
+        learning = [p for p in self.discriminator.parameters() if p.requires_grad]  # others were frozen on purpose
         self.discriminator.requires_grad_(False)
         try:
             again = (
@@ -225,7 +228,8 @@ class GanEngine(Trainer):
             )
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
         finally:
-            self.discriminator.requires_grad_(True)
+            for parameter in learning:
+                parameter.requires_grad_(True)
         if self.ema_generator is not None:
             update_average(self.ema_generator, self.generator, decay=self.ema_decay, step=self.state.iteration)
         return {

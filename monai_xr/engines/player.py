@@ -22,7 +22,7 @@ class Player:
         optimizer: Over the parameters of `network`.
         precision: Of autocast.
         clip: Largest length of the gradient of all parameters together; 0 leaves it.
-        scaler: Of the loss, for float16 on CUDA.
+        scaler: Of the loss, for float16.
     """
 
     name: str
@@ -34,9 +34,7 @@ class Player:
 
     def __post_init__(self) -> None:
         device = self._device
-        self.scaler = torch.amp.GradScaler(
-            device.type, enabled=self.precision is torch.float16 and device.type == "cuda"
-        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
 
     @property
     def _device(self) -> torch.device:

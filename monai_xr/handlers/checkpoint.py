@@ -31,6 +31,9 @@ from monai_xr.settings import parse_count, parse_flag
 FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
 logger = logging.getLogger(__name__)
 
+# What the other handlers leave beside the checkpoints and a new training would mix with its own.
+_RECORDS = ("run.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl", "mlflow_run_id", "grids")
+
 
 class Checkpoint:
     """Keeps the newest checkpoints of an engine that offers `objects_to_save`, `random_sources` and `RunEvents`.
@@ -83,6 +86,7 @@ class Checkpoint:
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_STARTED, self.begin_epoch)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self.between_iterations)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.stop.in_time)
         engine.add_event_handler(RunEvents.STOPPED, self.close)
 
     def start(self, engine: Any) -> None:
@@ -104,6 +108,7 @@ class Checkpoint:
     def begin_epoch(self, engine: Any) -> None:
         """Stop between epochs if told to; the order of the epoch's images is drawn after this."""
         self._stop_if_told(engine)
+        self.stop.running = True
         self.random_at_epoch_start = self.random.capture()
 
     def between_iterations(self, engine: Any) -> None:
@@ -114,6 +119,7 @@ class Checkpoint:
         if self.every_iterations and iteration % self.every_iterations == 0:
             self._save(engine)
         self._stop_if_told(engine)
+        self.stop.running = True
 
     def end_epoch(self, engine: Any) -> None:
         """Save, if this epoch is due."""
@@ -135,7 +141,10 @@ class Checkpoint:
         if any(self.folder.glob("epoch_*.pt")):
             aside = self.folder.with_name(f"{self.folder.name}_until_{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
             self.folder.rename(aside)
-            logger.warning("checkpoints of an earlier training were set aside in %s", aside.name)
+            for name in _RECORDS:
+                if (self.folder.parent / name).exists():
+                    (self.folder.parent / name).rename(aside / name)
+            logger.warning("checkpoints and records of an earlier training were set aside in %s", aside.name)
         return None
 
     def _save(self, engine: Any) -> None:

@@ -53,7 +53,8 @@ class HealthWatch:
         pairs: Pairs compared.
         seed: Of samples and pairs.
         budget_s: Seconds that a measurement may take on average.
-        distance: Whether to measure the Frechet distance in a random feature space too.
+        distance: Whether to measure the Frechet distance in a random feature space too; None does where `early_stop`
+            asks for it.
         stop_after: Epochs in a row with an alarm after which the training ends; None never ends it.
         early_stop: Measurements without better quality after which the training ends if a loss has left its range, see
             `reason_to_stop`; None never ends it.
@@ -69,7 +70,7 @@ class HealthWatch:
         pairs: Any = 256,
         seed: Any = 0,
         budget_s: Any = 2.0,
-        distance: Any = False,
+        distance: Any = None,
         stop_after: Any = None,
         early_stop: Any = None,
         thresholds: Mapping[str, Any] | None = None,
@@ -84,7 +85,7 @@ class HealthWatch:
             pairs=parse_count(pairs, "pairs"),
             seed=parse_count(seed, "seed", least=0),
             budget_s=_seconds(budget_s),
-            distance=parse_flag(distance, "distance"),
+            distance=self.early_stop is not None if distance is None else parse_flag(distance, "distance"),
         )
         self.record = TrainingRecord()
         self.active: dict[str, int] = {}

@@ -10,12 +10,13 @@ from ignite.engine import Engine, Events
 class EpochLosses:
     """Puts the epoch's mean of every entry of `state.output["losses"]` into `state.metrics`.
 
-    A term that is not taken every iteration is averaged over those in which it was.
+    A term that is not taken every iteration is averaged over those in which it was, and absent where it never was.
     """
 
     def __init__(self) -> None:
         self.sums: dict[str, torch.Tensor] = {}
         self.counts: Counter[str] = Counter()
+        self.told: list[str] = []
 
     def attach(self, engine: Engine) -> None:
         """Reset, add up, give the means."""
@@ -34,5 +35,8 @@ class EpochLosses:
         self.counts.update(losses.keys())
 
     def tell(self, engine: Any) -> None:
-        """Write the means."""
+        """Write the means, in place of those of the last epoch."""
+        for name in self.told:
+            engine.state.metrics.pop(name, None)
+        self.told = list(self.sums)
         engine.state.metrics |= {name: (total / self.counts[name]).item() for name, total in self.sums.items()}

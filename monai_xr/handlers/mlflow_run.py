@@ -26,15 +26,21 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
 
 
-def open_run(client: MlflowClient, run_id: str, experiment_id: str, name: str, settings: Mapping[str, Any]) -> Run:
-    """Take the run up again, or make a new one where the store has none of that id; log the settings it lacks."""
-    tags = {"mlflow.source.name": "monai_xr", "mlflow.runName": name, **process_tags()}
-    run = _find_run(client, run_id) or client.create_run(experiment_id, tags=tags)
+def open_run(client: MlflowClient, run_id: str, experiment_id: str, name: str) -> Run:
+    """Take the run up again, or make a new one where the store has none of that id."""
+    return _find_run(client, run_id) or client.create_run(experiment_id, tags=_tags(name))
+
+
+def describe_run(client: MlflowClient, run: Run, name: str, settings: Mapping[str, Any]) -> None:
+    """Set a run RUNNING in this process; log the settings it lacks."""
     if run.info.status != "RUNNING":
         client.update_run(run.info.run_id, status="RUNNING")
     params = [Param(key, str(value)) for key, value in settings.items() if key not in run.data.params]
-    client.log_batch(run.info.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
-    return run
+    client.log_batch(run.info.run_id, params=params, tags=[RunTag(*tag) for tag in _tags(name).items()])
+
+
+def _tags(name: str) -> dict[str, str]:
+    return {"mlflow.source.name": "monai_xr", "mlflow.runName": name, **process_tags()}
 
 
 def _find_run(client: MlflowClient, run_id: str) -> Run | None:

@@ -21,6 +21,7 @@ from monai_xr.data.output import write_text
 from monai_xr.handlers.curves import PLACE, read_after
 from monai_xr.handlers.mlflow_run import (
     connect,
+    describe_run,
     experiment_id,
     known_points,
     mark_dead_runs,
@@ -144,9 +145,10 @@ class MlflowSender:
         if self.client is None:
             client = connect(self.uri)
             experiment = experiment_id(client, self.uri, self.experiment)
-            run = open_run(client, self.run_id, experiment, self.folder.resolve().name, self.settings)
-            self.run_id = run.info.run_id
+            run = open_run(client, self.run_id, experiment, self.folder.resolve().name)
+            self.run_id = run.info.run_id  # before anything else can fail: a retry takes the same run
             write_text(self.note, self.run_id + "\n")
+            describe_run(client, run, self.folder.resolve().name, self.settings)
             self.known = known_points(client, run)
             mark_dead_runs(client, experiment)
             self.client = client

@@ -1,6 +1,7 @@
 """`run.json`: everything needed to know what a run was and to repeat it."""
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from monai_xr.data.output import write_text
+from monai_xr.errors import HostError
 from monai_xr.handlers.curves import numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
+
+logger = logging.getLogger(__name__)
 
 # Folders of a path that is absolute or leads up: at the start of a text, in quotes, in a list, behind an equals sign.
 _FOLDERS = re.compile(r"""(?:(?<![^'"\[,=])|(?<=, ))(?:~|\.\.)?/(?:[^'",\]\n]*/)?""")
@@ -91,7 +95,10 @@ class RunRecord:
             "state": engine.state.outcome,
             "stop_reason": getattr(engine.state, "stop_reason", ""),
         }
-        self._write()
+        try:
+            self._write()
+        except HostError as error:  # must not hide how the run ended from those who come after
+            logger.error("how the run ended is not in run.json: %s", error)
 
     def _openings(self, engine: Any) -> dict[str, Any]:
         """What evaluations noted in the record of a training that is resumed: each opening of a test split."""

@@ -28,17 +28,18 @@ class StopRequest:
     """Remembers the first SIGTERM or SIGINT; the second ends the process at once.
 
     Under several processes the second is ignored: `torchrun` sends one to each that a terminal has told already.
-    Where no iteration ends within `LATEST_S`, the process leaves without saving.
+    Where a running iteration does not end within `LATEST_S`, the process leaves without saving.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self.process = 0
+        self.running = True  # whether an iteration, or the wait for its batch, may keep the process from saving
         self.previous: dict[int, Any] = {}
 
     def listen(self) -> None:
         """Take the signals over; outside the main thread, where Python forbids it, nothing happens."""
-        self.process = os.getpid()
+        self.process, self.running = os.getpid(), True
         if threading.current_thread() is threading.main_thread():
             self.previous = {
                 number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)
@@ -53,7 +54,8 @@ class StopRequest:
         self.number = 0
 
     def in_time(self) -> None:
-        """Call the time limit off."""
+        """Call the time limit off: the iteration has ended, what follows leads to saving."""
+        self.running = False
         if self.number:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -67,8 +69,9 @@ class StopRequest:
         if os.getpid() != self.process:  # a worker of the loader, which the running iteration may need
             return
         self.number = number
-        self.previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._leave)
-        signal.setitimer(signal.ITIMER_REAL, LATEST_S)
+        if self.running:
+            self.previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._leave)
+            signal.setitimer(signal.ITIMER_REAL, LATEST_S)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         told = f"no iteration ended within {LATEST_S:.0f} s; --resume true goes on after the newest checkpoint"

@@ -79,7 +79,13 @@ def class_latents(
 
 
 def film_latents(count: int, latent_size: int, films: XrayDataset, *, seed: int = 0) -> LatentDataset:
-    """Latents for a generator that makes a new image of a real one: films in turn, with their classes."""
+    """Latents for a generator that makes a new image of a real one: films in turn, with their classes.
+
+    Raises:
+        ConfigurationError: Films of another split than train: what is made of them would carry them into trainings.
+    """
+    if films.source.split_used not in (None, "", "train"):
+        raise ConfigurationError(f"images made of the split {films.source.split_used}", "split", "use training films")
     labels = [record.label for record in films.cache.records]
     return LatentDataset(count, latent_size, seed, conditions=_Images(films), labels=labels)
 

@@ -54,6 +54,10 @@ class DiffAugment:
         self.probability = torch.tensor(float(probability))
         self.signs: list[Tensor] = []
 
+    def __repr__(self) -> str:
+        start = "" if self.target is not None else f", probability={float(self.probability):g}"
+        return f"DiffAugment({self.policy}{start}, target={self.target}, images_to_full={self.images_to_full})"
+
     def __call__(self, images: list[Tensor], random: Generator | None = None) -> list[Tensor]:
         """Augment a pyramid, each scale (B, C, S, S) in [-1, 1]; gradients of any order flow through."""
         first = images[0]

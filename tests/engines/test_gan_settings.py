@@ -202,3 +202,21 @@ def test_labels_that_are_not_there_are_asked_for(plain):
     engine = make_engine(*plain, condition="labels", train_data_loader=DataLoader(torch.rand(4, 1, 32, 32), 4))
     with pytest.raises(ConfigurationError, match="batches without labels"):
         engine.run()
+
+
+def test_what_was_frozen_in_the_discriminator_stays_frozen():
+    discriminator = DCGANDiscriminator(**SHAPE)
+    frozen = next(discriminator.parameters()).requires_grad_(False)
+    before = frozen.clone()
+    make_engine(DCGANGenerator(**SHAPE), discriminator).run()
+    assert not frozen.requires_grad
+    assert torch.equal(frozen, before)
+    assert all(p.requires_grad for p in list(discriminator.parameters())[1:])
+
+
+def test_clipping_and_augmentation_are_part_of_the_record():
+    plain, other = (
+        make_engine(DCGANGenerator(**SHAPE), DCGANDiscriminator(**SHAPE), **settings).details
+        for settings in ({}, {"gradient_clip": 1.0, "augment": DiffAugment(("cutout",))})
+    )
+    assert {name for name in plain if plain[name] != other[name]} == {"engine", "augmentation"}

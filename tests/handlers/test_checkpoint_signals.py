@@ -137,3 +137,17 @@ def test_signal_outside_a_training_leaves_with_its_code(capsys, number, code):
         signal.raise_signal(number)
     assert left.value.code == code
     assert capsys.readouterr().err.splitlines()[-1] == "monai_xr: stopped"
+
+
+def test_slow_handlers_of_an_ended_epoch_do_not_keep_it_from_being_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "LATEST_S", 0.2)
+
+    def measures():
+        told(signal.SIGTERM)()
+        time.sleep(0.5)
+
+    engine = train(max_epochs=3, handlers=[Checkpoint(tmp_path / "c"), At(Events.EPOCH_COMPLETED, 1, measures)])
+    with pytest.raises(SystemExit) as left:
+        run_training(engine)
+    assert left.value.code == 143
+    assert newest_checkpoint(tmp_path / "c")["epoch"] == 1

@@ -218,3 +218,9 @@ def test_settings_come_as_text_and_are_recorded(tmp_path):
     assert (watch.thresholds["early_stop"], watch.thresholds["stop_after"]) == (5, None)
     assert watch.thresholds["jump_factor"] == 4.0
     assert json.loads(json.dumps(watch.thresholds)) == watch.thresholds
+
+
+def test_early_stop_measures_the_frechet_distance_unless_told_not_to(tmp_path):
+    assert HealthWatch(tmp_path, early_stop=3).probe.distance
+    assert not HealthWatch(tmp_path, early_stop=3, distance=False).probe.distance
+    assert not HealthWatch(tmp_path).probe.distance

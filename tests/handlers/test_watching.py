@@ -8,9 +8,11 @@ import torch
 from ignite.engine import Events
 from PIL import Image
 
-from monai_xr.handlers import EpochLosses, ImageGrid, Progress, RunRecord
+from monai_xr.errors import HostError
+from monai_xr.handlers import EpochLosses, ImageGrid, Progress, RunEvents, RunRecord
 from monai_xr.handlers.image_grid import tile
 from monai_xr.handlers.run_record import without_folders
+from monai_xr.losses import Lazy
 
 
 def test_epoch_losses_are_means_over_the_epoch(make_engine):
@@ -100,3 +102,29 @@ def test_openings_of_a_test_split_stay_in_the_record_of_a_resumed_training(make_
     engine.state.iteration, engine.state.epoch = 2, 1
     record.start(engine)
     assert json.loads((tmp_path / "run.json").read_text())["openings"] == [{"split": "test"}]
+
+
+def test_a_lazy_term_is_absent_from_an_epoch_in_which_it_was_not_taken(make_engine):
+    lazy = Lazy(lambda step: step.fakes[0].sum() * 0 + 1, every=4)
+    engine = make_engine(2, [EpochLosses()])  # two iterations an epoch
+    engine.objective.generator["lazy"] = lazy
+    told = []
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: told.append("generator/lazy" in e.state.metrics))
+    engine.run()
+    assert told == [True, False]
+
+
+def test_a_record_that_cannot_be_written_does_not_hide_how_the_run_ended(make_engine, tmp_path, caplog):
+    outcomes = []
+    record = RunRecord(tmp_path, {}, {})
+    engine = make_engine(1, [record], generator_term=lambda step: 1 / 0)
+    engine.add_event_handler(RunEvents.STOPPED, lambda e: outcomes.append(e.state.outcome))
+
+    def refuse():
+        raise HostError("No space left on device", "run.json", "free disk space")
+
+    engine.add_event_handler(Events.ITERATION_STARTED, lambda: setattr(record, "_write", refuse))
+    with pytest.raises(ZeroDivisionError):
+        engine.run()
+    assert outcomes == ["failed"]
+    assert "how the run ended is not in run.json" in caplog.text
