@@ -27,7 +27,7 @@ def test_aiin_authors_overlay_gives_their_network_in_one_channel():
     parser, counts = parameters("aiin_authors")
     # Their counts less two channels of the last and first convolution: 128*4*4 weights each, and two biases.
     assert counts == [1_882_627 - 2 * 128 * 16 - 2, 1_063_553 - 2 * 128 * 16]
-    assert parser["train::discriminator_optimizer::lr"] == pytest.approx(1e-4)
+    assert parser.get_parsed_content("train::discriminator_optimizer::lr") == pytest.approx(1e-4)
     assert (parser["max_epochs"], parser["batch_size"], parser["image_size"]) == (500, 20, 128)
 
 

@@ -55,6 +55,7 @@ for bundle in sys.argv[4:]:
         if idist.get_rank() == 0:
             print("done", bundle, epochs, flush=True)
         workflow.finalize()
+idist.finalize()  # threads of gloo that outlive Python abort it
 """
 
 

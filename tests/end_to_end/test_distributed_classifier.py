@@ -42,6 +42,7 @@ for epochs, resume in ((1, False), (2, True)):
     if idist.get_rank() == 0:
         print("done", epochs, flush=True)
     workflow.finalize()
+idist.finalize()  # threads of gloo that outlive Python abort it
 """
 
 

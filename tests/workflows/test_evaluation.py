@@ -361,4 +361,4 @@ def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_
         assert "report: out/report.html" in out
     code, _, error = monai_xr(*common, "--space", "inception=weights.pth")
     assert code == 6
-    assert "no such file of weights : weights.pth : download https://" in error
+    assert "weights cannot be read (No such file or directory) : weights.pth : download https://" in error
