@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import check_compile_mode, pick_device, pick_precision
-from monai_xr.engines.player import Player, autocast, copy_from_first_rank
+from monai_xr.engines.player import Player, autocast, copy_from_first_rank, frozen
 from monai_xr.engines.running import run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
@@ -27,6 +27,7 @@ from monai_xr.networks.interfaces import Discriminator, Generator
 from monai_xr.settings import parse_count, parse_number
 
 Condition = Literal["none", "labels", "images"]
+_RECORDED = ("condition", "critic_steps", "micro_batches", "ema_decay", "gradient_clip")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class GanEngine(Trainer):
         self.optimizer = self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self.precision = pick_precision(precision, device)
-        clip = parse_number(gradient_clip, "gradient_clip")
+        self.gradient_clip = clip = parse_number(gradient_clip, "gradient_clip")
         self.objective = objective
         self.players = {
             "generator": Player("generator", generator, generator_optimizer, self.precision, clip),
@@ -174,10 +175,7 @@ class GanEngine(Trainer):
             "discriminator_optimizer": (
                 f"{type(self.discriminator_optimizer).__name__} {self.discriminator_optimizer.defaults}"
             ),
-            "engine": repr(
-                {name: getattr(self, name) for name in ("condition", "critic_steps", "micro_batches", "ema_decay")}
-                | {"gradient_clip": self.players["generator"].clip}
-            ),
+            "engine": repr({name: getattr(self, name) for name in _RECORDED}),
             "augmentation": repr(self.augment),
         }
 
@@ -217,19 +215,14 @@ class GanEngine(Trainer):
             losses |= self.players["discriminator"].update(self._due("discriminator"), steps, parts=len(parts))
         real_scores = torch.cat([step.real_output.score.detach() for step in steps])
         fake_scores = torch.cat([step.fake_output.score.detach() for step in steps])
-        if self.augment is not None:  # by the scores of all processes, so that they adapt alike
+        if self.augment is not None and self.augment.target is not None:  # by all processes' scores: they adapt alike
             self.augment.adapt(idist.all_gather(real_scores), idist.all_gather(fake_scores))
-        learning = [p for p in self.discriminator.parameters() if p.requires_grad]  # others were frozen on purpose
-        self.discriminator.requires_grad_(False)
-        try:
+        with frozen(self.discriminator):
             again = (
                 self._step(part, fakes[0] if shared else self._fakes(z, part, gradient=True))
                 for z, part in zip(latents, parts, strict=True)
             )
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
-        finally:
-            for parameter in learning:
-                parameter.requires_grad_(True)
         if self.ema_generator is not None:
             update_average(self.ema_generator, self.generator, decay=self.ema_decay, step=self.state.iteration)
         return {

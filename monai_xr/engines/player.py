@@ -1,7 +1,7 @@
 """One of the two networks of a GAN with all that trains it: steps in, an updated network and its named losses out."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -63,6 +63,18 @@ class Player:
             sums = {name: sums.get(name, 0) + loss.detach() for name, loss in losses.items()}
         take_step(self.network, self.optimizer, self.scaler, clip=self.clip)
         return {f"{self.name}/{name}": loss for name, loss in sums.items()}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Let gradients pass through a network but not into it; parameters that were frozen before stay so."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def take_step(network: nn.Module, optimizer: Optimizer, scaler: torch.amp.GradScaler, *, clip: float) -> None:

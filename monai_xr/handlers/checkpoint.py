@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from monai_xr.handlers.checkpoint_files import (
     newest_checkpoint,
     remove_leftovers,
     save_checkpoint,
+    set_training_aside,
 )
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.random_state import RandomState
@@ -31,9 +31,6 @@ from monai_xr.settings import parse_count, parse_flag
 FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
 logger = logging.getLogger(__name__)
 
-# What the other handlers leave beside the checkpoints and a new training would mix with its own.
-_RECORDS = ("run.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl", "mlflow_run_id", "grids")
-
 
 class Checkpoint:
     """Keeps the newest checkpoints of an engine that offers `objects_to_save`, `random_sources` and `RunEvents`.
@@ -41,8 +38,8 @@ class Checkpoint:
     A resumed training goes on bit-identically on a CPU, at the border of an epoch and within one; only the means that
     other handlers take over an epoch are then those of its rest. SIGTERM and SIGINT end the training after the running
     iteration, saved, with exit code 143 or 130. `state.checkpoint_name` is the newest checkpoint, None before the
-    first. Losses or weights that are not finite are never saved. A training that starts anew sets the checkpoints of
-    an earlier one aside, in a folder named after the time; two trainings cannot share a folder.
+    first. Losses or weights that are not finite are never saved. A training that starts anew sets the checkpoints and
+    records of an earlier one aside, in a folder named after the time; two trainings cannot share a folder.
 
     Under several processes the first one alone writes, and resumes its random numbers; the others reseed. Attach it
     before the other handlers.
@@ -108,7 +105,6 @@ class Checkpoint:
     def begin_epoch(self, engine: Any) -> None:
         """Stop between epochs if told to; the order of the epoch's images is drawn after this."""
         self._stop_if_told(engine)
-        self.stop.running = True
         self.random_at_epoch_start = self.random.capture()
 
     def between_iterations(self, engine: Any) -> None:
@@ -119,7 +115,6 @@ class Checkpoint:
         if self.every_iterations and iteration % self.every_iterations == 0:
             self._save(engine)
         self._stop_if_told(engine)
-        self.stop.running = True
 
     def end_epoch(self, engine: Any) -> None:
         """Save, if this epoch is due."""
@@ -138,13 +133,7 @@ class Checkpoint:
         remove_leftovers(self.folder)
         if self.resume:
             return newest_checkpoint(self.folder, set_aside=True)
-        if any(self.folder.glob("epoch_*.pt")):
-            aside = self.folder.with_name(f"{self.folder.name}_until_{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-            self.folder.rename(aside)
-            for name in _RECORDS:
-                if (self.folder.parent / name).exists():
-                    (self.folder.parent / name).rename(aside / name)
-            logger.warning("checkpoints and records of an earlier training were set aside in %s", aside.name)
+        set_training_aside(self.folder)
         return None
 
     def _save(self, engine: Any) -> None:
@@ -173,7 +162,8 @@ class Checkpoint:
         engine.state.checkpoint_name = checkpoint_name(epoch, done)
 
     def _stop_if_told(self, engine: Any) -> None:
-        """Save and leave, once any process of the training was told to stop."""
+        """Save and leave, once any process of the training was told to stop; else the next iteration runs."""
+        self.stop.running = True
         number = self.stop.agreed()
         if not number:
             return

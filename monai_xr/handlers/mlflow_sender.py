@@ -145,10 +145,11 @@ class MlflowSender:
         if self.client is None:
             client = connect(self.uri)
             experiment = experiment_id(client, self.uri, self.experiment)
-            run = open_run(client, self.run_id, experiment, self.folder.resolve().name)
+            name = self.folder.resolve().name
+            run = open_run(client, self.run_id, experiment, name)
             self.run_id = run.info.run_id  # before anything else can fail: a retry takes the same run
             write_text(self.note, self.run_id + "\n")
-            describe_run(client, run, self.folder.resolve().name, self.settings)
+            describe_run(client, run, name, self.settings)
             self.known = known_points(client, run)
             mark_dead_runs(client, experiment)
             self.client = client

@@ -34,7 +34,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.number = 0
         self.process = 0
-        self.running = True  # whether an iteration, or the wait for its batch, may keep the process from saving
+        self.running = False  # whether an iteration, or the wait for its batch, may keep the process from saving
         self.previous: dict[int, Any] = {}
 
     def listen(self) -> None:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_bytes
 from monai_xr.errors import ModelError
-from monai_xr.networks.weights import read_weights
+from monai_xr.networks.weights import check_sha256, read_safetensors
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def save_weights(network: nn.Module, path: str | Path, metadata: Mapping[str, An
 
 
 def load_weights(network: nn.Module, path: str | Path, sha256: str | None = None) -> StoredWeights:
-    """Fill a network from a file that `save_weights` wrote, named `*.safetensors`.
+    """Fill a network from a file that `save_weights` wrote.
 
     Args:
         network: Of the same architecture.
@@ -51,10 +50,11 @@ def load_weights(network: nn.Module, path: str | Path, sha256: str | None = None
     Raises:
         ModelError: If the file is missing, damaged, no safetensors, another one, or of another network.
     """
-    state, found = read_weights(path, sha256)
+    path = Path(path).expanduser()
+    found = check_sha256(path, sha256)
+    state, metadata = read_safetensors(path)
     fill(network, state, "weights", path)
-    with safetensors.safe_open(path, "pt") as file:
-        return StoredWeights(found, file.metadata() or {})
+    return StoredWeights(found, metadata)
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], name: str, where: str | Path) -> None:

@@ -84,8 +84,8 @@ def film_latents(count: int, latent_size: int, films: XrayDataset, *, seed: int 
     Raises:
         ConfigurationError: Films of another split than train: what is made of them would carry them into trainings.
     """
-    for split in sorted({record.split for record in films.cache.records} - {"", "train"}):
-        raise ConfigurationError(f"images made of films of the split {split}", "split", "use the split train")
+    if other := sorted({record.split for record in films.cache.records} - {"", "train"}):
+        raise ConfigurationError(f"images made of films of the split {other[0]}", "split", "use the split train")
     labels = [record.label for record in films.cache.records]
     return LatentDataset(count, latent_size, seed, conditions=_Images(films), labels=labels)
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
-import safetensors.torch
+import safetensors
 import torch
 from torch import Tensor
 
@@ -32,6 +33,19 @@ def check_sha256(file: str | Path, sha256: str | None = None, *, way_out: str = 
     return found
 
 
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Give the tensors of a safetensors file, on the CPU, and the text beside them, each by name.
+
+    Raises:
+        ModelError: It is damaged or something else.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # its Rust errors have no common kind
+        raise ModelError(f"no whole safetensors file ({error})", path, "export the weights again") from None
+
+
 def read_weights(file: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], str]:
     """Read a safetensors file, or a torch file of plain tensors.
 
@@ -48,10 +62,7 @@ def read_weights(file: str | Path, sha256: str | None = None) -> tuple[dict[str,
     path = Path(file).expanduser()
     found = check_sha256(path, sha256)
     if path.suffix == ".safetensors":
-        try:
-            state = safetensors.torch.load_file(path)
-        except Exception as error:  # its Rust errors have no common kind
-            raise ModelError(f"no whole safetensors file ({error})", path, "export the weights again") from None
+        state: Any = read_safetensors(path)[0]
     else:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

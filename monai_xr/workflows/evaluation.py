@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -22,7 +21,14 @@ from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
-from monai_xr.workflows.image_sets import ImageSet, find_real, find_synthetic, load_image_set, sample_grids
+from monai_xr.workflows.image_sets import (
+    ImageSet,
+    closest_pairs,
+    find_real,
+    find_synthetic,
+    load_image_set,
+    sample_grids,
+)
 from monai_xr.workflows.measure_log import log_measures
 from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.plots import histogram_panel, interval_panel
@@ -217,7 +223,7 @@ def evaluate_folders(
     write_report(
         output / "report.html",
         title=title,
-        grids=sample_grids(images, seed=seed) | closest_pairs(images, evidence),
+        grids=sample_grids(images, seed=seed) | closest_pairs(images, evidence.closest),
         curves=curves or {},
         plots=_plots(measures, evidence),
         measures=measures,
@@ -258,17 +264,6 @@ def measure_image_sets(
         pixels = {name: each.pixels for name, each in of_class.items()}
         rows += class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
     return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence
-
-
-def closest_pairs(images: Mapping[str, Tensor], evidence: Evidence) -> dict[str, NDArray[Any]]:
-    """Give the closest pairs for a report, each synthetic image left of its nearest training image, by caption."""
-    synthetic, training = evidence.closest.T
-    if not len(synthetic):
-        return {}
-    sides = [images["synthetic"][synthetic, 0], images["real"][training, 0]]
-    pairs = np.pad(torch.cat(sides, dim=2).cpu().numpy(), ((0, 0), (2, 2), (4, 4)))  # (K, H + 4, 2 W + 8)
-    caption = f"The {len(pairs)} synthetic images nearest to a training image in pixels: left synthetic, right training"
-    return {caption: pairs}
 
 
 def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:

@@ -128,3 +128,19 @@ def sample_grids(sets: Mapping[str, Tensor], *, seed: int, count: int = 36) -> d
         how = f"{shown} of {len(images)} drawn at random" if shown < len(images) else f"all {shown}"
         grids[f"{name.capitalize()} images, {how}"] = images[torch.from_numpy(drawn)].cpu().numpy()
     return grids
+
+
+def closest_pairs(sets: Mapping[str, Tensor], closest: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Draw pairs for a report, each synthetic image left of its nearest training image, by caption.
+
+    Args:
+        sets: Images (N, 1, H, W) in [0, 1] of the sets "synthetic" and "real".
+        closest: Index of the synthetic and of the training image of each pair, (K, 2).
+    """
+    synthetic, training = closest.T
+    if not len(synthetic):
+        return {}
+    sides = [sets["synthetic"][synthetic, 0], sets["real"][training, 0]]
+    pairs = np.pad(torch.cat(sides, dim=2).cpu().numpy(), ((0, 0), (2, 2), (4, 4)))  # (K, H + 4, 2 W + 8)
+    caption = f"The {len(pairs)} synthetic images nearest to a training image in pixels: left synthetic, right training"
+    return {caption: pairs}

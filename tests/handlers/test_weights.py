@@ -72,3 +72,9 @@ def test_what_is_no_whole_safetensors_file_is_refused_by_name(path, kind):
         path.write_bytes(content[kind])
     with pytest.raises(ModelError, match=r"no whole safetensors file \(.*\) : generator\.safetensors"):
         load_weights(generator(), path)
+
+
+def test_a_torch_file_under_its_own_name_is_refused_too(tmp_path):
+    torch.save(generator().state_dict(), tmp_path / "generator.pt")
+    with pytest.raises(ModelError, match=r"no whole safetensors file \(.*\) : generator\.pt"):
+        load_weights(generator(), tmp_path / "generator.pt")

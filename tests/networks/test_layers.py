@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,15 +16,8 @@ from monai_xr.networks.layers import (
 )
 
 
-def attention_by_loops(layer: SelfAttention, features: np.ndarray) -> np.ndarray:
-    """SAGAN's equations for one image (C, N), one pair of pixels at a time."""
-    return attention_over(layer, features, lambda maps: maps)
-
-
-def attention_over(
-    layer: SelfAttention, features: np.ndarray, chosen: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """The same where i runs over the columns that `chosen` makes of f and h."""
+def attention_by_loops(layer: SelfAttention, features: np.ndarray, chosen=lambda maps: maps) -> np.ndarray:
+    """SAGAN's equations for one image (C, N), one pair of pixels at a time; i runs over what `chosen` makes of f, h."""
 
     def project(name):
         convolution = getattr(layer, name)
@@ -56,10 +48,8 @@ def test_pooled_attention_looks_at_the_largest_of_every_two_by_two_pixels():
     torch.manual_seed(0)
     layer = SelfAttention(8, pooled=True)
     nn.init.constant_(layer.gamma, 0.7)
-    features = torch.randn(
-        1, 8, 4, 2
-    )  # pixels of rows 0 and 1 are columns 0 to 3, those of rows 2 and 3 columns 4 to 7
-    expected = attention_over(
+    features = torch.randn(1, 8, 4, 2)  # flat, rows 0 and 1 are columns 0 to 3, rows 2 and 3 columns 4 to 7
+    expected = attention_by_loops(
         layer,
         features[0].double().numpy().reshape(8, 8),
         lambda maps: np.stack([maps[:, :4].max(1), maps[:, 4:].max(1)], 1),
