@@ -127,9 +127,11 @@ def prepare(
     fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
     layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
     workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of the splits.")] = 0,
-    fractions: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.7,0.1,0.2",
-    resplit: Annotated[bool, typer.Option("--resplit", help="New splits where the source names some.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of the first deal of splits; 0 by default.")] = None,
+    fractions: Annotated[
+        str | None, typer.Option(help="Shares of train, val, test in the first deal; default 0.7,0.1,0.2.")
+    ] = None,
+    resplit: Annotated[bool, typer.Option("--resplit", help="Deal new splits; patients may move.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
     allow_duplicates: Annotated[bool, typer.Option("--allow-duplicates", help="Copies across splits.")] = False,
     accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
@@ -146,11 +148,30 @@ def prepare(
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
 
     del options["source"], options["out"]
-    settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions)})
+    settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})
     with progress_bar("films") as progress:
         result = prepare(source, out, settings, progress=progress)
     print_preparation(result)
     typer.echo(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def split(
+    folder: Annotated[Path, typer.Argument(help="A dataset_dir that names no splits.")],
+    seed: Annotated[int | None, typer.Option(help="Of the first deal; 0 by default.")] = None,
+    fractions: Annotated[
+        str | None, typer.Option(help="Shares of train, val, test in the first deal; default 0.7,0.1,0.2.")
+    ] = None,
+    resplit: Annotated[bool, typer.Option("--resplit", help="Deal anew; patients may move.")] = False,
+    no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
+) -> None:
+    """Deal the patients of a folder to train, val and test, once, and tell who is where; trainings do it themselves."""
+    from monai_xr.data.preparing import parse_fractions
+    from monai_xr.data.split_table import split_folder
+
+    shares = parse_fractions(fractions) if fractions else None
+    found = split_folder(folder, seed=seed, fractions=shares, resplit=resplit, no_patients=no_patients)
+    typer.echo("\n".join(found))
 
 
 @app.command(
@@ -204,6 +225,7 @@ def evaluate(
         str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
     ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
+    no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
 ) -> None:
     """Compare synthetic with real images: one table, measures.json and an HTML report.
@@ -225,6 +247,7 @@ def evaluate(
         **settings,
         held_out_split=held_out_split,
         accept_phantoms=accept_phantoms,
+        no_patients=no_patients,
         space=space,
         seed=seed,
     )

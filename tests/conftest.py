@@ -12,6 +12,14 @@ import pytest
 from monai_xr.cli import main
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ids are hashed with a key of the tests; processes that they start take it, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONAI_XR_KEY", str(tmp_path_factory.mktemp("key") / "site.key"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real X-rays, named by MONAI_XR_DATA; tests that need it skip where it is absent."""

@@ -82,7 +82,7 @@ def test_nothing_readable_names_each_file_with_its_reason(monai_xr, tmp_path):
     folder.mkdir()
     (folder / "page.dcm").write_text("<html><body>404</body></html>")
     (folder / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
-    code, _, error = train(monai_xr, folder)
+    code, _, error = train(monai_xr, folder, "--split", "none")
     assert code == 3
     assert "cut.png" in error
     assert "page.dcm" in error

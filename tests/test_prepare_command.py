@@ -23,7 +23,7 @@ def test_phantom_studies_are_prepared_twice(monai_xr: Any, phantoms: Path, tmp_p
     assert "split by patient" in out
     assert "set/report.html" in out
     names = sorted(path.name for path in (tmp_path / "set").iterdir())
-    assert names == ["manifest.csv", "pixels", "report.html", "report.json"]
+    assert names == ["headers.json", "manifest.csv", "pixels", "report.html", "report.json", "splits.json"]
     code, out, error = monai_xr("prepare", phantoms, "set", "--size", 32, "--accept-phantoms")
     assert (code, "split by patient" in out) == (0, True), error
 

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from monai_xr.data.file_kinds import printable
+from monai_xr.data.identifiers import hashed
 from monai_xr.data.polarity import mediastinum_margin
 from monai_xr.data.reading import Decode, read_image
-from monai_xr.data.records import short_hash
 from monai_xr.data.tiles import Pixels, check_usable, tile_of
 from monai_xr.dicom import XrayImage, read_header
 from monai_xr.dicom.values import items, numbers, text
@@ -126,7 +126,7 @@ def _with_header(report: FilmReport, header: Dataset) -> FilmReport:
         orientation=tag("PatientOrientation"),
         body_part=tag("BodyPartExamined"),
         equipment=" ".join(filter(None, (tag("Manufacturer"), tag("ManufacturerModelName")))),
-        patient=short_hash(tag("PatientID")),
+        patient=hashed(tag("PatientID")),
         problems=_problems_of_tags(tag),
     )
 

@@ -2,14 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
-from monai_xr.data.records import Record, Records, SkippedFile, canonical_split, short_hash
+from monai_xr.data.header_memory import Header, HeaderMemory
+from monai_xr.data.identifiers import hashed
+from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
+from monai_xr.data.split_table import SPLITS
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import modality_name
@@ -17,8 +20,9 @@ from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
+_OWN = (LABELS, SPLITS, "lineage.json")  # in the folder itself; the last beside generated images
 KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
-_SPLITS = {"train", "val", "test"}
+_SPLIT_LEVELS = {"train", "val", "test"}
 HIDDEN = "~"  # begins a part of a path that stands for a name
 _WORD_BREAK = re.compile(r"[^\w]+|_")
 _LONG_ID = 4
@@ -26,24 +30,18 @@ _LONG_ID = 4
 
 @dataclass(frozen=True)
 class Found:
-    """An image file with what its header says; `shown` is its path without names and ids of the patient."""
+    """An image file, relative to the folder, and what its header says."""
 
     file: str
-    shown: str
-    patient_id: str = ""
-    study_uid: str = ""
-    sop_uid: str = ""
+    header: Header
 
 
-Remembered = Callable[[Path, str], Found | None]
-
-
-def folder_records(root: Path, remembered: Remembered | None = None) -> Records:
+def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     """Walk a folder without manifest.
 
     Args:
         root: The folder.
-        remembered: Tells what is known of a file from an earlier run, with hashed ids; then the ids of all are hashed.
+        memory: Of the headers that an earlier run read; takes up those of this one.
 
     A folder that holds DICOM files is a DICOM folder: PNG and JPEG files in it (previews, icons of a viewer) are listed
     as skipped. The group of a DICOM file is its study.
@@ -53,7 +51,8 @@ def folder_records(root: Path, remembered: Remembered | None = None) -> Records:
     """
     files = list(files_under(root))
     kinds = Counter(kind for _, kind in files)
-    found, skipped = _dicom_files(root, files, remembered) if kinds["DICOM"] else _picture_files(files)
+    memory = memory or HeaderMemory(root)
+    found, skipped = _dicom_files(root, files, memory) if kinds["DICOM"] else _picture_files(files)
     if not found:
         raise InputDataError(
             f"no PNG/JPEG/DICOM image ({len(files)} files seen{_list_of(kinds)}{_first_reason(kinds, skipped)})",
@@ -65,8 +64,7 @@ def folder_records(root: Path, remembered: Remembered | None = None) -> Records:
     splits = _level_is_split(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
-    hashed = bool(kinds["DICOM"] and remembered)
-    return Records(root, items, source, skipped=tuple(skipped), hashed=hashed)
+    return Records(root, items, source, skipped=tuple(skipped))
 
 
 def _list_of(kinds: Counter[str]) -> str:
@@ -78,36 +76,38 @@ def _first_reason(kinds: Counter[str], skipped: Sequence[SkippedFile]) -> str:
 
 
 def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[Found], list[SkippedFile]]:
-    found = [Found(file, file) for file, kind in files if kind in IMAGE_KINDS]
-    skipped = [SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS and file != LABELS]
+    found = [Found(file, Header(file)) for file, kind in files if kind in IMAGE_KINDS]
+    others = [(file, kind) for file, kind in files if kind not in IMAGE_KINDS and file not in _OWN]
+    skipped = [SkippedFile(printable(file), kind) for file, kind in others]
     return found, skipped
 
 
 def _dicom_files(
-    root: Path, files: Sequence[tuple[str, str]], remembered: Remembered | None
+    root: Path, files: Sequence[tuple[str, str]], memory: HeaderMemory
 ) -> tuple[list[Found], list[SkippedFile]]:
     found: list[Found] = []
     skipped: list[SkippedFile] = []
     for file, kind in files:
         if kind != "DICOM":
-            if file != LABELS:
+            if file not in _OWN:
                 reason = f"{kind} beside DICOM files" if kind in IMAGE_KINDS else kind
                 skipped.append(SkippedFile(printable(file), reason))
             continue
         try:
-            known = remembered(root, file) if remembered else None
-            found.append(known or _dicom_file(root, file, hashed=remembered is not None))
+            header = memory.get(file) or _read_header(root, file)
+            memory.keep(file, header)
+            found.append(Found(file, header))
         except InputDataError as error:
             skipped.append(SkippedFile(printable(file), error.what))
     return found, skipped
 
 
-def _dicom_file(root: Path, file: str, *, hashed: bool) -> Found:
+def _read_header(root: Path, file: str) -> Header:
     header = read_header(root / file)
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
-    ids = (text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
-    return Found(file, _shown(file, header), *(short_hash(each) if hashed else each for each in ids))
+    patient, study = hashed(text(header, "PatientID")), hashed(text(header, "StudyInstanceUID"))
+    return Header(_shown(file, header), patient, study, text(header, "SOPInstanceUID"))
 
 
 def _shown(file: str, header: Dataset) -> str:
@@ -125,20 +125,21 @@ def _shown(file: str, header: Dataset) -> str:
             return True
         return part in words or not words.isdisjoint(_WORD_BREAK.split(part.rsplit(".", 1)[0]))
 
-    return "/".join(HIDDEN + short_hash(part) if part and tells(part) else part for part in file.split("/"))
+    return "/".join(HIDDEN + hashed(part) if part and tells(part) else part for part in file.split("/"))
 
 
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     table_rows = read_table(table)
     require_columns(table_rows, table, KEY_COLUMNS, ("label",))
-    files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
+    files = {each.file: each.file for each in found}
+    of_uid = {hashed(each.header.sop_uid): each.file for each in found if each.header.sop_uid}
     known = {each.file for each in skipped}
     rows: dict[str, TableRow] = {}
     unused: list[str] = []
     for row in table_rows:
         key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
-        file = files.get(key) or files.get(short_hash(key))
+        file = files.get(key) or of_uid.get(hashed(key))
         if file is None:
             if key not in known:
                 unused.append(f"line {row.line}")
@@ -159,11 +160,11 @@ def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFi
 
 def _level_is_split(found: Sequence[Found]) -> bool:
     levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
-    return "train" in levels and levels <= _SPLITS
+    return "train" in levels and levels <= _SPLIT_LEVELS
 
 
 def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
-    levels = found.shown.split("/")[:-1]
+    levels = found.header.shown.split("/")[:-1]
     split = canonical_split(levels.pop(0)) if level_is_split and levels else ""
     label = (
         levels[0] if levels and not levels[0].startswith(HIDDEN) else ""
@@ -175,9 +176,9 @@ def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is
     return Record(
         image=root / found.file,
         label=label,
-        patient_id=fields.get("patient_id") or found.patient_id,
-        group_id=fields.get("group_id") or found.study_uid,
+        patient_id=fields.get("patient_id") or found.header.patient_id,
+        group_id=fields.get("group_id") or found.header.study_uid,
         split=canonical_split(fields.get("split") or split),
-        sop_uid=found.sop_uid,
-        shown=found.shown,
+        sop_uid=found.header.sop_uid,
+        shown=found.header.shown,
     )

@@ -15,12 +15,12 @@ from monai_xr.data.contact_sheet import write_contact_sheet
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_report import DUPLICATE, NO_PATIENT, FilmReport, Thumbnail, film_report
 from monai_xr.data.reading import Decode
-from monai_xr.data.records import SkippedFile, find_records, short_hash
+from monai_xr.data.records import SkippedFile, find_records
 from monai_xr.errors import ConfigurationError, XrError
 
 _COUNTED = ("kind", "modality", "photometric", "transfer_syntax", "bits", "view", "body_part", "equipment", "origin")
 _MIXED = ("kind", "modality", "bits", "equipment", "origin")
-_TABLES_OF_DATA = ("manifest.csv", "labels.csv")
+_TABLES_OF_DATA = ("manifest.csv", "labels.csv", "splits.json")
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
         problems = (*problems, DUPLICATE)
     if patient:
         problems = tuple(problem for problem in problems if problem != NO_PATIENT)
-    return replace(film, problems=problems, patient=short_hash(patient) or film.patient)
+    return replace(film, problems=problems, patient=patient or film.patient)
 
 
 def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:

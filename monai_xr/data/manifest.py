@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
 from monai_xr.data.tables import TableRow, read_table, require_columns
 from monai_xr.errors import InputDataError
@@ -50,13 +51,15 @@ def _prepared_records(root: Path, rows: list[TableRow]) -> Records:
     items = tuple(
         replace(
             _record(root, row.first("image"), row),
+            patient_id=HashedId(row.first("patient_id")),
+            group_id=HashedId(row.first("group_id")),
             shown=row.first("image"),
             present=tuple(filter(None, row.first("present").split("|"))),
             absent=tuple(filter(None, row.first("absent").split("|"))),
         )
         for row in rows
     )
-    return Records(root, items, "prepared", store=store, hashed=True)
+    return Records(root, items, "prepared", store=store)
 
 
 def _record(root: Path, name: str, row: TableRow) -> Record:

@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
@@ -88,7 +88,6 @@ def build_cache(plan: CachePlan) -> Path:
         raise ConfigurationError(
             f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
         )
-    plan = replace(plan, records=plan.records.with_hashed_ids())
     sources = _sources(plan)
     key = _key(plan, sources)
     target = plan.folder / f"{plan.settings.size}px-{key[:16]}"

@@ -17,13 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.records import Record, Records, SkippedFile
 from monai_xr.data.tiles import Fit, Tile
 from monai_xr.errors import InputDataError
 
 INDEX = "index.json"
 PIXELS = "pixels.u16"
-SCHEMA = 2
+SCHEMA = 3
 _NOT_IDENTITY = ("stamp", "key", "row")
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ class TileFacts:
         origin: patient, phantom or generated.
         sha256: Of the tile as it lies in the file.
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
+        film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
         view: As written, for example PA.
         spacing_mm: Of the rows and columns of the tile.
     """
@@ -46,6 +48,7 @@ class TileFacts:
     origin: str
     sha256: str
     phash: str
+    film: str
     view: str = ""
     spacing_mm: tuple[float, float] | None = None
 
@@ -184,19 +187,20 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         origin=entry["origin"],
         sha256=entry["sha256"],
         phash=entry["phash"],
+        film=entry["film"],
         view=entry["view"],
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )
 
 
 def labels_of(record: Record) -> dict[str, Any]:
-    """Give the fields of an entry that come from a record whose ids are hashes."""
+    """Give the fields of an entry that come from a record."""
     return {
         "label": record.label,
         "patient": record.patient_id,
         "group": record.group_id,
         "split": record.split,
-        "sop": record.sop_uid,
+        "sop": hashed(record.sop_uid),
         "present": list(record.present),
         "absent": list(record.absent),
     }
@@ -235,17 +239,17 @@ def _records_of(index: Mapping[str, Any]) -> Records:
         Record(
             image=root / each["file"],
             label=each["label"],
-            patient_id=each["patient"],
-            group_id=each["group"],
+            patient_id=HashedId(each["patient"]),
+            group_id=HashedId(each["group"]),
             split=each["split"],
-            sop_uid=each["sop"],
+            sop_uid=HashedId(each["sop"]),
             shown=each["file"],
             present=tuple(each["present"]),
             absent=tuple(each["absent"]),
         )
         for each in index["images"]
     )
-    return Records(root, items, index["source"], index["split_used"], hashed=True)
+    return Records(root, items, index["source"], index["split_used"])
 
 
 def _mapped(folder: Path, size: int) -> npt.NDArray[np.uint16]:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import numpy as np
 from monai_xr import __version__
 from monai_xr.data.duplicates import perceptual_hash
 from monai_xr.data.file_kinds import printable
+from monai_xr.data.identifiers import hashed
 from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
-from monai_xr.data.records import Record, short_hash
+from monai_xr.data.records import Record
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
@@ -57,6 +59,7 @@ class Film:
     origin: str
     view: str
     spacing_mm: tuple[float, float] | None
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]  # by 
 def source_of(record: Record, root: Path) -> Source:
     """Look at a file without opening it; one that is not there has the stamp (-1, -1)."""
     file = record.image.relative_to(root).as_posix()
-    return Source(record.image, printable(record.shown or file), short_hash(file), _stamp(record.image))
+    return Source(record.image, printable(record.shown or file), hashed(file), _stamp(record.image))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -84,6 +87,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (-1, -1)
     return (found.st_size, found.st_mtime_ns)
+
+
+def digest_of(pixels: Pixels) -> str:
+    """Give 16 hexadecimal digits by which the pixels of a film are known again, whatever file they lie in."""
+    shape = repr(pixels.shape).encode("ascii")
+    return blake2b(np.ascontiguousarray(pixels, "<f4").data, digest_size=8, key=shape).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class FileFilms:
         if _stamp(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
-        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm)
+        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm, digest_of(image.pixels))
 
 
 class StoredFilms:
@@ -125,7 +134,7 @@ class StoredFilms:
     def sources(self) -> list[Source]:
         """Give one source for each tile; a tile is known again by its checksum."""
         return [
-            Source(self.store.folder, file, short_hash(file), (int(self.store.facts[place].sha256[:12], 16), 0))
+            Source(self.store.folder, file, hashed(file), (int(self.store.facts[place].sha256[:12], 16), 0))
             for file, place in self.place_of.items()
         ]
 
@@ -134,7 +143,7 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm, facts.film)
 
 
 @dataclass(frozen=True)
@@ -195,6 +204,7 @@ class TileMaker:
             origin=film.origin,
             sha256=checksum(tile),
             phash=perceptual_hash(tile),
+            film=film.digest,
             view=printable(film.view),
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )

@@ -10,12 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.folders import LABELS, Found, Remembered
 from monai_xr.data.manifest import MANIFEST, STORES
 from monai_xr.data.output import write_text
-from monai_xr.data.pixel_cache import INDEX, read_index
+from monai_xr.data.pixel_cache import read_index
 from monai_xr.data.preparation import Preparation
-from monai_xr.data.records import short_hash
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 _COLUMNS = (
@@ -34,30 +32,6 @@ _COLUMNS = (
     "store",
     "row",
 )
-
-
-def remembered_files(root: Path, folder: Path) -> Remembered:
-    """Give what the store of an earlier run knows of unchanged DICOM files; a newer table of labels may know better."""
-    known: dict[str, dict[str, Any]] = {}
-    for store in sorted((folder / STORES).glob("*px-*")):
-        with suppress(InputDataError, OSError):
-            written = os.stat(store / INDEX).st_mtime_ns
-            labels = root / LABELS
-            index = read_index(store)
-            is_newer = labels.is_file() and os.stat(labels).st_mtime_ns >= written
-            if index["root"] == os.path.realpath(root) and not is_newer:
-                known |= {each["key"]: each for each in (*index["images"], *index["refused"])}
-
-    def remembered(folder: Path, file: str) -> Found | None:
-        entry = known.get(short_hash(file))
-        if entry is None:
-            return None
-        found = os.stat(folder / file)
-        if entry["stamp"] != [found.st_size, found.st_mtime_ns]:
-            return None
-        return Found(file, entry["file"], entry["patient"], entry["group"], entry["sop"])
-
-    return remembered
 
 
 def check_folders(root: Path, folder: Path) -> None:

@@ -1,16 +1,19 @@
 """Archive of films in; a prepared data set out: one pixel store, `manifest.csv` with splits, and a report.
 
 A prepared data set is a folder that any training takes as its `dataset_dir`, and in which nothing is decoded any more.
-The manifest names for each image its store and row; ids of patients are hashes. What was refused, what occurs twice and
-what a user must know is in `report.json` and `report.html`.
+The manifest names for each image its store and row; ids of patients are hashes. Splits that the source does not name
+are dealt once, into `splits.json`, and only added to after that. What was refused, what occurs twice and what a user
+must know is in `report.json` and `report.html`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
+from monai_xr.data.header_memory import HeaderMemory
+from monai_xr.data.identifiers import key_tag
 from monai_xr.data.manifest import STORES
 from monai_xr.data.pixel_cache import PixelCache, Progress
 from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
@@ -19,14 +22,24 @@ from monai_xr.data.prepared_folder import (
     alone_in,
     check_folders,
     check_same,
-    remembered_files,
     remove_other_stores,
     write_manifest,
 )
 from monai_xr.data.reading import Decode
-from monai_xr.data.records import Record, Records, find_records
-from monai_xr.data.splits import FRACTIONS, Split, check_units, keep_splits, split_patients
+from monai_xr.data.records import Record, Records, read_folder
+from monai_xr.data.split_table import (
+    DEALT,
+    SPLITS,
+    SplitTable,
+    check_same_deal,
+    new_table,
+    read_table,
+    table_place,
+    write_table,
+)
+from monai_xr.data.splits import FRACTIONS, Split, keep_splits, split_patients
 from monai_xr.data.tiles import Fit
+from monai_xr.data.units import check_units
 from monai_xr.errors import ConfigurationError, InputDataError
 
 
@@ -40,9 +53,9 @@ class PrepareSettings:
         layout: Name of a known data set, "auto" to recognise one, "folder" for none.
         decode: "isolated" reads DICOM in child processes with limits, for files nobody vouches for.
         workers: Films decoded at the same time.
-        seed: Of the splits.
-        fractions: Of the images, by split.
-        resplit: Makes new splits where the source names some.
+        seed: Of the deal of splits; None is 0, or as they were dealt before.
+        fractions: Of the images, by split; None is 0.7, 0.1, 0.2, or as they were dealt before.
+        resplit: Deals new splits where the source names some or they were dealt before.
         no_patients: Lets images without patient and group be split one by one.
         allow_duplicates: Lets a film and its copy be in two splits.
         accept_phantoms: Lets phantoms in beside films of patients.
@@ -56,8 +69,8 @@ class PrepareSettings:
     layout: str = "auto"
     decode: Decode = "isolated"
     workers: int = 2
-    seed: int = 0
-    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+    seed: int | None = None
+    fractions: Mapping[str, float] | None = None
     resplit: bool = False
     no_patients: bool = False
     allow_duplicates: bool = False
@@ -92,6 +105,7 @@ def prepare(
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     check_folders(root, folder)
+    new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)  # checks them before any work
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)
         result = Preparation(source=root.name)
@@ -101,6 +115,8 @@ def prepare(
         except InputDataError as error:
             write_reports(folder, replace(result, error=str(error)))
             raise
+        if result.records.table:
+            write_table(folder / SPLITS, result.records.table)
         write_manifest(folder, result)
         write_reports(folder, result)
         remove_other_stores(folder, result)
@@ -108,12 +124,14 @@ def prepare(
 
 
 def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
-    memory = remembered_files(root, folder)
-    records = find_records(root, layout=settings.layout, remembered=memory).with_hashed_ids()
+    before = _dealt_before(folder, settings)
+    memory = HeaderMemory.read(root, folder)
+    records = read_folder(root, layout=settings.layout, memory=memory)
+    memory.write(folder)
     if records.store:
         raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
     if settings.resplit or not records.splits:
-        check_units(records, no_patients=settings.no_patients)
+        check_units(records, no_patients=settings.no_patients or bool(before and before.no_patients))
     else:
         keep_splits(records, no_patients=settings.no_patients)
     cache = PixelCache.build(
@@ -135,7 +153,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         [cache.facts[place].sha256 for place in places],
     )
     usable = cache.records.keeping(cache.records[place] for place in places)
-    split = _split(usable, [cache.facts[place].origin for place in places], found, settings)
+    split = _split(usable, [cache.facts[place].origin for place in places], found, settings, before)
     return Preparation(
         source=root.name,
         kind=records.source,
@@ -152,26 +170,57 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     )
 
 
-def _split(records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings) -> Split:
+def _dealt_before(folder: Path, settings: PrepareSettings) -> SplitTable | None:
+    """Give the table that an earlier run dealt.
+
+    Raises:
+        ConfigurationError: Another seed or other fractions are asked for without a new deal; ids of another key.
+        InputDataError: The table is damaged.
+    """
+    before = read_table(folder / SPLITS, any_key=settings.resplit)
+    if not settings.resplit:
+        check_same_deal(before, settings.seed, settings.fractions)
+    return before
+
+
+def _split(
+    records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
+) -> Split:
     """Split the films, copies into one split; generated images are train's."""
     films = [index for index, origin in enumerate(origins) if origin != "generated"]
     chosen = records.keeping(records[index] for index in films)
     if not films:
         split = Split(chosen, "image", ("generated images alone",))
-    elif settings.resplit or not records.splits:
-        at = {index: number for number, index in enumerate(films)}
-        split = split_patients(
-            chosen,
-            seed=settings.seed,
-            fractions=settings.fractions,
-            no_patients=settings.no_patients,
-            together=[(at[one], at[other]) for one, other in found.pairs() if one in at and other in at],
-        )
-    else:
+    elif records.splits and not settings.resplit:
         split = keep_splits(chosen, no_patients=settings.no_patients)
+        table = replace(SplitTable({}, key=key_tag()), no_patients=settings.no_patients).extended(split.records)
+        split = replace(split, records=replace(split.records, table=table))
+    else:
+        split = _dealt(chosen, films, found, settings, before)
+    moved = before.moved(split.records.table) if before and split.records.table else 0
+    notes = (*split.notes, f"{moved} patients or groups moved to another split") if moved else split.notes
     done = dict(zip(films, split.records, strict=True))
     items = [done[index] if index in done else _for_training(records[index], settings) for index in range(len(records))]
-    return replace(split, records=records.keeping(items))
+    return replace(split, records=split.records.keeping(items), notes=notes)
+
+
+def _dealt(
+    films: Records, places: Sequence[int], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
+) -> Split:
+    """Deal who is new beside those whom an earlier run, or the source's own table, dealt; all with `resplit`."""
+    at = {index: number for number, index in enumerate(places)}
+    base = None if settings.resplit else (before or read_table(table_place(films.root)))
+    base = base or new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)
+    base = replace(base, rule=DEALT, no_patients=base.no_patients or settings.no_patients)
+    split = split_patients(
+        films,
+        seed=base.seed,
+        fractions=base.fractions,
+        no_patients=base.no_patients,
+        together=[(at[one], at[other]) for one, other in found.pairs() if one in at and other in at],
+        known=base.split_of,
+    )
+    return replace(split, records=replace(split.records, table=base.extended(split.records)))
 
 
 def _for_training(generated: Record, settings: PrepareSettings) -> Record:
@@ -214,8 +263,8 @@ def _told(settings: PrepareSettings) -> dict[str, Any]:
         "size": settings.size,
         "fit": settings.fit,
         "admit": ", ".join(settings.admit),
-        "seed": settings.seed,
-        "fractions": ", ".join(f"{name} {share:g}" for name, share in settings.fractions.items()),
+        "seed": settings.seed or 0,
+        "fractions": ", ".join(f"{name} {share:g}" for name, share in (settings.fractions or FRACTIONS).items()),
         "resplit": settings.resplit,
         "no_patients": settings.no_patients,
         "allow_duplicates": settings.allow_duplicates,

@@ -17,16 +17,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from monai_xr.data.identifiers import hashed
 from monai_xr.errors import ConfigurationError, InputDataError
 
 if TYPE_CHECKING:
-    from monai_xr.data.folders import Remembered
+    from monai_xr.data.header_memory import HeaderMemory
+    from monai_xr.data.split_table import SplitTable
 
-ALL_SPLITS = "all (the data names no splits)"
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -37,10 +37,10 @@ class Record:
     Args:
         image: The file.
         label: Its class.
-        patient_id: Whose film it is.
-        group_id: What belongs together where the patient is unknown: a study, near copies.
+        patient_id: Hash of whose film it is.
+        group_id: Hash of what belongs together where the patient is unknown: a study, near copies.
         split: train, val, test or "".
-        sop_uid: SOP Instance UID of a DICOM file.
+        sop_uid: SOP Instance UID of a DICOM file, or a `HashedId` of it.
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
         present: Findings known to be there, by their names in `monai_xr.data.findings`.
         absent: Findings known not to be there. What is in neither is unknown.
@@ -55,6 +55,11 @@ class Record:
     shown: str = ""
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hash the ids as they come from a header, a table or the name of a file."""
+        for name in ("patient_id", "group_id"):
+            object.__setattr__(self, name, hashed(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,11 @@ class Records(Sequence[Record]):
         root: The folder.
         items: The records, in a fixed order.
         source: "manifest", "prepared", "DICOM folder", "PNG/JPEG folder" or "layout of" a known set.
-        split_used: The split asked for and found, `ALL_SPLITS` where the data names none, "" where none was asked for.
+        split_used: The split asked for, "" where none was.
         skipped: Files that are no images.
         store: Folder of the pixels of a prepared data set, whose images are not read from files.
         notes: What a user of this set should know.
-        hashed: Whether patient, group and SOP Instance UID are hashes already.
+        table: Who is in which split, where the data names splits or they were dealt.
     """
 
     root: Path
@@ -87,7 +92,7 @@ class Records(Sequence[Record]):
     skipped: tuple[SkippedFile, ...] = ()
     store: Path | None = None
     notes: tuple[str, ...] = ()
-    hashed: bool = False
+    table: "SplitTable | None" = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -116,21 +121,6 @@ class Records(Sequence[Record]):
         """Give the same source with other records."""
         return replace(self, items=tuple(items))
 
-    def with_hashed_ids(self) -> "Records":
-        """Give the same records with hashes for patient, group and SOP Instance UID."""
-        if self.hashed:
-            return self
-        items = (
-            replace(
-                record,
-                patient_id=short_hash(record.patient_id),
-                group_id=short_hash(record.group_id),
-                sop_uid=short_hash(record.sop_uid),
-            )
-            for record in self
-        )
-        return replace(self, items=tuple(items), hashed=True)
-
     def facts(self) -> dict[str, Any]:
         """Give what a run record says about the data: counts, never names or ids."""
         return {
@@ -149,23 +139,49 @@ def find_records(
     *,
     classes: str | Sequence[str] | None = None,
     split: str | None = None,
+    deal: bool = True,
+    no_patients: bool = False,
     labelled: bool = False,
     layout: str = "auto",
-    remembered: "Remembered | None" = None,
 ) -> Records:
     """Find the images of a data folder.
 
     Args:
         dataset_dir: One of the three kinds of folder above.
         classes: Labels to keep; None keeps all. One string may hold several, with commas between.
-        split: Keeps the images of this split, or all where the data names no splits; None keeps all.
+        split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
+            of the folder has them, see `monai_xr.data.split_table`.
+        deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
+        no_patients: Lets that deal split images of unknown patients one by one.
         labelled: Whether an image without label is an error.
         layout: Name of a known data set, "auto" to recognise one, "folder" for none.
-        remembered: What an earlier run found out about DICOM files, so that those that have not changed are not opened.
 
     Raises:
         ConfigurationError: No such folder, class, split or layout.
-        InputDataError: No image in it; a table that is wrong or does not fit the files; a patient in two splits.
+        InputDataError: No image in it; a table that is wrong or does not fit the files; a patient or group in two
+            splits; a split is asked for and some images have none, or cannot be split.
+        HostError: The table of splits cannot be written.
+    """
+    records = read_folder(dataset_dir, layout=layout)
+    wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
+    records = _with_splits(records, deal=deal and wanted is not None, no_patients=no_patients)
+    records = _of_classes(records, classes)
+    if labelled:
+        _check_labelled(records)
+    return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
+
+
+def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "HeaderMemory | None" = None) -> Records:
+    """Read what a data folder itself says of its images: with the splits that it names, or with none.
+
+    Args:
+        dataset_dir: As in `find_records`.
+        layout: As in `find_records`.
+        memory: Of the headers of DICOM files that an earlier run read; takes up those of this one.
+
+    Raises:
+        ConfigurationError: No such folder or layout.
+        InputDataError: No image in it; a table that is wrong or does not fit the files.
     """
     from monai_xr.data.adapters import known_records
     from monai_xr.data.folders import folder_records
@@ -179,35 +195,14 @@ def find_records(
         )
     records = known_records(root, layout)
     if records is None:
-        records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, remembered)
-    _check_patients(records)
-    records = _of_classes(records, classes)
-    if labelled:
-        _check_labelled(records)
-    return _of_split(records, split)
+        records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
+    return records
 
 
 def canonical_split(name: str) -> str:
     """Give the one spelling of a split: train, val or test where it is one of these."""
     name = name.strip()
     return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in ("train", "val", "test") else name)
-
-
-def short_hash(identifier: str) -> str:
-    """Give 12 hexadecimal digits that stand for an identifier in reports, or "" for none."""
-    return sha256(identifier.encode("utf-8", "surrogateescape")).hexdigest()[:12] if identifier else ""
-
-
-def _check_patients(records: Records) -> None:
-    split_of: dict[str, str] = {}
-    for record in records:
-        unit = record.patient_id
-        if unit and record.split and split_of.setdefault(unit, record.split) != record.split:
-            raise InputDataError(
-                f"patient {short_hash(unit)} (hash) is in the splits {split_of[unit]} and {record.split}",
-                records.root,
-                "keep all images of a patient in one split",
-            )
 
 
 def _check_labelled(records: Records) -> None:
@@ -231,15 +226,26 @@ def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Record
     return records.keeping(record for record in records if record.label in wanted)
 
 
-def _of_split(records: Records, split: str | None) -> Records:
-    if split is None:
-        return records
-    if not records.splits:
-        return replace(records, split_used=ALL_SPLITS)
-    wanted = canonical_split(split)
+def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
+    """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
+    from monai_xr.data.split_table import dealt, named_table, read_table, table_place
+    from monai_xr.data.splits import seated
+    from monai_xr.data.units import check_one_split_each, units_of
+
+    if records.splits:
+        way_out = "keep a patient or group in one split, or make new splits with `monai-xr prepare --resplit`"
+        check_one_split_each(records, units_of(records, no_patients=True), way_out)
+        return replace(records, table=named_table(records))
+    if deal:
+        return dealt(records, no_patients=no_patients)
+    table = read_table(table_place(records.root))
+    return replace(seated(records, table.split_of), table=table) if table else records
+
+
+def _of_split(records: Records, wanted: str) -> Records:
     kept = records.keeping(record for record in records if record.split == wanted)
     if not kept:
-        raise ConfigurationError(f"no images of split {split!r}", "split", _known(wanted, records.splits, "splits"))
+        raise ConfigurationError(f"no images of split {wanted!r}", "split", _known(wanted, records.splits, "splits"))
     return replace(kept, split_used=wanted)
 
 

@@ -2,10 +2,10 @@
 
 The unit is the patient; where no patient is known, the group. Units are dealt out from the largest to the smallest,
 each to the split where it lowers the chi-square distance between the wanted and the present numbers of images of each
-class the most.
+class the most. Units that were dealt before stay where they are.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_xr.data.records import Records
+from monai_xr.data.units import Units, check_one_split_each, joined, keys_of, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+_STRICTEST_FIRST = ("test", "val", "train")
+_RESPLIT = "deal anew with --resplit (monai-xr split, or prepare)"
 
 Counts = npt.NDArray[np.float64]
 
@@ -42,6 +45,7 @@ def split_patients(
     fractions: Mapping[str, float] = FRACTIONS,
     no_patients: bool = False,
     together: Sequence[tuple[int, int]] = (),
+    known: Mapping[str, str] | None = None,
 ) -> Split:
     """Split by patient.
 
@@ -51,36 +55,52 @@ def split_patients(
         fractions: Of the images, by name of split; they add up to 1.
         no_patients: Lets images of which neither patient nor group is known be split one by one.
         together: Pairs of places whose units go into one split, such as copies of a film.
+        known: Splits of units that were dealt before, by the keys of `keys_of`; they stay.
 
     Raises:
         ConfigurationError: Fractions or a seed that cannot be.
-        InputDataError: Fewer units than splits; images without patient and group, and `no_patients` is off.
+        InputDataError: Fewer units than splits; images without patient and group, and `no_patients` is off; a new image
+            that ties together what was dealt to two splits.
     """
-    _check_fractions(fractions, seed)
-    units, unit_name = _units(records, no_patients, together)
+    check_deal(fractions, seed)
+    units = units_of(records, no_patients=no_patients)
     names = [name for name, fraction in fractions.items() if fraction > 0]
-    if len(units) < len(names):
-        raise InputDataError(
-            f"{len(units)} {unit_name}s for {len(names)} splits", records.root, f"needs at least {len(names)}"
-        )
-    labels = {label: column for column, label in enumerate(sorted({record.label for record in records}))}
-    counts = np.zeros((len(units), len(labels)))  # (units, classes)
-    for row, members in enumerate(units):
-        for index in members:
-            counts[row, labels[records[index].label]] += 1
-    dealt = _deal(counts, np.array([fractions[name] for name in names]), seed)
-    split_of = {index: names[dealt[row]] for row, members in enumerate(units) for index in members}
-    done = records.keeping(replace(record, split=split_of[index]) for index, record in enumerate(records))
-    notes = _notes(done, names)
-    if "image" in unit_name:
-        notes.append("patients of some images unknown: images of one patient may be in two splits")
-    largest = max(len(members) for members in units)
-    if 2 * largest > len(records):
-        notes.append(f"one {unit_name} has {largest} of {len(records)} images: is its id a placeholder?")
-    return Split(done, unit_name, tuple(notes))
+    seats = _seats(records, units, known or {})
+    clusters = joined(units.members, together)
+    for cluster in clusters:  # copies of what has a seat go there, too
+        taken = {seats[place] for place in cluster} - {""}
+        for place in cluster:
+            seats[place] = seats[place] or next((name for name in _STRICTEST_FIRST if name in taken), "")
+    _deal_rest(records, units, clusters, seats, fractions={name: fractions[name] for name in names}, seed=seed)
+    done = _seated(records, units, seats)
+    return Split(done, units.kind, (*_notes(done, names), *_doubts(records, units)))
 
 
-def _check_fractions(fractions: Mapping[str, float], seed: int) -> None:
+def seated(records: Records, known: Mapping[str, str]) -> Records:
+    """Give each record the split that it was dealt to before, "" where it is new.
+
+    Args:
+        records: Images.
+        known: Splits by the keys of `keys_of`.
+
+    Raises:
+        InputDataError: A new image ties together what was dealt to two splits.
+    """
+    units = units_of(records, no_patients=True)
+    return _seated(records, units, _seats(records, units, known))
+
+
+def _seated(records: Records, units: Units, seats: Sequence[str]) -> Records:
+    split_of = {index: seats[place] for place, members in enumerate(units.members) for index in members}
+    return records.keeping(replace(record, split=split_of[index]) for index, record in enumerate(records))
+
+
+def check_deal(fractions: Mapping[str, float], seed: int) -> None:
+    """Check before any work what a deal needs.
+
+    Raises:
+        ConfigurationError: Fractions or a seed that cannot be.
+    """
     values = list(fractions.values())
     if not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-6:
         raise ConfigurationError(f"split fractions {values}", "fractions", "numbers from 0 to 1 that add up to 1")
@@ -98,103 +118,83 @@ def keep_splits(records: Records, *, no_patients: bool = False) -> Split:
     bare = [record for record in records if not record.split]
     if bare:
         raise InputDataError(
-            f"{len(bare)} of {len(records)} images without split, such as {bare[0].image.name}",
+            f"{len(bare)} of {len(records)} images without split, such as {bare[0].shown or bare[0].image.name}",
             records.root,
             "name a split for each image, or make new ones with --resplit",
         )
-    units, unit_name = _units(records, no_patients)
-    for members in units:
-        splits = sorted({records[index].split for index in members})
-        if len(splits) > 1:
-            named = records[members[0]]
+    units = units_of(records, no_patients=no_patients)
+    check_one_split_each(records, units, "make new splits with --resplit")
+    return Split(records, units.kind, tuple(_notes(records, records.splits)))
+
+
+def _seats(records: Records, units: Units, known: Mapping[str, str]) -> list[str]:
+    """Give the split in which each unit is already, "" for a new one.
+
+    The patient decides; an image whose patient was named otherwise before follows its group.
+    """
+    seats: list[str] = []
+    for members in units.members:
+        keys = [keys_of(records[index], records.root) for index in members]
+        own = {known[each[0]] for each in keys if each[0] in known}
+        of_groups = {known[key] for each in keys for key in each[1:] if key in known}
+        if len(own) > 1:
             raise InputDataError(
-                f"one {unit_name} is in the splits {' and '.join(splits)}, with {named.shown or named.image.name}",
-                records.root,
-                "make new splits with --resplit",
+                f"one {units.kind} ties together what was dealt to {' and '.join(sorted(own))}", records.root, _RESPLIT
             )
-    return Split(records, unit_name, tuple(_notes(records, records.splits)))
+        found = own or (of_groups if len(of_groups) == 1 else {""})
+        seats += found
+    return seats
 
 
-def check_units(records: Records, *, no_patients: bool) -> None:
-    """Check before any work that the records can be split.
-
-    Raises:
-        InputDataError: Images without patient and group, and `no_patients` is off.
-    """
-    _units(records, no_patients)
-
-
-def _units(
-    records: Records, no_patients: bool, together: Sequence[tuple[int, int]] = ()
-) -> tuple[list[list[int]], str]:
-    """Give the images of each unit and what the units are.
-
-    A group that has both images with and images without a patient id ties them together.
-    """
-    bare_groups = {record.group_id for record in records if record.group_id and not record.patient_id}
-    joined = _Joined()
-    kinds = set()
-    unknown = 0
-    keys: list[tuple[str, str]] = []
-    for index, record in enumerate(records):
-        if record.patient_id:
-            kinds.add("patient")
-            keys.append(("patient", record.patient_id))
-            if record.group_id in bare_groups:
-                joined.join(keys[-1], ("group", record.group_id))
-        elif record.group_id:
-            kinds.add("group")
-            keys.append(("group", record.group_id))
-        else:
-            kinds.add("image")
-            unknown += 1
-            keys.append(("image", str(index)))
-    if unknown and not no_patients:
+def _deal_rest(
+    records: Records,
+    units: Units,
+    clusters: Sequence[Sequence[int]],
+    seats: list[str],
+    *,
+    fractions: Mapping[str, float],
+    seed: int,
+) -> None:
+    """Fill the empty seats, cluster by cluster."""
+    names = list(fractions)
+    rest = [cluster for cluster in clusters if not seats[cluster[0]]]
+    if len(rest) < len(names) and not any(seats):
         raise InputDataError(
-            f"{unknown} of {len(records)} images without patient_id and group_id",
+            f"{len(rest)} {units.kind}s for {len(names)} splits",
             records.root,
-            "add the ids to the manifest, or allow a split image by image with --no-patients",
+            f"needs at least {len(names)}; --split none takes all images",
         )
-    for one, other in together:
-        joined.join(keys[one], keys[other])
-    units: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        units[joined.root(key)].append(index)
-    return list(units.values()), " or ".join(name for name in ("patient", "group", "image") if name in kinds)
+    labels = {label: column for column, label in enumerate(sorted({record.label for record in records}))}
+
+    def counted(places: Sequence[int]) -> Counts:
+        found = Counter(labels[records[index].label] for place in places for index in units.members[place])
+        return np.array([found[column] for column in range(len(labels))], float)
+
+    counts = np.array([counted(cluster) for cluster in rest]).reshape(len(rest), len(labels))
+    have = np.array([counted([p for p, seat in enumerate(seats) if seat == name]) for name in names])
+    for cluster, split in zip(rest, _deal(counts, have, np.array(list(fractions.values())), seed), strict=True):
+        for place in cluster:
+            seats[place] = names[split]
 
 
-class _Joined:
-    """Disjoint sets of keys."""
-
-    def __init__(self) -> None:
-        self.parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(self, key: tuple[str, str]) -> tuple[str, str]:
-        while (parent := self.parent.get(key, key)) != key:
-            self.parent[key] = self.parent.get(parent, parent)
-            key = parent
-        return key
-
-    def join(self, one: tuple[str, str], other: tuple[str, str]) -> None:
-        self.parent[self.root(other)] = self.root(one)
-
-
-def _deal(counts: Counts, fractions: Counts, seed: int) -> list[int]:
+def _deal(counts: Counts, have: Counts, fractions: Counts, seed: int) -> list[int]:
     """Give the split of each unit.
 
     Args:
         counts: Images of each unit in each class, (U, C).
+        have: Images that are in each split already, (S, C).
         fractions: Of the images, (S,), all above 0.
         seed: Decides among units of the same size.
     """
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(1), kind="stable")]
-    present = counts.sum(0) > 0
-    columns = np.concatenate([counts[:, present], counts.sum(1, keepdims=True)], 1)  # (U, C + 1), last: all images
-    wanted = fractions[:, None] * columns.sum(0)  # (S, C + 1)
-    have = np.zeros_like(wanted)
+    present = counts.sum(0) + have.sum(0) > 0
+    columns, have = (  # (U, C + 1) and (S, C + 1), last: all images
+        np.concatenate([each[:, present], each.sum(1, keepdims=True)], 1) for each in (counts, have)
+    )
+    wanted = fractions[:, None] * (columns.sum(0) + have.sum(0))  # (S, C + 1)
     dealt = [0] * len(counts)
-    empty = set(range(len(fractions)))
+    empty = {split for split in range(len(fractions)) if not have[split, -1]}
     for place, unit in enumerate(order):
         new = columns[unit]
         cost = ((2 * (have - wanted) + new) * new / wanted).sum(1)  # (S,) change of the chi-square distance
@@ -214,3 +214,13 @@ def _notes(records: Records, names: Sequence[str]) -> list[str]:
         if missing:
             notes.append(f"class {label} has no image in {', '.join(missing)}")
     return notes
+
+
+def _doubts(records: Records, units: Units) -> list[str]:
+    doubts = []
+    if "image" in units.kind:
+        doubts.append("patients of some images unknown: images of one patient may be in two splits")
+    largest = max((len(members) for members in units.members), default=0)
+    if 2 * largest > len(records):
+        doubts.append(f"one {units.kind} has {largest} of {len(records)} images: is its id a placeholder?")
+    return doubts

@@ -156,6 +156,7 @@ class Checkpoint:
                 "best": _best(engine),
                 "settings": {**self._settings_with(engine), **_details(engine)},
                 "manifest_sha256": _manifest(engine),
+                "trained_on": _trained_on(engine),
             }
             save_checkpoint(self.folder, epoch, content, keep=self.keep, iterations=done)
         self.saved = iteration
@@ -270,6 +271,12 @@ def _manifest(engine: Any) -> str | None:
     """Digest of the images, where the data set tells it."""
     digest = getattr(getattr(engine.data_loader, "dataset", None), "summary", {}).get("manifest_sha256")
     return None if digest is None else str(digest)
+
+
+def _trained_on(engine: Any) -> dict[str, list[str]]:
+    """Whom the training knows, where the data set tells it."""
+    found = getattr(getattr(engine.data_loader, "dataset", None), "trained_on", None)
+    return found.as_dict() if found else {}
 
 
 def _best(engine: Any) -> dict[str, float]:

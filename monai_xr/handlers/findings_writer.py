@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from monai_xr.data.identifiers import HashedId
 from monai_xr.data.output import write_text
 from monai_xr.data.pixel_decoding import source_of
 from monai_xr.data.png import write_png
@@ -42,7 +43,7 @@ class FindingsWriter:
         self.found = {
             source_of(record, root).file: {
                 "file": record.image.relative_to(root).as_posix(),
-                "sop_uid": "" if dataset.source.hashed else record.sop_uid,
+                "sop_uid": "" if isinstance(record.sop_uid, HashedId) else record.sop_uid,
             }
             for record in dataset.source
         }

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from monai_xr.data.output import write_text
 from monai_xr.data.png import MARK_KEY, write_png
+from monai_xr.data.trained_on import TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, HostError
@@ -27,12 +28,21 @@ class SyntheticWriter:
         folder: Where the files go; refused if it already holds a manifest.
         lineage: Where the images come from: `model_hash`, `run_id` and `seed`.
         formats: "png", "dicom" or both.
+        trained_on: Whom the generator knows, for `lineage.json`.
     """
 
-    def __init__(self, folder: str | Path, lineage: Mapping[str, str], *, formats: Any = _FORMATS) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        lineage: Mapping[str, str],
+        *,
+        formats: Any = _FORMATS,
+        trained_on: TrainedOn | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.lineage = {name: str(value) for name, value in lineage.items()}
         self.formats = parse_names(formats) or list(_FORMATS)
+        self.trained_on = trained_on
         self.rows: list[dict[str, str]] = []
         if unknown := set(self.formats) - set(_FORMATS):
             raise ConfigurationError(f"unknown format {sorted(unknown)}", "formats", "png, dicom or both")
@@ -56,11 +66,13 @@ class SyntheticWriter:
             ) from error
 
     def finish(self) -> None:
-        """Write the manifest: one row per file, all in the training split as the house rule wants."""
+        """Write the lineage, and the manifest: one row per file, all in the training split as the house rule wants."""
         text = io.StringIO(newline="")
         table = csv.DictWriter(text, ["image", "label", "patient_id", "split"])
         table.writeheader()
         table.writerows(self.rows)
+        if self.trained_on:
+            write_lineage(self.folder, self.trained_on)
         write_text(self.folder / "manifest.csv", text.getvalue())
 
     def _write_one(self, item: Mapping[str, Any], pixels: Any) -> None:

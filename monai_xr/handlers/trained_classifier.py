@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill
@@ -24,6 +25,7 @@ class TrainedClassifier:
         sha256: Of the checkpoint file.
         run: Output folder of the training.
         epoch: After which it was chosen.
+        trained_on: Whom it knows.
     """
 
     network: XrayClassifier
@@ -34,6 +36,7 @@ class TrainedClassifier:
     sha256: str
     run: Path
     epoch: int
+    trained_on: TrainedOn
 
     def lineage(self) -> dict[str, Any]:
         """Give what a result must say about its model: no path above the run."""
@@ -71,4 +74,5 @@ def load_classifier(checkpoint: str | Path) -> TrainedClassifier:
         sha256=content["sha256"],
         run=run,
         epoch=best["epoch"],
+        trained_on=TrainedOn.from_dict(content.get("trained_on", {})),
     )

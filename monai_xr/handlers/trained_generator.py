@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from monai_xr.data.trained_on import NOBODY, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill, load_weights
@@ -18,12 +19,14 @@ class LoadedGenerator:
         sha256: Of the file.
         run_id: Name of the output folder of the training.
         epoch: Whole epochs that the weights were trained.
+        trained_on: Whom it knows; of safetensors nobody says.
     """
 
     network: Generator
     sha256: str
     run_id: str
     epoch: int
+    trained_on: TrainedOn = NOBODY
 
 
 def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerator:
@@ -50,4 +53,5 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
             "add the overlays of the training",
         )
     run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
-    return LoadedGenerator(network.eval(), content["sha256"], run.name, content["epoch"])
+    known = TrainedOn.from_dict(content.get("trained_on", {}))
+    return LoadedGenerator(network.eval(), content["sha256"], run.name, content["epoch"], known)

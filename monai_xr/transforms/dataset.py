@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import Records, SkippedFile, find_records
 from monai_xr.data.tiles import Tile
+from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
@@ -58,9 +59,10 @@ class XrayDataset(Dataset[dict[str, Any]]):
         image_size: S in pixels.
         cache_dir: Where the pixels are kept.
         classes: Labels to take; None takes all.
-        split: Where the data names splits; all images are taken where it names none.
+        split: As in `find_records`; where the data names none, the table of the folder has it. None takes all.
         aiin: See `make_aiin`.
         accept_phantoms: Whether phantoms are let in beside real films.
+        no_patients: Lets a deal of splits, where there is none yet, split images of unknown patients one by one.
 
     Raises:
         ConfigurationError: No such folder, class or setting.
@@ -77,15 +79,23 @@ class XrayDataset(Dataset[dict[str, Any]]):
         split: str | None = "train",
         aiin: Any = None,
         accept_phantoms: Any = False,
+        no_patients: Any = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
-        if not isinstance(dataset_dir, Records):
-            dataset_dir = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
-        self.source = dataset_dir
-        admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
         size = parse_count(image_size, "image_size", least=8)
-        _tell("skipped", self.source.skipped)
-        with idist.one_rank_first():  # of several processes, one decodes
+        admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
+        with idist.one_rank_first():  # of several processes, one deals the splits and decodes
+            self.source = (
+                dataset_dir
+                if isinstance(dataset_dir, Records)
+                else find_records(
+                    dataset_dir,
+                    classes=parse_names(classes),
+                    split=split,
+                    no_patients=parse_flag(no_patients, "no_patients"),
+                )
+            )
+            _tell("skipped", self.source.skipped)
             self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
         _tell("refused", self.cache.refused)
         self.classes = sorted({record.label for record in self.cache.records})
@@ -105,6 +115,11 @@ class XrayDataset(Dataset[dict[str, Any]]):
         return {"image": image, "label": self.classes.index(label)}
 
     @property
+    def trained_on(self) -> TrainedOn:
+        """Who a training with these films knows."""
+        return TrainedOn.films(self.cache, self.source)
+
+    @property
     def summary(self) -> dict[str, Any]:
         """What was trained on, without any path or patient: for the run's record."""
         labels = [record.label for record in self.cache.records]
@@ -112,7 +127,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "images": len(self),
             "images_per_class": {name: labels.count(name) for name in self.classes},
             "patients": len({record.patient_id for record in self.cache.records if record.patient_id}),
-            "split": self.source.split_used,
+            "split": self.source.split_used or "all",
+            "splits_sha256": self.source.table.digest if self.source.table else "",
             "source": self.source.source,
             "refused": len(self.cache.refused),
             "manifest_sha256": self.cache.manifest_sha256,

@@ -9,8 +9,8 @@ from ignite import distributed as idist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from monai_xr.data.records import Record, Records, find_records
-from monai_xr.data.splits import split_patients
+from monai_xr.data.records import Record
+from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.dataset import XrayDataset, xray_loader
@@ -72,6 +72,11 @@ class LabelledXrays(Dataset[dict[str, Any]]):
         return {"image": self.films[index]["image"], "target": self.targets[index], "index": index}
 
     @property
+    def trained_on(self) -> TrainedOn:
+        """Who a training with these films knows; with generated ones, whom their generators knew, too."""
+        return self.films.trained_on
+
+    @property
     def summary(self) -> dict[str, Any]:
         """What was used, without any path or patient: for the run's record."""
         present = (self.targets == 1).sum(0).tolist()
@@ -101,38 +106,25 @@ def labelled_films(
     multi_label: Any = False,
     aiin: Any = None,
     accept_phantoms: Any = False,
-    seed: Any = 0,
     no_patients: Any = False,
 ) -> LabelledXrays:
-    """Give the films of one split with their targets; see `XrayDataset`, `LabelledXrays` and `films_of_split`.
+    """Give the films of one split with their targets; see `XrayDataset` and `LabelledXrays`.
 
     Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
     `classes` is what the targets stand for, where that is known already.
     """
     several = parse_flag(multi_label, "multi_label")
-    labels = None if several else select
-    records = films_of_split(dataset_dir, split, classes=labels, seed=seed, no_patients=no_patients)
-    films = XrayDataset(records, image_size=image_size, cache_dir=cache_dir, aiin=aiin, accept_phantoms=accept_phantoms)
+    films = XrayDataset(
+        dataset_dir,
+        split=split,
+        classes=None if several else select,
+        image_size=image_size,
+        cache_dir=cache_dir,
+        aiin=aiin,
+        accept_phantoms=accept_phantoms,
+        no_patients=no_patients,
+    )
     return LabelledXrays(films, classes or select, multi_label=several)
-
-
-def films_of_split(
-    dataset_dir: str | Path, split: str | None, *, classes: Any = None, seed: Any = 0, no_patients: Any = False
-) -> Records:
-    """Find the films of a split; where the data names none, splits are made by patient from the seed.
-
-    Raises:
-        ConfigurationError: No such folder, class or split.
-        InputDataError: Splits that cannot be made, as by `split_patients`.
-    """
-    records = find_records(dataset_dir, classes=parse_names(classes))
-    if split is None or records.splits:
-        return find_records(dataset_dir, classes=parse_names(classes), split=split)
-    made = split_patients(records, seed=int(seed), no_patients=parse_flag(no_patients, "no_patients")).records
-    kept = [record for record in made if record.split == split]
-    if not kept:
-        raise ConfigurationError(f"no images of split {split!r}", "split", "train, val or test")
-    return Records(records.root, tuple(kept), records.source, f"{split} (made by patient)", records.skipped)
 
 
 class BalancedSampler(DistributedSampler[Any]):

@@ -1,5 +1,6 @@
 """A mixture of real and generated images in; the data set and the loader that training reads out."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from monai_xr.data.mixing import mix
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import find_records
+from monai_xr.data.trained_on import TrainedOn, read_lineage
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count
 from monai_xr.transforms.dataset import XrayDataset
+
+logger = logging.getLogger(__name__)
 
 
 class MixedXrayDataset(Dataset[dict[str, Any]]):
@@ -27,7 +31,8 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
 
     Raises:
         ConfigurationError: A ratio that cannot be, or real images of another split than train.
-        InputDataError: Images that are not what they should be, or too few.
+        InputDataError: Images that are not what they should be, or too few; a generator that was trained on patients
+            of another split of the real data.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
         generated = PixelCache.build(records, size=real.cache.size, folder=cache_dir, admit=("generated",))
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
+        behind = read_lineage(synthetic_dir)
+        _refuse_others(real, behind, synthetic_dir)
         self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))
-        self.real = real
+        self.real, self.trained_on = real, real.trained_on | behind
         self.classes = real.classes
 
     def __len__(self) -> int:
@@ -53,6 +60,16 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
     def summary(self) -> dict[str, Any]:
         """What was trained on, without any path or patient: for the run's record."""
         return {**self.real.summary, "mixture": self.mixture.lineage()}
+
+
+def _refuse_others(real: XrayDataset, behind: TrainedOn, synthetic_dir: str | Path) -> None:
+    """Refuse images whose generator knows patients that a classifier of the real ones is to be judged by."""
+    if real.source.table:
+        others = real.source.table.outside(real.source.split_used or "train")
+        way_out = "generate them from a training on the split train of the same data"
+        behind.refuse(others, "outside train are known to the generator", way_out, where=Path(synthetic_dir))
+    if note := behind.cannot_tell(real.source):
+        logger.warning("%s: %s", Path(synthetic_dir).name, note)
 
 
 class MixtureSampler(Sampler[int]):

@@ -3,10 +3,8 @@
 import csv
 import io
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,10 @@ import torch
 from torch import Tensor
 
 from monai_xr.data.output import write_text
-from monai_xr.data.records import short_hash
+from monai_xr.data.trained_on import units_in
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
+from monai_xr.handlers.openings import note_opening
 from monai_xr.handlers.provenance import provenance
 from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.handlers.validation import predict
@@ -29,7 +28,6 @@ from monai_xr.workflows.running import exit_codes
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
 _FEWEST_IN_GROUP = 20
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def evaluate_classifier(
         checkpoint: File, or folder of checkpoints.
         dataset_dir: Any of the three kinds of folder, with labels.
         output: Where the files go.
-        split: Which films; splits are made by patient where the data names none.
+        split: Which films; where the data names none, the table of the folder has it.
         classes: Labels to take; None takes all.
         cache_dir: Of the pixels; `output`/cache if empty.
         device: Where the network runs.
@@ -90,12 +88,13 @@ def evaluate_classifier(
 
     Raises:
         ModelError: No usable checkpoint.
-        InputDataError: Labels that the classifier does not know, or no films of a class that it does.
+        InputDataError: Labels that the classifier does not know, or no films of a class that it does; films or patients
+            that it was trained on, as real films or through a generator.
     """
     trained, output = load_classifier(checkpoint), Path(output)
     dataset = labelled_films(
         dataset_dir,
-        split=split or None,
+        split=split,
         select=classes,
         classes=trained.decision.classes,
         multi_label=trained.decision.multi_label,
@@ -104,17 +103,21 @@ def evaluate_classifier(
         cache_dir=cache_dir or output / "cache",
         **films,
     )
-    _note_opening(trained.run, dataset, str(split))
+    source, cache = dataset.real.source, dataset.real.cache
+    way_out = "judge it on a split that it was not trained on, or on other films"
+    trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
+    shown_split = source.split_used or "all"
+    note_opening(trained.run, shown_split, films=len(dataset), data_sha256=cache.manifest_sha256)
     found = _evaluate(trained, dataset, pick_device(device), int(batch_size), parse_count(draws, "draws"), int(seed))
     groups = _by_group(found, groups_of(dataset, group_by), parse_count(draws, "draws"), int(seed))
     found = Evaluation(**{**vars(found), "groups": groups})
-    settings = {"split": dataset.real.source.split_used or "all", "films": len(dataset), "draws": draws, "seed": seed}
+    settings = {"split": shown_split, "films": len(dataset), "draws": draws, "seed": seed}
     settings |= {"patients": len(set(dataset.patients)), "classes": list(dataset.classes)}
-    settings["data_sha256"] = dataset.real.cache.manifest_sha256
+    settings["data_sha256"] = cache.manifest_sha256
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
     write_classification_report(output / "report.html", found, settings={**settings, **trained.lineage()})
-    values = {f"{split or 'all'}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
+    values = {f"{shown_split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
     log_values(values, [output / "measures.json", output / "report.html"], run=trained.run)
     return found
 
@@ -155,7 +158,7 @@ def _argmax(answers: Answers) -> dict[str, float]:
 
 
 def _notes(trained: TrainedClassifier, measures: Mapping[str, Estimate], dataset: LabelledXrays) -> tuple[str, ...]:
-    notes = list(dataset.real.source.notes)
+    notes = [*dataset.real.source.notes, *filter(None, [trained.trained_on.cannot_tell(dataset.real.source)])]
     validation, found = trained.scores.get("val/auroc"), measures["auroc"]
     if validation is not None and found.interval and found.interval[1] < validation - _DROP:
         notes.append(
@@ -227,21 +230,8 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
             strict=True,
         ):
             row += ["" if truth != truth else int(truth), f"{probability:.8g}", int(positive)]
-        table.writerow([record.shown or record.image.name, short_hash(answers.patients[place]), *row])
+        table.writerow([record.shown or record.image.name, answers.patients[place], *row])
     return stream.getvalue()
-
-
-def _note_opening(run: Path, dataset: LabelledXrays, split: str) -> None:
-    """Add to the record of the training that films were opened: a test split is to be opened once."""
-    path = run / "run.json"
-    if not path.is_file():
-        return
-    record = json.loads(path.read_text())
-    opening = {"split": split, "films": len(dataset), "data_sha256": dataset.real.cache.manifest_sha256}
-    record.setdefault("openings", []).append({**opening, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
-    if sum(each["split"] == split for each in record["openings"]) > 1:
-        logger.warning("the split %s was opened before for this training: choose nothing by what it shows", split)
-    write_text(path, json.dumps(record, indent=2, default=str) + "\n")
 
 
 def run_evaluation(*arguments: Any, **knobs: Any) -> None:

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
+from monai_xr.data.records import Records
+from monai_xr.data.trained_on import read_lineage
 from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.alarm_log import read_alarms
+from monai_xr.handlers.openings import note_opening
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
@@ -145,6 +148,7 @@ def evaluate_folders(
     split: str | None = None,
     held_out_split: str | None = None,
     accept_phantoms: Any = False,
+    no_patients: Any = False,
     aiin: Any = None,
     seed: int = 0,
     pairs: int = 1000,
@@ -171,6 +175,7 @@ def evaluate_folders(
         split: Split of the real images.
         held_out_split: Split of other real images that set the floor; without it the real images are halved.
         accept_phantoms: Whether phantoms count as real.
+        no_patients: Lets a deal of splits, where there is none yet, split images of unknown patients one by one.
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
@@ -185,7 +190,7 @@ def evaluate_folders(
 
     Raises:
         ConfigurationError: No such folder, class, split or space, or a classifier's space within one class.
-        InputDataError: A set that cannot be measured.
+        InputDataError: A set that cannot be measured; held-out images of patients whom the generator was trained on.
         ModelError: Weights of the space that are missing or do not fit.
         HostError: The output cannot be written.
     """
@@ -194,10 +199,12 @@ def evaluate_folders(
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
     judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
-    found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
+    allowed = parse_flag(no_patients, "no_patients")
+    found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split, no_patients=allowed)
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
+    doubts = _held_out_notes(raw, found, Path(synthetic_dir).expanduser())
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
@@ -215,6 +222,7 @@ def evaluate_folders(
             *read_alarms(Path(synthetic_dir).expanduser().parent),  # of the training whose output folder holds them
             *(note for each in sets.values() for note in each.notes),
             *found_notes,
+            *doubts,
             *measures.notes,
         ),
     )
@@ -232,6 +240,18 @@ def evaluate_folders(
     )
     log_measures(measures, [output / "measures.json", output / "report.html"], run=Path(synthetic_dir).parent)
     return measures
+
+
+def _held_out_notes(real: Mapping[str, ImageSet], found: Mapping[str, Records], synthetic: Path) -> tuple[str, ...]:
+    """Refuse held-out images that the generator knows, and note in the training's record that they were opened."""
+    if "held-out" not in real:
+        return ()
+    held_out, source, behind = real["held-out"], found["held-out"], read_lineage(synthetic)
+    way_out = "name a split that the generator was not trained on"
+    behind.refuse(held_out.units, "held out are known to the generator", way_out, where=source.root)
+    sha256 = held_out.manifest_sha256
+    note_opening(synthetic.parent, source.split_used, films=len(held_out.labels), data_sha256=sha256)
+    return tuple(filter(None, [behind.cannot_tell(source)]))
 
 
 def measure_image_sets(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from monai_xr.data import PixelCache, Record, Records, find_records
 from monai_xr.data.tiles import FULL_SCALE
+from monai_xr.data.trained_on import units_in
 from monai_xr.errors import ConfigurationError, InputDataError
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
@@ -28,6 +29,7 @@ class ImageSet:
         notes: What was left out, as sentences.
         manifest_sha256: Which files these are.
         labels: Class of each image.
+        units: Whose films these are, see `monai_xr.data.trained_on.units_in`.
     """
 
     pixels: Tensor
@@ -35,6 +37,7 @@ class ImageSet:
     notes: tuple[str, ...]
     manifest_sha256: str
     labels: tuple[str, ...]
+    units: frozenset[str] = frozenset()
 
     def mapped(self, transform: Transform) -> "ImageSet":
         """Give the set with every image (H, W) put through a transform."""
@@ -70,21 +73,29 @@ def load_image_set(
     reasons = Counter(skipped.reason for skipped in (*records.skipped, *cache.refused))
     notes = tuple(f"{count} {name} file(s) left out: {reason}." for reason, count in reasons.most_common())
     labels = tuple(record.label for record in cache.records)
-    return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256, labels)
+    return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256, labels, units_in(cache))
 
 
 def find_real(
-    folder: str | Path, *, classes: str | Sequence[str] | None, split: str | None, held_out_split: str | None
+    folder: str | Path,
+    *,
+    classes: str | Sequence[str] | None,
+    split: str | None,
+    held_out_split: str | None,
+    no_patients: bool = False,
 ) -> dict[str, Records]:
     """Find the real images, and the held-out ones where a split of them is named, as "real" and "held-out".
+
+    Arguments as in `find_records`. Without held-out images, all of a folder that has no splits are real ones.
 
     Raises:
         ConfigurationError: No such folder, class or split; splits that share images.
         InputDataError: No image.
     """
-    found = {"real": find_records(folder, classes=classes, split=split)}
+    deal = held_out_split is not None
+    found = {"real": find_records(folder, classes=classes, split=split, deal=deal, no_patients=no_patients)}
     if held_out_split is not None:
-        found["held-out"] = find_records(folder, classes=classes, split=held_out_split)
+        found["held-out"] = find_records(folder, classes=classes, split=held_out_split, no_patients=no_patients)
         if {record.image for record in found["real"]} & {record.image for record in found["held-out"]}:
             raise ConfigurationError(
                 "held-out images are among the real ones", "held_out_split", "set `split` and another `held_out_split`"

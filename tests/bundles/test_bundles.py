@@ -183,7 +183,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(b
 def test_other_kinds_of_data_folder(data_folders, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     knobs = {**SMALL, "dataset_dir": str(data_folders / kind), "output_dir": "out", "max_epochs": 1, "track": False}
-    run_bundle(DCGAN, "training", "train", knobs)
+    run_bundle(DCGAN, "training", "train", knobs | {"no_patients": kind == "classes"})
     assert epochs_of(tmp_path / "out") == [1]
     with Image.open(tmp_path / "out" / "grids" / "epoch_0001.png") as grid:
         assert grid.size == (8 * 34, 8 * 34)

@@ -208,8 +208,9 @@ def test_other_kinds_of_folder_get_splits_by_patient_and_training_resumes(data, 
     ],
 )
 def test_bad_input_is_one_line_of_the_right_kind(data, tmp_path, kind, knobs, failure, message):
+    folder = shutil.copytree(data / kind, tmp_path / "films", ignore=shutil.ignore_patterns("splits.json"))
     with pytest.raises(XrError, match=message) as caught:
-        train(data / kind, tmp_path / "out", **knobs)
+        train(folder, tmp_path / "out", **knobs)
     assert type(caught.value) is failure
     assert not (tmp_path / "out" / "run.json").exists()
 

@@ -123,7 +123,7 @@ def test_no_identifier_in_tables_or_json(tmp_path: Path, dicom: Any) -> None:
     result = inspect_folder(tmp_path)
     text = result.to_json() + str(result.tables()) + str(result)
     assert not [word for word in ("CANARY", "ZZPHI", "19010203") if word in text]
-    assert len(result.films[0].patient) == 12
+    assert len(result.films[0].patient) == 16
 
 
 def test_tables_are_rows_of_text_as_wide_as_their_header(tmp_path: Path, png: Any, dicom: Any) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data.records import ALL_SPLITS, find_records
+from monai_xr.data.identifiers import hashed
+from monai_xr.data.records import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 
 HEADER = "image,label,patient_id,split\n"
@@ -23,8 +24,8 @@ def test_manifest_gives_label_patient_group_and_split(tmp_path: Path, png: Any) 
     _manifest(tmp_path, png, rows, "file,label,patient_id,split,group_id\n")
     records = find_records(tmp_path)
     assert [(r.image.name, r.label, r.patient_id, r.group_id, r.split) for r in records] == [
-        ("1.png", "sick", "P1", "G1", "train"),
-        ("2.png", "well", "P2", "", "val"),
+        ("1.png", "sick", hashed("P1"), hashed("G1"), "train"),
+        ("2.png", "well", hashed("P2"), "", "val"),
     ]
     assert (records.source, records.classes, records.split_used) == ("manifest", ("sick", "well"), "")
 
@@ -36,11 +37,15 @@ def test_split_is_kept_where_the_data_names_splits(tmp_path: Path, png: Any) -> 
     assert records.facts()["split"] == "train"
 
 
-def test_split_keeps_all_and_says_so_where_the_data_names_none(tmp_path: Path, png: Any) -> None:
-    png(tmp_path / "well" / "1.png")
-    records = find_records(tmp_path, split="train")
-    assert len(records) == 1
-    assert records.facts()["split"] == ALL_SPLITS
+def test_images_of_unknown_patients_are_not_split_without_leave(tmp_path: Path, png: Any) -> None:
+    for index in range(4):
+        png(tmp_path / "well" / f"{index}.png", index)
+    with pytest.raises(InputDataError, match=r"4 of 4 images without patient_id and group_id.*--no_patients true"):
+        find_records(tmp_path, split="train")
+    assert len(find_records(tmp_path, split="none")) == 4
+    found = {name: find_records(tmp_path, split=name, no_patients=True) for name in ("train", "val", "test")}
+    assert sorted(r.image.name for records in found.values() for r in records) == [f"{n}.png" for n in range(4)]
+    assert len(find_records(tmp_path, split="test")) == len(found["test"])  # allowed once for a folder
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,10 @@ def test_split_keeps_all_and_says_so_where_the_data_names_none(tmp_path: Path, p
         ("../x.png,x,P,train\n", "line 2 leads out of the folder"),
         ("/etc/passwd,x,P,train\n", "line 2 leads out of the folder"),
         (",x,P,train\n", "line 2 names no image"),
-        ("a/1.png,x,P,train\na/2.png,x,P,test\n", r"patient [0-9a-f]{12} \(hash\) is in the splits train and test"),
+        (
+            "a/1.png,x,P,train\na/2.png,x,P,test\n",
+            r"patient is in the splits test and train, with 1.png \(hash [0-9a-f]{16}\)",
+        ),
         ("", "table without rows"),
     ],
 )
@@ -108,10 +116,10 @@ def test_dicom_folder_any_depth_any_extension(tmp_path: Path, png: Any, dicom: A
     dicom(tmp_path / "report", Rows=None, Columns=None, PixelData=None, Modality="SR")
     records = find_records(tmp_path)
     assert [(r.image.name, r.label, r.patient_id) for r in records] == [
-        ("IM0001", "sick", "P1"),
+        ("IM0001", "sick", hashed("P1")),
         ("film.jpg", "well", ""),
     ]
-    assert records[0].group_id == "1.2.3"
+    assert records[0].group_id == hashed("1.2.3")
     assert {s.file: s.reason for s in records.skipped} == {
         "icon.png": "PNG beside DICOM files",
         "report": "DICOM without image (modality SR)",

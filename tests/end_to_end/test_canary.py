@@ -184,7 +184,12 @@ def run_everything(data, folder, command):
     json_file, sheet = folder / "inspection.json", folder / "sheet.png"
     assert command("inspect", data, "--json", json_file, "--sheet", sheet) == 0
     PixelCache.build(find_records(data), size=32, folder=folder / "cache", decode="isolated").verify()
-    run_bundle(BUNDLE, "training", "train", {**SMALL, "dataset_dir": str(data), "output_dir": str(folder / "run")})
+    run_bundle(
+        BUNDLE,
+        "training",
+        "train",
+        {**SMALL, "dataset_dir": str(data), "output_dir": str(folder / "run"), "split": "none"},
+    )
     assert (folder / "run" / "run.json").exists()
     assert (folder / "runs" / "mlflow.db").exists()
     assert json.loads((folder / "run" / "run.json").read_text())["data"]["images"] == 12

@@ -8,7 +8,6 @@ from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, training_loader, validation_loader
-from monai_xr.transforms.labelled import films_of_split
 
 NAN = float("nan")
 
@@ -53,12 +52,12 @@ def test_findings_that_nobody_reported_on_are_unknown(folders, tmp_path):
     assert found.balanced_weights().tolist() == [1.0, 1.0]  # one absent for one present
 
 
-def test_splits_made_by_patient_are_the_same_for_one_seed_and_share_no_patient(folders):
-    found = {s: films_of_split(folders / "dicom", s, seed=3) for s in ("train", "val", "test")}
+def test_splits_are_dealt_once_by_patient(folders):
+    found = {s: find_records(folders / "dicom", split=s) for s in ("train", "val", "test")}
     patients = {split: {record.patient_id for record in records} for split, records in found.items()}
     assert patients["train"].isdisjoint(patients["val"] | patients["test"])
     assert sum(map(len, found.values())) == len(find_records(folders / "dicom"))
-    again = films_of_split(folders / "dicom", "val", seed=3)
+    again = find_records(folders / "dicom", split="val")
     assert [r.image for r in again] == [r.image for r in found["val"]]
 
 

@@ -46,7 +46,7 @@ def same_store() -> Callable[[Path, Path], None]:
     def compare(one: Path, other: Path) -> None:
         files = {path.relative_to(other): path.read_bytes() for path in other.rglob("*") if path.is_file()}
         assert {path.relative_to(one): path.read_bytes() for path in one.rglob("*") if path.is_file()} == files
-        assert len(files) == 5
+        assert len(files) == 7
 
     return compare
 

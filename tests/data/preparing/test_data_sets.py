@@ -46,7 +46,7 @@ def test_no_name_and_no_id_anywhere(archive: Path, tmp_path: Path, run: Any, row
     )
     run(archive, tmp_path / "out")
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 7
     for path in files:
         content = path.read_bytes()
         assert b"CANARY" not in content, path.name

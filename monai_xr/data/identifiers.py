@@ -1,0 +1,64 @@
+"""Raw ids of patients, studies and films in; hashes that nobody without the site's key can make or test, out.
+
+`hashed` is the one place that hashes, and does so once: a `HashedId` stays as it is. All data folders of a site share
+one key, so that a patient has one hash in all of them. The key is a file that only its owner may read, named by
+MONAI_XR_KEY, else `monai_xr/site.key` in the user's configuration folder; it is made on first use. Ids that were hashed
+with another key cannot be compared: `key_tag` tells keys apart.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from monai_xr.data.deidentification_key import open_key
+from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.errors import HostError
+
+KEY_VARIABLE = "MONAI_XR_KEY"
+_DIGITS = 16
+
+
+class HashedId(str):
+    """16 hexadecimal digits that stand for an id, or "" for none; any other `str` is an id as somebody wrote it."""
+
+    __slots__ = ()
+
+
+NO_ID = HashedId()
+
+
+def hashed(identifier: str) -> HashedId:
+    """Give the hash of an id; "" and hashes stay as they are.
+
+    Raises:
+        ConfigurationError: The key file can be read by others, or holds no key.
+        HostError: It cannot be made or read.
+    """
+    if isinstance(identifier, HashedId):
+        return identifier
+    return HashedId(_site().tag("id", identifier)[:_DIGITS] if identifier else "")
+
+
+def key_tag() -> str:
+    """Give 8 hexadecimal digits that tell the key of this site from others."""
+    return _site().tag("site key")[:8]
+
+
+def _site() -> Pseudonyms:
+    return _opened(os.environ.get(KEY_VARIABLE, ""))
+
+
+@cache
+def _opened(named: str) -> Pseudonyms:
+    path = Path(named).expanduser() if named else _default_key()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"no folder for the key that ids are hashed with ({error.strerror})", path, f"name a file in {KEY_VARIABLE}"
+        ) from error
+    return open_key(path)
+
+
+def _default_key() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "monai_xr" / "site.key"

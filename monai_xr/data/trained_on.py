@@ -1,0 +1,112 @@
+"""The films of a training in; who was trained on, to be kept beside the weights, and a refusal to score them, out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.output import write_text
+from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.data.records import Records
+from monai_xr.data.units import keys_of
+from monai_xr.errors import InputDataError
+
+LINEAGE = "lineage.json"  # in a folder of generated images
+_WORDS = {"patient": "patients", "group": "groups", "film": "films"}
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """Who was trained on.
+
+    Args:
+        units: "patient/HASH" and "group/HASH" as in `keys_of`, and "film/DIGEST" for each film.
+        keys: Tell the keys that the ids were hashed with, see `monai_xr.data.identifiers.key_tag`.
+        splits: Digests of the tables of splits that were in force.
+    """
+
+    units: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    splits: frozenset[str] = frozenset()
+
+    @classmethod
+    def films(cls, cache: PixelCache, source: Records) -> "TrainedOn":
+        """Take the films of a cache that was built of `source`."""
+        table = source.table
+        return cls(units_in(cache), frozenset({table.key} if table else ()), frozenset({table.digest} if table else ()))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TrainedOn":
+        """Read what `as_dict` gave."""
+        return cls(*(frozenset(map(str, content.get(name, ()))) for name in ("units", "keys", "splits")))
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """Give plain lists, sorted."""
+        return {name: sorted(str(each) for each in found) for name, found in vars(self).items()}
+
+    def __or__(self, other: "TrainedOn") -> "TrainedOn":
+        return TrainedOn(self.units | other.units, self.keys | other.keys, self.splits | other.splits)
+
+    def refuse(self, units: frozenset[str], what: str, way_out: str, *, where: Any = "") -> None:
+        """Refuse films of which some were trained on.
+
+        Args:
+            units: Of the films, as `units_in` gives them.
+            what: How the message calls the training.
+            way_out: What the user can do.
+            where: Their folder.
+
+        Raises:
+            InputDataError: Some were; names how many, and the first by its hash.
+        """
+        for kind, word in _WORDS.items():
+            both = sorted(unit for unit in units & self.units if unit.startswith(f"{kind}/"))
+            if both:
+                total = sum(unit.startswith(f"{kind}/") for unit in units)
+                raise InputDataError(f"{len(both)} of {total} {word} {what}, such as {both[0]}", where, way_out)
+
+    def cannot_tell(self, source: Records) -> str:
+        """Give a note where the patients behind the weights cannot be compared with those of a folder, else ""."""
+        if not self.units:
+            return "The weights do not say whom they were trained on: these films may be among them."
+        if source.table and source.table.key not in self.keys:
+            return (
+                "Ids of patients were hashed with another key than those of the training: that no patient is in both "
+                "was checked by the pixels of the films alone."
+            )
+        return ""
+
+
+NOBODY = TrainedOn()
+
+
+def units_in(cache: PixelCache) -> frozenset[str]:
+    """Give the units of the films of a cache: their patients and groups, and the films themselves."""
+    root = cache.records.root
+    ids = {key for record in cache.records for key in keys_of(record, root) if not key.startswith("image/")}
+    return frozenset(ids | {f"film/{facts.film}" for facts in cache.facts})
+
+
+def write_lineage(folder: str | Path, behind: TrainedOn) -> None:
+    """Keep beside generated images whom their generator was trained on.
+
+    Raises:
+        HostError: The file cannot be written.
+    """
+    write_text(Path(folder) / LINEAGE, json.dumps({"trained_on": behind.as_dict()}, indent=0))
+
+
+def read_lineage(folder: str | Path) -> TrainedOn:
+    """Tell whom the generator of a folder of images was trained on; nobody where the folder does not say.
+
+    Raises:
+        InputDataError: The file is damaged.
+    """
+    path = Path(folder).expanduser() / LINEAGE
+    try:
+        return TrainedOn.from_dict(json.loads(path.read_bytes())["trained_on"])
+    except FileNotFoundError:
+        return NOBODY
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputDataError("lineage of the generated images is damaged", path, "generate them again") from None

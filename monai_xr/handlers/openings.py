@@ -1,0 +1,33 @@
+"""Films of a split are about to be judged; a note of it in the record of the training out: a test is opened once."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from monai_xr.data.output import write_text
+
+logger = logging.getLogger(__name__)
+
+
+def note_opening(run: Path, split: str, *, films: int, data_sha256: str) -> None:
+    """Add to `run.json` that films were opened, and warn where their split was opened before.
+
+    Args:
+        run: Output folder of the training; nothing is noted where it holds no `run.json`.
+        split: Name of the split, "all" for none.
+        films: How many.
+        data_sha256: Which films, see `PixelCache.manifest_sha256`.
+
+    Raises:
+        HostError: The record cannot be written.
+    """
+    path = run / "run.json"
+    if not path.is_file():
+        return
+    record = json.loads(path.read_text())
+    opening = {"split": split, "films": films, "data_sha256": data_sha256}
+    record.setdefault("openings", []).append({**opening, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+    if sum(each["split"] == split for each in record["openings"]) > 1:
+        logger.warning("the split %s was opened before for this training: choose nothing by what it shows", split)
+    write_text(path, json.dumps(record, indent=2, default=str) + "\n")
