@@ -18,7 +18,6 @@ class Entry:
         study_instance_uid: The new one.
         sop_instance_uid: The new one.
         sha256: Of the de-identified file as first written.
-        label: From the label table of the source.
     """
 
     source: str
@@ -28,16 +27,23 @@ class Entry:
     study_instance_uid: str = ""
     sop_instance_uid: str = ""
     sha256: str = ""
-    label: str = ""
 
 
 @dataclass
 class DeidentificationReport:
-    """What a run did: files by status, and by reason those that wait or are refused; `reused` were done before."""
+    """What a run did.
+
+    Args:
+        counts: Files by status.
+        reasons: By status and reason, those that wait or are refused.
+        reused: Files that were done before.
+        labels_left: Labels of the source that do not go along.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, Counter[str]] = field(default_factory=dict)
     reused: int = 0
+    labels_left: int = 0
 
     def add(self, entry: Entry, *, reused: bool) -> None:
         """Count one file."""
@@ -52,4 +58,6 @@ class DeidentificationReport:
         lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
         for status, reasons in self.reasons.items():
             lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
+        if self.labels_left:
+            lines.append(f"{self.labels_left} labels stay behind: they might name a patient, or are no plain words")
         return lines

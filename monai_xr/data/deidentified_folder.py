@@ -3,6 +3,7 @@
 images/PSEUDONYM/UID.dcm   may go out; a `dataset_dir` as it is
 quarantine/UID.dcm, .json  wait for a person to look at the pixels; the JSON says why
 quarantine/rejected/       was looked at and must not go out
+labels.csv                 labels of all images; images/labels.csv has those of the ones that may go out
 manifest.jsonl             what became of each source file, which only the key can name
 decisions.jsonl            who let out or rejected what, and when; lines are only ever added
 job.json, report.json      options, counts and reasons
@@ -27,7 +28,7 @@ from monai_xr.errors import ConfigurationError, HostError
 
 _PART = ".part"
 _PRIVATE = 0o700
-_NAMES = ("images", "quarantine", "manifest.jsonl", "decisions.jsonl", "job.json", "report.json", ".lock")
+_NAMES = ("images", "quarantine", "labels.csv", "manifest.jsonl", "decisions.jsonl", "job.json", "report.json", ".lock")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class DeidentifiedFolder:
     def decisions(self) -> Path:
         """Record of the reviews."""
         return self.root / "decisions.jsonl"
+
+    @property
+    def labels(self) -> Path:
+        """Labels of all images, also of those that wait."""
+        return self.root / "labels.csv"
 
     def image(self, patient: str, sop_uid: str) -> Path:
         """Where an image goes that may go out."""

@@ -9,7 +9,7 @@ only if its header says that nothing is burned in (BurnedInAnnotation NO); any o
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,15 @@ from monai_xr.data.deidentified_folder import (
     read_lines,
     write_whole,
 )
-from monai_xr.data.deidentified_labels import TABLES, SourceLabels, write_labels
+from monai_xr.data.deidentified_labels import TABLES, join_labels, source_labels, write_labels
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under
+from monai_xr.data.label_table import LabelTable
 from monai_xr.data.reviewing import carry_out_decisions
 from monai_xr.dicom.deidentification import BASIC_PROFILE, DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
-from monai_xr.dicom.deidentification_values import identifying_words
 from monai_xr.dicom.identity import admitted
-from monai_xr.dicom.values import text, uid
+from monai_xr.dicom.values import text
 from monai_xr.errors import ConfigurationError, InputDataError
 
 _NO_HEADER = "{kind}: no header tells whether its pixels name the patient"
@@ -65,24 +65,28 @@ def deidentify_folder(
 
     Raises:
         ConfigurationError: No such folder, one inside the other, another key or other options than before.
-        InputDataError: Not one image could be de-identified.
+        InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
         HostError: No room or no permission. What was finished stays.
     """
     job = _Job.open(Path(source), Path(output), key, options, admit)
     _check_crosswalk(crosswalk, job)
     report = DeidentificationReport()
     named: list[dict[str, str]] = []
+    films: dict[str, list[str]] = {}
     with disk_trouble(), job.folder.locked():
         job.start()
         files = ((file, kind) for file, kind in files_under(job.source) if file not in TABLES)
         for number, (file, kind) in enumerate(files, start=1):
             entry, reused = job.take(file, kind)
             report.add(entry, reused=reused)
+            if entry.status != REFUSED:
+                films.setdefault(entry.sop_instance_uid, []).append(file)
             if crosswalk is not None:
                 named.append({"file": file, **asdict(entry)})
             if progress:
                 progress(number)
         carry_out_decisions(job.folder)
+        report.labels_left = join_labels(job.folder, job.source, job.labels, films)
         write_labels(job.folder)
         _write_report(job, report)
         if crosswalk is not None:
@@ -96,7 +100,7 @@ def deidentify_folder(
 
 
 def _write_report(job: "_Job", report: DeidentificationReport) -> None:
-    content = {"counts": report.counts, "reused": report.reused, "reasons": report.reasons, **job.facts()}
+    content = {**vars(report), **job.facts()}
     write_whole(job.folder.root / "report.json", json.dumps(content, indent=2).encode("ascii"))
 
 
@@ -122,7 +126,7 @@ class _Job:
     pseudonyms: Pseudonyms
     options: DeidentificationOptions
     admit: tuple[str, ...]
-    labels: SourceLabels
+    labels: LabelTable | None
     done: dict[str, Entry] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     decided: set[str] = field(default_factory=set)
@@ -147,13 +151,14 @@ class _Job:
         key_file = Path(key).expanduser() if key else output.with_name(output.name + ".key")
         if _is_inside(key_file, output):
             raise ConfigurationError("key inside OUT", "key", "keep it away from what may go out")
-        folder, labels = DeidentifiedFolder(output), SourceLabels.read(source)
+        folder, labels = DeidentifiedFolder(output), source_labels(source)
         with disk_trouble():
             folder.check()
             output.parent.mkdir(parents=True, exist_ok=True)
         pseudonyms = open_key(key_file)
         with disk_trouble():
             output.mkdir(exist_ok=True)
+        labels = labels and labels.also_named(pseudonyms.uid)
         return cls(source, folder, pseudonyms, options, admit, labels)
 
     def facts(self) -> dict[str, Any]:
@@ -229,7 +234,6 @@ class _Job:
             admitted(ds, self.admit)
             clean = deidentify(ds, self.pseudonyms, self.options)
             content = encoded(clean)
-            label = self._label(file, ds)
         except ConfigurationError:
             raise
         except InputDataError as error:
@@ -240,10 +244,7 @@ class _Job:
             return Entry(source, REFUSED, f"could not be de-identified: {type(error).__name__}")
         if self._source(file) != source:
             return Entry(source, REFUSED, "changed while it was read")
-        return replace(self._placed(source, clean, content), label=label)
-
-    def _label(self, file: str, ds: Dataset) -> str:
-        return self.labels.of(file, uid(ds, "SOPInstanceUID"), identifying_words(ds)) if self.labels.by_key else ""
+        return self._placed(source, clean, content)
 
     def _placed(self, source: str, clean: Dataset, content: bytes) -> Entry:
         sop_uid, patient = str(clean.SOPInstanceUID), str(clean.PatientID)

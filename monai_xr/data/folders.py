@@ -9,15 +9,14 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
+from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.records import Record, Records, SkippedFile, canonical_split, short_hash
-from monai_xr.data.tables import TableRow, read_table, require_columns
+from monai_xr.data.tables import TableRow
 from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
-LABELS = "labels.csv"
-KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _SPLITS = {"train", "val", "test"}
 HIDDEN = "~"  # begins a part of a path that stands for a name
 _WORD_BREAK = re.compile(r"[^\w]+|_")
@@ -130,31 +129,11 @@ def _shown(file: str, header: Dataset) -> str:
 
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
-    table_rows = read_table(table)
-    require_columns(table_rows, table, KEY_COLUMNS, ("label",))
-    files = {each.file: each.file for each in found} | {each.sop_uid: each.file for each in found if each.sop_uid}
-    known = {each.file for each in skipped}
-    rows: dict[str, TableRow] = {}
-    unused: list[str] = []
-    for row in table_rows:
-        key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
-        file = files.get(key) or files.get(short_hash(key))
-        if file is None:
-            if key not in known:
-                unused.append(f"line {row.line}")
-        elif rows.setdefault(file, row).fields["label"] != row.fields["label"]:
-            raise InputDataError(
-                f"lines {rows[file].line} and {row.line} give one image two labels",
-                table,
-                "keep one row for each image",
-            )
-    if unused:
-        raise InputDataError(
-            f"{len(unused)} rows without file: {', '.join(unused[:5])}",
-            table,
-            "name files by path relative to it or by SOP Instance UID",
-        )
-    return rows
+    labels = LabelTable.read(table).also_named(short_hash)
+    keys = (*(each.file for each in found), *(each.sop_uid for each in found), *(each.file for each in skipped))
+    labels.check_used(keys)
+    rows = {each.file: labels.row(each.file, each.sop_uid) for each in found}
+    return {file: row for file, row in rows.items() if row is not None}
 
 
 def _level_is_split(found: Sequence[Found]) -> bool:

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.folders import LABELS, Found, Remembered
+from monai_xr.data.folders import Found, Remembered
+from monai_xr.data.label_table import LABELS
 from monai_xr.data.manifest import MANIFEST, STORES
 from monai_xr.data.output import write_text
 from monai_xr.data.pixel_cache import INDEX, read_index
