@@ -17,7 +17,8 @@ class Entry:
         patient_id: The pseudonym.
         study_instance_uid: The new one.
         sop_instance_uid: The new one.
-        sha256: Of the de-identified file as first written.
+        content: Keyed hash of the bytes of the source file.
+        digest: Of the de-identified image, as `content_digest` makes it.
     """
 
     source: str
@@ -26,7 +27,8 @@ class Entry:
     patient_id: str = ""
     study_instance_uid: str = ""
     sop_instance_uid: str = ""
-    sha256: str = ""
+    content: str = ""
+    digest: str = ""
 
 
 @dataclass
@@ -38,12 +40,14 @@ class DeidentificationReport:
         reasons: By status and reason, those that wait or are refused.
         reused: Files that were done before.
         labels_left: Labels of the source that do not go along.
+        notes: What a user should know of the folder.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, Counter[str]] = field(default_factory=dict)
     reused: int = 0
     labels_left: int = 0
+    notes: tuple[str, ...] = ()
 
     def add(self, entry: Entry, *, reused: bool) -> None:
         """Count one file."""
@@ -60,4 +64,4 @@ class DeidentificationReport:
             lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
         if self.labels_left:
             lines.append(f"{self.labels_left} labels stay behind: they might name a patient, or are no plain words")
-        return lines
+        return [*lines, *self.notes]

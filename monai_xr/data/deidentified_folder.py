@@ -16,10 +16,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from monai_xr.data.output import sync
@@ -150,6 +151,17 @@ def encoded(ds: Dataset) -> bytes:
             enforce_file_format=True,
         )
     return buffer.getvalue()
+
+
+def content_digest(ds: Dataset) -> str:
+    """Digest what a de-identified image shows and tells, without what it says of the version that made it."""
+    bare = Dataset()
+    bare.update(ds)
+    bare.pop("DeidentificationMethod", None)
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = ds.file_meta.TransferSyntaxUID
+    bare.file_meta.ImplementationVersionName = "-"
+    return sha256(encoded(bare)).hexdigest()
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o640) -> None:
