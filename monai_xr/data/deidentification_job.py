@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr import __version__
+from monai_xr.data.data_folder import JOB, data_folder
 from monai_xr.data.deidentification_key import open_key
 from monai_xr.data.deidentification_report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.deidentified_folder import (
@@ -76,7 +77,7 @@ class Job:
         admit: tuple[str, ...],
     ) -> "Job":
         """Check the folders before anything is written."""
-        source, output = source.expanduser(), Path(os.path.abspath(output.expanduser()))
+        source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
         if not source.is_dir():
             raise ConfigurationError("no such folder", "SRC", "name a folder of DICOM files")
         if output.exists() and not output.is_dir():
@@ -113,7 +114,7 @@ class Job:
         """
         self.folder.make()
         self.folder.sweep()
-        note = self.folder.root / "job.json"
+        note = self.folder.root / JOB
         facts = self.facts()
         before = json.loads(note.read_text(encoding="ascii")) if note.exists() else {}
         for name in ("key", "options"):

@@ -1,6 +1,6 @@
 """The folder that de-identification fills and review empties: where things are in it, and its records.
 
-images/PSEUDONYM/UID.dcm   may go out; a `dataset_dir` as it is
+images/PSEUDONYM/UID.dcm   may go out; as a `dataset_dir` the whole folder means this part
 quarantine/UID.dcm, .json  wait for a person to look at the pixels; the JSON says why
 quarantine/rejected/       was looked at and must not go out
 labels.csv                 labels of all images; images/labels.csv has those of the ones that may go out
@@ -23,13 +23,14 @@ from typing import Any
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from monai_xr.data.data_folder import IMAGES, JOB, QUARANTINE
 from monai_xr.data.output import sync
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, HostError
 
 _PART = ".part"
 _PRIVATE = 0o700
-_NAMES = ("images", "quarantine", "labels.csv", "manifest.jsonl", "decisions.jsonl", "job.json", "report.json", ".lock")
+_NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class DeidentifiedFolder:
     @property
     def images(self) -> Path:
         """Folder of what may go out."""
-        return self.root / "images"
+        return self.root / IMAGES
 
     @property
     def quarantine(self) -> Path:
         """Folder of what waits for review."""
-        return self.root / "quarantine"
+        return self.root / QUARANTINE
 
     @property
     def rejected(self) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.contact_sheet import write_contact_sheet
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_report import DUPLICATE, NO_PATIENT, FilmReport, Thumbnail, film_report
 from monai_xr.data.reading import Decode
@@ -175,9 +176,9 @@ def inspect_folder(
         progress: Called with (done, total) after each image.
 
     Raises:
-        ConfigurationError: No such folder.
+        ConfigurationError: No such folder, or one that `data_folder` refuses.
     """
-    root = Path(folder).expanduser()
+    root = data_folder(folder)
     if not root.is_dir():
         raise ConfigurationError("folder does not exist", root, "name a folder of DICOM, PNG or JPEG files")
     files = [each for each in files_under(root) if each[0] not in _TABLES_OF_DATA]
@@ -197,7 +198,7 @@ def inspect_folder(
     patients, data_set = _data_set(root)
     marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
     return Inspection(
-        folder=root.name,
+        folder=Path(folder).name,
         films=marked,
         others=others,
         duplicates=duplicates,

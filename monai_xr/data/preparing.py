@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.manifest import STORES
 from monai_xr.data.pixel_cache import PixelCache, Progress
@@ -92,6 +93,7 @@ def prepare(
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     check_folders(root, folder)
+    root = data_folder(root)
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)
         result = Preparation(source=root.name)

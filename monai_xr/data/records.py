@@ -7,10 +7,10 @@ A `dataset_dir` is one of three:
 2. a folder of DICOM files at any depth, whatever their extension;
 3. a folder of PNG/JPEG files.
 
-A folder that has the layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3
-the labels come from `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first
-folder level. Where all folders of that level are named train, val or test, it gives the split and the next level the
-label.
+The output of `monai-xr deidentify` means its released images (`monai_xr.data.data_folder`). A folder that has the
+layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3 the labels come from
+`labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first folder level. Where all
+folders of that level are named train, val or test, it gives the split and the next level the label.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def find_records(
     from monai_xr.data.folders import folder_records
     from monai_xr.data.manifest import MANIFEST, manifest_records
 
-    root = Path(dataset_dir).expanduser()
+    root = data_folder(dataset_dir)
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise ConfigurationError(
