@@ -23,6 +23,7 @@ from monai_xr.data.deidentified_folder import (
 from monai_xr.data.deidentified_labels import TABLES, source_labels
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.label_table import LabelTable
+from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification import DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
@@ -60,6 +61,7 @@ class Job:
     pseudonyms: Pseudonyms
     options: DeidentificationOptions
     admit: tuple[str, ...]
+    accept_non_chest: bool
     labels: LabelTable | None
     done: dict[str, Entry] = field(default_factory=dict)
     by_content: dict[str, Entry] = field(default_factory=dict)
@@ -74,7 +76,9 @@ class Job:
         output: Path,
         key: str | Path | None,
         options: DeidentificationOptions,
+        *,
         admit: tuple[str, ...],
+        accept_non_chest: bool,
     ) -> "Job":
         """Check the folders before anything is written."""
         source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
@@ -95,7 +99,7 @@ class Job:
         with disk_trouble():
             output.mkdir(exist_ok=True)
         labels = labels and labels.also_named(pseudonyms.uid)
-        return cls(source, folder, pseudonyms, options, admit, labels)
+        return cls(source, folder, pseudonyms, options, admit, accept_non_chest, labels)
 
     def facts(self) -> dict[str, Any]:
         """Give what all runs into one folder must share."""
@@ -198,6 +202,7 @@ class Job:
         try:
             ds = read_one_frame(self.source / each.file)
             admitted(ds, self.admit)
+            doubt = chest_doubt(ds, accept_non_chest=self.accept_non_chest)
             clean = deidentify(ds, self.pseudonyms, self.options)
             image = encoded(clean)
             digest = content_digest(clean)
@@ -214,6 +219,7 @@ class Job:
         entry = Entry(
             each.source,
             WAITING,
+            doubt,
             content=content,
             patient_id=str(clean.PatientID),
             study_instance_uid=str(clean.StudyInstanceUID),
@@ -234,7 +240,8 @@ class Job:
             place.parent.mkdir(exist_ok=True)
             write_whole(place, image)
             return replace(entry, status=READY)
-        entry = replace(entry, reason=f"burned-in annotation is {burned_in or 'unknown'}")
+        reasons = (f"burned-in annotation is {burned_in or 'unknown'}", entry.reason)
+        entry = replace(entry, reason="; ".join(filter(None, reasons)))
         if sop_uid not in self.decided:
             place = self.folder.waiting(sop_uid)
             write_whole(place.with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"), mode=0o600)

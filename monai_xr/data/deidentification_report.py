@@ -13,7 +13,7 @@ class Entry:
     Args:
         source: Keyed hash of its path, size and time of change.
         status: ready, waiting, duplicate or refused.
-        reason: Why it waits or is refused, in words without a value of the file.
+        reason: Why it waits or is refused, or what is doubtful about it, in words without a value of the file.
         patient_id: The pseudonym.
         study_instance_uid: The new one.
         sop_instance_uid: The new one.
@@ -37,7 +37,7 @@ class DeidentificationReport:
 
     Args:
         counts: Files by status.
-        reasons: By status and reason, those that wait or are refused.
+        reasons: By status and reason: why files wait or are refused, and what is doubtful about others.
         reused: Files that were done before.
         labels_left: Labels of the source that do not go along.
         notes: What a user should know of the folder.

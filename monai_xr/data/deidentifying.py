@@ -27,6 +27,7 @@ def deidentify_folder(
     key: str | Path | None = None,
     options: DeidentificationOptions = BASIC_PROFILE,
     admit: tuple[str, ...] = ("patient",),
+    accept_non_chest: bool = False,
     crosswalk: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> DeidentificationReport:
@@ -38,6 +39,8 @@ def deidentify_folder(
         key: Key file, made where it does not exist; by default beside the output folder, with ".key" added.
         options: What is kept beyond the basic profile; the same in every run into one folder, as is the key.
         admit: Origins that are let in; phantoms only if named.
+        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph, as far as its SOP class is
+            one that the allow-list was written for.
         crosswalk: File to write, readable for its owner alone, that names each source file beside its outcome.
         progress: Called with the number of files done.
 
@@ -46,7 +49,7 @@ def deidentify_folder(
         InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
         HostError: No room or no permission. What was finished stays.
     """
-    job = Job.open(Path(source), Path(output), key, options, admit)
+    job = Job.open(Path(source), Path(output), key, options, admit=admit, accept_non_chest=accept_non_chest)
     _check_crosswalk(crosswalk, job)
     report = DeidentificationReport()
     named: list[dict[str, str]] = []

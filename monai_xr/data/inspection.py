@@ -17,6 +17,7 @@ from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_report import DUPLICATE, NO_PATIENT, FilmReport, Thumbnail, film_report
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import SkippedFile, find_records, short_hash
+from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
 _COUNTED = ("kind", "modality", "photometric", "transfer_syntax", "bits", "view", "body_part", "equipment", "origin")
@@ -247,6 +248,8 @@ def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
 
 def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:
     notes = []
+    if others := sum(any(map(is_other_than_chest, film.problems)) for film in films):
+        notes.append(f"{others} no chest radiographs: prepare and deidentify refuse them without --accept-non-chest")
     for name in _MIXED:
         found = Counter(str(getattr(film, name)) for film in films if getattr(film, name))
         if len(found) > 1:

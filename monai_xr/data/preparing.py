@@ -5,7 +5,8 @@ The manifest names for each image its store and row; ids of patients are hashes.
 what a user must know is in `report.json` and `report.html`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class PrepareSettings:
         allow_duplicates: Lets a film and its copy be in two splits.
         accept_phantoms: Lets phantoms in beside films of patients.
         accept_synthetic: Lets generated images in, into train alone.
+        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph.
         max_bad: Refused files above which the data set is not written; None takes any number.
         overwrite: Replaces a data set that was prepared with other settings.
     """
@@ -64,6 +66,7 @@ class PrepareSettings:
     allow_duplicates: bool = False
     accept_phantoms: bool = False
     accept_synthetic: bool = False
+    accept_non_chest: bool = False
     max_bad: int | None = None
     overwrite: bool = False
 
@@ -128,7 +131,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         workers=settings.workers,
         progress=progress,
     )
-    places, dropped = drop_unusable(cache)
+    places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
     if not places:
         raise InputDataError("no image is left", root, "see the report")
     found = find_duplicates(
@@ -146,7 +149,12 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings)),
+        notes=(
+            *records.notes,
+            *split.notes,
+            *_notes(records, split.records, found, settings),
+            *_doubts(cache.facts[place].doubt for place in places),
+        ),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
@@ -210,6 +218,11 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     return (*empty, *labels, *small)
 
 
+def _doubts(doubts: Iterable[str]) -> tuple[str, ...]:
+    counts = Counter(filter(None, doubts)).most_common()
+    return tuple(f"{count} images: {doubt}" for doubt, count in counts)
+
+
 def _told(settings: PrepareSettings) -> dict[str, Any]:
     """Give the settings that decide what is in the data set."""
     return {
@@ -218,6 +231,7 @@ def _told(settings: PrepareSettings) -> dict[str, Any]:
         "admit": ", ".join(settings.admit),
         "seed": settings.seed,
         "fractions": ", ".join(f"{name} {share:g}" for name, share in settings.fractions.items()),
+        "accept_non_chest": settings.accept_non_chest,
         "resplit": settings.resplit,
         "no_patients": settings.no_patients,
         "allow_duplicates": settings.allow_duplicates,

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from monai_xr import __version__
+from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.dicom.deidentification_pixels import copy_pixels
 from monai_xr.dicom.deidentification_pseudonyms import PATIENT_PREFIX, Pseudonyms
 from monai_xr.dicom.deidentification_rules import (
@@ -20,7 +21,6 @@ from monai_xr.dicom.deidentification_rules import (
     EMPTIED,
     EMPTIED_IF_THERE,
     RULES,
-    SOP_CLASSES,
     Rule,
 )
 from monai_xr.dicom.deidentification_values import Cleaner, identifying_words

@@ -11,15 +11,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from pydicom import uid as uids
-
-SOP_CLASSES = (
-    uids.ComputedRadiographyImageStorage,
-    uids.DigitalXRayImageStorageForPresentation,
-    uids.DigitalXRayImageStorageForProcessing,
-    uids.SecondaryCaptureImageStorage,
-)
-
 
 class Keep(Enum):
     """Forms of a value that may pass."""
