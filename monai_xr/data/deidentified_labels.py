@@ -14,7 +14,7 @@ from monai_xr.data.deidentified_folder import DeidentifiedFolder, write_whole
 from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.manifest import MANIFEST
 from monai_xr.dicom import read_header
-from monai_xr.dicom.deidentification_values import identifying_words
+from monai_xr.dicom.deidentification_words import names_of_people
 from monai_xr.errors import InputDataError
 
 TABLES = (MANIFEST, LABELS)  # the first one that is there, as where a training reads the folder
@@ -81,12 +81,10 @@ def _may_go_out(label: str, files: Sequence[Path]) -> bool:
     """Tell whether a label is plain words that identify no patient of these files."""
     if not _LABEL.fullmatch(label):
         return False
-    squeezed = "".join(re.findall(r"\w", label.casefold()))
     try:
-        words = frozenset[str]().union(*(identifying_words(read_header(file)) for file in files))
+        return not any(names_of_people(read_header(file)).are_in(label) for file in files)
     except (InputDataError, RecursionError):
         return False
-    return not any(word in squeezed for word in words)
 
 
 def _write(path: Path, labels: Mapping[str, str], *, mode: int = 0o640) -> None:

@@ -1,16 +1,14 @@
 """Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.records import Record, Records, SkippedFile, canonical_split, short_hash
+from monai_xr.data.shown_paths import HIDDEN, shown_path, shown_skipped
 from monai_xr.data.tables import TableRow
 from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import modality_name
@@ -18,9 +16,6 @@ from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 _SPLITS = {"train", "val", "test"}
-HIDDEN = "~"  # begins a part of a path that stands for a name
-_WORD_BREAK = re.compile(r"[^\w]+|_")
-_LONG_ID = 4
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,8 @@ def folder_records(root: Path, remembered: Remembered | None = None) -> Records:
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     hashed = bool(kinds["DICOM"] and remembered)
+    if kinds["DICOM"]:
+        skipped = list(shown_skipped(root, ((each.file, each.shown) for each in found), skipped))
     return Records(root, items, source, skipped=tuple(skipped), hashed=hashed)
 
 
@@ -106,25 +103,7 @@ def _dicom_file(root: Path, file: str, *, hashed: bool) -> Found:
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     ids = (text(header, "PatientID"), text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID"))
-    return Found(file, _shown(file, header), *(short_hash(each) if hashed else each for each in ids))
-
-
-def _shown(file: str, header: Dataset) -> str:
-    """Give the path with a hash for each part that holds the patient's id or a word of the name."""
-    patient_id = text(header, "PatientID").casefold()
-    try:
-        name = text(header, "PatientName").casefold()
-    except InputDataError:
-        name = ""
-    words = {word for word in _WORD_BREAK.split(name) if len(word) > 1} | ({patient_id} - {""})
-
-    def tells(part: str) -> bool:
-        part = part.casefold()
-        if len(patient_id) >= _LONG_ID and patient_id in part:
-            return True
-        return part in words or not words.isdisjoint(_WORD_BREAK.split(part.rsplit(".", 1)[0]))
-
-    return "/".join(HIDDEN + short_hash(part) if part and tells(part) else part for part in file.split("/"))
+    return Found(file, shown_path(file, header), *(short_hash(each) if hashed else each for each in ids))
 
 
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:

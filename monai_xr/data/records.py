@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from monai_xr.data.folders import Remembered
 
 ALL_SPLITS = "all (the data names no splits)"
+SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -191,7 +192,7 @@ def find_records(
 def canonical_split(name: str) -> str:
     """Give the one spelling of a split: train, val or test where it is one of these."""
     name = name.strip()
-    return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in ("train", "val", "test") else name)
+    return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in SPLITS else name)
 
 
 def short_hash(identifier: str) -> str:
