@@ -121,10 +121,11 @@ def write_figure(figure: Figure, path: Path) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target and move it there, so that no half file bears its name."""
+    """Write beside the target and move it there: no half file bears its name, and only its owner may read it."""
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(mode=0o600)
         write(part)
         os.replace(part, path)
     except OSError as error:
