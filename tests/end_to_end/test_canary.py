@@ -218,3 +218,19 @@ def test_inspection_cache_and_training_keep_headers_to_themselves(tmp_path, comm
     command.said.append(caplog.text)
     assert found_in(folder) == []
     assert_silent(command)
+
+
+def test_a_preparation_names_nobody(source, tmp_path, command):
+    """Two runs, since the second one knows the films without opening them."""
+    for number, name in enumerate(("Doe^Jane", "Roe^Rita")):
+        folder = tmp_path / "in" / name.replace("^", "")
+        folder.mkdir()
+        other = pydicom.dcmread(io.BytesIO(canary_film(40 + number)))
+        other.PatientName, other.PatientID, other.BodyPartExamined = name, f"47110{number}", "CHEST"
+        (folder / f"47110{number}.dcm").write_bytes(encoded(other))
+    for _ in range(2):
+        assert command("prepare", tmp_path / "in", tmp_path / "out", "--size", 32, OTHER_PART) == 0
+        assert found_in(tmp_path / "out") == []
+        for path in (path for path in (tmp_path / "out").rglob("*.[chj]*") if path.is_file()):
+            assert not [word for word in ("Jane", "Rita", "Roe", "47110") if word in path.read_text()], path
+    assert_silent(command)
