@@ -96,7 +96,7 @@ def film_report(root: Path, file: str, kind: str, decode: Decode) -> tuple[FilmR
         check_usable(image.pixels)
     except InputDataError as error:
         return replace(report, problems=(*report.problems, UNUSABLE), reason=error.what), _thumbnail(image.pixels)
-    if POLARITY not in report.problems and not image.doubt and mediastinum_margin(image.pixels) < 0:
+    if POLARITY not in report.problems and not image.chest_doubt and mediastinum_margin(image.pixels) < 0:
         report = replace(report, problems=(*report.problems, POLARITY))
     return report, _thumbnail(image.pixels)
 

@@ -39,7 +39,7 @@ class TileFacts:
         sha256: Of the tile as it lies in the file.
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
         view: As written, for example PA.
-        doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
+        chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
         spacing_mm: Of the rows and columns of the tile.
     """
 
@@ -48,7 +48,7 @@ class TileFacts:
     sha256: str
     phash: str
     view: str = ""
-    doubt: str = ""
+    chest_doubt: str = ""
     spacing_mm: tuple[float, float] | None = None
 
 
@@ -187,7 +187,7 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         sha256=entry["sha256"],
         phash=entry["phash"],
         view=entry["view"],
-        doubt=entry.get("doubt", ""),
+        chest_doubt=entry.get("chest_doubt", ""),
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )
 

@@ -56,7 +56,7 @@ class Film:
     bits: int
     origin: str
     view: str
-    doubt: str
+    chest_doubt: str
     spacing_mm: tuple[float, float] | None
 
 
@@ -109,7 +109,7 @@ class FileFilms:
         if _stamp(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
-        return Film(image.pixels, image.bits, image.origin, image.view, image.doubt, image.spacing_mm)
+        return Film(image.pixels, image.bits, image.origin, image.view, image.chest_doubt, image.spacing_mm)
 
 
 class StoredFilms:
@@ -135,7 +135,7 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.doubt, facts.spacing_mm)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.chest_doubt, facts.spacing_mm)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class TileMaker:
             sha256=checksum(tile),
             phash=perceptual_hash(tile),
             view=printable(film.view),
-            doubt=film.doubt,
+            chest_doubt=film.chest_doubt,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )
         return Outcome(tile, facts)

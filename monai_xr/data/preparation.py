@@ -84,7 +84,7 @@ def drop_unusable(cache: PixelCache, *, accept_non_chest: bool) -> tuple[list[in
     dropped: list[SkippedFile] = []
     for place, record in enumerate(cache.records):
         reason = "" if record.label or not has_labels else "no label, others have one"
-        doubt = cache.facts[place].doubt
+        doubt = cache.facts[place].chest_doubt
         reason = doubt if is_other_than_chest(doubt) and not accept_non_chest else reason
         reason = _twin(cache, first, place, record) or reason
         if reason:

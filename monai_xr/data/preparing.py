@@ -153,7 +153,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
             *records.notes,
             *split.notes,
             *_notes(records, split.records, found, settings),
-            *_doubts(cache.facts[place].doubt for place in places),
+            *_chest_doubts(cache.facts[place].chest_doubt for place in places),
         ),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
@@ -218,7 +218,7 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     return (*empty, *labels, *small)
 
 
-def _doubts(doubts: Iterable[str]) -> tuple[str, ...]:
+def _chest_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
     counts = Counter(filter(None, doubts)).most_common()
     return tuple(f"{count} images: {doubt}" for doubt, count in counts)
 

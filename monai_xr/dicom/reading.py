@@ -102,7 +102,7 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         "burned_in": burned_in(ds),
         "origin": origin,
         "provenance": steps,
-        "doubt": chest_doubt(ds),
+        "chest_doubt": chest_doubt(ds),
     }
     return StoredFilm(words, table, facts)
 
