@@ -85,6 +85,7 @@ def deidentify(
     shift_dates: Annotated[bool, typer.Option(help="Keep dates, moved by secret days per patient.")] = False,
     keep_characteristics: Annotated[bool, typer.Option(help="Keep sex, age, size, weight.")] = False,
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in beside films of patients.")] = False,
+    accept_non_chest: Annotated[bool, typer.Option("--accept-non-chest", help="Let other body parts in.")] = False,
     crosswalk: Annotated[Path | None, typer.Option(help="Also write a private list of files and outcomes.")] = None,
 ) -> None:
     """Remove from DICOM headers what names a patient; images that may have it in the pixels wait for `review`."""
@@ -93,7 +94,9 @@ def deidentify(
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
-    report = deidentify_folder(source, output, key=key, options=options, admit=admit, crosswalk=crosswalk)
+    report = deidentify_folder(
+        source, output, key=key, options=options, admit=admit, accept_non_chest=accept_non_chest, crosswalk=crosswalk
+    )
     typer.echo("\n".join(report.lines()))
 
 
@@ -136,9 +139,8 @@ def prepare(
     allow_duplicates: Annotated[bool, typer.Option("--allow-duplicates", help="Copies across splits.")] = False,
     accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
     accept_synthetic: Annotated[bool, typer.Option("--accept-synthetic", help="Generated images, in train.")] = False,
-    decode: Annotated[
-        str, typer.Option(help="isolated: in children with limits; direct: files you trust.")
-    ] = "isolated",
+    accept_non_chest: Annotated[bool, typer.Option("--accept-non-chest", help="Let other body parts in.")] = False,
+    decode: Annotated[str, typer.Option(help="isolated: in children with limits; direct: no limits.")] = "isolated",
     max_bad: Annotated[int | None, typer.Option(help="Refused files above which to stop with 3.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what other settings made.")] = False,
 ) -> None:

@@ -1,13 +1,14 @@
 """Thumbnails with captions in, one PNG sheet out."""
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from monai_xr.data.film_report import THUMBNAIL_SIDE, Thumbnail
-from monai_xr.errors import HostError, InputDataError
+from monai_xr.data.output import write_bytes
+from monai_xr.errors import InputDataError
 
 _COLUMNS = 8
 _CAPTION = 16
@@ -37,13 +38,9 @@ def write_contact_sheet(path: Path, cells: Sequence[tuple[Thumbnail, str, bool]]
     for place, cell in enumerate(cells):
         corner = (_GAP + place % columns * pitch_x, _GAP + place // columns * pitch_y)
         _draw_cell(sheet, corner, cell)
-    part = path.with_name(path.name + ".part")
-    try:
-        sheet.save(part, format="PNG")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise HostError(f"cannot be written ({error.strerror})", path, "check the folder and the space left") from error
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG")
+    write_bytes(path, stream.getbuffer())
 
 
 def _draw_cell(sheet: Image.Image, corner: tuple[int, int], cell: tuple[Thumbnail, str, bool]) -> None:

@@ -13,12 +13,12 @@ class Entry:
     Args:
         source: Keyed hash of its path, size and time of change.
         status: ready, waiting, duplicate or refused.
-        reason: Why it waits or is refused, in words without a value of the file.
+        reason: Why it waits or is refused, or what is doubtful about it, in words without a value of the file.
         patient_id: The pseudonym.
         study_instance_uid: The new one.
         sop_instance_uid: The new one.
-        sha256: Of the de-identified file as first written.
-        label: From the label table of the source.
+        content: Keyed hash of the bytes of the source file.
+        digest: Of the de-identified image, as `content_digest` makes it.
     """
 
     source: str
@@ -27,17 +27,27 @@ class Entry:
     patient_id: str = ""
     study_instance_uid: str = ""
     sop_instance_uid: str = ""
-    sha256: str = ""
-    label: str = ""
+    content: str = ""
+    digest: str = ""
 
 
 @dataclass
 class DeidentificationReport:
-    """What a run did: files by status, and by reason those that wait or are refused; `reused` were done before."""
+    """What a run did.
+
+    Args:
+        counts: Files by status.
+        reasons: By status and reason: why files wait or are refused, and what is doubtful about others.
+        reused: Files that were done before.
+        labels_left: Labels of the source that do not go along.
+        notes: What a user should know of the folder.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, Counter[str]] = field(default_factory=dict)
     reused: int = 0
+    labels_left: int = 0
+    notes: tuple[str, ...] = ()
 
     def add(self, entry: Entry, *, reused: bool) -> None:
         """Count one file."""
@@ -52,4 +62,6 @@ class DeidentificationReport:
         lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
         for status, reasons in self.reasons.items():
             lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
-        return lines
+        if self.labels_left:
+            lines.append(f"{self.labels_left} labels stay behind: they might name a patient, or are no plain words")
+        return [*lines, *self.notes]

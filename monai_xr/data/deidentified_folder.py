@@ -1,8 +1,9 @@
 """The folder that de-identification fills and review empties: where things are in it, and its records.
 
-images/PSEUDONYM/UID.dcm   may go out; a `dataset_dir` as it is
+images/PSEUDONYM/UID.dcm   may go out; as a `dataset_dir` the whole folder means this part
 quarantine/UID.dcm, .json  wait for a person to look at the pixels; the JSON says why
 quarantine/rejected/       was looked at and must not go out
+labels.csv                 labels of all images; images/labels.csv has those of the ones that may go out
 manifest.jsonl             what became of each source file, which only the key can name
 decisions.jsonl            who let out or rejected what, and when; lines are only ever added
 job.json, report.json      options, counts and reasons
@@ -15,19 +16,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from monai_xr.data.data_folder import IMAGES, JOB, QUARANTINE
 from monai_xr.data.output import sync
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError, HostError
 
 _PART = ".part"
 _PRIVATE = 0o700
-_NAMES = ("images", "quarantine", "manifest.jsonl", "decisions.jsonl", "job.json", "report.json", ".lock")
+_NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class DeidentifiedFolder:
     @property
     def images(self) -> Path:
         """Folder of what may go out."""
-        return self.root / "images"
+        return self.root / IMAGES
 
     @property
     def quarantine(self) -> Path:
         """Folder of what waits for review."""
-        return self.root / "quarantine"
+        return self.root / QUARANTINE
 
     @property
     def rejected(self) -> Path:
@@ -60,6 +63,11 @@ class DeidentifiedFolder:
     def decisions(self) -> Path:
         """Record of the reviews."""
         return self.root / "decisions.jsonl"
+
+    @property
+    def labels(self) -> Path:
+        """Labels of all images, also of those that wait."""
+        return self.root / "labels.csv"
 
     def image(self, patient: str, sop_uid: str) -> Path:
         """Where an image goes that may go out."""
@@ -144,6 +152,17 @@ def encoded(ds: Dataset) -> bytes:
             enforce_file_format=True,
         )
     return buffer.getvalue()
+
+
+def content_digest(ds: Dataset) -> str:
+    """Digest what a de-identified image shows and tells, without what it says of the version that made it."""
+    bare = Dataset()
+    bare.update(ds)
+    bare.pop("DeidentificationMethod", None)
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = ds.file_meta.TransferSyntaxUID
+    bare.file_meta.ImplementationVersionName = "-"
+    return sha256(encoded(bare)).hexdigest()
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o640) -> None:

@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from monai_xr.data.data_folder import is_quarantine
+
 IMAGE_KINDS = ("DICOM", "PNG", "JPEG")
 NO_PREFIX = "binary, without the prefix DICM of a DICOM file"
 _HEAD_BYTES = 352
@@ -64,7 +66,8 @@ def _kind_of_text(head: bytes) -> str:
 def files_under(root: Path) -> Iterator[tuple[str, str]]:
     """Walk a folder in a fixed order.
 
-    Links that point to folders, or to files outside `root`, are not followed; hidden files and DICOMDIR are left out.
+    Links that point to folders, or to files outside `root`, are not followed, the quarantine of a de-identification is
+    not looked into; hidden files and DICOMDIR are left out.
 
     Yields:
         (path relative to `root` with "/", kind). The kind of what cannot be used says why.
@@ -83,7 +86,9 @@ def files_under(root: Path) -> Iterator[tuple[str, str]]:
             relative = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name.startswith(".") or entry.name.upper() == "DICOMDIR":
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and is_quarantine(Path(entry.path)):
+                yield relative, "quarantine of a de-identification, not looked into"
+            elif entry.is_dir(follow_symlinks=False):
                 subfolders.append(relative)
             else:
                 yield relative, _kind_of_entry(entry, inside)

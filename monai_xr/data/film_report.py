@@ -16,12 +16,11 @@ from monai_xr.data.polarity import mediastinum_margin
 from monai_xr.data.reading import Decode, read_image
 from monai_xr.data.tiles import Pixels, check_usable, tile_of
 from monai_xr.dicom import XrayImage, read_header
+from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.values import items, numbers, text
 from monai_xr.errors import InputDataError
 
 NO_PATIENT = "no patient id"
-NOT_CHEST = "not a chest projection by tag"
-NOT_FRONTAL = "not a frontal view by tag"
 POLARITY = "polarity doubtful"
 BURNED_IN = "burned-in annotation"
 BURNED_IN_UNKNOWN = "burned-in annotation unknown"
@@ -32,9 +31,6 @@ UNUSABLE = "unusable"
 THUMBNAIL_SIDE = 128
 
 _EVERY_ORIGIN = ("patient", "phantom", "generated")
-_PROJECTIONS = ("CR", "DX", "RG")
-_CHEST = ("CHEST", "THORAX", "LUNG", "LUNGS", "RIB", "RIBS", "HEART")
-_FRONTAL = ("AP", "PA")
 
 Thumbnail = npt.NDArray[np.uint8]
 
@@ -100,8 +96,7 @@ def film_report(root: Path, file: str, kind: str, decode: Decode) -> tuple[FilmR
         check_usable(image.pixels)
     except InputDataError as error:
         return replace(report, problems=(*report.problems, UNUSABLE), reason=error.what), _thumbnail(image.pixels)
-    frontal_chest = NOT_CHEST not in report.problems and NOT_FRONTAL not in report.problems
-    if POLARITY not in report.problems and frontal_chest and mediastinum_margin(image.pixels) < 0:
+    if POLARITY not in report.problems and not image.chest_doubt and mediastinum_margin(image.pixels) < 0:
         report = replace(report, problems=(*report.problems, POLARITY))
     return report, _thumbnail(image.pixels)
 
@@ -127,7 +122,7 @@ def _with_header(report: FilmReport, header: Dataset) -> FilmReport:
         body_part=tag("BodyPartExamined"),
         equipment=" ".join(filter(None, (tag("Manufacturer"), tag("ManufacturerModelName")))),
         patient=hashed(tag("PatientID")),
-        problems=_problems_of_tags(tag),
+        problems=_problems_of_tags(tag, _doubt(header)),
     )
 
 
@@ -148,16 +143,20 @@ def _window(header: Dataset) -> str:
     return f"{centres[0]:g}/{widths[0]:g}" if centres and widths else ""
 
 
-def _problems_of_tags(tag: Callable[[str], str]) -> tuple[str, ...]:
-    body_part, view = tag("BodyPartExamined").upper(), tag("ViewPosition").upper()
-    is_chest = tag("Modality").upper() in _PROJECTIONS and (not body_part or body_part in _CHEST)
+def _doubt(header: Dataset) -> str:
+    try:
+        return chest_doubt(header)
+    except InputDataError:
+        return ""
+
+
+def _problems_of_tags(tag: Callable[[str], str], doubt: str) -> tuple[str, ...]:
     inverse = {"IDENTITY": False, "INVERSE": True}.get(tag("PresentationLUTShape").upper())
     dark_is_high = tag("PhotometricInterpretation") == "MONOCHROME1"
     burned_in = tag("BurnedInAnnotation").upper()
     found = (
         (NO_PATIENT, not tag("PatientID")),
-        (NOT_CHEST, not is_chest),
-        (NOT_FRONTAL, is_chest and view not in ("", *_FRONTAL)),
+        (doubt, bool(doubt)),
         (POLARITY, inverse is not None and inverse != dark_is_high),
         (BURNED_IN, burned_in == "YES"),
         (BURNED_IN_UNKNOWN, burned_in not in ("YES", "NO")),

@@ -1,31 +1,24 @@
 """Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.header_memory import Header, HeaderMemory
 from monai_xr.data.identifiers import hashed
-from monai_xr.data.records import Record, Records, SkippedFile, canonical_split
-from monai_xr.data.split_table import SPLITS
-from monai_xr.data.tables import TableRow, read_table, require_columns
+from monai_xr.data.label_table import LABELS, LabelTable
+from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
+from monai_xr.data.shown_paths import HIDDEN, shown_path, shown_skipped
+from monai_xr.data.split_table import SPLITS_FILE
+from monai_xr.data.tables import TableRow
 from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import modality_name
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
-LABELS = "labels.csv"
-_OWN = (LABELS, SPLITS, "lineage.json")  # in the folder itself; the last beside generated images
-KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
-_SPLIT_LEVELS = {"train", "val", "test"}
-HIDDEN = "~"  # begins a part of a path that stands for a name
-_WORD_BREAK = re.compile(r"[^\w]+|_")
-_LONG_ID = 4
+_OWN = (LABELS, SPLITS_FILE, "lineage.json")  # in the folder itself; the last beside generated images
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,8 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     splits = _level_is_split(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
+    if kinds["DICOM"]:
+        skipped = list(shown_skipped(root, ((each.file, each.header.shown) for each in found), skipped))
     return Records(root, items, source, skipped=tuple(skipped))
 
 
@@ -107,60 +102,21 @@ def _read_header(root: Path, file: str) -> Header:
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     patient, study = hashed(text(header, "PatientID")), hashed(text(header, "StudyInstanceUID"))
-    return Header(_shown(file, header), patient, study, text(header, "SOPInstanceUID"))
-
-
-def _shown(file: str, header: Dataset) -> str:
-    """Give the path with a hash for each part that holds the patient's id or a word of the name."""
-    patient_id = text(header, "PatientID").casefold()
-    try:
-        name = text(header, "PatientName").casefold()
-    except InputDataError:
-        name = ""
-    words = {word for word in _WORD_BREAK.split(name) if len(word) > 1} | ({patient_id} - {""})
-
-    def tells(part: str) -> bool:
-        part = part.casefold()
-        if len(patient_id) >= _LONG_ID and patient_id in part:
-            return True
-        return part in words or not words.isdisjoint(_WORD_BREAK.split(part.rsplit(".", 1)[0]))
-
-    return "/".join(HIDDEN + hashed(part) if part and tells(part) else part for part in file.split("/"))
+    return Header(shown_path(file, header), patient, study, text(header, "SOPInstanceUID"))
 
 
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
-    table_rows = read_table(table)
-    require_columns(table_rows, table, KEY_COLUMNS, ("label",))
-    files = {each.file: each.file for each in found}
-    of_uid = {hashed(each.header.sop_uid): each.file for each in found if each.header.sop_uid}
-    known = {each.file for each in skipped}
-    rows: dict[str, TableRow] = {}
-    unused: list[str] = []
-    for row in table_rows:
-        key = row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
-        file = files.get(key) or of_uid.get(hashed(key))
-        if file is None:
-            if key not in known:
-                unused.append(f"line {row.line}")
-        elif rows.setdefault(file, row).fields["label"] != row.fields["label"]:
-            raise InputDataError(
-                f"lines {rows[file].line} and {row.line} give one image two labels",
-                table,
-                "keep one row for each image",
-            )
-    if unused:
-        raise InputDataError(
-            f"{len(unused)} rows without file: {', '.join(unused[:5])}",
-            table,
-            "name files by path relative to it or by SOP Instance UID",
-        )
-    return rows
+    labels = LabelTable.read(table).also_named(hashed)
+    keys = (*(each.file for each in found), *(each.header.sop_uid for each in found), *(each.file for each in skipped))
+    labels.check_used(keys)
+    rows = {each.file: labels.row(each.file, each.header.sop_uid) for each in found}
+    return {file: row for file, row in rows.items() if row is not None}
 
 
 def _level_is_split(found: Sequence[Found]) -> bool:
     levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
-    return "train" in levels and levels <= _SPLIT_LEVELS
+    return "train" in levels and levels <= set(SPLITS)
 
 
 def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.contact_sheet import write_contact_sheet
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_report import DUPLICATE, NO_PATIENT, FilmReport, Thumbnail, film_report
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import SkippedFile, find_records
+from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
 _COUNTED = ("kind", "modality", "photometric", "transfer_syntax", "bits", "view", "body_part", "equipment", "origin")
@@ -175,9 +177,9 @@ def inspect_folder(
         progress: Called with (done, total) after each image.
 
     Raises:
-        ConfigurationError: No such folder.
+        ConfigurationError: No such folder, or one that `data_folder` refuses.
     """
-    root = Path(folder).expanduser()
+    root = data_folder(folder)
     if not root.is_dir():
         raise ConfigurationError("folder does not exist", root, "name a folder of DICOM, PNG or JPEG files")
     files = [each for each in files_under(root) if each[0] not in _TABLES_OF_DATA]
@@ -197,7 +199,7 @@ def inspect_folder(
     patients, data_set = _data_set(root)
     marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
     return Inspection(
-        folder=root.name,
+        folder=Path(folder).name,
         films=marked,
         others=others,
         duplicates=duplicates,
@@ -246,6 +248,8 @@ def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
 
 def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:
     notes = []
+    if others := sum(any(map(is_other_than_chest, film.problems)) for film in films):
+        notes.append(f"{others} no chest radiographs: prepare and deidentify refuse them without --accept-non-chest")
     for name in _MIXED:
         found = Counter(str(getattr(film, name)) for film in films if getattr(film, name))
         if len(found) > 1:

@@ -19,7 +19,8 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part; missing folders are made.
 
-    File and name are forced to the disk before this returns.
+    File and name are forced to the disk before this returns. Only its owner may read the file: what is written here was
+    made from films of patients.
 
     Raises:
         HostError: The folder cannot be made or written to, or the disk is full.
@@ -32,7 +33,6 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
         os.replace(temporary, path)
         sync(path.parent)
     except OSError as failure:

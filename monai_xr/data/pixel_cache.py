@@ -41,6 +41,7 @@ class TileFacts:
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
         film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
         view: As written, for example PA.
+        chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
         spacing_mm: Of the rows and columns of the tile.
     """
 
@@ -50,6 +51,7 @@ class TileFacts:
     phash: str
     film: str
     view: str = ""
+    chest_doubt: str = ""
     spacing_mm: tuple[float, float] | None = None
 
 
@@ -189,6 +191,7 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         phash=entry["phash"],
         film=entry["film"],
         view=entry["view"],
+        chest_doubt=entry.get("chest_doubt", ""),
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )
 

@@ -58,6 +58,7 @@ class Film:
     bits: int
     origin: str
     view: str
+    chest_doubt: str
     spacing_mm: tuple[float, float] | None
     digest: str
 
@@ -117,7 +118,15 @@ class FileFilms:
         if _stamp(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
-        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm, digest_of(image.pixels))
+        return Film(
+            image.pixels,
+            image.bits,
+            image.origin,
+            image.view,
+            image.chest_doubt,
+            image.spacing_mm,
+            digest_of(image.pixels),
+        )
 
 
 class StoredFilms:
@@ -143,7 +152,7 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm, facts.film)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.chest_doubt, facts.spacing_mm, facts.film)
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,7 @@ class TileMaker:
             phash=perceptual_hash(tile),
             film=film.digest,
             view=printable(film.view),
+            chest_doubt=film.chest_doubt,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )
         return Outcome(tile, facts)

@@ -203,6 +203,7 @@ def write_png(path: Path, pixels: NDArray[np.float32], text: dict[str, str], *, 
         (chunks.add_text if value.isascii() else chunks.add_itxt)(key, value)
     part = path.with_name(path.name + ".part")
     try:
+        part.touch(mode=0o666 if MARK_KEY in text else 0o600)  # what is not made up is its owner's alone
         Image.fromarray(levels).save(part, format="PNG", pnginfo=chunks)
         os.replace(part, path)
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from monai_xr.data.duplicates import Duplicates
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import Record, Records, SkippedFile
+from monai_xr.dicom.chest import is_other_than_chest
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class Preparation:
         return dict(Counter(each.reason for each in self.refused).most_common())
 
 
-def drop_unusable(cache: PixelCache) -> tuple[list[int], list[SkippedFile]]:
+def drop_unusable(cache: PixelCache, *, accept_non_chest: bool) -> tuple[list[int], list[SkippedFile]]:
     """Choose the images of a store that belong into a data set.
 
-    Left out are further files of one SOP Instance UID, and images without label where others have one.
+    Left out are further files of one SOP Instance UID, images without label where others have one, and films that are
+    no chest radiographs unless these are accepted.
 
     Returns:
         Places in the store, and what was left out.
@@ -82,6 +84,8 @@ def drop_unusable(cache: PixelCache) -> tuple[list[int], list[SkippedFile]]:
     dropped: list[SkippedFile] = []
     for place, record in enumerate(cache.records):
         reason = "" if record.label or not has_labels else "no label, others have one"
+        doubt = cache.facts[place].chest_doubt
+        reason = doubt if is_other_than_chest(doubt) and not accept_non_chest else reason
         reason = _twin(cache, first, place, record) or reason
         if reason:
             dropped.append(SkippedFile(record.shown, reason))

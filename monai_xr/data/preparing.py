@@ -6,11 +6,13 @@ are dealt once, into `splits.json`, and only added to after that. What was refus
 must know is in `report.json` and `report.html`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.header_memory import HeaderMemory
 from monai_xr.data.identifiers import key_tag
@@ -29,7 +31,7 @@ from monai_xr.data.reading import Decode
 from monai_xr.data.records import Record, Records, read_folder
 from monai_xr.data.split_table import (
     DEALT,
-    SPLITS,
+    SPLITS_FILE,
     SplitTable,
     check_same_deal,
     new_table,
@@ -60,6 +62,7 @@ class PrepareSettings:
         allow_duplicates: Lets a film and its copy be in two splits.
         accept_phantoms: Lets phantoms in beside films of patients.
         accept_synthetic: Lets generated images in, into train alone.
+        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph.
         max_bad: Refused files above which the data set is not written; None takes any number.
         overwrite: Replaces a data set that was prepared with other settings.
     """
@@ -76,6 +79,7 @@ class PrepareSettings:
     allow_duplicates: bool = False
     accept_phantoms: bool = False
     accept_synthetic: bool = False
+    accept_non_chest: bool = False
     max_bad: int | None = None
     overwrite: bool = False
 
@@ -106,6 +110,7 @@ def prepare(
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     check_folders(root, folder)
     new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)  # checks them before any work
+    root = data_folder(root)
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)
         result = Preparation(source=root.name)
@@ -116,7 +121,7 @@ def prepare(
             write_reports(folder, replace(result, error=str(error)))
             raise
         if result.records.table:
-            write_table(folder / SPLITS, result.records.table)
+            write_table(folder / SPLITS_FILE, result.records.table)
         write_manifest(folder, result)
         write_reports(folder, result)
         remove_other_stores(folder, result)
@@ -144,7 +149,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         workers=settings.workers,
         progress=progress,
     )
-    places, dropped = drop_unusable(cache)
+    places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
     if not places:
         raise InputDataError("no image is left", root, "see the report")
     found = find_duplicates(
@@ -162,7 +167,12 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings)),
+        notes=(
+            *records.notes,
+            *split.notes,
+            *_notes(records, split.records, found, settings),
+            *_chest_doubts(cache.facts[place].chest_doubt for place in places),
+        ),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
@@ -177,7 +187,7 @@ def _dealt_before(folder: Path, settings: PrepareSettings) -> SplitTable | None:
         ConfigurationError: Another seed or other fractions are asked for without a new deal; ids of another key.
         InputDataError: The table is damaged.
     """
-    before = read_table(folder / SPLITS, any_key=settings.resplit)
+    before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
     if not settings.resplit:
         check_same_deal(before, settings.seed, settings.fractions)
     return before
@@ -257,6 +267,11 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     return (*empty, *labels, *small)
 
 
+def _chest_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
+    counts = Counter(filter(None, doubts)).most_common()
+    return tuple(f"{count} images: {doubt}" for doubt, count in counts)
+
+
 def _told(settings: PrepareSettings) -> dict[str, Any]:
     """Give the settings that decide what is in the data set."""
     return {
@@ -267,6 +282,7 @@ def _told(settings: PrepareSettings) -> dict[str, Any]:
         "fractions": ", ".join(f"{name} {share:g}" for name, share in (settings.fractions or FRACTIONS).items()),
         "resplit": settings.resplit,
         "no_patients": settings.no_patients,
+        "accept_non_chest": settings.accept_non_chest,
         "allow_duplicates": settings.allow_duplicates,
     }
 

@@ -7,10 +7,10 @@ A `dataset_dir` is one of three:
 2. a folder of DICOM files at any depth, whatever their extension;
 3. a folder of PNG/JPEG files.
 
-A folder that has the layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3
-the labels come from `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first
-folder level. Where all folders of that level are named train, val or test, it gives the split and the next level the
-label.
+The output of `monai-xr deidentify` means its released images (`monai_xr.data.data_folder`). A folder that has the
+layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3 the labels come from
+`labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first folder level. Where all
+folders of that level are named train, val or test, it gives the split and the next level the label.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.identifiers import hashed
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from monai_xr.data.header_memory import HeaderMemory
     from monai_xr.data.split_table import SplitTable
 
+SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -187,7 +189,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "Heade
     from monai_xr.data.folders import folder_records
     from monai_xr.data.manifest import MANIFEST, manifest_records
 
-    root = Path(dataset_dir).expanduser()
+    root = data_folder(dataset_dir)
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise ConfigurationError(
@@ -202,7 +204,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "Heade
 def canonical_split(name: str) -> str:
     """Give the one spelling of a split: train, val or test where it is one of these."""
     name = name.strip()
-    return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in ("train", "val", "test") else name)
+    return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in SPLITS else name)
 
 
 def _check_labelled(records: Records) -> None:

@@ -24,7 +24,7 @@ from monai_xr.data.splits import FRACTIONS, check_deal, split_patients
 from monai_xr.data.units import keys_of
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
-SPLITS = "splits.json"
+SPLITS_FILE = "splits.json"
 NAMED, DEALT = "named by the data", "dealt by patient"
 _VERSION = 1
 
@@ -77,7 +77,7 @@ class SplitTable:
 
 def table_place(root: Path) -> Path:
     """Give the place of the table of a data folder: in it, or in the user's state folder where it is read-only."""
-    inside = root / SPLITS
+    inside = root / SPLITS_FILE
     if inside.is_file() or os.access(root, os.W_OK):
         return inside
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")

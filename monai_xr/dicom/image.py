@@ -33,6 +33,7 @@ class XrayImage:
         burned_in: BurnedInAnnotation: YES, NO or "" where unknown.
         origin: "patient", "phantom" (a `monai_xr phantom`) or "generated" (any other synthetic image).
         provenance: Every step from the stored values to `pixels`, in order.
+        chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it, or "".
     """
 
     pixels: Pixels
@@ -52,3 +53,4 @@ class XrayImage:
     burned_in: str
     origin: Origin
     provenance: tuple[str, ...]
+    chest_doubt: str = ""

@@ -10,6 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.colour import grey_channel, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
@@ -101,6 +102,7 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         "burned_in": burned_in(ds),
         "origin": origin,
         "provenance": steps,
+        "chest_doubt": chest_doubt(ds),
     }
     return StoredFilm(words, table, facts)
 

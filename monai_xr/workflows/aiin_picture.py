@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from monai_xr.data.data_folder import data_folder
+from monai_xr.data.file_kinds import files_under
 from monai_xr.data.png import write_png
 from monai_xr.data.reading import read_image
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
@@ -99,8 +101,8 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
         return [(source, output / f"{source.name}.png")]
     if not source.is_dir():
         raise InputDataError("no such file or folder", source, "give an X-ray file or a folder of them")
-    kept = output.resolve()
-    files = [path for path in sorted(source.rglob("*")) if path.is_file() and kept not in path.resolve().parents]
+    source, kept = data_folder(source), output.resolve()
+    files = [path for path in (source / file for file, _ in files_under(source)) if kept not in path.resolve().parents]
     return [(path, output / path.relative_to(source).parent / f"{path.name}.png") for path in files]
 
 
@@ -119,10 +121,11 @@ def write_figure(figure: Figure, path: Path) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target and move it there, so that no half file bears its name."""
+    """Write beside the target and move it there: no half file bears its name, and only its owner may read it."""
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(mode=0o600)
         write(part)
         os.replace(part, path)
     except OSError as error:

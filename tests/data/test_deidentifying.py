@@ -13,7 +13,6 @@ from pydicom.uid import generate_uid
 from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import find_records
-from monai_xr.data.reviewing import review_folder, waiting_images
 from monai_xr.dicom.deidentification import DeidentificationOptions
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -199,31 +198,3 @@ def test_pixels_of_real_films_are_bit_identical(real_data, tmp_path):
         if told["status"] == "waiting":
             place = tmp_path / "out" / "quarantine" / f"{told['sop_instance_uid']}.dcm"
             np.testing.assert_array_equal(read_xray(place).pixels, read_xray(source / told["file"]).pixels)
-
-
-def test_labels_go_along_under_the_new_uids(tmp_path, dicom):
-    root, uid = tmp_path / "source", generate_uid()
-    dicom(root / "a" / "1.dcm", 1, BurnedInAnnotation="NO")
-    dicom(root / "a" / "2.dcm", 2, BurnedInAnnotation="NO", SOPInstanceUID=uid)
-    dicom(root / "a" / "3.dcm", 3, BurnedInAnnotation="NO", PatientID="CANARY-1")
-    dicom(root / "a" / "4.dcm", 4)
-    rows = ["image,label", "a/1.dcm,NORMAL", f"{uid},PNEUMONIA", "a/3.dcm,Canary_1 ill", "a/4.dcm,NORMAL", "a/9.dcm,X"]
-    (root / "labels.csv").write_text("\n".join(rows))
-    assert deidentify_folder(root, tmp_path / "out").counts == {"ready": 3, "waiting": 1}
-    found = find_records(tmp_path / "out" / "images")
-    assert sorted(record.label for record in found) == ["", "NORMAL", "PNEUMONIA"]
-    (ill,) = [record for record in found if record.label == "PNEUMONIA"]
-    assert pydicom.dcmread(ill.image).PixelData == pydicom.dcmread(root / "a" / "2.dcm").PixelData
-    (waiting,) = waiting_images(tmp_path / "out")
-    review_folder(tmp_path / "out", release=[waiting.name], by="AB")
-    found = find_records(tmp_path / "out" / "images")
-    assert sorted(record.label for record in found) == ["", "NORMAL", "NORMAL", "PNEUMONIA"]
-    assert b"anary" not in (tmp_path / "out" / "manifest.jsonl").read_bytes()
-    assert b"a/1.dcm" not in (tmp_path / "out" / "images" / "labels.csv").read_bytes()
-
-
-def test_a_label_table_that_is_wrong_is_told_before_anything_is_written(tree, tmp_path):
-    (tree / "labels.csv").write_text("file,diagnosis\na,b\n")
-    with pytest.raises(InputDataError, match=r"lacks column label : labels\.csv"):
-        deidentify_folder(tree, tmp_path / "out")
-    assert not (tmp_path / "out").exists()

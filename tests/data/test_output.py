@@ -1,11 +1,17 @@
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from monai_xr.data.inspection import inspect_folder
 from monai_xr.data.output import write_text
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.errors import HostError
+from monai_xr.transforms.aiin import AIIN
+from monai_xr.workflows.aiin_picture import normalise_files
 
 
 def test_makes_folders_and_replaces_the_file_whole(tmp_path: Path) -> None:
@@ -14,7 +20,6 @@ def test_makes_folders_and_replaces_the_file_whole(tmp_path: Path) -> None:
     write_text(path, "Fréchet\n")
     assert path.read_bytes() == "Fréchet\n".encode()
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_keeps_the_old_file_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +34,26 @@ def test_keeps_the_old_file_when_the_disk_is_full(tmp_path: Path, monkeypatch: p
         write_text(path, "new")
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[None]:
+    """A process whose new files everybody may read and write."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_what_is_made_from_patients_is_their_owners_alone(tmp_path: Path, dicom: Any) -> None:
+    for number in range(4):
+        dicom(tmp_path / "in" / "sick" / f"{number}.dcm", number)
+    out = tmp_path / "out"
+    prepare(tmp_path / "in", out, PrepareSettings(size=32, decode="direct"))
+    inspect_folder(tmp_path / "in").write_contact_sheet(out / "sheet.png")
+    normalise_files(tmp_path / "in", out / "aiin", AIIN((2, 2), 2.0), clip_limits=[2], tiles=[2])
+    made = [path for path in out.rglob("*") if path.is_file() and "pixels" not in path.relative_to(out).parts]
+    assert len(made) == 3 + 1 + 5  # reports and manifest, sheet, images with their picture
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    (store,) = (out / "pixels").iterdir()
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700

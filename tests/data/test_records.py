@@ -229,3 +229,62 @@ def test_real_sets_have_the_counts_of_their_readme(
     records = find_records(real_data / "cxr" / name, split="train")
     assert records.facts()["images_by_class"] == counts
     assert all(bool(r.patient_id) == patients and r.group_id for r in records)
+
+
+@pytest.mark.parametrize(
+    "folder", ["JaneDoe", "DoeJane1950", "doe_jane", "JANE DOE chest", "ACC778899", "P4711x", "19500203", "Li^Wu"]
+)
+def test_a_folder_named_after_its_patient_or_visit_is_no_class(tmp_path: Path, dicom: Any, folder: str) -> None:
+    name = "Li^Wu" if folder == "Li^Wu" else "Doe^Jane"
+    tags = {"PatientName": name, "PatientID": "P4711", "AccessionNumber": "ACC778899", "PatientBirthDate": "19500203"}
+    dicom(tmp_path / folder / "1.dcm", **tags)
+    dicom(tmp_path / "NORMAL" / "2.dcm", 2)
+    records = find_records(tmp_path)
+    assert sorted(record.label for record in records) == ["", "NORMAL"]
+    assert not [record.shown for record in records if folder in record.shown]
+
+
+def test_a_split_is_no_name(tmp_path: Path, dicom: Any) -> None:
+    for number, split in enumerate(("train", "test")):
+        dicom(tmp_path / split / "NORMAL" / "1.dcm", number, PatientName="Test^Train")
+    assert {(record.split, record.label) for record in find_records(tmp_path)} == {
+        ("train", "NORMAL"),
+        ("test", "NORMAL"),
+    }
+
+
+def test_skipped_files_are_listed_without_names(tmp_path: Path, dicom: Any) -> None:
+    tags = {"PatientName": "Doe^Jane", "PatientID": "P4711"}
+    good = dicom(tmp_path / "sick" / "JANE_0" / "1.dcm", **tags).read_bytes()
+    dicom(tmp_path / "well" / "7" / "1.dcm", 2, **tags)
+    for place in (
+        "sick/JANE_0/cut.dcm",
+        "sick/JANE_0/JaneDoe.dcm",
+        "well/7/p4711.dcm",
+        "lost/Miller/cut.dcm",
+        "cut.dcm",
+    ):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(good[:300])
+    (tmp_path / "JANE.txt").write_text("x")
+    records = find_records(tmp_path)
+    shown = [each.file for each in records.skipped]
+    assert len(shown) == 6
+    assert not [file for file in shown if any(word in file.lower() for word in ("jane", "doe", "miller", "4711"))]
+    (folder,) = {record.shown.split("/")[1] for record in records if record.shown.startswith("sick/")}
+    assert {f"sick/{folder}/cut.dcm", "cut.dcm"} <= set(shown)
+
+
+def test_skipped_files_are_listed_without_names_in_a_second_run(tmp_path: Path, dicom: Any) -> None:
+    from monai_xr.data.preparing import PrepareSettings, prepare
+
+    tags = {"PatientName": "Doe^Jane", "BodyPartExamined": "CHEST"}
+    for number in range(6):
+        dicom(tmp_path / "in" / "sick" / f"JANE_{number}" / "1.dcm", number, **tags)
+    (tmp_path / "in" / "sick" / "JANE_0" / "letter to Doe.txt").write_text("x")
+    for _ in range(2):
+        prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size=16, decode="direct"))
+        for name in ("report.json", "report.html", "manifest.csv"):
+            text = (tmp_path / "out" / name).read_text().lower()
+            assert "jane" not in text
+            assert "doe" not in text

@@ -9,7 +9,7 @@ import pytest
 
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.records import Records, find_records
-from monai_xr.data.split_table import SPLITS, split_folder
+from monai_xr.data.split_table import SPLITS_FILE, split_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 
 SIDES = ("train", "val", "test")
@@ -50,7 +50,7 @@ def test_classes_do_not_change_the_deal(folder: Path) -> None:
 
 def test_images_without_split_asked_for_have_the_split_of_the_table(folder: Path, dicom: Any) -> None:
     assert find_records(folder).splits == ()
-    assert not (folder / SPLITS).exists()
+    assert not (folder / SPLITS_FILE).exists()
     before = _sides(folder)
     dicom(folder / "sick" / "new.dcm", seed=99)
     assert {r.image.name: r.split for r in find_records(folder)} == {**before, "new.dcm": ""}
@@ -58,11 +58,11 @@ def test_images_without_split_asked_for_have_the_split_of_the_table(folder: Path
 
 def test_table_holds_hashes_seed_and_rule_and_no_id(folder: Path) -> None:
     _sides(folder, seed=5)
-    content = json.loads((folder / SPLITS).read_text())
+    content = json.loads((folder / SPLITS_FILE).read_text())
     assert (content["seed"], content["rule"], content["version"]) == (5, "dealt by patient", 1)
     assert set(content["split_of"].values()) == set(SIDES)
     assert f"patient/{hashed('P1')}" in content["split_of"]
-    assert '"P1"' not in (folder / SPLITS).read_text()
+    assert '"P1"' not in (folder / SPLITS_FILE).read_text()
 
 
 def test_new_film_that_ties_two_dealt_patients_of_two_splits_is_refused(tmp_path: Path, png: Any) -> None:
@@ -108,9 +108,9 @@ def test_split_command_tells_who_is_where_and_how_many_moved(folder: Path, monai
     code, _, error = monai_xr("split", folder, "--seed", 4)
     assert code == 2
     assert "dealt with another seed (3) : seed : leave --seed out, or deal anew with --resplit" in error
-    before = json.loads((folder / SPLITS).read_text())["split_of"]
+    before = json.loads((folder / SPLITS_FILE).read_text())["split_of"]
     code, told, _ = monai_xr("split", folder, "--seed", 4, "--resplit")
-    after = json.loads((folder / SPLITS).read_text())["split_of"]
+    after = json.loads((folder / SPLITS_FILE).read_text())["split_of"]
     moved = sum(after[unit] != split for unit, split in before.items())
     assert moved > 0
     assert f"{moved} of {len(before)} patients or groups moved" in told
@@ -118,7 +118,7 @@ def test_split_command_tells_who_is_where_and_how_many_moved(folder: Path, monai
 
 def test_damaged_table_is_told(folder: Path) -> None:
     _sides(folder)
-    (folder / SPLITS).write_text("{")
+    (folder / SPLITS_FILE).write_text("{")
     with pytest.raises(InputDataError, match=r"table of splits is damaged : splits\.json"):
         find_records(folder, split="train")
 
@@ -139,7 +139,7 @@ def test_table_of_a_read_only_folder_lies_in_the_state_folder(
     monkeypatch.setattr(os, "access", lambda path, mode: False if Path(path) == folder else can(path, mode))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     before = _sides(folder, seed=1)
-    assert not (folder / SPLITS).exists()
+    assert not (folder / SPLITS_FILE).exists()
     assert len(list((tmp_path / "state" / "monai_xr" / "splits").iterdir())) == 1
     assert _sides(folder) == before
 

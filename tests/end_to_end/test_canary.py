@@ -25,6 +25,7 @@ from monai_xr.workflows.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"
 SMALL = {"batch_size": 4, "width": 4, "image_size": 32, "seed": 1, "max_epochs": 1}
+OTHER_PART = "--accept-non-chest"  # BodyPartExamined is the name of the canary
 pytestmark = pytest.mark.filterwarnings("ignore:.*resolved to an importable callable")
 
 
@@ -132,9 +133,9 @@ def test_the_search_finds_the_canary(source, tmp_path):
 
 def test_deidentify_and_review(source, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert command("deidentify", source, "out") == 0
+    assert command("deidentify", source, "out", OTHER_PART) == 0
     assert "12 may go out, 2 wait for review, 0 came twice, 10 refused" in command.said[-1]
-    assert command("deidentify", source, "out", "--debug") == 0
+    assert command("deidentify", source, "out", OTHER_PART, "--debug") == 0
     assert command("review", "out", "--sheets") == 0
     waiting = sorted(Path("out/quarantine").glob("*.dcm"))
     one, two = (path.stem for path in waiting)
@@ -154,7 +155,8 @@ def test_messages(source, tmp_path, command, monkeypatch):
         (("deidentify", named / "absent", "out"), 2),
         (("deidentify", source, source / "CANARY-1" / "out"), 2),
         (("deidentify", source / "CANARY-1" / "ZZPHI.txt", "out"), 2),
-        (("deidentify", source, "out"), 0),
+        (("deidentify", source, "out"), 3),
+        (("deidentify", source, "out", OTHER_PART), 0),
         (("deidentify", source, "out", "--shift-dates"), 2),
         (("deidentify", source, "out", "--crosswalk", "out/who"), 2),
         (("review", "out", "--release", "ZZPHI", "--by", "AB"), 2),
@@ -173,7 +175,7 @@ def test_messages(source, tmp_path, command, monkeypatch):
 
 def test_the_crosswalk_alone_names_the_files(source, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert command("deidentify", source, "out", "--crosswalk", "who.jsonl") == 0
+    assert command("deidentify", source, "out", OTHER_PART, "--crosswalk", "who.jsonl") == 0
     assert len(Path("who.jsonl").read_text().splitlines()) == 24
     assert found_in(tmp_path / "out") == []
     assert_silent(command)
@@ -200,8 +202,8 @@ def test_inspection_cache_and_training_after_deidentification(source, tmp_path, 
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/runs/mlflow.db")
-    assert command("deidentify", source, "out") == 0
-    run_everything(folder / "out" / "images", folder, command)
+    assert command("deidentify", source, "out", OTHER_PART) == 0
+    run_everything(folder / "out", folder, command)
     assert found_in(folder) == []
     assert_silent(command)
 
@@ -220,4 +222,20 @@ def test_inspection_cache_and_training_keep_headers_to_themselves(tmp_path, comm
     inspect_folder(data)
     command.said.append(caplog.text)
     assert found_in(folder) == []
+    assert_silent(command)
+
+
+def test_a_preparation_names_nobody(source, tmp_path, command):
+    """Two runs, since the second one knows the films without opening them."""
+    for number, name in enumerate(("Doe^Jane", "Roe^Rita")):
+        folder = tmp_path / "in" / name.replace("^", "")
+        folder.mkdir()
+        other = pydicom.dcmread(io.BytesIO(canary_film(40 + number)))
+        other.PatientName, other.PatientID, other.BodyPartExamined = name, f"47110{number}", "CHEST"
+        (folder / f"47110{number}.dcm").write_bytes(encoded(other))
+    for _ in range(2):
+        assert command("prepare", tmp_path / "in", tmp_path / "out", "--size", 32, OTHER_PART) == 0
+        assert found_in(tmp_path / "out") == []
+        for path in (path for path in (tmp_path / "out").rglob("*.[chj]*") if path.is_file()):
+            assert not [word for word in ("Jane", "Rita", "Roe", "47110") if word in path.read_text()], path
     assert_silent(command)

@@ -1,0 +1,42 @@
+"""A folder as a user names it in; the folder whose films it means out: of a de-identification those that may go out."""
+
+import os
+from pathlib import Path
+
+from monai_xr.errors import ConfigurationError, InputDataError
+
+IMAGES, QUARANTINE, JOB = "images", "quarantine", "job.json"
+
+
+def data_folder(named: str | Path) -> Path:
+    """Give the folder to read films from.
+
+    The output of `monai-xr deidentify` means its `images`; whoever names its quarantine is sent there. Any other folder
+    means itself, whether it is there or not.
+
+    Raises:
+        ConfigurationError: The folder is a quarantine, or lies in one.
+        InputDataError: The output of a de-identification of which no image may go out yet.
+    """
+    folder = Path(named).expanduser()
+    real = Path(os.path.realpath(folder))
+    if any(is_quarantine(each) for each in (real, *real.parents)):
+        raise ConfigurationError(
+            "quarantine of a de-identification", folder, f"name the folder that it lies in, or {IMAGES} beside it"
+        )
+    if not is_deidentified(folder):
+        return folder
+    if not any((folder / IMAGES).glob("*/*.dcm")):
+        waiting = len(list((folder / QUARANTINE).glob("*.dcm")))
+        raise InputDataError(f"no image may go out yet, {waiting} wait", folder, "let them out with monai-xr review")
+    return folder / IMAGES
+
+
+def is_deidentified(folder: Path) -> bool:
+    """Tell the output of a de-identification."""
+    return (folder / QUARANTINE).is_dir() and (folder / IMAGES).is_dir() and (folder / JOB).is_file()
+
+
+def is_quarantine(folder: Path) -> bool:
+    """Tell the folder in which images of a de-identification wait."""
+    return folder.name == QUARANTINE and is_deidentified(folder.parent)
