@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from ignite import distributed as idist
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from monai_xr.data.records import Record, Records, find_records
 from monai_xr.data.splits import split_patients
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.dataset import XrayDataset, xray_loader
-from monai_xr.transforms.mixed_dataset import MixedXrayDataset, MixtureSampler
+from monai_xr.transforms.mixed_dataset import MixedXrayDataset, mixed_loader
 
 BALANCES = ("none", "weights", "sampling")
 
@@ -166,19 +166,18 @@ def training_loader(
         workers: Processes that read.
 
     Raises:
-        ConfigurationError: A batch larger than the data set, or an unknown balance.
+        ConfigurationError: A batch larger than the data set or the epoch of a mixture, or an unknown balance.
     """
     if balance not in BALANCES:
         raise ConfigurationError(f"unknown balance {balance!r}", "balance", ", ".join(BALANCES))
-    mixed = isinstance(dataset.films, MixedXrayDataset)
-    if balance == "sampling" and (dataset.multi_label or mixed):
+    if balance == "sampling" and (dataset.multi_label or isinstance(dataset.films, MixedXrayDataset)):
         raise ConfigurationError("sampling needs real films of one class each", "balance", "use weights")
-    loader = xray_loader(dataset, batch_size, seed=seed, workers=workers)
-    if balance != "sampling" and not mixed:
-        return loader
-    sampler: Sampler[int] = BalancedSampler(dataset, seed=int(seed))
     if isinstance(dataset.films, MixedXrayDataset):
-        sampler = MixtureSampler(dataset.films, rank=idist.get_rank(), ranks=idist.get_world_size())
+        return mixed_loader(dataset.films, batch_size, workers=workers, items=dataset)
+    loader = xray_loader(dataset, batch_size, seed=seed, workers=workers)
+    if balance != "sampling":
+        return loader
+    sampler = BalancedSampler(dataset, seed=int(seed))
     return DataLoader(
         dataset, batch_size=loader.batch_size, sampler=sampler, drop_last=True, num_workers=loader.num_workers
     )

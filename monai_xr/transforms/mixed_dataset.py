@@ -80,8 +80,16 @@ class MixtureSampler(Sampler[int]):
         return iter(order.tolist())
 
 
-def mixed_loader(dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0) -> DataLoader[Any]:
+def mixed_loader(
+    dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0, items: Dataset[Any] | None = None
+) -> DataLoader[Any]:
     """Give batches whose content and order depend on the seed and the epoch alone; a last part of one is left out.
+
+    Args:
+        dataset: What to draw from.
+        batch_size: Images in a batch.
+        workers: Processes that read.
+        items: Gives the items of the same images in another form; those of `dataset` by default.
 
     Raises:
         ConfigurationError: If the batch is larger than an epoch.
@@ -93,4 +101,4 @@ def mixed_loader(dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0
             f"batch of {size} is larger than an epoch of {len(sampler)} images", "batch_size", "lower it"
         )
     workers = parse_count(workers, "workers", least=0)
-    return DataLoader(dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)
+    return DataLoader(items or dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)

@@ -16,7 +16,7 @@ from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import find_records
 from monai_xr.data.tiles import tile_of
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import MixedXrayDataset, XrayDataset, mixed_loader, xray_loader
+from monai_xr.transforms import LabelledXrays, MixedXrayDataset, XrayDataset, mixed_loader, training_loader, xray_loader
 
 
 def _films(root: Path, count: int) -> None:
@@ -188,6 +188,8 @@ def test_processes_share_a_mixed_epoch(mixed: MixedXrayDataset) -> None:
 def test_mixed_batch_larger_than_an_epoch(mixed: MixedXrayDataset) -> None:
     with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
         mixed_loader(mixed, 46)
+    with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
+        training_loader(LabelledXrays(mixed), 46)  # of 30 real and 40 generated images
 
 
 def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: MixedXrayDataset) -> None:
