@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -39,10 +40,12 @@ def write_contact_sheet(path: Path, cells: Sequence[tuple[Thumbnail, str, bool]]
         _draw_cell(sheet, corner, cell)
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(part, format="PNG")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise HostError(f"cannot be written ({error.strerror})", path, "check the folder and the space left") from error
 
 

@@ -80,10 +80,7 @@ def build_cache(plan: CachePlan) -> Path:
         HostError: No room, no permission.
     """
     check_fit(plan.settings.size, plan.settings.fit)
-    if plan.workers < 1:
-        raise ConfigurationError(f"{plan.workers} workers", "workers", "at least 1")
-    if plan.decode not in get_args(Decode):
-        raise ConfigurationError(f"unknown way to decode {plan.decode!r}", "decode", "isolated or direct")
+    check_decoding(plan.decode, plan.workers)
     if plan.store and plan.store.size < plan.settings.size:
         raise ConfigurationError(
             f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
@@ -104,6 +101,18 @@ def build_cache(plan: CachePlan) -> Path:
             if alone:
                 _remove_orphans(plan.folder)
     return target
+
+
+def check_decoding(decode: str, workers: int) -> None:
+    """Check how films are to be decoded.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    if workers < 1:
+        raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
+    if decode not in get_args(Decode):
+        raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
 
 
 def _sources(plan: CachePlan) -> list[Source]:

@@ -52,7 +52,10 @@ def remembered_files(root: Path, folder: Path) -> Remembered:
         entry = known.get(short_hash(file))
         if entry is None:
             return None
-        found = os.stat(folder / file)
+        try:
+            found = os.stat(folder / file)
+        except OSError:  # gone since the walk: whoever opens it says so
+            return None
         if entry["stamp"] != [found.st_size, found.st_mtime_ns]:
             return None
         return Found(file, entry["file"], entry["patient"], entry["group"], entry["sop"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.manifest import STORES
+from monai_xr.data.pixel_building import check_decoding
 from monai_xr.data.pixel_cache import PixelCache, Progress
 from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparation_report import write_reports
@@ -25,8 +26,8 @@ from monai_xr.data.prepared_folder import (
 )
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import Record, Records, find_records
-from monai_xr.data.splits import FRACTIONS, Split, check_units, keep_splits, split_patients
-from monai_xr.data.tiles import Fit
+from monai_xr.data.splits import FRACTIONS, Split, check_dealing, check_units, keep_splits, split_patients
+from monai_xr.data.tiles import Fit, check_fit
 from monai_xr.errors import ConfigurationError, InputDataError
 
 
@@ -72,6 +73,18 @@ class PrepareSettings:
         wanted = {"patient": True, "phantom": self.accept_phantoms, "generated": self.accept_synthetic}
         return tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
 
+    def check(self) -> None:
+        """Check all that needs no film to be seen as wrong.
+
+        Raises:
+            ConfigurationError: A setting that cannot be.
+        """
+        check_fit(self.size, self.fit)
+        check_decoding(self.decode, self.workers)
+        check_dealing(self.fractions, self.seed)
+        if self.max_bad is not None and self.max_bad < 0:
+            raise ConfigurationError(f"{self.max_bad} refused files", "max_bad", "0 or more")
+
 
 def prepare(
     source: str | Path, out: str | Path, settings: PrepareSettings, *, progress: Progress | None = None
@@ -91,6 +104,7 @@ def prepare(
         HostError: No room, no permission.
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
+    settings.check()
     check_folders(root, folder)
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)

@@ -56,7 +56,7 @@ def split_patients(
         ConfigurationError: Fractions or a seed that cannot be.
         InputDataError: Fewer units than splits; images without patient and group, and `no_patients` is off.
     """
-    _check_fractions(fractions, seed)
+    check_dealing(fractions, seed)
     units, unit_name = _units(records, no_patients, together)
     names = [name for name, fraction in fractions.items() if fraction > 0]
     if len(units) < len(names):
@@ -80,7 +80,12 @@ def split_patients(
     return Split(done, unit_name, tuple(notes))
 
 
-def _check_fractions(fractions: Mapping[str, float], seed: int) -> None:
+def check_dealing(fractions: Mapping[str, float], seed: int) -> None:
+    """Check how splits are to be dealt.
+
+    Raises:
+        ConfigurationError: Fractions or a seed that cannot be.
+    """
     values = list(fractions.values())
     if not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-6:
         raise ConfigurationError(f"split fractions {values}", "fractions", "numbers from 0 to 1 that add up to 1")

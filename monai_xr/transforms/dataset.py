@@ -39,8 +39,6 @@ def make_aiin(setting: Any) -> AIIN | None:
     if not isinstance(setting, Mapping):
         raise ConfigurationError(f"{setting!r} is no AIIN setting", "aiin", "none, opencv, exact, or its arguments")
     arguments = dict(setting)
-    if "tile_grid_size" in arguments:
-        arguments["tile_grid_size"] = tuple(arguments["tile_grid_size"])
     try:
         return AIIN(**arguments)
     except TypeError as error:
