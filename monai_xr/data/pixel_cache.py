@@ -116,7 +116,11 @@ class PixelCache:
         settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)))
         target = Path(folder).expanduser()
         plan = CachePlan(records, settings, target, decode=decode, workers=workers, progress=progress, store=store)
-        return cls(build_cache(plan))
+        cache = cls(build_cache(plan))
+        if store and store.index["refused"]:
+            refused = [*store.index["refused"], *cache.index["refused"]]
+            cache = cls(cache.folder, {**cache.index, "refused": refused})
+        return cache
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
         """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.

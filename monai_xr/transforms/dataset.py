@@ -1,6 +1,7 @@
 """The data set that training reads: cached pixels, AIIN, and [-1, 1] for the networks."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,12 +76,18 @@ class XrayDataset(Dataset[dict[str, Any]]):
         split: str | None = "train",
         aiin: Any = None,
         accept_phantoms: Any = False,
+        accept_synthetic: Any = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
         if not isinstance(dataset_dir, Records):
             dataset_dir = find_records(dataset_dir, classes=parse_names(classes), split=split or None)
         self.source = dataset_dir
-        admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
+        wanted = {
+            "patient": True,
+            "phantom": parse_flag(accept_phantoms, "accept_phantoms"),
+            "generated": parse_flag(accept_synthetic, "accept_synthetic"),
+        }
+        admit = tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
         size = parse_count(image_size, "image_size", least=8)
         _tell("skipped", self.source.skipped)
         with idist.one_rank_first():  # of several processes, one decodes
@@ -103,6 +110,11 @@ class XrayDataset(Dataset[dict[str, Any]]):
         return {"image": image, "label": self.classes.index(label)}
 
     @property
+    def generated(self) -> int:
+        """How many of the images are generated."""
+        return sum(facts.origin == "generated" for facts in self.cache.facts)
+
+    @property
     def summary(self) -> dict[str, Any]:
         """What was trained on, without any path or patient: for the run's record."""
         labels = [record.label for record in self.cache.records]
@@ -112,17 +124,25 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "patients": len({record.patient_id for record in self.cache.records if record.patient_id}),
             "split": self.source.split_used,
             "source": self.source.source,
+            "generated": self.generated,
             "refused": len(self.cache.refused),
+            "refused_by_reason": _reasons(self.cache.refused),
             "manifest_sha256": self.cache.manifest_sha256,
         }
 
 
 def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
-    """Name each file that is not used, with its reason; past `most` of them only their number."""
+    """Name each file that is not used, with its reason; past `most` of them count all by reason."""
     for skipped in files[:most]:
         logger.warning("%s %s: %s", what, skipped.file, skipped.reason)
     if len(files) > most:
-        logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
+        counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
+        logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)
+
+
+def _reasons(files: Sequence[SkippedFile]) -> dict[str, int]:
+    """Count files by reason, the most frequent first."""
+    return dict(Counter(each.reason for each in files).most_common())
 
 
 def xray_loader(
@@ -133,8 +153,12 @@ def xray_loader(
     Under several processes each gets its own share.
 
     Raises:
-        ConfigurationError: If the batch is larger than the data set.
+        ConfigurationError: If the batch is larger than the data set, or a generator would learn from generated images.
     """
+    if isinstance(dataset, XrayDataset) and dataset.generated:
+        raise ConfigurationError(
+            f"{dataset.generated} generated images", "accept_synthetic", "generators learn from real films alone"
+        )
     size = parse_count(batch_size, "batch_size")
     ranks = idist.get_world_size()
     if size * ranks > len(dataset):

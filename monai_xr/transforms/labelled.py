@@ -9,7 +9,7 @@ from ignite import distributed as idist
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from monai_xr.data.records import Record, Records, find_records
+from monai_xr.data.records import Record, Records, canonical_split, find_records
 from monai_xr.data.splits import split_patients
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_count, parse_flag, parse_names
@@ -101,18 +101,28 @@ def labelled_films(
     multi_label: Any = False,
     aiin: Any = None,
     accept_phantoms: Any = False,
+    accept_synthetic: Any = False,
     seed: Any = 0,
     no_patients: Any = False,
 ) -> LabelledXrays:
     """Give the films of one split with their targets; see `XrayDataset`, `LabelledXrays` and `films_of_split`.
 
     Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
-    `classes` is what the targets stand for, where that is known already.
+    `classes` is what the targets stand for, where that is known already. `accept_synthetic` lets generated images into
+    the split train alone.
     """
     several = parse_flag(multi_label, "multi_label")
     labels = None if several else select
     records = films_of_split(dataset_dir, split, classes=labels, seed=seed, no_patients=no_patients)
-    films = XrayDataset(records, image_size=image_size, cache_dir=cache_dir, aiin=aiin, accept_phantoms=accept_phantoms)
+    for_training = canonical_split(split or "") == "train"
+    films = XrayDataset(
+        records,
+        image_size=image_size,
+        cache_dir=cache_dir,
+        aiin=aiin,
+        accept_phantoms=accept_phantoms,
+        accept_synthetic=parse_flag(accept_synthetic, "accept_synthetic") and for_training,
+    )
     return LabelledXrays(films, classes or select, multi_label=several)
 
 

@@ -16,7 +16,15 @@ from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import find_records
 from monai_xr.data.tiles import tile_of
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import LabelledXrays, MixedXrayDataset, XrayDataset, mixed_loader, training_loader, xray_loader
+from monai_xr.transforms import (
+    LabelledXrays,
+    MixedXrayDataset,
+    XrayDataset,
+    labelled_films,
+    mixed_loader,
+    training_loader,
+    xray_loader,
+)
 
 
 def _films(root: Path, count: int) -> None:
@@ -115,6 +123,47 @@ def test_phantoms_of_a_prepared_set_need_the_flag(tmp_path: Path) -> None:
     with pytest.raises(InputDataError, match="a phantom image, which is not admitted here"):
         XrayDataset(tmp_path / "set", **arguments)
     assert len(XrayDataset(tmp_path / "set", accept_phantoms=True, **arguments)) == 3
+
+
+@pytest.fixture
+def with_generated(tmp_path: Path) -> Path:
+    """Twenty films and as many generated images, prepared at 32 pixels."""
+    _films(tmp_path / "films", 20)
+    lines = (tmp_path / "films" / "manifest.csv").read_text().replace("3.png,well", "3.png,sick")
+    for index in range(20):
+        pixels = np.random.default_rng(900 + index).random((64, 64), np.float32)
+        write_png(tmp_path / "films" / f"g{index}.png", pixels, {"Synthetic": "generated"})
+        lines += f"\ng{index}.png,{('sick', 'well')[index % 2]},SYNTH-{index},train"
+    (tmp_path / "films" / "manifest.csv").write_text(lines)
+    settings = PrepareSettings(size=32, decode="direct", accept_synthetic=True)
+    prepare(tmp_path / "films", tmp_path / "set", settings)
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("size", [32, 16])
+def test_generated_images_of_a_prepared_set_are_left_out_aloud(
+    with_generated: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    films = labelled_films(with_generated, split="train", image_size=size, cache_dir=tmp_path / "cache")
+    reason = "a generated image, which is not admitted here"
+    assert (len(films), films.summary["generated"]) == (15, 0)
+    assert (films.summary["refused"], films.summary["refused_by_reason"]) == (20, {reason: 20})
+    assert sum(reason in message for message in caplog.messages) == 20
+
+
+@pytest.mark.parametrize("size", [32, 16])
+def test_classifier_admits_generated_images_into_train_alone(with_generated: Path, tmp_path: Path, size: int) -> None:
+    settings: dict[str, Any] = {"image_size": size, "cache_dir": tmp_path / "cache", "accept_synthetic": "true"}
+    train, test = (labelled_films(with_generated, split=split, **settings) for split in ("train", "test"))
+    assert (len(train), train.summary["generated"], train.summary["refused"]) == (35, 20, 0)
+    assert (len(test), test.summary["generated"]) == (5, 0)
+    assert sum(len(batch["index"]) for batch in training_loader(train, 5)) == 35
+
+
+def test_generators_never_learn_from_generated_images(with_generated: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(with_generated, image_size=32, cache_dir=tmp_path / "cache", accept_synthetic=True)
+    with pytest.raises(ConfigurationError, match=r"20 generated images : .* : generators learn from real films alone"):
+        xray_loader(dataset, 5)
 
 
 def test_items_take_tens_of_microseconds(prepared: Path, tmp_path: Path) -> None:
