@@ -218,7 +218,7 @@ def _put_in_place(building: Path, target: Path) -> None:
 
 def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
     known = _known_tiles(plan, building)
-    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode)
+    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
     done = len(journal.lines)
     outcomes = TileMaker(plan.settings, film, known).outcomes(sources[done:], plan.workers)

@@ -23,7 +23,7 @@ from monai_xr.errors import InputDataError
 
 INDEX = "index.json"
 PIXELS = "pixels.u16"
-SCHEMA = 2
+SCHEMA = 3
 _NOT_IDENTITY = ("stamp", "key", "row")
 
 Progress = Callable[[int, int], None]
@@ -40,6 +40,7 @@ class TileFacts:
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
         view: As written, for example PA.
         spacing_mm: Of the rows and columns of the tile.
+        doubt: What of the reading is doubtful, or "".
     """
 
     bits: int
@@ -48,6 +49,7 @@ class TileFacts:
     phash: str
     view: str = ""
     spacing_mm: tuple[float, float] | None = None
+    doubt: str = ""
 
 
 class PixelCache:
@@ -109,11 +111,14 @@ class PixelCache:
         """
         from monai_xr.data.pixel_building import CachePlan, build_cache
         from monai_xr.data.pixel_decoding import CacheSettings
+        from monai_xr.data.png_exports import exports_under
 
         store = cls(records.store).part(records, admit) if records.store else None
         if store and store.size == size:
             return store
-        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)))
+        of_files = not store and records.source != "DICOM folder"
+        exports = exports_under(records.root) if of_files else ()
+        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
         target = Path(folder).expanduser()
         plan = CachePlan(records, settings, target, decode=decode, workers=workers, progress=progress, store=store)
         cache = cls(build_cache(plan))
@@ -190,6 +195,7 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         phash=entry["phash"],
         view=entry["view"],
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+        doubt=entry["doubt"],
     )
 
 

@@ -13,6 +13,7 @@ from monai_xr import __version__
 from monai_xr.data.duplicates import perceptual_hash
 from monai_xr.data.file_kinds import printable
 from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
+from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
 from monai_xr.data.records import Record, short_hash
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
@@ -28,6 +29,7 @@ class CacheSettings:
     size: int
     fit: Fit
     admit: tuple[str, ...]
+    exports: tuple[int, ...] = ()
     reader: str = f"{__version__}/{READER_VERSION}"
 
 
@@ -57,6 +59,7 @@ class Film:
     origin: str
     view: str
     spacing_mm: tuple[float, float] | None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,12 @@ class FileFilms:
     Args:
         admit: Origins that are let in, as in `read_image`.
         decode: Where DICOM pixels are decoded, as in `read_image`.
+        exports: As in `read_image`.
     """
 
     admit: tuple[str, ...]
     decode: Decode
+    exports: tuple[int, ...] = ()
 
     def __call__(self, source: Source) -> Film:
         """Read one film.
@@ -104,11 +109,12 @@ class FileFilms:
         Raises:
             InputDataError: It cannot be used, or changed meanwhile.
         """
-        image = read_image(source.path, admit=self.admit, decode=self.decode)
+        image = read_image(source.path, admit=self.admit, decode=self.decode, exports=self.exports)
         if _stamp(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
-        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm)
+        doubt = DOUBTFUL if any(DOUBTFUL in step for step in image.provenance) else ""
+        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm, doubt)
 
 
 class StoredFilms:
@@ -134,7 +140,7 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm, facts.doubt)
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,7 @@ class TileMaker:
             sha256=checksum(tile),
             phash=perceptual_hash(tile),
             view=printable(film.view),
+            doubt=film.doubt,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )
         return Outcome(tile, facts)

@@ -14,6 +14,7 @@ from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.manifest import STORES
 from monai_xr.data.pixel_building import check_decoding
 from monai_xr.data.pixel_cache import PixelCache, Progress
+from monai_xr.data.png_depth import DOUBTFUL, exports_note
 from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparation_report import write_reports
 from monai_xr.data.prepared_folder import (
@@ -158,7 +159,12 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings)),
+        notes=(
+            *records.notes,
+            *split.notes,
+            *_notes(records, split.records, found, settings),
+            *_depth_notes(cache, places),
+        ),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
@@ -220,6 +226,13 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
     small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
     return (*empty, *labels, *small)
+
+
+def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
+    """Tell how 16-bit PNG films were read, and name those of doubtful depth."""
+    doubtful = [cache.records[place].shown for place in places if cache.facts[place].doubt]
+    named = (f"{DOUBTFUL} of {len(doubtful)} films: {', '.join(doubtful)}",) if doubtful else ()
+    return (*exports_note(cache.settings["exports"]), *named)
 
 
 def _told(settings: PrepareSettings) -> dict[str, Any]:
