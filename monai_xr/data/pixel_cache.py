@@ -5,11 +5,13 @@ written under another name and renamed when whole, so that it is there or not th
 hashes only.
 """
 
+import fcntl
 import json
 import mmap
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +43,7 @@ class TileFacts:
         view: As written, for example PA.
         spacing_mm: Of the rows and columns of the tile.
         doubt: What of the reading is doubtful, or "".
+        lineage: Of a generated image, as of `lineage_of`; empty of others.
     """
 
     bits: int
@@ -50,6 +53,7 @@ class TileFacts:
     view: str = ""
     spacing_mm: tuple[float, float] | None = None
     doubt: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 class PixelCache:
@@ -133,13 +137,10 @@ class PixelCache:
         Raises:
             InputDataError: A record of which this cache has no tile, or none is left.
         """
-        place_of = {each["file"]: place for place, each in enumerate(self.index["images"])}
         images: list[dict[str, Any]] = []
         refused = []
         for record in records:
-            place = place_of.get(record.shown)
-            if place is None:
-                raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
+            place = self._place_of(record)
             if self.facts[place].origin not in admit:
                 reason = f"a {self.facts[place].origin} image, which is not admitted here"
                 refused.append({"file": record.shown, "reason": reason})
@@ -151,6 +152,13 @@ class PixelCache:
         settings = dict(self.settings)
         chosen = {"images": images, "refused": refused, "split_used": records.split_used, "source": records.source}
         return type(self)(self.folder, {**self.index, **chosen, "manifest_sha256": identity_of(settings, images)})
+
+    def _place_of(self, record: Record) -> int:
+        """Give the place that a record names; its name, of which a table may have lost blanks, must agree."""
+        place = -1 if record.row is None else record.row
+        if not 0 <= place < len(self) or self.index["images"][place]["file"].strip() != record.shown.strip():
+            raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
+        return place
 
     @property
     def pixels(self) -> npt.NDArray[np.uint16]:
@@ -196,6 +204,7 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         view=entry["view"],
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
         doubt=entry["doubt"],
+        lineage=entry["lineage"],
     )
 
 
@@ -261,9 +270,23 @@ def _records_of(index: Mapping[str, Any]) -> Records:
 def _mapped(folder: Path, size: int) -> npt.NDArray[np.uint16]:
     """Map the file as a plain array: items of numpy.memmap cost several times more to make."""
     with (folder / PIXELS).open("rb") as file:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the map holds it on: `is_in_use`
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     tiles = len(mapped) // (2 * size * size)  # of an unfinished file there may be a part of a tile more
     return np.frombuffer(mapped, np.dtype("<u2"), tiles * size * size).reshape(tiles, size, size)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Tell whether any process has the tiles of a cache open."""
+    with suppress(FileNotFoundError), (folder / PIXELS).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # file systems without locks: nobody can know
+            return False
+    return False
 
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:

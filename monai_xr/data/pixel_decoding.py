@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from monai_xr import __version__
 from monai_xr.data.duplicates import perceptual_hash
 from monai_xr.data.file_kinds import printable
+from monai_xr.data.lineage import lineage_of
 from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
 from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
@@ -60,6 +61,7 @@ class Film:
     view: str
     spacing_mm: tuple[float, float] | None
     doubt: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class FileFilms:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
         doubt = DOUBTFUL if any(DOUBTFUL in step for step in image.provenance) else ""
-        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm, doubt)
+        lineage = lineage_of(source.path) if image.origin == "generated" else {}
+        return Film(image.pixels, image.bits, image.origin, image.view, image.spacing_mm, doubt, lineage)
 
 
 class StoredFilms:
@@ -140,7 +143,7 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm, facts.doubt)
+        return Film(pixels, facts.bits, facts.origin, facts.view, facts.spacing_mm, facts.doubt, facts.lineage)
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ class TileMaker:
             phash=perceptual_hash(tile),
             view=printable(film.view),
             doubt=film.doubt,
+            lineage=film.lineage,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )
         return Outcome(tile, facts)

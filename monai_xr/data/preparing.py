@@ -117,8 +117,8 @@ def prepare(
             write_reports(folder, replace(result, error=str(error)))
             raise
         write_manifest(folder, result)
+        result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
         write_reports(folder, result)
-        remove_other_stores(folder, result)
         return result
 
 

@@ -44,6 +44,7 @@ class Record:
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
         present: Findings known to be there, by their names in `monai_xr.data.findings`.
         absent: Findings known not to be there. What is in neither is unknown.
+        row: Place of its pixels in the store of a prepared data set.
     """
 
     image: Path
@@ -55,6 +56,7 @@ class Record:
     shown: str = ""
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    row: int | None = None
 
 
 @dataclass(frozen=True)

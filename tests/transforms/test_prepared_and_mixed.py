@@ -1,5 +1,7 @@
 """Training from a prepared data set decodes nothing; mixed loaders give the same stream whatever the workers."""
 
+import gc
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -245,3 +247,43 @@ def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: Mixe
     test = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="test")
     with pytest.raises(ConfigurationError, match="generated images are for train alone"):
         MixedXrayDataset(test, tmp_path / "generated", cache_dir=tmp_path / "cache", ratio=0.5)
+
+
+def test_names_with_blanks_at_their_ends_find_their_pixels(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for index in range(12):
+        levels = np.random.default_rng(index).integers(0, 256, (32, 32)).astype(np.uint8)
+        Image.fromarray(levels).save(tmp_path / "films" / f" {index} ", format="PNG")
+    prepare(tmp_path / "films", tmp_path / "set", PrepareSettings(size=32, decode="direct", no_patients=True))
+    dataset = XrayDataset(tmp_path / "set", image_size=32, cache_dir=tmp_path / "cache", split="train")
+    for record, tile in zip(dataset.cache.records, dataset.cache.pixels, strict=True):
+        assert np.array_equal(np.asarray(Image.open(record.image), np.uint16) * 257, tile)
+
+
+def test_row_of_another_image_is_refused(prepared: Path, tmp_path: Path) -> None:
+    table = prepared / "manifest.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",7"]))
+    with pytest.raises(InputDataError, match=r"no pixels of this image in the store : 0\.png"):
+        XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ","]))
+    with pytest.raises(InputDataError, match="line 2 names no row of the store"):
+        XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+
+
+def test_store_that_a_training_reads_outlives_the_next_preparation(prepared: Path, tmp_path: Path) -> None:
+    training = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="train")
+    before = torch.stack([training[place]["image"] for place in range(len(training))])
+    (tmp_path / "away").rename(tmp_path / "films")
+    settings = PrepareSettings(size=32, decode="direct")
+    with (tmp_path / "films" / "manifest.csv").open("a") as table:
+        table.write("\n40.png,sick,P40,train")
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tmp_path / "films" / "40.png")
+    told = prepare(tmp_path / "films", prepared, settings).notes
+    assert any(f"{training.cache.folder.name} is in use" in note for note in told)
+    anew = pickle.loads(pickle.dumps(training))  # noqa: S301 - as a worker process does
+    assert torch.equal(torch.stack([anew[place]["image"] for place in range(len(anew))]), before)
+    del training, anew
+    gc.collect()
+    prepare(tmp_path / "films", prepared, settings)
+    assert len(list((prepared / "pixels").iterdir())) == 1
