@@ -90,6 +90,7 @@ class PixelCache:
         decode: Literal["direct", "isolated"] = "direct",
         workers: int = 2,
         progress: Progress | None = None,
+        retry: bool = True,
     ) -> "PixelCache":
         """Open the cache of these records, or make it.
 
@@ -107,6 +108,7 @@ class PixelCache:
             decode: Where DICOM pixels are decoded, as in `read_image`.
             workers: Threads that decode.
             progress: Called with (done, total) after each image.
+            retry: Whether to try films again that this machine could not read in an earlier run.
 
         Raises:
             ConfigurationError: A size or fit that does not exist, or a size above that of the prepared store.
@@ -124,7 +126,7 @@ class PixelCache:
         exports = exports_under(records.root) if of_files else ()
         settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
         target = Path(folder).expanduser()
-        plan = CachePlan(records, settings, target, decode=decode, workers=workers, progress=progress, store=store)
+        plan = CachePlan(records, settings, target, decode, workers, progress, store, retry)
         cache = cls(build_cache(plan))
         if store and store.index["refused"]:
             refused = [*store.index["refused"], *cache.index["refused"]]

@@ -18,7 +18,7 @@ from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
 from monai_xr.data.records import Record, short_hash
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
-from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 
 _AHEAD = 4  # images in work for each worker
 
@@ -66,15 +66,16 @@ class Film:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A tile with its facts, or the reason why there is none."""
+    """A tile with its facts, or the reason why there is none; `passes` where that is of this machine at this time."""
 
     tile: Tile | None = None
     facts: TileFacts | None = None
     reason: str = ""
     way_out: str = ""
+    passes: bool = False
 
 
-KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]  # by key and stamp
+KnownOutcomes = Mapping[tuple[str, tuple[int, int]], Outcome]  # by key and stamp
 
 
 def source_of(record: Record, root: Path) -> Source:
@@ -153,12 +154,12 @@ class TileMaker:
     Args:
         settings: Of the tiles.
         film: Gives the film of a source.
-        known: Tiles that need no decoding, by file and stamp.
+        known: Outcomes that need no decoding, by file and stamp.
     """
 
     settings: CacheSettings
     film: Callable[[Source], Film]
-    known: KnownTiles
+    known: KnownOutcomes
 
     def outcomes(self, sources: Sequence[Source], workers: int) -> Iterator[Outcome]:
         """Give the outcome of each source in order, a few being worked on ahead in threads."""
@@ -181,17 +182,17 @@ class TileMaker:
             ConfigurationError: A setting that no file can be read with.
             HostError: Trouble of this machine.
         """
-        tile, facts = self.known.get((source.key, source.stamp), (None, None))
-        if tile is not None and facts is not None and checksum(tile) == facts.sha256:
-            return Outcome(tile, facts)
+        known = self.known.get((source.key, source.stamp))
+        if known and (known.tile is None or known.facts is None or checksum(known.tile) == known.facts.sha256):
+            return known
         try:
             return self._decoded(source)
         except (HostError, ConfigurationError):
             raise
         except XrError as error:
-            return Outcome(reason=error.what, way_out=error.way_out)
+            return Outcome(reason=error.what, way_out=error.way_out, passes=isinstance(error, PassingError))
         except MemoryError:
-            return Outcome(reason="too large for the memory of this machine")
+            return Outcome(reason="too large for the memory of this machine", passes=True)
         except Exception as error:  # one odd file among thousands does not end the work
             return Outcome(reason=f"the reader failed: {type(error).__name__}")
 

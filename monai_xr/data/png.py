@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from monai_xr.data.png_depth import DOUBTFUL, FULL, depth_of, told_depth
 from monai_xr.dicom.image import Origin, XrayImage
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 MARK_KEY = "Synthetic"
 MAX_BYTES = 256 * 2**20
@@ -56,7 +56,7 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), expor
             grey, bits, step = _depth_in_use(image, content, exports)
         upright, turn = _apply_orientation(grey, image)
     except InputDataError as error:
-        raise InputDataError(error.what, path, error.way_out) from None
+        raise type(error)(error.what, path, error.way_out) from None
     kind = f"{image.format} of {image.mode}"
     spacing = _spacing(text) if origin != "patient" else None
     return XrayImage(
@@ -86,7 +86,7 @@ def _content(path: Path) -> bytes:
             raise InputDataError(f"more than {MAX_BYTES // 2**20} MiB", way_out="no chest film is that large")
         return path.read_bytes()
     except OSError as error:
-        raise InputDataError(f"cannot be read ({error.strerror})", way_out="check that it is there") from error
+        raise PassingError(f"cannot be read ({error.strerror})", way_out="check that it is there") from error
 
 
 def _decode(content: bytes) -> tuple[Image.Image, dict[str, str]]:

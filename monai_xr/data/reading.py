@@ -7,7 +7,7 @@ from typing import Literal
 from monai_xr.data.file_kinds import file_kind
 from monai_xr.data.png import read_png_or_jpeg
 from monai_xr.dicom import XrayImage, read_xray
-from monai_xr.errors import InputDataError
+from monai_xr.errors import InputDataError, PassingError
 
 READER_VERSION = 2  # to be raised when the same file gives other pixels: caches made before are then built anew
 
@@ -26,12 +26,13 @@ def read_image(
         exports: Depths of the 16-bit PNG films of its folder, as in `read_png_or_jpeg`.
 
     Raises:
+        PassingError: The file cannot be read now.
         InputDataError: No such file, another format, a damaged file, an origin that is not admitted.
     """
     try:
         kind = file_kind(path)
     except OSError as error:
-        raise InputDataError(f"cannot be read ({error.strerror})", path, "check that it is there") from error
+        raise PassingError(f"cannot be read ({error.strerror})", path, "check that it is there") from error
     if kind == "DICOM":
         return read_xray(path, decode=decode, admit=admit)
     if kind in ("PNG", "JPEG"):

@@ -91,7 +91,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
         size = parse_count(image_size, "image_size", least=8)
         _tell("skipped", self.source.skipped)
         with idist.one_rank_first():  # of several processes, one decodes
-            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
+            first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
+            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
         _tell("refused", self.cache.refused)
         self.classes = sorted({record.label for record in self.cache.records})
 

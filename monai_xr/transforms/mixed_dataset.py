@@ -34,7 +34,11 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         self, real: XrayDataset, synthetic_dir: str | Path, *, cache_dir: str | Path, ratio: Any, seed: Any = 0
     ) -> None:
         records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
-        generated = PixelCache.build(records, size=real.cache.size, folder=cache_dir, admit=("generated",))
+        with idist.one_rank_first():
+            first = idist.get_rank() == 0  # as in `XrayDataset`
+            generated = PixelCache.build(
+                records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
+            )
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
         self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))
         self.real = real
