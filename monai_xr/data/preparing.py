@@ -31,6 +31,8 @@ from monai_xr.data.splits import FRACTIONS, Split, check_dealing, check_units, k
 from monai_xr.data.tiles import Fit, check_fit
 from monai_xr.errors import ConfigurationError, InputDataError
 
+_MOST_NAMED = 20
+
 
 @dataclass(frozen=True)
 class PrepareSettings:
@@ -231,7 +233,8 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
 def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
     """Tell how 16-bit PNG films were read, and name those of doubtful depth."""
     doubtful = [cache.records[place].shown for place in places if cache.facts[place].doubt]
-    named = (f"{DOUBTFUL} of {len(doubtful)} films: {', '.join(doubtful)}",) if doubtful else ()
+    names = ", ".join(doubtful[:_MOST_NAMED]) + (", ... (report.json has all)" if len(doubtful) > _MOST_NAMED else "")
+    named = (f"{DOUBTFUL} of {len(doubtful)} films: {names}",) if doubtful else ()
     return (*exports_note(cache.settings["exports"]), *named)
 
 

@@ -1,5 +1,6 @@
 """The depth that 16-bit PNG films use: exports of fewer bits, dark films, mixtures. Expected depths by hand."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_folder_of_12_bits_is_read_alike_by_training_preparing_and_inspecting(
     np.testing.assert_array_equal(result.cache.pixels, cache.pixels)
     notes = ("16-bit PNG films are read as films of 12 bits", "depth doubtful of 1 films: sick/0.png")
     assert set(notes) <= set(result.notes)
+    assert json.loads((tmp_path / "set" / "report.json").read_text())["depth_doubtful"] == ["sick/0.png"]
     found = inspect_folder(twelve_bits)
     assert {film.bits for film in found.films} == {12}
     assert found.problems()[DEPTH] == ["sick/0.png"]
