@@ -67,12 +67,15 @@ def inspect(
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, problems."""
     from monai_xr.data.inspection import inspect_folder
+    from monai_xr.data.output import check_target, write_text
     from monai_xr.workflows.tables import print_inspection
 
+    for target in filter(None, (json_file, sheet)):
+        check_target(target)
     inspection = inspect_folder(folder)
     print_inspection(inspection)
     if json_file:
-        json_file.write_text(inspection.to_json())
+        write_text(json_file, inspection.to_json())
     if sheet:
         inspection.write_contact_sheet(sheet)
 

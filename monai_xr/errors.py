@@ -41,6 +41,10 @@ class InputDataError(XrError, ValueError):
     exit_code = 3
 
 
+class PassingError(InputDataError):
+    """A file that this machine could not use this time: too slow, out of memory, unreadable; worth another try."""
+
+
 class HostError(XrError, OSError):
     """Disk, permission, memory or port trouble of this machine."""
 

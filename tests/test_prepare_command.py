@@ -75,3 +75,23 @@ def test_failures_are_one_line_with_the_right_code(
     assert error.strip().count("\n") == 0
     assert "Traceback" not in error
     assert not (tmp_path / "set" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "--sheet"])
+@pytest.mark.parametrize("target", ["folder", "file/below"])
+def test_inspect_refuses_a_bad_target_before_it_reads(
+    monai_xr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, target: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("monai_xr.data.inspection.inspect_folder", lambda _: pytest.fail("a file was looked at"))
+    code, _, error = monai_xr("inspect", _with_bad_files(tmp_path), option, target)
+    assert code == 4, error
+    assert error.strip().count("\n") == 0
+
+
+def test_inspect_makes_the_folders_of_its_files(monai_xr: Any, tmp_path: Path) -> None:
+    code, _, error = monai_xr("inspect", _with_bad_files(tmp_path), "--json", "new/a.json", "--sheet", "other/a.png")
+    assert code == 0, error
+    assert (tmp_path / "new" / "a.json").is_file()
+    assert (tmp_path / "other" / "a.png").is_file()

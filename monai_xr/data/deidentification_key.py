@@ -12,7 +12,7 @@ _OTHERS = 0o077
 
 
 def open_key(path: Path) -> Pseudonyms:
-    """Read a key file, or make one with a random key that only its owner may read.
+    """Read a key file, be it on a disk that is read-only, or make one with a random key that its owner alone may read.
 
     Whoever holds the key can tell which new identifier belongs to a known old one: it stays where the patients' data
     stay, and goes with none of the output.
@@ -22,8 +22,9 @@ def open_key(path: Path) -> Pseudonyms:
         HostError: It cannot be made or read.
     """
     try:
-        _make(path)
-    except FileExistsError:
+        if not os.path.lexists(path):
+            _make(path)
+    except FileExistsError:  # of another process, made meanwhile
         pass
     except OSError as error:
         raise HostError(

@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 from monai_xr.data.file_kinds import printable
 from monai_xr.data.identifiers import hashed
+from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.polarity import mediastinum_margin
 from monai_xr.data.reading import Decode, read_image
 from monai_xr.data.tiles import Pixels, check_usable, tile_of
@@ -24,6 +25,7 @@ NO_PATIENT = "no patient id"
 POLARITY = "polarity doubtful"
 BURNED_IN = "burned-in annotation"
 BURNED_IN_UNKNOWN = "burned-in annotation unknown"
+DEPTH = DOUBTFUL
 DUPLICATE = "same pixels as another file"
 UNREADABLE = "unreadable"
 UNUSABLE = "unusable"
@@ -82,13 +84,15 @@ class FilmReport:
     reason: str = ""
 
 
-def film_report(root: Path, file: str, kind: str, decode: Decode) -> tuple[FilmReport, Thumbnail | None]:
+def film_report(
+    root: Path, file: str, kind: str, decode: Decode, exports: tuple[int, ...] = ()
+) -> tuple[FilmReport, Thumbnail | None]:
     """Look at one image file; what goes wrong is in the report."""
     report = FilmReport(printable(file), kind)
     try:
         if kind == "DICOM":
             report = _with_header(report, read_header(root / file))
-        image = read_image(root / file, admit=_EVERY_ORIGIN, decode=decode)
+        image = read_image(root / file, admit=_EVERY_ORIGIN, decode=decode, exports=exports)
     except InputDataError as error:
         return replace(report, problems=(*report.problems, UNREADABLE), reason=error.what), None
     report = _with_image(report, image)
@@ -178,7 +182,10 @@ def _with_image(report: FilmReport, image: XrayImage) -> FilmReport:
         view=image.view,
         origin=image.origin,
         pixels_sha256=digest.hexdigest(),
-        problems=report.problems if report.kind == "DICOM" else (NO_PATIENT,),
+        problems=(
+            *(report.problems if report.kind == "DICOM" else (NO_PATIENT,)),
+            *((DEPTH,) if any(DOUBTFUL in step for step in image.provenance) else ()),
+        ),
     )
 
 

@@ -15,6 +15,8 @@ from monai_xr.data.contact_sheet import write_contact_sheet
 from monai_xr.data.data_folder import data_folder
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_report import DUPLICATE, NO_PATIENT, FilmReport, Thumbnail, film_report
+from monai_xr.data.png_depth import exports_note
+from monai_xr.data.png_exports import exports_under
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import SkippedFile, find_records
 from monai_xr.dicom.chest import is_other_than_chest
@@ -187,7 +189,8 @@ def inspect_folder(
     films: list[FilmReport] = []
     thumbnails: dict[int, Thumbnail] = {}
     step = -(-len(images) // most_thumbnails) if images else 1
-    for film, thumbnail in _reports(root, images, decode, workers):
+    exports = exports_under(root)
+    for film, thumbnail in _reports(root, images, decode, workers, exports):
         if thumbnail is not None and len(films) % step == 0:
             thumbnails[len(films)] = thumbnail
         films.append(film)
@@ -204,18 +207,18 @@ def inspect_folder(
         others=others,
         duplicates=duplicates,
         data_set=data_set,
-        notes=_notes(marked),
+        notes=(*_notes(marked), *exports_note(exports)),
         thumbnails=thumbnails,
     )
 
 
 def _reports(
-    root: Path, images: Sequence[tuple[str, str]], decode: Decode, workers: int
+    root: Path, images: Sequence[tuple[str, str]], decode: Decode, workers: int, exports: tuple[int, ...]
 ) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
     with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
         for start in range(0, len(images), 32):  # in steps, so that memory does not grow with the folder
             batch = images[start : start + 32]
-            yield from pool.map(lambda each: film_report(root, each[0], each[1], decode), batch)
+            yield from pool.map(lambda each: film_report(root, each[0], each[1], decode, exports), batch)
 
 
 def _duplicates(films: Sequence[FilmReport]) -> tuple[tuple[str, ...], ...]:

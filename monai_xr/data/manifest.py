@@ -56,10 +56,18 @@ def _prepared_records(root: Path, rows: list[TableRow]) -> Records:
             shown=row.first("image"),
             present=tuple(filter(None, row.first("present").split("|"))),
             absent=tuple(filter(None, row.first("absent").split("|"))),
+            row=_place(row, root / MANIFEST),
         )
         for row in rows
     )
     return Records(root, items, "prepared", store=store)
+
+
+def _place(row: TableRow, table: Path) -> int:
+    text = row.first("row")
+    if not text.isdecimal():
+        raise InputDataError(f"line {row.line} names no row of the store", table, "prepare the data again")
+    return int(text)
 
 
 def _record(root: Path, name: str, row: TableRow) -> Record:

@@ -7,19 +7,13 @@ order, so that neither the number of workers nor a resumed run changes them. Gen
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.dicom import is_dicom, read_header
-from monai_xr.dicom.values import items, text
 from monai_xr.errors import ConfigurationError, InputDataError
-
-_PNG_KEYS = {"model_hash": "Model_Hash", "run_id": "Run_Id", "seed": "Seed"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class Mixture:
 
     def lineage(self) -> dict[str, Any]:
         """Give what a run record says: how many of each, and by which models the generated ones were made."""
-        models = Counter(tuple(lineage_of(record.image).items()) for record in self.generated.records)
+        models = Counter(tuple(facts.lineage.items()) for facts in self.generated.facts)
         return {
             "real": len(self.real),
             "generated_an_epoch": dict(self.wanted),
@@ -109,22 +103,3 @@ def _check_origins(real: PixelCache, generated: PixelCache) -> None:
         if wrong:
             said = "is not marked as generated" if wanted else "is a generated image, not a film"
             raise InputDataError(f"{len(wrong)} images, the first of which {said}", cache.records[wrong[0]].image)
-
-
-def lineage_of(path: Path) -> dict[str, str]:
-    """Read from a generated PNG or DICOM file by which model, run and seed it was made; "" where it does not say.
-
-    Raises:
-        InputDataError: The file cannot be read.
-    """
-    if is_dicom(path):
-        makers = items(read_header(path), "ContributingEquipmentSequence")
-        found = text(makers[0], "ContributionDescription") if makers else ""
-        model, _, run = found.partition("model ")[2].partition(", run ")
-        return {"model_hash": model, "run_id": run, "seed": ""}
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            chunks = {str(key): str(value) for key, value in image.info.items()}
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputDataError("cannot be read", path, "get the file again") from error
-    return {name: chunks.get(key, "") for name, key in _PNG_KEYS.items()}

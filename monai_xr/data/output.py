@@ -11,6 +11,19 @@ from monai_xr.errors import HostError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def check_target(path: Path) -> None:
+    """Check before long work that a file can be written when it is done.
+
+    Raises:
+        HostError: A folder is in its place, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise HostError("is a folder", path, "name a file")
+    there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise HostError("cannot be written", path, "choose a folder that can be written to")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file as `write_bytes` does."""
     write_bytes(path, text.encode())

@@ -17,7 +17,6 @@ from monai_xr.data.pixel_cache import (
     SCHEMA,
     PixelCache,
     Progress,
-    TileFacts,
     identity_of,
     labels_of,
     read_index,
@@ -26,20 +25,19 @@ from monai_xr.data.pixel_cache import (
 from monai_xr.data.pixel_decoding import (
     CacheSettings,
     FileFilms,
-    KnownTiles,
     Outcome,
     Source,
     StoredFilms,
     TileMaker,
     source_of,
 )
-from monai_xr.data.pixel_journal import JOURNAL, Journal, Known, good_lines
+from monai_xr.data.pixel_journal import JOURNAL, Journal
+from monai_xr.data.pixel_known import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import Record, Records
-from monai_xr.data.tiles import Tile, check_fit
+from monai_xr.data.tiles import check_fit
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
-_TEMPORARY = ".building-"
 _SPARE_BYTES = 1 << 20  # for the index
 
 
@@ -54,6 +52,7 @@ class CachePlan:
     workers: int
     progress: Progress | None
     store: PixelCache | None = None
+    retry: bool = True
 
     @property
     def root(self) -> str:
@@ -80,29 +79,39 @@ def build_cache(plan: CachePlan) -> Path:
         HostError: No room, no permission.
     """
     check_fit(plan.settings.size, plan.settings.fit)
-    if plan.workers < 1:
-        raise ConfigurationError(f"{plan.workers} workers", "workers", "at least 1")
-    if plan.decode not in get_args(Decode):
-        raise ConfigurationError(f"unknown way to decode {plan.decode!r}", "decode", "isolated or direct")
+    check_decoding(plan.decode, plan.workers)
     if plan.store and plan.store.size < plan.settings.size:
         raise ConfigurationError(
             f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
         )
     sources = _sources(plan)
     key = _key(plan, sources)
-    target = plan.folder / f"{plan.settings.size}px-{key[:16]}"
-    if _is_whole(target):
-        return target
+    base = plan.folder / f"{plan.settings.size}px-{key[:16]}"
+    before = finished(base)
+    if before and not (plan.retry and has_passing(before)):
+        return before
     bytes_needed = 2 * plan.settings.size**2 * len(sources) + _SPARE_BYTES
     with _disk_trouble(plan.folder, bytes_needed):
         plan.folder.mkdir(parents=True, exist_ok=True)
         with _one_builder(plan.folder) as alone:
-            if not _is_whole(target):
+            if finished(base) == before:  # no other process was faster
                 _check_room(plan.folder, bytes_needed)
-                _make(plan, sources, target, alone)
+                _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
             if alone:
                 _remove_orphans(plan.folder)
-    return target
+    return finished(base) or base
+
+
+def check_decoding(decode: str, workers: int) -> None:
+    """Check how films are to be decoded.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    if workers < 1:
+        raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
+    if decode not in get_args(Decode):
+        raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
 
 
 def _sources(plan: CachePlan) -> list[Source]:
@@ -123,14 +132,6 @@ def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
 def _records(plan: CachePlan) -> Records:
     """Give the records of the sources: those of a store may be fewer than asked for."""
     return plan.store.records if plan.store else plan.records
-
-
-def _is_whole(target: Path) -> bool:
-    try:
-        read_index(target)
-    except InputDataError:
-        return False
-    return True
 
 
 @contextmanager
@@ -168,24 +169,29 @@ def _one_builder(folder: Path) -> Iterator[bool]:
 
 
 def _remove_orphans(folder: Path) -> None:
-    for orphan in folder.glob(f"{_TEMPORARY}*"):
+    for orphan in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(orphan, ignore_errors=True)
 
 
-def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool) -> None:
-    """Build under another name and rename; what is unfinished stays for the next run where only one can build."""
-    building = plan.folder / f"{_TEMPORARY}{target.name}"
+def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
+    """Build under another name and rename; what is unfinished stays for the next run where only one can build.
+
+    What is no better than an earlier cache, `instead_of`, is dropped.
+    """
+    building = plan.folder / f"{TEMPORARY}{target.name}"
     if alone:
         building.mkdir(mode=0o700, exist_ok=True)  # pixels of patients are their owner's alone
     else:
-        building = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=plan.folder))
+        building = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=plan.folder))
     keep = False
     try:
-        if not _is_whole(building):
+        if not is_whole(building):
             write_index(building, _write_tiles(plan, sources, building))
         (building / JOURNAL).unlink(missing_ok=True)
-        if target.exists() and not _is_whole(target):
-            target.rename(plan.folder / f"{_TEMPORARY}damaged-{target.name}")
+        if instead_of and read_index(building)["refused"] == read_index(instead_of)["refused"]:
+            return
+        if target.exists() and not is_whole(target):
+            target.rename(plan.folder / f"{TEMPORARY}damaged-{target.name}")
         _put_in_place(building, target)
     except InputDataError:
         raise
@@ -201,14 +207,14 @@ def _put_in_place(building: Path, target: Path) -> None:
     try:
         building.rename(target)
     except OSError:
-        if not _is_whole(target):  # a whole one is that of another process, on a file system without locks
+        if not is_whole(target):  # a whole one is that of another process, on a file system without locks
             raise
     _sync(target.parent)
 
 
 def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
-    known = _known_tiles(plan, building)
-    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode)
+    known = known_outcomes(plan.folder, plan.header(), building)
+    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
     done = len(journal.lines)
     outcomes = TileMaker(plan.settings, film, known).outcomes(sources[done:], plan.workers)
@@ -238,7 +244,7 @@ def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: s
 
 
 def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
-    facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason}
+    facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason, "passes": outcome.passes}
     return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
 
 
@@ -254,29 +260,6 @@ def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str
         "manifest_sha256": identity_of(settings, images),
         "images": images,
         "refused": refused,
-    }
-
-
-def _known_tiles(plan: CachePlan, building: Path) -> KnownTiles:
-    """Give the tiles of the same files with the same settings that other caches and killed runs in the folder hold."""
-    known: dict[Known, tuple[Tile, TileFacts]] = {}
-    for folder in plan.folder.glob(f"{plan.settings.size}px-*"):
-        with suppress(InputDataError, OSError):
-            index = read_index(folder)
-            if {**index["settings"], "root": index["root"]} == plan.header():
-                known |= _tiles_of(PixelCache(folder, index))
-    for folder in plan.folder.glob(f"{_TEMPORARY}*"):
-        lines = good_lines(folder, plan.header()) if folder != building else []
-        images = [line for line in lines if "sha256" in line]
-        if images:
-            known |= _tiles_of(PixelCache(folder, _index(plan, images, [])))
-    return known
-
-
-def _tiles_of(cache: PixelCache) -> dict[Known, tuple[Tile, TileFacts]]:
-    return {
-        (each["key"], tuple(each["stamp"])): (cache[place], cache.facts[place])
-        for place, each in enumerate(cache.index["images"])
     }
 
 

@@ -5,11 +5,13 @@ written under another name and renamed when whole, so that it is there or not th
 hashes only.
 """
 
+import fcntl
 import json
 import mmap
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +45,8 @@ class TileFacts:
         view: As written, for example PA.
         chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
         spacing_mm: Of the rows and columns of the tile.
+        doubt: What of the reading is doubtful, or "".
+        lineage: Of a generated image, as of `lineage_of`; empty of others.
     """
 
     bits: int
@@ -53,6 +57,8 @@ class TileFacts:
     view: str = ""
     chest_doubt: str = ""
     spacing_mm: tuple[float, float] | None = None
+    doubt: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 class PixelCache:
@@ -89,6 +95,7 @@ class PixelCache:
         decode: Literal["direct", "isolated"] = "direct",
         workers: int = 2,
         progress: Progress | None = None,
+        retry: bool = True,
     ) -> "PixelCache":
         """Open the cache of these records, or make it.
 
@@ -106,6 +113,7 @@ class PixelCache:
             decode: Where DICOM pixels are decoded, as in `read_image`.
             workers: Threads that decode.
             progress: Called with (done, total) after each image.
+            retry: Whether to try films again that this machine could not read in an earlier run.
 
         Raises:
             ConfigurationError: A size or fit that does not exist, or a size above that of the prepared store.
@@ -114,14 +122,21 @@ class PixelCache:
         """
         from monai_xr.data.pixel_building import CachePlan, build_cache
         from monai_xr.data.pixel_decoding import CacheSettings
+        from monai_xr.data.png_exports import exports_under
 
         store = cls(records.store).part(records, admit) if records.store else None
         if store and store.size == size:
             return store
-        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)))
+        of_files = not store and records.source != "DICOM folder"
+        exports = exports_under(records.root) if of_files else ()
+        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
         target = Path(folder).expanduser()
-        plan = CachePlan(records, settings, target, decode=decode, workers=workers, progress=progress, store=store)
-        return cls(build_cache(plan))
+        plan = CachePlan(records, settings, target, decode, workers, progress, store, retry)
+        cache = cls(build_cache(plan))
+        if store and store.index["refused"]:
+            refused = [*store.index["refused"], *cache.index["refused"]]
+            cache = cls(cache.folder, {**cache.index, "refused": refused})
+        return cache
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
         """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.
@@ -129,13 +144,10 @@ class PixelCache:
         Raises:
             InputDataError: A record of which this cache has no tile, or none is left.
         """
-        place_of = {each["file"]: place for place, each in enumerate(self.index["images"])}
         images: list[dict[str, Any]] = []
         refused = []
         for record in records:
-            place = place_of.get(record.shown)
-            if place is None:
-                raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
+            place = self._place_of(record)
             if self.facts[place].origin not in admit:
                 reason = f"a {self.facts[place].origin} image, which is not admitted here"
                 refused.append({"file": record.shown, "reason": reason})
@@ -147,6 +159,13 @@ class PixelCache:
         settings = dict(self.settings)
         chosen = {"images": images, "refused": refused, "split_used": records.split_used, "source": records.source}
         return type(self)(self.folder, {**self.index, **chosen, "manifest_sha256": identity_of(settings, images)})
+
+    def _place_of(self, record: Record) -> int:
+        """Give the place that a record names; its name, of which a table may have lost blanks, must agree."""
+        place = -1 if record.row is None else record.row
+        if not 0 <= place < len(self) or self.index["images"][place]["file"].strip() != record.shown.strip():
+            raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
+        return place
 
     @property
     def pixels(self) -> npt.NDArray[np.uint16]:
@@ -193,6 +212,8 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         view=entry["view"],
         chest_doubt=entry.get("chest_doubt", ""),
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+        doubt=entry["doubt"],
+        lineage=entry["lineage"],
     )
 
 
@@ -258,9 +279,23 @@ def _records_of(index: Mapping[str, Any]) -> Records:
 def _mapped(folder: Path, size: int) -> npt.NDArray[np.uint16]:
     """Map the file as a plain array: items of numpy.memmap cost several times more to make."""
     with (folder / PIXELS).open("rb") as file:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the map holds it on: `is_in_use`
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     tiles = len(mapped) // (2 * size * size)  # of an unfinished file there may be a part of a tile more
     return np.frombuffer(mapped, np.dtype("<u2"), tiles * size * size).reshape(tiles, size, size)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Tell whether any process has the tiles of a cache open."""
+    with suppress(FileNotFoundError), (folder / PIXELS).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # file systems without locks: nobody can know
+            return False
+    return False
 
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from monai_xr import __version__
 from monai_xr.data.duplicates import perceptual_hash
 from monai_xr.data.file_kinds import printable
 from monai_xr.data.identifiers import hashed
+from monai_xr.data.lineage import lineage_of
 from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
+from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
 from monai_xr.data.records import Record
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
-from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 
 _AHEAD = 4  # images in work for each worker
 
@@ -30,6 +32,7 @@ class CacheSettings:
     size: int
     fit: Fit
     admit: tuple[str, ...]
+    exports: tuple[int, ...] = ()
     reader: str = f"{__version__}/{READER_VERSION}"
 
 
@@ -61,19 +64,22 @@ class Film:
     chest_doubt: str
     spacing_mm: tuple[float, float] | None
     digest: str
+    doubt: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A tile with its facts, or the reason why there is none."""
+    """A tile with its facts, or the reason why there is none; `passes` where that is of this machine at this time."""
 
     tile: Tile | None = None
     facts: TileFacts | None = None
     reason: str = ""
     way_out: str = ""
+    passes: bool = False
 
 
-KnownTiles = Mapping[tuple[str, tuple[int, int]], tuple[Tile, TileFacts]]  # by key and stamp
+KnownOutcomes = Mapping[tuple[str, tuple[int, int]], Outcome]  # by key and stamp
 
 
 def source_of(record: Record, root: Path) -> Source:
@@ -103,10 +109,12 @@ class FileFilms:
     Args:
         admit: Origins that are let in, as in `read_image`.
         decode: Where DICOM pixels are decoded, as in `read_image`.
+        exports: As in `read_image`.
     """
 
     admit: tuple[str, ...]
     decode: Decode
+    exports: tuple[int, ...] = ()
 
     def __call__(self, source: Source) -> Film:
         """Read one film.
@@ -114,7 +122,7 @@ class FileFilms:
         Raises:
             InputDataError: It cannot be used, or changed meanwhile.
         """
-        image = read_image(source.path, admit=self.admit, decode=self.decode)
+        image = read_image(source.path, admit=self.admit, decode=self.decode, exports=self.exports)
         if _stamp(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
@@ -125,7 +133,9 @@ class FileFilms:
             image.view,
             image.chest_doubt,
             image.spacing_mm,
-            digest_of(image.pixels),
+            digest=digest_of(image.pixels),
+            doubt=DOUBTFUL if any(DOUBTFUL in step for step in image.provenance) else "",
+            lineage=lineage_of(source.path) if image.origin == "generated" else {},
         )
 
 
@@ -152,7 +162,17 @@ class StoredFilms:
         place = self.place_of[source.file]
         facts = self.store.facts[place]
         pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(pixels, facts.bits, facts.origin, facts.view, facts.chest_doubt, facts.spacing_mm, facts.film)
+        return Film(
+            pixels,
+            facts.bits,
+            facts.origin,
+            facts.view,
+            facts.chest_doubt,
+            facts.spacing_mm,
+            digest=facts.film,
+            doubt=facts.doubt,
+            lineage=facts.lineage,
+        )
 
 
 @dataclass(frozen=True)
@@ -162,12 +182,12 @@ class TileMaker:
     Args:
         settings: Of the tiles.
         film: Gives the film of a source.
-        known: Tiles that need no decoding, by file and stamp.
+        known: Outcomes that need no decoding, by file and stamp.
     """
 
     settings: CacheSettings
     film: Callable[[Source], Film]
-    known: KnownTiles
+    known: KnownOutcomes
 
     def outcomes(self, sources: Sequence[Source], workers: int) -> Iterator[Outcome]:
         """Give the outcome of each source in order, a few being worked on ahead in threads."""
@@ -190,17 +210,17 @@ class TileMaker:
             ConfigurationError: A setting that no file can be read with.
             HostError: Trouble of this machine.
         """
-        tile, facts = self.known.get((source.key, source.stamp), (None, None))
-        if tile is not None and facts is not None and checksum(tile) == facts.sha256:
-            return Outcome(tile, facts)
+        known = self.known.get((source.key, source.stamp))
+        if known and (known.tile is None or known.facts is None or checksum(known.tile) == known.facts.sha256):
+            return known
         try:
             return self._decoded(source)
         except (HostError, ConfigurationError):
             raise
         except XrError as error:
-            return Outcome(reason=error.what, way_out=error.way_out)
+            return Outcome(reason=error.what, way_out=error.way_out, passes=isinstance(error, PassingError))
         except MemoryError:
-            return Outcome(reason="too large for the memory of this machine")
+            return Outcome(reason="too large for the memory of this machine", passes=True)
         except Exception as error:  # one odd file among thousands does not end the work
             return Outcome(reason=f"the reader failed: {type(error).__name__}")
 
@@ -216,6 +236,8 @@ class TileMaker:
             film=film.digest,
             view=printable(film.view),
             chest_doubt=film.chest_doubt,
+            doubt=film.doubt,
+            lineage=film.lineage,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
         )
         return Outcome(tile, facts)

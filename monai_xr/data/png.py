@@ -7,7 +7,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from monai_xr.data.png_depth import DOUBTFUL, FULL, depth_of, told_depth
 from monai_xr.dicom.image import Origin, XrayImage
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 MARK_KEY = "Synthetic"
 MAX_BYTES = 256 * 2**20
@@ -28,15 +29,17 @@ _GREY_WAY_OUT = "only grey films are read: convert it to 8 or 16 bit grey"
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
 
 
-def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",)) -> XrayImage:
+def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), exports: Sequence[int] = ()) -> XrayImage:
     """Read one grey film; the format is told by the content, the extension is not looked at.
 
     Grey stored as colour or palette is taken where the channels agree; opaque alpha is dropped. EXIF orientation
-    is applied. Every bit of 8 and 16 bit grey is kept.
+    is applied. Every bit of 8 and 16 bit grey is kept. Of 16 bits those in use span black to white, by the rule of
+    `monai_xr.data.png_depth`; marked pictures use all.
 
     Args:
         path: The file.
         admit: Origins that may be read: "patient", "phantom", "generated". Pictures without mark are a patient's.
+        exports: Depths of the 16-bit films of its folder, as of `exports_under`.
 
     Raises:
         InputDataError: Missing, damaged, another format, colour, see-through, too large, or not admitted.
@@ -49,9 +52,11 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",)) -> Xr
         image, text = _decode(content)
         origin = _admitted(text, admit)
         grey, bits, step = _grey(image, content)
+        if origin == "patient" and bits == FULL:
+            grey, bits, step = _depth_in_use(image, content, exports)
         upright, turn = _apply_orientation(grey, image)
     except InputDataError as error:
-        raise InputDataError(error.what, path, error.way_out) from None
+        raise type(error)(error.what, path, error.way_out) from None
     kind = f"{image.format} of {image.mode}"
     spacing = _spacing(text) if origin != "patient" else None
     return XrayImage(
@@ -81,7 +86,7 @@ def _content(path: Path) -> bytes:
             raise InputDataError(f"more than {MAX_BYTES // 2**20} MiB", way_out="no chest film is that large")
         return path.read_bytes()
     except OSError as error:
-        raise InputDataError(f"cannot be read ({error.strerror})", way_out="check that it is there") from error
+        raise PassingError(f"cannot be read ({error.strerror})", way_out="check that it is there") from error
 
 
 def _decode(content: bytes) -> tuple[Image.Image, dict[str, str]]:
@@ -148,6 +153,30 @@ def _grey(image: Image.Image, content: bytes) -> tuple[NDArray[np.float32], int,
     return _scaled(channels[..., 1], 255), 8, (f"grey of {image.mode}",)
 
 
+def _depth_in_use(
+    image: Image.Image, content: bytes, exports: Sequence[int]
+) -> tuple[NDArray[np.float32], int, tuple[str, ...]]:
+    """Bring the bits in use of a 16-bit film to [0, 1]."""
+    levels = np.asarray(image)
+    peak, told = int(levels.max()), told_depth(content)
+    bits, doubtful = depth_of(peak, exports) if told is None else (told if peak < 1 << told else FULL, False)
+    step = f"{bits} of {FULL} bits in use" + (", as the file tells" if told else "")
+    return _scaled(levels, 2**bits - 1), bits, (step + f" ({DOUBTFUL})" if doubtful else step,)
+
+
+def peak_of(path: Path) -> int | None:
+    """Give the brightest level of a 16-bit grey PNG film; None of any other, or one that tells its depth.
+
+    Raises:
+        InputDataError: It cannot be read.
+    """
+    content = _content(path)
+    image, text = _decode(content)
+    if not image.mode.startswith("I") or MARK_KEY in text or told_depth(content) is not None:
+        return None
+    return int(np.asarray(image).max())
+
+
 def _scaled(levels: NDArray[Any], top: int) -> NDArray[np.float32]:
     return levels.astype(np.float32) / np.float32(top)
 
@@ -199,6 +228,7 @@ def write_png(path: Path, pixels: NDArray[np.float32], text: dict[str, str], *, 
         raise InputDataError(f"pixels of shape {pixels.shape}, or not finite", path, "give one (H, W) picture")
     levels = np.rint(np.clip(pixels, 0, 1) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"sBIT", bytes([bits]))  # a dark picture of 16 bits is not taken for one of fewer
     for key, value in text.items():
         (chunks.add_text if value.isascii() else chunks.add_itxt)(key, value)
     part = path.with_name(path.name + ".part")

@@ -33,6 +33,7 @@ def write_reports(folder: Path, result: Preparation) -> None:
 
 def _content(result: Preparation) -> dict[str, Any]:
     names = [record.shown for record in result.records]
+    doubts = [result.cache.facts[place].doubt for place in result.places] if result.cache else []
     return {
         "error": result.error,
         "source": result.source,
@@ -47,6 +48,7 @@ def _content(result: Preparation) -> dict[str, Any]:
         "refused_by_reason": result.reasons(),
         "refused": [asdict(each) for each in result.refused],
         "skipped": [asdict(each) for each in result.skipped],
+        "depth_doubtful": [name for name, doubt in zip(names, doubts, strict=False) if doubt],
         "exact_copies": [[names[place] for place in group] for group in result.duplicates.exact],
         "near_copies": [[names[place] for place in pair] for pair in result.duplicates.near],
         "copies_across_splits": [[names[place] for place in pair] for pair in result.leaks],

@@ -12,7 +12,7 @@ from typing import Any
 
 from monai_xr.data.manifest import MANIFEST, STORES
 from monai_xr.data.output import write_text
-from monai_xr.data.pixel_cache import read_index
+from monai_xr.data.pixel_cache import is_in_use, read_index
 from monai_xr.data.preparation import Preparation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
@@ -122,8 +122,15 @@ def write_manifest(folder: Path, result: Preparation) -> None:
     write_text(folder / MANIFEST, table.getvalue())
 
 
-def remove_other_stores(folder: Path, result: Preparation) -> None:
-    """Remove the stores that the manifest does not name any more."""
-    for store in (folder / STORES).glob("*px-*"):
-        if result.cache and store != result.cache.folder:
+def remove_other_stores(folder: Path, result: Preparation) -> tuple[str, ...]:
+    """Remove the stores that the manifest does not name any more and that nobody reads; say which ones stay."""
+    others = [store for store in sorted((folder / STORES).glob("*px-*")) if store != _store_of(result)]
+    used = [store for store in others if is_in_use(store)]
+    for store in others:
+        if store not in used:
             shutil.rmtree(store, ignore_errors=True)
+    return tuple(f"the earlier store {store.name} is in use and stays until it is prepared again" for store in used)
+
+
+def _store_of(result: Preparation) -> Path | None:
+    return result.cache.folder if result.cache else None

@@ -15,9 +15,10 @@ from typing import Any
 from monai_xr.data.data_folder import data_folder
 from monai_xr.data.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.header_memory import HeaderMemory
-from monai_xr.data.identifiers import key_tag
 from monai_xr.data.manifest import STORES
+from monai_xr.data.pixel_building import check_decoding
 from monai_xr.data.pixel_cache import PixelCache, Progress
+from monai_xr.data.png_depth import DOUBTFUL, exports_note
 from monai_xr.data.preparation import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparation_report import write_reports
 from monai_xr.data.prepared_folder import (
@@ -27,22 +28,22 @@ from monai_xr.data.prepared_folder import (
     remove_other_stores,
     write_manifest,
 )
+from monai_xr.data.preparing_splits import split_prepared
 from monai_xr.data.reading import Decode
-from monai_xr.data.records import Record, Records, read_folder
+from monai_xr.data.records import Records, read_folder
 from monai_xr.data.split_table import (
-    DEALT,
     SPLITS_FILE,
-    SplitTable,
     check_same_deal,
-    new_table,
     read_table,
-    table_place,
     write_table,
 )
-from monai_xr.data.splits import FRACTIONS, Split, keep_splits, split_patients
-from monai_xr.data.tiles import Fit
+from monai_xr.data.splits import FRACTIONS, check_deal, keep_splits
+from monai_xr.data.tiles import Fit, check_fit
+from monai_xr.data.trained_on import TrainedOn, lineage_within, write_lineage
 from monai_xr.data.units import check_units
 from monai_xr.errors import ConfigurationError, InputDataError
+
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,18 @@ class PrepareSettings:
         wanted = {"patient": True, "phantom": self.accept_phantoms, "generated": self.accept_synthetic}
         return tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
 
+    def check(self) -> None:
+        """Check all that needs no film to be seen as wrong.
+
+        Raises:
+            ConfigurationError: A setting that cannot be.
+        """
+        check_fit(self.size, self.fit)
+        check_decoding(self.decode, self.workers)
+        check_deal(self.fractions or FRACTIONS, self.seed or 0)
+        if self.max_bad is not None and self.max_bad < 0:
+            raise ConfigurationError(f"{self.max_bad} refused files", "max_bad", "0 or more")
+
 
 def prepare(
     source: str | Path, out: str | Path, settings: PrepareSettings, *, progress: Progress | None = None
@@ -108,8 +121,8 @@ def prepare(
         HostError: No room, no permission.
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
+    settings.check()
     check_folders(root, folder)
-    new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)  # checks them before any work
     root = data_folder(root)
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)
@@ -120,16 +133,21 @@ def prepare(
         except InputDataError as error:
             write_reports(folder, replace(result, error=str(error)))
             raise
+        behind = _generators(root, result)
         if result.records.table:
             write_table(folder / SPLITS_FILE, result.records.table)
+        if behind.units:
+            write_lineage(folder, behind)
         write_manifest(folder, result)
+        result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
         write_reports(folder, result)
-        remove_other_stores(folder, result)
         return result
 
 
 def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
-    before = _dealt_before(folder, settings)
+    before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
+    if not settings.resplit:
+        check_same_deal(before, settings.seed, settings.fractions)
     memory = HeaderMemory.read(root, folder)
     records = read_folder(root, layout=settings.layout, memory=memory)
     memory.write(folder)
@@ -158,7 +176,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         [cache.facts[place].sha256 for place in places],
     )
     usable = cache.records.keeping(cache.records[place] for place in places)
-    split = _split(usable, [cache.facts[place].origin for place in places], found, settings, before)
+    split = split_prepared(usable, [cache.facts[place].origin for place in places], found, settings, before)
     return Preparation(
         source=root.name,
         kind=records.source,
@@ -172,73 +190,13 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
             *split.notes,
             *_notes(records, split.records, found, settings),
             *_chest_doubts(cache.facts[place].chest_doubt for place in places),
+            *_depth_notes(cache, places),
         ),
         refused=(*cache.refused, *dropped),
         skipped=records.skipped,
         duplicates=found,
         leaks=across_splits(split.records, found),
     )
-
-
-def _dealt_before(folder: Path, settings: PrepareSettings) -> SplitTable | None:
-    """Give the table that an earlier run dealt.
-
-    Raises:
-        ConfigurationError: Another seed or other fractions are asked for without a new deal; ids of another key.
-        InputDataError: The table is damaged.
-    """
-    before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
-    if not settings.resplit:
-        check_same_deal(before, settings.seed, settings.fractions)
-    return before
-
-
-def _split(
-    records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
-) -> Split:
-    """Split the films, copies into one split; generated images are train's."""
-    films = [index for index, origin in enumerate(origins) if origin != "generated"]
-    chosen = records.keeping(records[index] for index in films)
-    if not films:
-        split = Split(chosen, "image", ("generated images alone",))
-    elif records.splits and not settings.resplit:
-        split = keep_splits(chosen, no_patients=settings.no_patients)
-        table = replace(SplitTable({}, key=key_tag()), no_patients=settings.no_patients).extended(split.records)
-        split = replace(split, records=replace(split.records, table=table))
-    else:
-        split = _dealt(chosen, films, found, settings, before)
-    moved = before.moved(split.records.table) if before and split.records.table else 0
-    notes = (*split.notes, f"{moved} patients or groups moved to another split") if moved else split.notes
-    done = dict(zip(films, split.records, strict=True))
-    items = [done[index] if index in done else _for_training(records[index], settings) for index in range(len(records))]
-    return replace(split, records=split.records.keeping(items), notes=notes)
-
-
-def _dealt(
-    films: Records, places: Sequence[int], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
-) -> Split:
-    """Deal who is new beside those whom an earlier run, or the source's own table, dealt; all with `resplit`."""
-    at = {index: number for number, index in enumerate(places)}
-    base = None if settings.resplit else (before or read_table(table_place(films.root)))
-    base = base or new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)
-    base = replace(base, rule=DEALT, no_patients=base.no_patients or settings.no_patients)
-    split = split_patients(
-        films,
-        seed=base.seed,
-        fractions=base.fractions,
-        no_patients=base.no_patients,
-        together=[(at[one], at[other]) for one, other in found.pairs() if one in at and other in at],
-        known=base.split_of,
-    )
-    return replace(split, records=replace(split.records, table=base.extended(split.records)))
-
-
-def _for_training(generated: Record, settings: PrepareSettings) -> Record:
-    if generated.split not in ("", "train") and not settings.resplit:
-        raise InputDataError(
-            f"a generated image in the split {generated.split}", generated.shown, "generated images are for train alone"
-        )
-    return replace(generated, split="train")
 
 
 def _check(result: Preparation, settings: PrepareSettings) -> None:
@@ -259,6 +217,22 @@ def _check(result: Preparation, settings: PrepareSettings) -> None:
         )
 
 
+def _generators(root: Path, result: Preparation) -> TrainedOn:
+    """Tell whom the generators of the generated images in the set know.
+
+    Raises:
+        InputDataError: Somebody whom the set holds out.
+    """
+    pairs = zip(result.records, result.places, strict=True)
+    made = [r.image for r, place in pairs if result.cache and result.cache.facts[place].origin == "generated"]
+    behind = lineage_within(root, made)
+    if result.records.table:
+        way_out = "generate them from a training on the split train of the same data"
+        outside = result.records.table.outside("train")
+        behind.refuse(outside, "outside train are known to the generator of images", way_out, where=root)
+    return behind
+
+
 def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: PrepareSettings) -> tuple[str, ...]:
     twice = sum(usable[one].label != usable[other].label for one, other in duplicates.pairs())
     labels = (f"{twice} copies have another label than their first",) if twice else ()
@@ -270,6 +244,14 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
 def _chest_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
     counts = Counter(filter(None, doubts)).most_common()
     return tuple(f"{count} images: {doubt}" for doubt, count in counts)
+
+
+def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
+    """Tell how 16-bit PNG films were read, and name those of doubtful depth."""
+    doubtful = [cache.records[place].shown for place in places if cache.facts[place].doubt]
+    names = ", ".join(doubtful[:_MOST_NAMED]) + (", ... (report.json has all)" if len(doubtful) > _MOST_NAMED else "")
+    named = (f"{DOUBTFUL} of {len(doubtful)} films: {names}",) if doubtful else ()
+    return (*exports_note(cache.settings["exports"]), *named)
 
 
 def _told(settings: PrepareSettings) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Record:
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
         present: Findings known to be there, by their names in `monai_xr.data.findings`.
         absent: Findings known not to be there. What is in neither is unknown.
+        row: Place of its pixels in the store of a prepared data set.
     """
 
     image: Path
@@ -57,6 +58,7 @@ class Record:
     shown: str = ""
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    row: int | None = None
 
     def __post_init__(self) -> None:
         """Hash the ids as they come from a header, a table or the name of a file."""

@@ -1,7 +1,7 @@
 """The films of a training in; who was trained on, to be kept beside the weights, and a refusal to score them, out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,20 @@ def units_in(cache: PixelCache) -> frozenset[str]:
     root = cache.records.root
     ids = {key for record in cache.records for key in keys_of(record, root) if not key.startswith("image/")}
     return frozenset(ids | {f"film/{facts.film}" for facts in cache.facts})
+
+
+def lineage_within(root: Path, images: Iterable[Path]) -> TrainedOn:
+    """Tell whom the generators of some images in a data folder were trained on, each by the nearest folder that says.
+
+    Raises:
+        InputDataError: A file is damaged.
+    """
+    folders = {image.parent for image in images}
+    inside = {each for folder in folders for each in (folder, *folder.parents) if each.is_relative_to(root)}
+    found = NOBODY
+    for folder in sorted(inside):
+        found |= read_lineage(folder)
+    return found
 
 
 def write_lineage(folder: str | Path, behind: TrainedOn) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -23,12 +24,17 @@ MAX_MEMORY_BYTES = 2 * 2**30
 _MAX_START_SECONDS = 60.0
 _MAX_FACTS_BYTES = 2**20
 _PIPE_BYTES = 2**20
+_KILLED = f"signal {signal.SIGKILL:d}"  # so a host that runs out of memory ends it
 _FACTS = {field.name for field in dataclasses.fields(XrayImage)} - {"pixels"}
 _TABLE_SIZES = {1 << bits for bits in range(1, 17)}
 
 
 class WorkerLostError(Exception):
-    """The child died or ran out of memory."""
+    """The child died or ran out of memory; `passes` where that may be the machine's fault and not the film's."""
+
+    def __init__(self, what: str, *, passes: bool = False) -> None:
+        super().__init__(what)
+        self.passes = passes
 
 
 class Worker:
@@ -92,7 +98,7 @@ class Worker:
 
     def _film(self, answer: dict[str, Any], deadline: float) -> StoredFilm:
         if answer.get("error") == "MemoryError":
-            raise WorkerLostError("it needs more memory than allowed")
+            raise WorkerLostError("it needs more memory than allowed", passes=True)
         if "error" in answer:
             kind = ConfigurationError if answer["error"] == "ConfigurationError" else InputDataError
             raise kind(str(answer["what"]), "", str(answer["way_out"]))
@@ -131,7 +137,8 @@ class Worker:
                 raise TimeoutError
             count = os.readv(self._answers, [buffer])
             if count == 0:
-                raise WorkerLostError(f"its decoder crashed ({self._end()})")
+                end = self._end()
+                raise WorkerLostError(f"its decoder crashed ({end})", passes=end == _KILLED)
             buffer = buffer[count:]
 
     def _end(self) -> str:

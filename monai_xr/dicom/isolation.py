@@ -14,7 +14,7 @@ from typing import Any
 
 from monai_xr.dicom.child import Worker, WorkerLostError
 from monai_xr.dicom.lookup import StoredFilm
-from monai_xr.errors import ConfigurationError, InputDataError, XrError
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError, XrError
 
 MAX_SECONDS = 20.0
 # A codec that leaks must not eat up its limit over the months.
@@ -32,7 +32,8 @@ def read_isolated(
     """Read as `monai_xr.dicom.reading.read_stored` does, in a child process.
 
     Raises:
-        InputDataError: The file is refused, or its decoder crashed, took too long or too much memory.
+        InputDataError: The file is refused, or its decoder crashed.
+        PassingError: Its decoder took too long or too much memory, or was killed.
         HostError: No child can be started.
     """
     if isinstance(admit, str):
@@ -49,9 +50,10 @@ def read_isolated(
             # An earlier film may have damaged a warm child: only a fresh one shows whose fault it is.
             return pool.ask(Worker(), request, max_seconds)
     except WorkerLostError as error:
-        raise InputDataError(str(error), Path(path)) from None
+        kind = PassingError if error.passes else InputDataError
+        raise kind(str(error), Path(path)) from None
     except TimeoutError:
-        raise InputDataError(f"its decoding took over {max_seconds:g} s", Path(path)) from None
+        raise PassingError(f"its decoding took over {max_seconds:g} s", Path(path)) from None
 
 
 class WorkerPool:

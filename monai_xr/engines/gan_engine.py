@@ -292,4 +292,5 @@ class GanEngine(Trainer):
         dataset: Any = self.data_loader.dataset
         if self.condition == "labels":
             return list(range(len(dataset.classes)))
-        return [dataset[i * len(dataset) // count]["image"] for i in range(min(count, len(dataset)))]
+        films = min(count, len(dataset))
+        return [dataset[i * len(dataset) // films]["image"] for i in range(films)]

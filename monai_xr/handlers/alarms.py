@@ -87,7 +87,7 @@ class TrainingRecord:
         accuracy: Mean accuracy of the discriminator in each epoch whose scores are known.
         spread: Mean standard deviation of a pixel over the epoch's last fakes, in [0, 1].
         gaps: MS-SSIM of synthetic less real pairs, of each measurement.
-        distances: Frechet distance of each measurement, where one is taken.
+        distances: Frechet distance of each measurement, None where none was taken.
         measured: Epochs in the record when each measurement was made.
         real_similarity: MS-SSIM of real pairs.
         iterations: Iterations so far.
@@ -101,7 +101,7 @@ class TrainingRecord:
     accuracy: list[float] = field(default_factory=list)
     spread: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
-    distances: list[float] = field(default_factory=list)
+    distances: list[float | None] = field(default_factory=list)
     measured: list[int] = field(default_factory=list)
     real_similarity: float | None = None
     iterations: int = 0
@@ -244,6 +244,6 @@ def reason_to_stop(record: TrainingRecord, patience: int) -> str:
     return ""
 
 
-def _last_record(values: Sequence[float]) -> int:
+def _last_record(values: Sequence[float | None]) -> int:
     """Index of the lowest value, the earliest of equals; -1 where there is none."""
-    return min(range(len(values)), key=values.__getitem__, default=-1)
+    return min(((value, place) for place, value in enumerate(values) if value is not None), default=(0.0, -1))[1]

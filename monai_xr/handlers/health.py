@@ -138,6 +138,8 @@ class HealthWatch:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.record = TrainingRecord(**state["record"])
+        without = len(self.record.gaps) - len(self.record.distances)  # a checkpoint that kept only those taken
+        self.record.distances[:0] = [None] * without
         self.active, self.alarmed_epochs = dict(state["active"]), state["alarmed_epochs"]
         self.rows, self.numbers = list(state["rows"]), []
 
@@ -204,8 +206,8 @@ class HealthWatch:
         record.gaps.append(found.similarity - found.real_similarity)
         record.measured.append(len(record.generator))
         metrics = {"ms_ssim_gap": record.gaps[-1]}
+        record.distances.append(found.distance)
         if found.distance is not None:
-            record.distances.append(found.distance)
             metrics[f"fid_{found.images}_random"] = found.distance
         return metrics
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.inferers import Inferer
 from torch import Tensor
@@ -79,28 +80,36 @@ def class_latents(
 
 
 def film_latents(count: int, latent_size: int, films: XrayDataset, *, seed: int = 0) -> LatentDataset:
-    """Latents for a generator that makes a new image of a real one: films in turn, with their classes.
+    """Latents for a generator that makes a new image of a real one, each film with its class.
+
+    Every film comes once before any comes again, in an order that the seed draws anew for each round: few images stand
+    for all films, and more images can be generated later without changing the first.
 
     Raises:
         ConfigurationError: Films of another split than train: what is made of them would carry them into trainings.
     """
     if other := sorted({record.split for record in films.cache.records} - {"", "train"}):
         raise ConfigurationError(f"images made of films of the split {other[0]}", "split", "use the split train")
-    labels = [record.label for record in films.cache.records]
-    return LatentDataset(count, latent_size, seed, conditions=_Images(films), labels=labels)
+    count, records = parse_count(count, "count"), films.cache.records
+    rounds = range(-(-count // len(records)))
+    drawn = [np.random.default_rng([int(seed), each]).permutation(len(records)) for each in rounds]
+    places = np.concatenate(drawn)[:count].tolist()
+    labels = [records[place].label for place in places]
+    return LatentDataset(count, latent_size, seed, conditions=_Images(films, places), labels=labels)
 
 
 class _Images(Sequence[Tensor]):
-    """The images alone of a data set."""
+    """The images alone of a data set, in a given order of places."""
 
-    def __init__(self, films: Dataset[dict[str, Any]]) -> None:
+    def __init__(self, films: Dataset[dict[str, Any]], places: Sequence[int]) -> None:
         self.films: Any = films
+        self.places = places
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.places)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.films[index]["image"]
+        return self.films[self.places[index]]["image"]
 
 
 def prepare_conditioned(

@@ -1,6 +1,7 @@
 """The data set that training reads: cached pixels, AIIN, and [-1, 1] for the networks."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import Records, SkippedFile, find_records
 from monai_xr.data.tiles import Tile
-from monai_xr.data.trained_on import TrainedOn
+from monai_xr.data.trained_on import TrainedOn, read_lineage
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
@@ -40,8 +41,6 @@ def make_aiin(setting: Any) -> AIIN | None:
     if not isinstance(setting, Mapping):
         raise ConfigurationError(f"{setting!r} is no AIIN setting", "aiin", "none, opencv, exact, or its arguments")
     arguments = dict(setting)
-    if "tile_grid_size" in arguments:
-        arguments["tile_grid_size"] = tuple(arguments["tile_grid_size"])
     try:
         return AIIN(**arguments)
     except TypeError as error:
@@ -80,10 +79,16 @@ class XrayDataset(Dataset[dict[str, Any]]):
         aiin: Any = None,
         accept_phantoms: Any = False,
         no_patients: Any = False,
+        accept_synthetic: Any = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
         size = parse_count(image_size, "image_size", least=8)
-        admit = ("patient", "phantom") if parse_flag(accept_phantoms, "accept_phantoms") else ("patient",)
+        wanted = {
+            "patient": True,
+            "phantom": parse_flag(accept_phantoms, "accept_phantoms"),
+            "generated": parse_flag(accept_synthetic, "accept_synthetic"),
+        }
+        admit = tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
         with idist.one_rank_first():  # of several processes, one deals the splits and decodes
             self.source = (
                 dataset_dir
@@ -96,7 +101,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
                 )
             )
             _tell("skipped", self.source.skipped)
-            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit)
+            first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
+            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
         _tell("refused", self.cache.refused)
         self.classes = sorted({record.label for record in self.cache.records})
 
@@ -116,8 +122,14 @@ class XrayDataset(Dataset[dict[str, Any]]):
 
     @property
     def trained_on(self) -> TrainedOn:
-        """Who a training with these films knows."""
-        return TrainedOn.films(self.cache, self.source)
+        """Who a training with these films knows; with generated ones, whom their generators knew, too."""
+        known = TrainedOn.films(self.cache, self.source)
+        return known | read_lineage(self.source.root) if self.generated else known
+
+    @property
+    def generated(self) -> int:
+        """How many of the images are generated."""
+        return sum(facts.origin == "generated" for facts in self.cache.facts)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -130,17 +142,25 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "split": self.source.split_used or "all",
             "splits_sha256": self.source.table.digest if self.source.table else "",
             "source": self.source.source,
+            "generated": self.generated,
             "refused": len(self.cache.refused),
+            "refused_by_reason": _reasons(self.cache.refused),
             "manifest_sha256": self.cache.manifest_sha256,
         }
 
 
 def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
-    """Name each file that is not used, with its reason; past `most` of them only their number."""
+    """Name each file that is not used, with its reason; past `most` of them count all by reason."""
     for skipped in files[:most]:
         logger.warning("%s %s: %s", what, skipped.file, skipped.reason)
     if len(files) > most:
-        logger.warning("%s %d more files; `monai-xr inspect` lists them all", what, len(files) - most)
+        counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
+        logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)
+
+
+def _reasons(files: Sequence[SkippedFile]) -> dict[str, int]:
+    """Count files by reason, the most frequent first."""
+    return dict(Counter(each.reason for each in files).most_common())
 
 
 def xray_loader(
@@ -151,8 +171,12 @@ def xray_loader(
     Under several processes each gets its own share.
 
     Raises:
-        ConfigurationError: If the batch is larger than the data set.
+        ConfigurationError: If the batch is larger than the data set, or a generator would learn from generated images.
     """
+    if isinstance(dataset, XrayDataset) and dataset.generated:
+        raise ConfigurationError(
+            f"{dataset.generated} generated images", "accept_synthetic", "generators learn from real films alone"
+        )
     size = parse_count(batch_size, "batch_size")
     ranks = idist.get_world_size()
     if size * ranks > len(dataset):

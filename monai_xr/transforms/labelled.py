@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from ignite import distributed as idist
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from monai_xr.data.records import Record
+from monai_xr.data.records import Record, canonical_split
 from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.dataset import XrayDataset, xray_loader
-from monai_xr.transforms.mixed_dataset import MixedXrayDataset, MixtureSampler
+from monai_xr.transforms.mixed_dataset import MixedXrayDataset, mixed_loader
 
 BALANCES = ("none", "weights", "sampling")
 
@@ -106,14 +106,17 @@ def labelled_films(
     multi_label: Any = False,
     aiin: Any = None,
     accept_phantoms: Any = False,
+    accept_synthetic: Any = False,
     no_patients: Any = False,
 ) -> LabelledXrays:
     """Give the films of one split with their targets; see `XrayDataset` and `LabelledXrays`.
 
     Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
-    `classes` is what the targets stand for, where that is known already.
+    `classes` is what the targets stand for, where that is known already. `accept_synthetic` lets generated images into
+    the split train alone.
     """
     several = parse_flag(multi_label, "multi_label")
+    for_training = canonical_split(split or "") == "train"
     films = XrayDataset(
         dataset_dir,
         split=split,
@@ -123,6 +126,7 @@ def labelled_films(
         aiin=aiin,
         accept_phantoms=accept_phantoms,
         no_patients=no_patients,
+        accept_synthetic=parse_flag(accept_synthetic, "accept_synthetic") and for_training,
     )
     return LabelledXrays(films, classes or select, multi_label=several)
 
@@ -158,19 +162,18 @@ def training_loader(
         workers: Processes that read.
 
     Raises:
-        ConfigurationError: A batch larger than the data set, or an unknown balance.
+        ConfigurationError: A batch larger than the data set or the epoch of a mixture, or an unknown balance.
     """
     if balance not in BALANCES:
         raise ConfigurationError(f"unknown balance {balance!r}", "balance", ", ".join(BALANCES))
-    mixed = isinstance(dataset.films, MixedXrayDataset)
-    if balance == "sampling" and (dataset.multi_label or mixed):
+    if balance == "sampling" and (dataset.multi_label or isinstance(dataset.films, MixedXrayDataset)):
         raise ConfigurationError("sampling needs real films of one class each", "balance", "use weights")
-    loader = xray_loader(dataset, batch_size, seed=seed, workers=workers)
-    if balance != "sampling" and not mixed:
-        return loader
-    sampler: Sampler[int] = BalancedSampler(dataset, seed=int(seed))
     if isinstance(dataset.films, MixedXrayDataset):
-        sampler = MixtureSampler(dataset.films, rank=idist.get_rank(), ranks=idist.get_world_size())
+        return mixed_loader(dataset.films, batch_size, workers=workers, items=dataset)
+    loader = xray_loader(dataset, batch_size, seed=seed, workers=workers)
+    if balance != "sampling":
+        return loader
+    sampler = BalancedSampler(dataset, seed=int(seed))
     return DataLoader(
         dataset, batch_size=loader.batch_size, sampler=sampler, drop_last=True, num_workers=loader.num_workers
     )

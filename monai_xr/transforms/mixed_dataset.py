@@ -39,7 +39,11 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         self, real: XrayDataset, synthetic_dir: str | Path, *, cache_dir: str | Path, ratio: Any, seed: Any = 0
     ) -> None:
         records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
-        generated = PixelCache.build(records, size=real.cache.size, folder=cache_dir, admit=("generated",))
+        with idist.one_rank_first():
+            first = idist.get_rank() == 0  # as in `XrayDataset`
+            generated = PixelCache.build(
+                records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
+            )
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
         behind = read_lineage(synthetic_dir)
         _refuse_others(real, behind, synthetic_dir)
@@ -97,8 +101,16 @@ class MixtureSampler(Sampler[int]):
         return iter(order.tolist())
 
 
-def mixed_loader(dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0) -> DataLoader[Any]:
+def mixed_loader(
+    dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0, items: Dataset[Any] | None = None
+) -> DataLoader[Any]:
     """Give batches whose content and order depend on the seed and the epoch alone; a last part of one is left out.
+
+    Args:
+        dataset: What to draw from.
+        batch_size: Images in a batch.
+        workers: Processes that read.
+        items: Gives the items of the same images in another form; those of `dataset` by default.
 
     Raises:
         ConfigurationError: If the batch is larger than an epoch.
@@ -110,4 +122,4 @@ def mixed_loader(dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0
             f"batch of {size} is larger than an epoch of {len(sampler)} images", "batch_size", "lower it"
         )
     workers = parse_count(workers, "workers", least=0)
-    return DataLoader(dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)
+    return DataLoader(items or dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monai_xr.data.data_folder import data_folder
 from monai_xr.data.file_kinds import files_under
 from monai_xr.data.png import write_png
+from monai_xr.data.png_exports import exports_under
 from monai_xr.data.reading import read_image
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 from monai_xr.transforms.aiin import AIIN, AIINWarning, aiin
@@ -74,9 +75,10 @@ def normalise_files(
         raise ConfigurationError("output folder is the source folder", output, "give another output folder")
     done = Normalised()
     picture: Path | None = None
+    exports = exports_under(source) if source.is_dir() else ()
     for path, target in _pairs(source, output):
         try:
-            film = read_image(path, admit=admit)
+            film = read_image(path, admit=admit, exports=exports)
             image = film.pixels
             result = normalise(image)
             if picture is None:

@@ -22,7 +22,7 @@ from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
-from monai_xr.settings import parse_flag
+from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import (
     ImageSet,
@@ -198,10 +198,11 @@ def evaluate_folders(
     cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
     judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
+    accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
+    pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
     allowed = parse_flag(no_patients, "no_patients")
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split, no_patients=allowed)
-    accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     doubts = _held_out_notes(raw, found, Path(synthetic_dir).expanduser())

@@ -123,3 +123,18 @@ def test_killed_at_any_moment_the_next_run_completes_it(tmp_path, dicom):
     assert not list((tmp_path / "out").rglob("*.part"))
     report = deidentify_folder(source, tmp_path / "out", key=key)
     assert report.reused == 150
+
+
+def test_a_good_key_on_a_read_only_disk_is_used(tmp_path, monkeypatch):
+    before = open_key(tmp_path / "key")
+    real_open = os.open
+
+    def read_only(path, flags, *rest, **more):
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real_open(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert open_key(tmp_path / "key").patient(["P1"]) == before.patient(["P1"])
+    with pytest.raises(HostError, match=r"key file cannot be made \(Read-only file system\) : other"):
+        open_key(tmp_path / "other")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.mixing import Mixture, lineage_of, mix
+from monai_xr.data.lineage import lineage_of
+from monai_xr.data.mixing import Mixture, mix
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.png import write_png
 from monai_xr.data.records import find_records
@@ -131,3 +132,9 @@ def test_sides_that_are_not_what_they_should_be(real: PixelCache, generated: Pix
         mix(real, real, ratio=1, seed=0)
     with pytest.raises(InputDataError, match="80 images, the first of which is a generated image, not a film"):
         mix(generated, generated, ratio=1, seed=0)
+
+
+def test_lineage_is_known_without_the_files(real: PixelCache, generated: PixelCache, tmp_path: Path) -> None:
+    (tmp_path / "generated").rename(tmp_path / "away")
+    lineage = mix(real, PixelCache(generated.folder), ratio=1, seed=0).lineage()
+    assert lineage["generators"] == [{"model_hash": "abc", "run_id": "run-1", "seed": "7", "images": 80}]

@@ -53,7 +53,7 @@ def test_what_is_made_from_patients_is_their_owners_alone(tmp_path: Path, dicom:
     inspect_folder(tmp_path / "in").write_contact_sheet(out / "sheet.png")
     normalise_files(tmp_path / "in", out / "aiin", AIIN((2, 2), 2.0), clip_limits=[2], tiles=[2])
     made = [path for path in out.rglob("*") if path.is_file() and "pixels" not in path.relative_to(out).parts]
-    assert len(made) == 3 + 1 + 5  # reports and manifest, sheet, images with their picture
+    assert len(made) == 5 + 1 + 5  # reports, manifest, splits and headers, sheet, images with their picture
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
     (store,) = (out / "pixels").iterdir()
     assert stat.S_IMODE(store.stat().st_mode) == 0o700

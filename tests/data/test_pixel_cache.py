@@ -18,7 +18,7 @@ from PIL import Image
 from monai_xr.data import pixel_building, pixel_decoding
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import Records, find_records
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_only_new_and_changed_files_are_decoded(films: Path, tmp_path: Path, png
     new = png(films / "sick" / "9.png", 9)
     changed = png(films / "well" / "0.png", 77)
     after = _build(films, tmp_path / "cache")
-    assert set(decodes) == {new, changed, films / "well" / "broken.png"}
+    assert set(decodes) == {new, changed}  # a refusal of the file is remembered too
     assert after.manifest_sha256 != before.manifest_sha256
     assert np.array_equal(after[0], before[0])
     assert len(after) == 7
@@ -303,3 +303,50 @@ def _time_of_items(cache: PixelCache) -> float:
     for index in range(6):
         cache[index].astype(np.float32)
     return (time.perf_counter() - start) / 6
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
+    """What reading a file of a name ends with; empty it and the machine is idle again."""
+    trouble: dict[str, Exception] = {}
+    original = pixel_decoding.read_image
+
+    def reading(path: Path, **settings: Any) -> Any:
+        if path.name in trouble:
+            raise trouble[path.name]
+        return original(path, **settings)
+
+    monkeypatch.setattr(pixel_decoding, "read_image", reading)
+    return trouble
+
+
+@pytest.mark.parametrize("error", [PassingError("its decoding took over 20 s"), MemoryError()])
+def test_refusal_of_the_machine_is_tried_again_and_that_of_a_file_is_not(
+    films: Path, tmp_path: Path, busy: dict[str, Exception], decodes: list[Path], error: Exception
+) -> None:
+    busy["2.png"] = error
+    first = _build(films, tmp_path / "cache")
+    assert len(first) == 4
+    decodes.clear()
+    assert _build(films, tmp_path / "cache").folder == first.folder  # no better
+    assert _build(films, tmp_path / "cache", retry=False).folder == first.folder
+    assert {path.name for path in decodes} == {"2.png"}
+    busy.clear()
+    second = _build(films, tmp_path / "cache")
+    assert (len(second), [each.file for each in second.refused]) == (6, ["well/broken.png"])
+    assert {path.name for path in decodes} == {"2.png"}
+    second.verify()
+    first.verify()  # of a training that runs
+    decodes.clear()
+    assert _build(films, tmp_path / "cache").folder == second.folder
+    assert decodes == []
+
+
+def test_refusal_of_a_file_is_not_tried_again(
+    films: Path, tmp_path: Path, busy: dict[str, Exception], decodes: list[Path]
+) -> None:
+    busy["2.png"] = InputDataError("its decoder crashed (signal 11)")
+    first = _build(films, tmp_path / "cache")
+    decodes.clear()
+    assert _build(films, tmp_path / "cache").folder == first.folder
+    assert decodes == []

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monai_xr.data import reading
 from monai_xr.data.reading import read_image
-from monai_xr.errors import InputDataError
+from monai_xr.errors import InputDataError, PassingError
 
 
 def test_dicom_png_and_jpeg_are_told_apart_by_content(tmp_path: Path, png: Any, dicom: Any) -> None:
@@ -32,3 +33,12 @@ def test_other_formats_are_refused_by_name(tmp_path: Path, content: bytes, kind:
 def test_file_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(InputDataError, match=r"cannot be read \(No such file or directory\) : gone.png"):
         read_image(tmp_path / "gone.png")
+
+
+def test_file_that_cannot_be_opened_may_be_read_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reading, "file_kind", denied)
+    with pytest.raises(PassingError, match=r"cannot be read \(Permission denied\) : film"):
+        read_image(tmp_path / "film")

@@ -102,7 +102,15 @@ def test_iagan_is_given_the_very_films_it_is_compared_with():
     engine = make_engine(*networks, objective, condition="images")
     engine.run()
     assert seen == [True, True]
-    assert engine.sample(3).shape == (3, 1, 32, 32)
+    asked = []
+    engine.generator.register_forward_pre_hook(lambda module, inputs: asked.extend(inputs[1]))
+    dataset = engine.data_loader.dataset
+    films = [dataset[place]["image"] for place in range(len(dataset))]
+    for count in (3, 2 * len(films), 10 * len(films)):
+        asked.clear()
+        assert engine.sample(count).shape == (count, 1, 32, 32)
+        used = [sum(torch.equal(film, each) for each in asked) for film in films]
+        assert max(used) - min(used) <= 1
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(plain):

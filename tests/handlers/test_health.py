@@ -224,3 +224,20 @@ def test_early_stop_measures_the_frechet_distance_unless_told_not_to(tmp_path):
     assert HealthWatch(tmp_path, early_stop=3).probe.distance
     assert not HealthWatch(tmp_path, early_stop=3, distance=False).probe.distance
     assert not HealthWatch(tmp_path).probe.distance
+
+
+@pytest.mark.parametrize("kept_none", [True, False])  # as this version saves it, and as one that kept those taken
+def test_early_stop_switched_on_at_resume_does_not_stop_a_run_that_improves(tmp_path, kept_none):
+    before = HealthWatch(tmp_path, every=1)
+    engine, run = scripted(6, before, generator=lambda epoch: epoch)
+    run()
+    state = before.state_dict()
+    state["record"]["distances"] = [None] * 6 if kept_none else []
+    state["record"]["gaps"] = [0.0, 0.5, 0.5, 0.5, 0.5, 0.5]
+    watch = HealthWatch(tmp_path, every=1, early_stop=3)
+    watch.load_state_dict(state)
+    engine, run = scripted(2, watch, generator=lambda epoch: 6 + epoch)  # out of its range
+    run()
+    assert not hasattr(engine.state, "stop_reason")
+    assert watch.record.distances[:6] == [None] * 6
+    assert None not in watch.record.distances[6:]

@@ -162,6 +162,15 @@ def test_early_stop_needs_a_loss_out_of_range_and_no_better_quality():
     assert not reason_to_stop(TrainingRecord(), 1)
 
 
+def test_first_distance_of_a_resumed_training_counts_where_it_was_taken():
+    drifting = [1.0, 2.0, 3.0, 4.0, 5.0]
+    gaps, none = [0.1, 0.2, 0.2, 0.2, 0.2], [None] * 3
+    assert not reason_to_stop(stopping(gaps, [*none, 9.0, 8.0], drifting), 3)
+    assert not reason_to_stop(stopping(gaps, [*none, 8.0, 9.0], drifting), 3)
+    assert reason_to_stop(stopping(gaps, [*none, 8.0, 9.0], drifting), 1)
+    assert reason_to_stop(stopping(gaps, [None] * 5, drifting), 3)
+
+
 def test_gap_improves_towards_zero_from_either_side():
     drifting = [1.0, 2.0, 3.0, 4.0]
     assert reason_to_stop(stopping([-0.1, -0.2, -0.3, -0.4], [], drifting), 3)

@@ -106,3 +106,9 @@ def test_aiin_knob_as_name_or_arguments():
 def test_impossible_aiin_knobs_are_refused(setting):
     with pytest.raises(ConfigurationError):
         make_aiin(setting)
+
+
+def test_one_number_of_tiles_holds_for_both_axes():
+    assert make_aiin({"tile_grid_size": 4}).settings.tile_grid_size == (4, 4)
+    with pytest.raises(ConfigurationError, match=r"4\.5 : tile_grid_size : give the number of tiles"):
+        make_aiin({"tile_grid_size": 4.5})

@@ -1,5 +1,7 @@
 """Training from a prepared data set decodes nothing; mixed loaders give the same stream whatever the workers."""
 
+import gc
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,15 @@ from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import find_records
 from monai_xr.data.tiles import tile_of
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import MixedXrayDataset, XrayDataset, mixed_loader, xray_loader
+from monai_xr.transforms import (
+    LabelledXrays,
+    MixedXrayDataset,
+    XrayDataset,
+    labelled_films,
+    mixed_loader,
+    training_loader,
+    xray_loader,
+)
 
 
 def _films(root: Path, count: int) -> None:
@@ -117,6 +127,47 @@ def test_phantoms_of_a_prepared_set_need_the_flag(tmp_path: Path) -> None:
     assert len(XrayDataset(tmp_path / "set", accept_phantoms=True, **arguments)) == 3
 
 
+@pytest.fixture
+def with_generated(tmp_path: Path) -> Path:
+    """Twenty films and as many generated images, prepared at 32 pixels."""
+    _films(tmp_path / "films", 20)
+    lines = (tmp_path / "films" / "manifest.csv").read_text().replace("3.png,well", "3.png,sick")
+    for index in range(20):
+        pixels = np.random.default_rng(900 + index).random((64, 64), np.float32)
+        write_png(tmp_path / "films" / f"g{index}.png", pixels, {"Synthetic": "generated"})
+        lines += f"\ng{index}.png,{('sick', 'well')[index % 2]},SYNTH-{index},train"
+    (tmp_path / "films" / "manifest.csv").write_text(lines)
+    settings = PrepareSettings(size=32, decode="direct", accept_synthetic=True)
+    prepare(tmp_path / "films", tmp_path / "set", settings)
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("size", [32, 16])
+def test_generated_images_of_a_prepared_set_are_left_out_aloud(
+    with_generated: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    films = labelled_films(with_generated, split="train", image_size=size, cache_dir=tmp_path / "cache")
+    reason = "a generated image, which is not admitted here"
+    assert (len(films), films.summary["generated"]) == (15, 0)
+    assert (films.summary["refused"], films.summary["refused_by_reason"]) == (20, {reason: 20})
+    assert sum(reason in message for message in caplog.messages) == 20
+
+
+@pytest.mark.parametrize("size", [32, 16])
+def test_classifier_admits_generated_images_into_train_alone(with_generated: Path, tmp_path: Path, size: int) -> None:
+    settings: dict[str, Any] = {"image_size": size, "cache_dir": tmp_path / "cache", "accept_synthetic": "true"}
+    train, test = (labelled_films(with_generated, split=split, **settings) for split in ("train", "test"))
+    assert (len(train), train.summary["generated"], train.summary["refused"]) == (35, 20, 0)
+    assert (len(test), test.summary["generated"]) == (5, 0)
+    assert sum(len(batch["index"]) for batch in training_loader(train, 5)) == 35
+
+
+def test_generators_never_learn_from_generated_images(with_generated: Path, tmp_path: Path) -> None:
+    dataset = XrayDataset(with_generated, image_size=32, cache_dir=tmp_path / "cache", accept_synthetic=True)
+    with pytest.raises(ConfigurationError, match=r"20 generated images : .* : generators learn from real films alone"):
+        xray_loader(dataset, 5)
+
+
 def test_items_take_tens_of_microseconds(prepared: Path, tmp_path: Path) -> None:
     dataset = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache")
     best = 1.0
@@ -188,9 +239,51 @@ def test_processes_share_a_mixed_epoch(mixed: MixedXrayDataset) -> None:
 def test_mixed_batch_larger_than_an_epoch(mixed: MixedXrayDataset) -> None:
     with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
         mixed_loader(mixed, 46)
+    with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
+        training_loader(LabelledXrays(mixed), 46)  # of 30 real and 40 generated images
 
 
 def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: MixedXrayDataset) -> None:
     test = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="test")
     with pytest.raises(ConfigurationError, match="generated images are for train alone"):
         MixedXrayDataset(test, tmp_path / "generated", cache_dir=tmp_path / "cache", ratio=0.5)
+
+
+def test_names_with_blanks_at_their_ends_find_their_pixels(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    for index in range(12):
+        levels = np.random.default_rng(index).integers(0, 256, (32, 32)).astype(np.uint8)
+        Image.fromarray(levels).save(tmp_path / "films" / f" {index} ", format="PNG")
+    prepare(tmp_path / "films", tmp_path / "set", PrepareSettings(size=32, decode="direct", no_patients=True))
+    dataset = XrayDataset(tmp_path / "set", image_size=32, cache_dir=tmp_path / "cache", split="train")
+    for record, tile in zip(dataset.cache.records, dataset.cache.pixels, strict=True):
+        assert np.array_equal(np.asarray(Image.open(record.image), np.uint16) * 257, tile)
+
+
+def test_row_of_another_image_is_refused(prepared: Path, tmp_path: Path) -> None:
+    table = prepared / "manifest.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ",7"]))
+    with pytest.raises(InputDataError, match=r"no pixels of this image in the store : 0\.png"):
+        XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+    table.write_text("\n".join([lines[0], lines[1].rsplit(",", 1)[0] + ","]))
+    with pytest.raises(InputDataError, match="line 2 names no row of the store"):
+        XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split=None)
+
+
+def test_store_that_a_training_reads_outlives_the_next_preparation(prepared: Path, tmp_path: Path) -> None:
+    training = XrayDataset(prepared, image_size=32, cache_dir=tmp_path / "cache", split="train")
+    before = torch.stack([training[place]["image"] for place in range(len(training))])
+    (tmp_path / "away").rename(tmp_path / "films")
+    settings = PrepareSettings(size=32, decode="direct")
+    with (tmp_path / "films" / "manifest.csv").open("a") as table:
+        table.write("\n40.png,sick,P40,train")
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tmp_path / "films" / "40.png")
+    told = prepare(tmp_path / "films", prepared, settings).notes
+    assert any(f"{training.cache.folder.name} is in use" in note for note in told)
+    anew = pickle.loads(pickle.dumps(training))  # noqa: S301 - as a worker process does
+    assert torch.equal(torch.stack([anew[place]["image"] for place in range(len(anew))]), before)
+    del training, anew
+    gc.collect()
+    prepare(tmp_path / "films", prepared, settings)
+    assert len(list((prepared / "pixels").iterdir())) == 1

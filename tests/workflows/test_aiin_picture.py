@@ -83,3 +83,26 @@ def test_what_cannot_work_is_told_and_nothing_is_written(folder, tmp_path):
     with pytest.raises(HostError, match="cannot write"):
         normalise_files(folder, folder / "notes.txt", AIIN((2, 2)), clip_limits=[80], tiles=[1])
     assert not out.exists()
+
+
+def test_dark_film_is_read_at_the_depth_of_its_folder(tmp_path):
+    for index in range(20):
+        levels = np.random.default_rng(index).integers(0, 60000 if index else 3000, (64, 64)).astype(np.uint16)
+        (tmp_path / "films").mkdir(exist_ok=True)
+        Image.fromarray(levels).save(tmp_path / "films" / f"{index:02}.png")
+    seen = []
+    normalise = AIIN((1, 1), 10, "exact", bits=16)
+    normalise_files(tmp_path / "films", tmp_path / "out", _Seeing(normalise, seen))
+    assert seen[0].max() < 3000 / 65535
+    assert seen[1].max() > 0.8
+
+
+class _Seeing:
+    """A transform that keeps what it is given."""
+
+    def __init__(self, normalise, seen):
+        self.normalise, self.seen, self.settings = normalise, seen, normalise.settings
+
+    def __call__(self, image):
+        self.seen.append(image)
+        return self.normalise(image)

@@ -18,6 +18,7 @@ from monai_xr.data.png import MARK_KEY, write_png
 from monai_xr.dicom.identity import PHANTOM_MODEL, SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import DESCRIPTION, PHANTOM_SYNTAXES, PhantomHeader, write_phantom
 from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.settings import parse_count
 
 SHARE_WITH_TWO_IMAGES = 0.2
 SPLITS = ("train", "val", "test")
@@ -68,6 +69,7 @@ def write_phantom_studies(
         HostError: The disk does not take it.
     """
     _check(folder, patients, findings, fractions)
+    parse_count(seed, "seed", least=0)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data import pixel_decoding, pixel_journal
+from monai_xr.data import folders, pixel_decoding, pixel_journal, preparing
 from monai_xr.data.prepared_folder import alone_in
 from monai_xr.data.preparing import parse_fractions
 from monai_xr.dicom import isolation
@@ -184,3 +184,46 @@ def test_film_whose_decoder_dies_is_one_line(
     result = run(archive, tmp_path / "out")
     assert [each.reason for each in result.refused] == ["its decoder crashed (signal 11)"]
     assert len(result.records) == 23
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"size": 4}, "image size 4"),
+        ({"fit": "stretch"}, "unknown fit"),
+        ({"workers": 0}, "0 workers"),
+        ({"decode": "quick"}, "unknown way to decode"),
+        ({"seed": -1}, "seed -1"),
+        ({"fractions": {"train": 0.9, "val": 0.2, "test": 0.2}}, "add up to 1"),
+        ({"max_bad": -1}, "-1 refused files"),
+    ],
+)
+def test_settings_are_refused_before_any_file_is_looked_at(
+    archive: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], told: str
+) -> None:
+    def looking(*_: Any, **__: Any) -> None:
+        raise AssertionError("a file was looked at")
+
+    monkeypatch.setattr(preparing, "read_folder", looking)
+    with pytest.raises(ConfigurationError, match=told):
+        run(archive, tmp_path / "set", **settings)
+    assert not (tmp_path / "set").exists()
+
+
+def test_film_that_vanishes_during_the_walk_of_a_second_run_is_skipped(
+    archive: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(archive, tmp_path / "set")
+    gone = sorted(path for path in archive.rglob("*") if path.is_file())[0]
+    walk = folders.files_under
+
+    def walking(root: Path) -> Any:
+        for file, kind in walk(root):
+            if root / file == gone:
+                gone.unlink()
+            yield file, kind
+
+    monkeypatch.setattr(folders, "files_under", walking)
+    second = run(archive, tmp_path / "set")
+    assert len(second.records) == len(first.records) - 1
+    assert "No such file" in second.skipped[0].reason
