@@ -1,15 +1,14 @@
 """The command `monai-xr`: one subcommand a job, one line and the right exit code for every failure."""
 
 import ast
-import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from monai_xr.errors import ConfigurationError, XrError
+from monai_xr.errors import ConfigurationError
+from monai_xr.exits import debug_wanted, exit_codes
 
 app = typer.Typer(
     add_completion=False,
@@ -23,23 +22,10 @@ _KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def main() -> None:
     """Run the command line and leave with the exit code of the house."""
-    debug = "--debug" in sys.argv or bool(os.environ.get("MONAI_XR_DEBUG"))
+    debug = "--debug" in sys.argv or debug_wanted()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
+    with exit_codes(debug=debug):
         app(arguments, prog_name="monai-xr")
-    except XrError as error:
-        _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("stopped", 130, debug)
-    except Exception as error:
-        _fail(f"unexpected {type(error).__name__}: {error} : run again with --debug and report it", 1, debug)
-
-
-def _fail(line: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print("monai_xr: error: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
-    raise SystemExit(code)
 
 
 @app.command()

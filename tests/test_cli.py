@@ -222,3 +222,11 @@ def test_aiin_refuses_a_negative_threshold(monai_xr, phantoms):
     code, _, error = monai_xr("aiin", phantoms, "normalised", "--clip-limit", "-1")
     assert code == 2
     assert "-1" in last_line(error)
+
+
+def test_debug_shows_where_a_training_failed(monai_xr, phantoms):
+    knobs = [*TINY, "--learning_rate", "1e30", "--precision", "float32", "--max_epochs", "3"]
+    code, _, error = train(monai_xr, phantoms, *knobs, "--debug")
+    assert code == 7
+    assert "Traceback" in error
+    assert "not finite in iteration" in last_line(error)

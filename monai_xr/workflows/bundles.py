@@ -3,7 +3,6 @@
 import inspect
 import logging
 import pydoc
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_xr.data.output import write_text
-from monai_xr.errors import ConfigurationError, XrError
+from monai_xr.errors import ConfigurationError
+from monai_xr.exits import known_cause
 from monai_xr.handlers.run_record import without_folders
 from monai_xr.workflows.bundle_folders import check_versions, nearest
 
@@ -36,7 +36,7 @@ def run_bundle(
 
     Raises:
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
-        SystemExit: From the run itself, with the exit code of the house.
+        SystemExit: A training that a signal stopped.
     """
     files = [bundle / "configs" / f"{config}.yaml", *overlays]
     for file in files:
@@ -63,7 +63,7 @@ def run_bundle(
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
-        raise _known_cause(error) from error
+        raise known_cause(error) from error
 
 
 def _keep_config(parser: ConfigParser) -> None:
@@ -98,15 +98,3 @@ def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments that the target of a component takes; none where it is no component."""
     target = pydoc.locate(str(component.get("_target_", "")))
     return inspect.signature(target).parameters if callable(target) else {}
-
-
-def _known_cause(error: BaseException) -> BaseException:
-    """The failure of ours that MONAI wrapped, arguments that a component refused, or the error as it came."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
-        chain.append(cause)
-    ours = next((each for each in chain if isinstance(each, XrError)), None)
-    refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
-    if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
-        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
-    return ours or error

@@ -33,7 +33,6 @@ from monai_xr.workflows.measure_log import log_measures
 from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.plots import histogram_panel, interval_panel
 from monai_xr.workflows.report import write_report
-from monai_xr.workflows.running import exit_codes
 from monai_xr.workflows.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
@@ -276,9 +275,8 @@ def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def run_evaluation(*arguments: Any, device: str = "auto", **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle: with the exit codes of the house."""
-    with exit_codes():
-        evaluate_folders(*arguments, device=pick_device(device), **knobs)
+    """Evaluate as a run id of a bundle."""
+    evaluate_folders(*arguments, device=pick_device(device), **knobs)
 
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:
