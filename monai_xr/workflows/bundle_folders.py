@@ -3,10 +3,11 @@
 import difflib
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 import monai_xr
@@ -34,32 +35,40 @@ def find_bundle(name: str | Path) -> Path:
 
 
 def check_versions(bundle: Path) -> None:
-    """Refuse packages that are older than those the bundle was made with, by major and minor version.
+    """Refuse packages that a bundle cannot run with.
+
+    What this package needs of others is declared once, with the package itself, so that what `pip` installs runs. The
+    versions in a bundle's metadata are those it was made with; they bind for this package, and for those that it
+    does not need itself.
 
     Raises:
-        ConfigurationError: Naming both versions.
+        ConfigurationError: Naming what is needed and what was found.
     """
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    wanted = {
-        "monai": metadata["monai_version"],
-        "torch": metadata["pytorch_version"],
-        **metadata["required_packages_version"],
-    }
-    for package, text in wanted.items():
+    made_with = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"]}
+    declared = _declared()
+    for package, text in {**made_with, **metadata["required_packages_version"]}.items():
+        needed = declared.get(package) or Requirement(f"{package}>={_series(text)}")
         try:
-            found = Version(version(package))
+            found = version(package)
         except PackageNotFoundError:
-            raise ConfigurationError(f"the bundle needs {package} {text}", bundle, f"pip install {package}") from None
-        least = _least_supported(package, Version(text))
-        if found.release[:2] < least.release[:2]:
-            raise ConfigurationError(
-                f"the bundle was made with {package} {text}, found {found}", bundle, f"install {package} >= {least}"
-            )
+            raise ConfigurationError(f"the bundle needs {needed}", bundle, f"pip install '{needed}'") from None
+        if not needed.specifier.contains(found, prereleases=True):
+            raise ConfigurationError(f"the bundle needs {needed}, found {found}", bundle, f"pip install '{needed}'")
 
 
-def _least_supported(package: str, made_with: Version) -> Version:
-    """Torch may be older than the bundle: GPU hosts often are a few releases behind."""
-    return min(made_with, Version("2.10")) if package == "torch" else made_with
+def _declared() -> dict[str, Requirement]:
+    """What this package needs, by name, as its own metadata says; nothing where it runs without being installed."""
+    try:
+        found = [Requirement(text) for text in requires("monai-xr") or ()]
+    except PackageNotFoundError:
+        return {}
+    return {each.name: each for each in found if each.marker is None or each.marker.evaluate({"extra": ""})}
+
+
+def _series(text: str) -> str:
+    """Major and minor version."""
+    return ".".join(map(str, Version(text).release[:2]))
 
 
 def nearest(name: str, choices: Mapping[str, Any]) -> str:
