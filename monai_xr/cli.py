@@ -1,6 +1,5 @@
 """The command `monai-xr`: one subcommand a job, one line and the right exit code for every failure."""
 
-import ast
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.exits import debug_wanted, exit_codes
+from monai_xr.settings import parse_typed
 
 app = typer.Typer(
     add_completion=False,
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Chest X-ray synthesis: read, normalise, train, sample, measure.",
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},  # --image_size is --image-size
 )
 _KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -264,7 +265,7 @@ def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) ->
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:
-    """Read `--key value` and `--key=value`; values are Python literals where they can be, else text."""
+    """Read `--key value` and `--key=value`; - and _ are the same in a key."""
     knobs: dict[str, Any] = {}
     rest = iter(arguments)
     for argument in rest:
@@ -276,8 +277,5 @@ def _knobs(arguments: list[str]) -> dict[str, Any]:
             value = next(rest, "")
             if not value:
                 raise ConfigurationError("knob without a value", name, "write knobs as --name value")
-        try:
-            knobs[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            knobs[name] = value
+        knobs[name] = parse_typed(name, value)
     return knobs

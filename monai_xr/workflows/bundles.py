@@ -16,6 +16,7 @@ from monai_xr.data.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
 from monai_xr.handlers.run_record import without_folders
+from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_folders import check_versions, nearest
 
 
@@ -28,7 +29,7 @@ def run_bundle(
         bundle: Folder of the bundle.
         run_id: `training`, `evaluating` or `inference`.
         config: Name of the config file in `configs`, without its ending.
-        overrides: Knobs by id, as on the command line of `monai.bundle run`.
+        overrides: Knobs by id, as on the command line of `monai.bundle run`; paths and names are taken as they are.
         overlays: Further config files, merged in order.
 
     Returns:
@@ -53,7 +54,7 @@ def run_bundle(
                 meta_file=str(bundle / "configs" / "metadata.json"),
                 logging_file=str(bundle / "configs" / "logging.conf"),
                 run_id=run_id,
-                **overrides,
+                **{knob: _as_it_is(knob, value) for knob, value in overrides.items()},
             )
             workflow.initialize()
         if run_id == "training":
@@ -75,6 +76,20 @@ def _keep_config(parser: ConfigParser) -> None:
     content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
+
+
+def _as_it_is(knob: str, value: Any) -> Any:
+    """Keep MONAI from reading a path or name as a reference, an expression, a macro or an id."""
+    if knob not in PATH_KNOBS | NAME_KNOBS:
+        return value
+    if isinstance(value, list | tuple):
+        return [_as_it_is(knob, each) for each in value]
+    if not isinstance(value, str) or not (value.startswith(("@", "$", "%")) or "#" in value):
+        return value
+    quoted = repr(value)
+    for sign in "@%#$":
+        quoted = quoted.replace(sign, f"\\x{ord(sign):02x}")
+    return f"${quoted}"
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
