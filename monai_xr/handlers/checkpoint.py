@@ -12,20 +12,20 @@ from torch import nn
 
 from monai_xr import __version__
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.handlers.checkpoint_files import (
+from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.random_state import RandomState
+from monai_xr.handlers.rest_of_epoch import RestOfEpoch
+from monai_xr.handlers.resumed_settings import as_text, refuse_other_settings
+from monai_xr.handlers.stopping import Stopped, StopRequest
+from monai_xr.handlers.weights import fill
+from monai_xr.runs.checkpoint_files import (
     checkpoint_name,
     newest_checkpoint,
     remove_leftovers,
     save_checkpoint,
     set_training_aside,
 )
-from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.random_state import RandomState
-from monai_xr.handlers.rest_of_epoch import RestOfEpoch
-from monai_xr.handlers.resumed_settings import as_text, refuse_other_settings
-from monai_xr.handlers.run_lock import RunLock
-from monai_xr.handlers.stopping import Stopped, StopRequest
-from monai_xr.handlers.weights import fill
+from monai_xr.runs.run_lock import RunLock
 from monai_xr.settings import parse_count, parse_flag
 
 FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")

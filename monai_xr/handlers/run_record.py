@@ -14,9 +14,9 @@ from ignite.engine import Engine, Events
 
 from monai_xr.data.output import write_text
 from monai_xr.errors import HostError
-from monai_xr.handlers.curves import numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
+from monai_xr.runs.curves import numbers
 
 logger = logging.getLogger(__name__)
 

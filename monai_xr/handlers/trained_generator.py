@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill, load_weights
 from monai_xr.networks.interfaces import Generator
+from monai_xr.runs.checkpoint_files import find_checkpoint
 
 
 @dataclass(frozen=True)

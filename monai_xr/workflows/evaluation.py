@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from monai_xr.data.output import write_text
 from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
-from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.runs.alarm_log import read_alarms
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import (

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata
 from PIL import Image
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.handlers.checkpoint_files import save_checkpoint
+from monai_xr.runs.checkpoint_files import save_checkpoint
 from monai_xr.workflows.bundles import run_bundle
 from monai_xr.workflows.sampling import sample_run, trained_classes
 

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from monai_xr.errors import ConfigurationError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, ImageGrid, RunRecord, Tracking, load_generator
 from monai_xr.handlers.checkpoint import restore_object
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.networks import DCGANGenerator
+from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 
 
 def weights(engine):

@@ -10,7 +10,7 @@ from prove.families import At, Images, Losses, digest, train
 from torch.utils.data import DataLoader
 
 from monai_xr.handlers import Checkpoint, stopping
-from monai_xr.handlers.checkpoint_files import newest_checkpoint
+from monai_xr.runs.checkpoint_files import newest_checkpoint
 from monai_xr.workflows.running import run_training
 
 
