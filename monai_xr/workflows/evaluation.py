@@ -18,6 +18,7 @@ from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.runs import run_behind
 from monai_xr.runs.alarm_log import read_alarms
 from monai_xr.settings import parse_flag
 from monai_xr.transforms import make_aiin
@@ -193,6 +194,7 @@ def evaluate_folders(
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
     judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
+    training = run_behind(synthetic_dir)
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split)
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
@@ -211,7 +213,7 @@ def evaluate_folders(
             **_fingerprints(sets),
         },
         notes=(
-            *read_alarms(Path(synthetic_dir).expanduser().parent),  # of the training whose output folder holds them
+            *(read_alarms(training.path) if training else ()),
             *(note for each in sets.values() for note in each.notes),
             *found_notes,
             *measures.notes,
@@ -229,7 +231,8 @@ def evaluate_folders(
         settings={**measures.settings, **(settings or {})},
         notes=notes,
     )
-    log_measures(measures, [output / "measures.json", output / "report.html"], run=Path(synthetic_dir).parent)
+    if training:
+        log_measures(measures, [output / "measures.json", output / "report.html"], run=training.path)
     return measures
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from monai_xr.data import PixelCache, Record, Records, find_records
 from monai_xr.data.tiles import FULL_SCALE
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.runs import images_folder
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -95,10 +96,11 @@ def find_real(
 def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> tuple[Records, tuple[str, ...]]:
     """Find generated images of some classes; all of the folder, with a note, where it names none of these classes.
 
+    Of the output folder of a training its images are taken, not the grids beside them.
     Where a generator wrote PNG and DICOM files, the PNG files are taken: the mark burned into the DICOM pixels would
     make images look alike. Of DICOM files alone a note says so.
     """
-    records = find_records(folder)
+    records = find_records(images_folder(folder))
     notes = []
     if records.source == "DICOM folder":
         pictures = sorted(records.root.rglob("*.png"))
