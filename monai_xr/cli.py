@@ -148,16 +148,22 @@ def prepare(
 )
 def train(
     context: typer.Context,
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the name of one that comes with monai_xr.")],
+    bundle: Annotated[
+        str,
+        typer.Argument(help="Bundle folder, name of one that comes with monai_xr, or output folder of a run."),
+    ],
     overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
 ) -> None:
-    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
-    from monai_xr.workflows.bundle_folders import find_bundle
+    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100.
 
-    folder = find_bundle(bundle)
+    The output folder of a run stands for its bundle with all overlays and knobs, to resume it or to train it again.
+    """
+    from monai_xr.workflows.bundle_folders import find_config
+
+    folder, config, recorded = find_config(bundle)
     from monai_xr.workflows.bundles import run_bundle
 
-    run = run_bundle(folder, "training", "train", _knobs(context.args), overlays=overlay or [])
+    run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
     typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
@@ -198,8 +204,8 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
+    from monai_xr.runs import settings_behind
     from monai_xr.workflows.evaluation import evaluate_folders
-    from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 
     labels = ",".join(classes) if classes else None

@@ -198,13 +198,14 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (code, "already holds images" in error) == (2, True)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
-    code, out, error = monai_xr("evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--output", "report")
+    code, out, error = monai_xr("evaluate", phantoms, "out", "--accept-phantoms", "--output", "report")
     assert code == 0, error
     assert "MS-SSIM" in out
     assert "report: report/report.html" in out
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     measures = json.loads((tmp_path / "report" / "measures.json").read_text())
     assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
+    assert measures["counts"]["synthetic"] == 12  # no grid of the training among them
 
 
 def test_refused_resume_spoils_nothing_and_tells_it_in_one_line(monai_xr, phantoms, tmp_path):

@@ -1,4 +1,4 @@
-"""Name of a bundle in; its folder out, once its versions fit. Imports nothing heavy, so that a typo is told at once."""
+"""Name of a bundle or a run in; folder and config out, once versions fit. Light imports: a typo is told at once."""
 
 import difflib
 import json
@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import monai_xr
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, ModelError
+from monai_xr.runs import RunFolder
 
 _REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
 _INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
@@ -32,6 +33,24 @@ def find_bundle(name: str | Path) -> Path:
         if folder is not None and (folder / "configs" / "metadata.json").is_file():
             return folder
     raise ConfigurationError("no such bundle", Path(name), nearest(str(name), known))
+
+
+def find_config(name: str | Path) -> tuple[Path, str | Path, dict[str, Any]]:
+    """Find what to train: a bundle as `find_bundle` does, or what a run trained, by the path of its output folder.
+
+    Returns:
+        The folder of the bundle, its config as `run_bundle` takes it, and knobs that go with it.
+
+    Raises:
+        ConfigurationError: No such bundle.
+        ModelError: A run whose record cannot be read, or that kept no config.
+    """
+    run = RunFolder(name)
+    if not run.is_recorded:
+        return find_bundle(name), "train", {}
+    if not run.config.is_file():
+        raise ModelError("this run kept no config.yaml", run.path, "name its bundle and overlays")
+    return find_bundle(run.settings["bundle"]), run.config, {"output_dir": str(name)}
 
 
 def check_versions(bundle: Path) -> None:

@@ -8,27 +8,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_xr.data.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
-from monai_xr.handlers.run_record import without_folders
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_folders import check_versions, nearest
+from monai_xr.workflows.kept_config import as_literal
 
 
 def run_bundle(
-    bundle: Path, run_id: str, config: str, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
+    bundle: Path, run_id: str, config: str | Path, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
 ) -> Path:
     """Run one run id of a bundle.
 
     Args:
         bundle: Folder of the bundle.
         run_id: `training`, `evaluating` or `inference`.
-        config: Name of the config file in `configs`, without its ending.
+        config: Name of the config file in `configs`, without its ending; or a whole config elsewhere, as runs keep it.
         overrides: Knobs by id, as on the command line of `monai.bundle run`; paths and names are taken as they are.
         overlays: Further config files, merged in order.
 
@@ -39,12 +36,14 @@ def run_bundle(
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
         SystemExit: A training that a signal stopped.
     """
-    files = [bundle / "configs" / f"{config}.yaml", *overlays]
+    first = config if isinstance(config, Path) else bundle / "configs" / f"{config}.yaml"
+    files = [first, *overlays]
     for file in files:
         if not file.is_file():
             raise ConfigurationError("no such config file", file)
     check_versions(bundle)
     check_knobs(files, overrides)
+    _check_folders(files, overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -57,9 +56,6 @@ def run_bundle(
                 **{knob: _as_it_is(knob, value) for knob, value in overrides.items()},
             )
             workflow.initialize()
-        if run_id == "training":
-            trainer = workflow.parser.get_parsed_content("train::trainer")
-            trainer.add_event_handler(Events.STARTED, lambda: _keep_config(workflow.parser))
         workflow.run()
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
@@ -67,29 +63,13 @@ def run_bundle(
         raise known_cause(error) from error
 
 
-def _keep_config(parser: ConfigParser) -> None:
-    """Write the merged config as `config.yaml` beside the run that it started.
-
-    Folders above the data are left out of it: they may be named after people.
-    """
-    folder = Path(parser.get_parsed_content("output_dir"))
-    content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    write_text(folder / "config.yaml", text)
-
-
 def _as_it_is(knob: str, value: Any) -> Any:
-    """Keep MONAI from reading a path or name as a reference, an expression, a macro or an id."""
+    """Keep MONAI from evaluating paths and names."""
     if knob not in PATH_KNOBS | NAME_KNOBS:
         return value
     if isinstance(value, list | tuple):
         return [_as_it_is(knob, each) for each in value]
-    if not isinstance(value, str) or not (value.startswith(("@", "$", "%")) or "#" in value):
-        return value
-    quoted = repr(value)
-    for sign in "@%#$":
-        quoted = quoted.replace(sign, f"\\x{ord(sign):02x}")
-    return f"${quoted}"
+    return as_literal(value) if isinstance(value, str) else value
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
@@ -107,6 +87,13 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
             choices = {**siblings, **_arguments(siblings)} if isinstance(siblings, dict) else {}
             if name not in choices:
                 raise ConfigurationError("no such knob", knob, nearest(name, choices))
+
+
+def _check_folders(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Refuse knobs whose folders a kept config left out, see `without_folders`."""
+    for knob, value in ConfigParser.load_config_files([str(file) for file in files]).items():
+        if isinstance(value, str) and "\N{HORIZONTAL ELLIPSIS}/" in value and knob not in overrides:
+            raise ConfigurationError("the record holds the last name of this path alone", knob, f"give --{knob} PATH")
 
 
 def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,10 +3,12 @@
 import sys
 from typing import Any
 
+from ignite.engine import Events
 from ignite.utils import manual_seed
 
 from monai_xr.handlers.stopping import Stopped
 from monai_xr.settings import parse_count
+from monai_xr.workflows.kept_config import keep_config, networks_as_resolved, parser_at_work
 
 
 def seed_everything(seed: Any) -> None:
@@ -19,7 +21,14 @@ def seed_everything(seed: Any) -> None:
 
 
 def run_training(trainer: Any) -> None:
-    """Run a trainer to its end; say what was saved where a signal ends it."""
+    """Run a trainer to its end; say what was saved where a signal ends it.
+
+    As a run id of a bundle, its config is kept beside the run.
+    """
+    parser = parser_at_work()
+    if parser is not None:
+        trainer.state.networks = networks_as_resolved(parser)
+        trainer.add_event_handler(Events.STARTED, lambda: keep_config(parser))
     try:
         trainer.run()
     except Stopped as stopped:
