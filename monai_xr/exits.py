@@ -40,10 +40,15 @@ def guard_plain_command() -> None:
 
     Failures that are no kind of ours keep their traceback, and Python's exit code 1.
     """
-    started_as = getattr(sys.modules["__main__"], "__spec__", None)
-    if started_as is not None and started_as.name == _PLAIN_COMMAND:
+    if is_plain_command():
         signal.signal(signal.SIGTERM, _terminated)
         sys.excepthook = _uncaught
+
+
+def is_plain_command() -> bool:
+    """Whether this process was started as `python -m monai.bundle`."""
+    started_as = getattr(sys.modules["__main__"], "__spec__", None)
+    return started_as is not None and started_as.name == _PLAIN_COMMAND
 
 
 def known_cause(error: BaseException) -> BaseException:

@@ -14,7 +14,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_folders import check_versions, nearest
-from monai_xr.workflows.kept_config import as_literal
+from monai_xr.workflows.plain_command import literal
 
 
 def run_bundle(
@@ -43,6 +43,7 @@ def run_bundle(
             raise ConfigurationError("no such config file", file)
     check_versions(bundle)
     check_knobs(files, overrides)
+    texts = PATH_KNOBS | NAME_KNOBS
     _check_folders(files, overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
@@ -53,7 +54,7 @@ def run_bundle(
                 meta_file=str(bundle / "configs" / "metadata.json"),
                 logging_file=str(bundle / "configs" / "logging.conf"),
                 run_id=run_id,
-                **{knob: _as_it_is(knob, value) for knob, value in overrides.items()},
+                **{knob: literal(value) if knob in texts else value for knob, value in overrides.items()},
             )
             workflow.initialize()
         workflow.run()
@@ -61,15 +62,6 @@ def run_bundle(
         return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
         raise known_cause(error) from error
-
-
-def _as_it_is(knob: str, value: Any) -> Any:
-    """Keep MONAI from evaluating paths and names."""
-    if knob not in PATH_KNOBS | NAME_KNOBS:
-        return value
-    if isinstance(value, list | tuple):
-        return [_as_it_is(knob, each) for each in value]
-    return as_literal(value) if isinstance(value, str) else value
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
