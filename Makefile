@@ -31,8 +31,8 @@ bench: $(VENV)/dev.done          ## speed ratios, side by side
 prove: $(VENV)/dev.done          ## the long counts: 50 trainings killed at random times
 	MONAI_XR_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove
 
-clean:
-	rm -rf $(VENV) runs build dist
+clean:                           ## what `make` made; results in runs/ stay
+	rm -rf $(VENV) build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }

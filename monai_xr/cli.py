@@ -1,15 +1,14 @@
 """The command `monai-xr`: one subcommand a job, one line and the right exit code for every failure."""
 
-import ast
-import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from monai_xr.errors import ConfigurationError, XrError
+from monai_xr.errors import ConfigurationError
+from monai_xr.exits import debug_wanted, exit_codes
+from monai_xr.settings import parse_typed
 
 app = typer.Typer(
     add_completion=False,
@@ -17,29 +16,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Chest X-ray synthesis: read, normalise, train, sample, measure.",
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},  # --image_size is --image-size
 )
 _KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def main() -> None:
     """Run the command line and leave with the exit code of the house."""
-    debug = "--debug" in sys.argv or bool(os.environ.get("MONAI_XR_DEBUG"))
+    debug = "--debug" in sys.argv or debug_wanted()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
+    with exit_codes(debug=debug):
         app(arguments, prog_name="monai-xr")
-    except XrError as error:
-        _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("stopped", 130, debug)
-    except Exception as error:
-        _fail(f"unexpected {type(error).__name__}: {error} : run again with --debug and report it", 1, debug)
-
-
-def _fail(line: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    print("monai_xr: error: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
-    raise SystemExit(code)
 
 
 @app.command()
@@ -187,16 +174,22 @@ def split(
 )
 def train(
     context: typer.Context,
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the name of one that comes with monai_xr.")],
+    bundle: Annotated[
+        str,
+        typer.Argument(help="Bundle folder, name of one that comes with monai_xr, or output folder of a run."),
+    ],
     overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
 ) -> None:
-    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100."""
-    from monai_xr.workflows.bundle_folders import find_bundle
+    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100.
 
-    folder = find_bundle(bundle)
+    The output folder of a run stands for its bundle with all overlays and knobs, to resume it or to train it again.
+    """
+    from monai_xr.workflows.bundle_folders import find_config
+
+    folder, config, recorded = find_config(bundle)
     from monai_xr.workflows.bundles import run_bundle
 
-    run = run_bundle(folder, "training", "train", _knobs(context.args), overlays=overlay or [])
+    run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
     typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
 
 
@@ -238,8 +231,8 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
+    from monai_xr.runs import settings_behind
     from monai_xr.workflows.evaluation import evaluate_folders
-    from monai_xr.workflows.sampling import settings_behind
     from monai_xr.workflows.tables import print_measures
 
     labels = ",".join(classes) if classes else None
@@ -306,7 +299,7 @@ def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) ->
 
 
 def _knobs(arguments: list[str]) -> dict[str, Any]:
-    """Read `--key value` and `--key=value`; values are Python literals where they can be, else text."""
+    """Read `--key value` and `--key=value`; - and _ are the same in a key."""
     knobs: dict[str, Any] = {}
     rest = iter(arguments)
     for argument in rest:
@@ -318,8 +311,5 @@ def _knobs(arguments: list[str]) -> dict[str, Any]:
             value = next(rest, "")
             if not value:
                 raise ConfigurationError("knob without a value", name, "write knobs as --name value")
-        try:
-            knobs[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            knobs[name] = value
+        knobs[name] = parse_typed(name, value)
     return knobs

@@ -1,10 +1,18 @@
 """Values as they come from a command line: text that means a flag, a list or nothing."""
 
+import ast
 from collections.abc import Sequence
 from typing import Any
 
 from monai_xr.errors import ConfigurationError
 
+# Knobs that name a file, a folder, a split or a class: text as typed, never a number or an expression.
+PATH_KNOBS = frozenset(
+    ("dataset_dir", "output_dir", "cache_dir", "synthetic_dir", "report_dir", "findings_dir", "checkpoint")
+)
+NAME_KNOBS = frozenset(
+    ("classes", "split", "val_split", "held_out_split", "label", "register_as", "weights", "group_by")
+)
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -16,6 +24,25 @@ def parse_flag(value: Any, name: str) -> bool:
     if flag is None:
         raise ConfigurationError(f"{value!r} is neither true nor false", name, "use true or false")
     return flag
+
+
+def parse_typed(knob: str, text: str) -> Any:
+    """Read what was typed for a knob: text for paths and names, else a Python literal where it is one.
+
+    Names may be none, or a list written as in Python.
+    """
+    name = knob.replace("-", "_")
+    if name in PATH_KNOBS:
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if name not in NAME_KNOBS:
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    return None if text.lower() in ("none", "null") else text
 
 
 def parse_names(value: Any) -> list[str] | None:

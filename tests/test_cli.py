@@ -140,7 +140,42 @@ def test_older_package_than_the_bundle_needs(monai_xr, phantoms, monkeypatch):
     monkeypatch.setattr("monai_xr.workflows.bundle_folders.version", lambda package: "0.9")
     code, _, error = train(monai_xr, phantoms)
     assert code == 2
-    assert "was made with monai 1.6.1, found 0.9" in error
+    assert "the bundle needs monai>=1.6.1, found 0.9 : chest_xray_dcgan : pip install 'monai>=1.6.1'" in error
+
+
+@pytest.mark.parametrize("spelling", ["--image_size", "--image-size"])
+def test_both_spellings_of_an_option(monai_xr, phantoms, spelling):
+    code, _, error = train(monai_xr, phantoms, *TINY, spelling, "100")
+    assert (code, "one of [32, 64, 128, 256]" in error) == (2, True)
+    code, _, error = monai_xr("evaluate", "real", "nowhere", spelling, "32")
+    assert (code, "nowhere" in error) == (2, True)  # the option was taken, the folder was not
+    code, _, error = monai_xr("prepare", "nowhere", "out", spelling.replace("image", "max").replace("size", "bad"), "1")
+    assert (code, "nowhere" in error) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["2026", "1e3", "@films", "$films", "%films", "films#2", "None", "[1]", "it's"])
+def test_folders_are_text_whatever_they_are_called(monai_xr, phantoms, tmp_path, name):
+    (tmp_path / name).symlink_to(phantoms)
+    code, _, error = monai_xr(
+        "train", "chest_xray_dcgan", "--dataset_dir", name, "--output_dir", f"{name}_out", "--track", "false", *TINY
+    )
+    assert code == 0, error
+    assert json.loads((tmp_path / f"{name}_out" / "run.json").read_text())["settings"]["dataset_dir"] == name
+    code, _, error = monai_xr("sample", f"{name}_out", "--count", "2", "--synthetic_dir", f"{name}_images")
+    assert code == 0, error
+    assert len(list((tmp_path / f"{name}_images").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("name", ["1e3", "2024", "@bones", "$bones"])
+def test_classes_are_text_whatever_they_are_called(monai_xr, phantoms, tmp_path, name):
+    for label, folder in ((name, "0"), ("other", "1")):
+        for index, film in enumerate(sorted(phantoms.rglob("*.dcm"))[:4]):
+            copy = tmp_path / "films" / label / f"{folder}{index}.dcm"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(film.read_bytes())
+    code, _, error = train(monai_xr, "films", *TINY, "--classes", name, "--split", "none")
+    assert code == 0, error
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["data"]["images_per_class"] == {name: 4}
 
 
 def test_sampling_a_folder_without_training(monai_xr, tmp_path):
@@ -163,13 +198,14 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (code, "already holds images" in error) == (2, True)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
-    code, out, error = monai_xr("evaluate", phantoms, "out/synthetic", "--accept-phantoms", "--output", "report")
+    code, out, error = monai_xr("evaluate", phantoms, "out", "--accept-phantoms", "--output", "report")
     assert code == 0, error
     assert "MS-SSIM" in out
     assert "report: report/report.html" in out
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     measures = json.loads((tmp_path / "report" / "measures.json").read_text())
     assert measures["settings"]["image_size"] == "32 x 32"  # as in the training beside the images
+    assert measures["counts"]["synthetic"] == 12  # no grid of the training among them
 
 
 def test_refused_resume_spoils_nothing_and_tells_it_in_one_line(monai_xr, phantoms, tmp_path):
@@ -222,3 +258,11 @@ def test_aiin_refuses_a_negative_threshold(monai_xr, phantoms):
     code, _, error = monai_xr("aiin", phantoms, "normalised", "--clip-limit", "-1")
     assert code == 2
     assert "-1" in last_line(error)
+
+
+def test_debug_shows_where_a_training_failed(monai_xr, phantoms):
+    knobs = [*TINY, "--learning_rate", "1e30", "--precision", "float32", "--max_epochs", "3"]
+    code, _, error = train(monai_xr, phantoms, *knobs, "--debug")
+    assert code == 7
+    assert "Traceback" in error
+    assert "not finite in iteration" in last_line(error)

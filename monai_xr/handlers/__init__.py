@@ -1,6 +1,5 @@
 """What watches a training: checkpoints, tracking, pictures, health."""
 
-from monai_xr.handlers.alarm_log import read_alarms
 from monai_xr.handlers.checkpoint import Checkpoint
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.findings_writer import FindingsWriter
@@ -14,9 +13,10 @@ from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking import Tracking
 from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
-from monai_xr.handlers.trained_generator import LoadedGenerator, load_generator
+from monai_xr.handlers.trained_generator import LoadedGenerator, generator_as_trained, load_generator
 from monai_xr.handlers.validation import Validation
 from monai_xr.handlers.weights import load_weights, save_weights
+from monai_xr.runs.alarm_log import read_alarms
 
 __all__ = [
     "Checkpoint",
@@ -34,6 +34,7 @@ __all__ = [
     "Tracking",
     "TrainedClassifier",
     "Validation",
+    "generator_as_trained",
     "load_classifier",
     "load_generator",
     "load_weights",

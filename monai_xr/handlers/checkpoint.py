@@ -12,20 +12,20 @@ from torch import nn
 
 from monai_xr import __version__
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.handlers.checkpoint_files import (
-    checkpoint_name,
-    newest_checkpoint,
-    remove_leftovers,
-    save_checkpoint,
-    set_training_aside,
-)
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.random_state import RandomState
 from monai_xr.handlers.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.resumed_settings import as_text, refuse_other_settings
-from monai_xr.handlers.run_lock import RunLock
 from monai_xr.handlers.stopping import Stopped, StopRequest
 from monai_xr.handlers.weights import fill
+from monai_xr.runs.checkpoint_files import (
+    checkpoint_name,
+    newest_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
+from monai_xr.runs.run_folder import RunFolder
+from monai_xr.runs.run_lock import RunLock
 from monai_xr.settings import parse_count, parse_flag
 
 FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
@@ -38,8 +38,8 @@ class Checkpoint:
     A resumed training goes on bit-identically on a CPU, at the border of an epoch and within one; only the means that
     other handlers take over an epoch are then those of its rest. SIGTERM and SIGINT end the training after the running
     iteration, saved, with exit code 143 or 130. `state.checkpoint_name` is the newest checkpoint, None before the
-    first. Losses or weights that are not finite are never saved. A training that starts anew sets the checkpoints and
-    records of an earlier one aside, in a folder named after the time; two trainings cannot share a folder.
+    first. Losses or weights that are not finite are never saved. A training that starts anew sets aside all that an
+    earlier one left in the output folder (`RunFolder`); two trainings cannot share a folder.
 
     Under several processes the first one alone writes, and resumes its random numbers; the others reseed. Attach it
     before the other handlers.
@@ -131,10 +131,10 @@ class Checkpoint:
         """Take the folder over; give what is to be resumed."""
         self.lock.take()
         remove_leftovers(self.folder)
-        if self.resume:
-            return newest_checkpoint(self.folder, set_aside=True)
-        set_training_aside(self.folder)
-        return None
+        content = newest_checkpoint(self.folder, set_aside=True) if self.resume else None
+        if content is None:
+            RunFolder(self.folder.parent).set_aside(self.folder)
+        return content
 
     def _save(self, engine: Any) -> None:
         """Save what is new and finite."""

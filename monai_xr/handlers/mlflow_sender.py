@@ -18,7 +18,6 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from monai_xr.data.output import write_text
-from monai_xr.handlers.curves import PLACE, read_after
 from monai_xr.handlers.mlflow_run import (
     connect,
     describe_run,
@@ -27,6 +26,7 @@ from monai_xr.handlers.mlflow_run import (
     mark_dead_runs,
     open_run,
 )
+from monai_xr.runs.curves import PLACE, read_after
 
 RETRY_S = 10.0
 PATIENCE_S = 8.0  # of a training that ends, for a server that may be dead

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import secrets
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,9 +15,9 @@ from ignite.engine import Engine, Events
 
 from monai_xr.data.output import write_text
 from monai_xr.errors import HostError
-from monai_xr.handlers.curves import numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.provenance import package_versions, provenance
+from monai_xr.runs.curves import numbers
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,17 @@ def without_folders(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return value if value.startswith("$") else _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
+
+
+def settings_as_run(settings: Mapping[str, Any], engine: Any) -> dict[str, Any]:
+    """Give the settings with what the engine does, where a component was told something else than its knob."""
+    loader = getattr(engine, "data_loader", None)
+    done = {
+        "max_epochs": getattr(engine.state, "max_epochs", None),
+        "batch_size": getattr(loader, "batch_size", None),
+    }
+    other = {name: value for name, value in done.items() if value is not None and str(value) != str(settings.get(name))}
+    return {name: other.get(name, value) for name, value in settings.items()}
 
 
 class RunRecord:
@@ -67,7 +79,9 @@ class RunRecord:
 
     def start(self, engine: Any) -> None:
         """Add what only the running engine knows."""
+        self.content["settings"] = settings_as_run(self.content["settings"], engine)
         self.content |= {
+            "run_id": f"{self.path.parent.resolve().name}-{secrets.token_hex(4)}",
             "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "resumed_after_epoch": engine.state.epoch,
             "device": str(engine.state.device),
@@ -79,7 +93,8 @@ class RunRecord:
             },
             "thresholds": getattr(engine.state, "thresholds", {}),
             "training": getattr(engine, "details", {}),
-            **self._openings(engine),
+            "networks": getattr(engine.state, "networks", {}),
+            **self._kept(engine),
             "state": "running",
         }
         self._write()
@@ -100,13 +115,13 @@ class RunRecord:
         except HostError as error:  # must not hide how the run ended from those who come after
             logger.error("how the run ended is not in run.json: %s", error)
 
-    def _openings(self, engine: Any) -> dict[str, Any]:
-        """What evaluations noted in the record of a training that is resumed: each opening of a test split."""
+    def _kept(self, engine: Any) -> dict[str, Any]:
+        """What stays in the record of a training that is resumed: its id, and each opening of a test split."""
         try:
             before = json.loads(self.path.read_text()) if engine.state.iteration else {}
         except (OSError, ValueError):
             before = {}
-        return {name: before[name] for name in ("openings",) if name in before}
+        return {name: before[name] for name in ("run_id", "openings") if name in before}
 
     def _write(self) -> None:
         if idist.get_rank() == 0:

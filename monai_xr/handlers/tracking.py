@@ -13,12 +13,12 @@ from ignite.engine import Engine, Events
 from mlflow.tracking import MlflowClient
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.handlers.curves import append_line, keep_lines, numbers
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.mlflow_run import register_model
 from monai_xr.handlers.mlflow_sender import MlflowSender
 from monai_xr.handlers.model_files import write_weights
-from monai_xr.handlers.run_record import without_folders
+from monai_xr.handlers.run_record import settings_as_run, without_folders
+from monai_xr.runs.curves import append_line, keep_lines, numbers
 from monai_xr.settings import parse_count, parse_flag
 
 DEFAULT_URI = "sqlite:///runs/mlflow.db"
@@ -81,6 +81,7 @@ class Tracking:
         keep_lines(self.folder / "iterations.jsonl", "iteration", engine.state.iteration)
         if not engine.state.iteration:
             (self.folder / "mlflow_run_id").unlink(missing_ok=True)  # of an earlier training in this folder
+        self.settings = settings_as_run(self.settings, engine)
         if self.enabled:
             self.sender = MlflowSender(
                 self.folder,

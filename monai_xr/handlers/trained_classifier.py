@@ -6,10 +6,10 @@ from typing import Any
 
 from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks.vit import XrayClassifier, make_classifier
+from monai_xr.runs.checkpoint_files import find_checkpoint
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """A checkpoint or a file of weights in, a generator that is ready to sample out."""
 
+import pydoc
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from monai_xr.data.trained_on import NOBODY, TrainedOn
 from monai_xr.errors import ModelError
-from monai_xr.handlers.checkpoint_files import find_checkpoint
 from monai_xr.handlers.weights import fill, load_weights
 from monai_xr.networks.interfaces import Generator
+from monai_xr.runs.checkpoint_files import find_checkpoint
+from monai_xr.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class LoadedGenerator:
     Attributes:
         network: In evaluation mode, on the CPU.
         sha256: Of the file.
-        run_id: Name of the output folder of the training.
+        run_id: Of the training, see `RunFolder`.
         epoch: Whole epochs that the weights were trained.
         trained_on: Whom it knows; of safetensors nobody says.
     """
@@ -54,4 +57,18 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
         )
     run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
     known = TrainedOn.from_dict(content.get("trained_on", {}))
-    return LoadedGenerator(network.eval(), content["sha256"], run.name, content["epoch"], known)
+    return LoadedGenerator(network.eval(), content["sha256"], RunFolder(run).run_id, content["epoch"], known)
+
+
+def generator_as_trained(run: RunFolder, network: partial[Generator]) -> Generator:
+    """Make the generator of a training, with what its overlays set, from the record of the training.
+
+    Args:
+        run: May be a folder without a record, whose generator is `network` as it is.
+        network: The generator that the bundle trains unless overlays change it; its arguments win.
+    """
+    recorded = dict(run.record.get("networks", {}).get("generator", {})) if run.is_recorded else {}
+    target = pydoc.locate(str(recorded.pop("_target_", "")))
+    if not (isinstance(target, type) and issubclass(target, Generator)):
+        target = network.func
+    return target(**{**recorded, **network.keywords})

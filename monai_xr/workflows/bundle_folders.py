@@ -1,16 +1,18 @@
-"""Name of a bundle in; its folder out, once its versions fit. Imports nothing heavy, so that a typo is told at once."""
+"""Name of a bundle or a run in; folder and config out, once versions fit. Light imports: a typo is told at once."""
 
 import difflib
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 import monai_xr
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, ModelError
+from monai_xr.runs import RunFolder
 
 _REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
 _INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
@@ -33,33 +35,59 @@ def find_bundle(name: str | Path) -> Path:
     raise ConfigurationError("no such bundle", Path(name), nearest(str(name), known))
 
 
-def check_versions(bundle: Path) -> None:
-    """Refuse packages that are older than those the bundle was made with, by major and minor version.
+def find_config(name: str | Path) -> tuple[Path, str | Path, dict[str, Any]]:
+    """Find what to train: a bundle as `find_bundle` does, or what a run trained, by the path of its output folder.
+
+    Returns:
+        The folder of the bundle, its config as `run_bundle` takes it, and knobs that go with it.
 
     Raises:
-        ConfigurationError: Naming both versions.
+        ConfigurationError: No such bundle.
+        ModelError: A run whose record cannot be read, or that kept no config.
+    """
+    run = RunFolder(name)
+    if not run.is_recorded:
+        return find_bundle(name), "train", {}
+    if not run.config.is_file():
+        raise ModelError("this run kept no config.yaml", run.path, "name its bundle and overlays")
+    return find_bundle(run.settings["bundle"]), run.config, {"output_dir": str(name)}
+
+
+def check_versions(bundle: Path) -> None:
+    """Refuse packages that a bundle cannot run with.
+
+    What this package needs of others is declared once, with the package itself, so that what `pip` installs runs. The
+    versions in a bundle's metadata are those it was made with; they bind for this package, and for those that it
+    does not need itself.
+
+    Raises:
+        ConfigurationError: Naming what is needed and what was found.
     """
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    wanted = {
-        "monai": metadata["monai_version"],
-        "torch": metadata["pytorch_version"],
-        **metadata["required_packages_version"],
-    }
-    for package, text in wanted.items():
+    made_with = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"]}
+    declared = _declared()
+    for package, text in {**made_with, **metadata["required_packages_version"]}.items():
+        needed = declared.get(package) or Requirement(f"{package}>={_series(text)}")
         try:
-            found = Version(version(package))
+            found = version(package)
         except PackageNotFoundError:
-            raise ConfigurationError(f"the bundle needs {package} {text}", bundle, f"pip install {package}") from None
-        least = _least_supported(package, Version(text))
-        if found.release[:2] < least.release[:2]:
-            raise ConfigurationError(
-                f"the bundle was made with {package} {text}, found {found}", bundle, f"install {package} >= {least}"
-            )
+            raise ConfigurationError(f"the bundle needs {needed}", bundle, f"pip install '{needed}'") from None
+        if not needed.specifier.contains(found, prereleases=True):
+            raise ConfigurationError(f"the bundle needs {needed}, found {found}", bundle, f"pip install '{needed}'")
 
 
-def _least_supported(package: str, made_with: Version) -> Version:
-    """Torch may be older than the bundle: GPU hosts often are a few releases behind."""
-    return min(made_with, Version("2.10")) if package == "torch" else made_with
+def _declared() -> dict[str, Requirement]:
+    """What this package needs, by name, as its own metadata says; nothing where it runs without being installed."""
+    try:
+        found = [Requirement(text) for text in requires("monai-xr") or ()]
+    except PackageNotFoundError:
+        return {}
+    return {each.name: each for each in found if each.marker is None or each.marker.evaluate({"extra": ""})}
+
+
+def _series(text: str) -> str:
+    """Major and minor version."""
+    return ".".join(map(str, Version(text).release[:2]))
 
 
 def nearest(name: str, choices: Mapping[str, Any]) -> str:

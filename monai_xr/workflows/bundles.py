@@ -3,32 +3,30 @@
 import inspect
 import logging
 import pydoc
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_xr.data.output import write_text
-from monai_xr.errors import ConfigurationError, XrError
-from monai_xr.handlers.run_record import without_folders
+from monai_xr.errors import ConfigurationError
+from monai_xr.exits import known_cause
+from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_folders import check_versions, nearest
+from monai_xr.workflows.plain_command import literal
 
 
 def run_bundle(
-    bundle: Path, run_id: str, config: str, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
+    bundle: Path, run_id: str, config: str | Path, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
 ) -> Path:
     """Run one run id of a bundle.
 
     Args:
         bundle: Folder of the bundle.
         run_id: `training`, `evaluating` or `inference`.
-        config: Name of the config file in `configs`, without its ending.
-        overrides: Knobs by id, as on the command line of `monai.bundle run`.
+        config: Name of the config file in `configs`, without its ending; or a whole config elsewhere, as runs keep it.
+        overrides: Knobs by id, as on the command line of `monai.bundle run`; paths and names are taken as they are.
         overlays: Further config files, merged in order.
 
     Returns:
@@ -36,14 +34,17 @@ def run_bundle(
 
     Raises:
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
-        SystemExit: From the run itself, with the exit code of the house.
+        SystemExit: A training that a signal stopped.
     """
-    files = [bundle / "configs" / f"{config}.yaml", *overlays]
+    first = config if isinstance(config, Path) else bundle / "configs" / f"{config}.yaml"
+    files = [first, *overlays]
     for file in files:
         if not file.is_file():
             raise ConfigurationError("no such config file", file)
     check_versions(bundle)
     check_knobs(files, overrides)
+    texts = PATH_KNOBS | NAME_KNOBS
+    _check_folders(files, overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -53,28 +54,14 @@ def run_bundle(
                 meta_file=str(bundle / "configs" / "metadata.json"),
                 logging_file=str(bundle / "configs" / "logging.conf"),
                 run_id=run_id,
-                **overrides,
+                **{knob: literal(value) if knob in texts else value for knob, value in overrides.items()},
             )
             workflow.initialize()
-        if run_id == "training":
-            trainer = workflow.parser.get_parsed_content("train::trainer")
-            trainer.add_event_handler(Events.STARTED, lambda: _keep_config(workflow.parser))
         workflow.run()
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
-        raise _known_cause(error) from error
-
-
-def _keep_config(parser: ConfigParser) -> None:
-    """Write the merged config as `config.yaml` beside the run that it started.
-
-    Folders above the data are left out of it: they may be named after people.
-    """
-    folder = Path(parser.get_parsed_content("output_dir"))
-    content = {name: without_folders(value) for name, value in parser.get().items() if name != parser.meta_key}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    write_text(folder / "config.yaml", text)
+        raise known_cause(error) from error
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
@@ -94,19 +81,14 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
                 raise ConfigurationError("no such knob", knob, nearest(name, choices))
 
 
+def _check_folders(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Refuse knobs whose folders a kept config left out, see `without_folders`."""
+    for knob, value in ConfigParser.load_config_files([str(file) for file in files]).items():
+        if isinstance(value, str) and "\N{HORIZONTAL ELLIPSIS}/" in value and knob not in overrides:
+            raise ConfigurationError("the record holds the last name of this path alone", knob, f"give --{knob} PATH")
+
+
 def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments that the target of a component takes; none where it is no component."""
     target = pydoc.locate(str(component.get("_target_", "")))
     return inspect.signature(target).parameters if callable(target) else {}
-
-
-def _known_cause(error: BaseException) -> BaseException:
-    """The failure of ours that MONAI wrapped, arguments that a component refused, or the error as it came."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
-        chain.append(cause)
-    ours = next((each for each in chain if isinstance(each, XrError)), None)
-    refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
-    if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
-        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
-    return ours or error

@@ -15,16 +15,15 @@ from monai_xr.data.output import write_text
 from monai_xr.data.trained_on import units_in
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
-from monai_xr.handlers.openings import note_opening
 from monai_xr.handlers.provenance import provenance
 from monai_xr.handlers.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.handlers.validation import predict
 from monai_xr.metrics.classification import Answers, Estimate, all_measures, confusion, estimates
+from monai_xr.runs.openings import note_opening
 from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films, validation_loader
 from monai_xr.workflows.classification_report import write_classification_report
 from monai_xr.workflows.measure_log import log_values
-from monai_xr.workflows.running import exit_codes
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
 _FEWEST_IN_GROUP = 20
@@ -235,6 +234,5 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
 
 
 def run_evaluation(*arguments: Any, **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle: with the exit codes of the house."""
-    with exit_codes():
-        evaluate_classifier(*arguments, **knobs)
+    """Evaluate as a run id of a bundle."""
+    evaluate_classifier(*arguments, **knobs)

@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.bundle_folders import find_bundle
 from monai_xr.workflows.bundles import run_bundle
 from monai_xr.workflows.evaluation import evaluate_folders
-from monai_xr.workflows.sampling import read_settings, sample_run
+from monai_xr.workflows.sampling import sample_run
 
 _SIZE = 64
 _AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
@@ -59,7 +60,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         aiin=_AIIN,
         title="AIIN-DCGAN on phantoms",
         curves=loss_curves(training),
-        settings=read_settings(training),
+        settings=RunFolder(training).settings,
         notes=["The real images of this page are phantoms: made-up chests, not patients."],
     )
     page = report / "report.html"

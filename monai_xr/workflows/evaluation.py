@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
-from monai_xr.data.records import Records
 from monai_xr.data.trained_on import read_lineage
 from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
-from monai_xr.handlers.alarm_log import read_alarms
-from monai_xr.handlers.openings import note_opening
 from monai_xr.handlers.provenance import provenance
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.runs import run_behind
+from monai_xr.runs.alarm_log import read_alarms
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.image_sets import (
@@ -30,13 +29,13 @@ from monai_xr.workflows.image_sets import (
     find_real,
     find_synthetic,
     load_image_set,
+    open_held_out,
     sample_grids,
 )
 from monai_xr.workflows.measure_log import log_measures
 from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.plots import histogram_panel, interval_panel
 from monai_xr.workflows.report import write_report
-from monai_xr.workflows.running import exit_codes
 from monai_xr.workflows.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
@@ -201,11 +200,14 @@ def evaluate_folders(
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
+    training = run_behind(synthetic_dir)
     allowed = parse_flag(no_patients, "no_patients")
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split, no_patients=allowed)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
-    doubts = _held_out_notes(raw, found, Path(synthetic_dir).expanduser())
+    doubts: tuple[str, ...] = ()
+    if "held-out" in raw:
+        doubts = open_held_out(raw["held-out"], found["held-out"], read_lineage(synthetic_dir), training)
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
@@ -220,7 +222,7 @@ def evaluate_folders(
             **_fingerprints(sets),
         },
         notes=(
-            *read_alarms(Path(synthetic_dir).expanduser().parent),  # of the training whose output folder holds them
+            *(read_alarms(training.path) if training else ()),
             *(note for each in sets.values() for note in each.notes),
             *found_notes,
             *doubts,
@@ -239,20 +241,9 @@ def evaluate_folders(
         settings={**measures.settings, **(settings or {})},
         notes=notes,
     )
-    log_measures(measures, [output / "measures.json", output / "report.html"], run=Path(synthetic_dir).parent)
+    if training:
+        log_measures(measures, [output / "measures.json", output / "report.html"], run=training.path)
     return measures
-
-
-def _held_out_notes(real: Mapping[str, ImageSet], found: Mapping[str, Records], synthetic: Path) -> tuple[str, ...]:
-    """Refuse held-out images that the generator knows, and note in the training's record that they were opened."""
-    if "held-out" not in real:
-        return ()
-    held_out, source, behind = real["held-out"], found["held-out"], read_lineage(synthetic)
-    way_out = "name a split that the generator was not trained on"
-    behind.refuse(held_out.units, "held out are known to the generator", way_out, where=source.root)
-    sha256 = held_out.manifest_sha256
-    note_opening(synthetic.parent, source.split_used, films=len(held_out.labels), data_sha256=sha256)
-    return tuple(filter(None, [behind.cannot_tell(source)]))
 
 
 def measure_image_sets(
@@ -297,9 +288,8 @@ def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def run_evaluation(*arguments: Any, device: str = "auto", **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle: with the exit codes of the house."""
-    with exit_codes():
-        evaluate_folders(*arguments, device=pick_device(device), **knobs)
+    """Evaluate as a run id of a bundle."""
+    evaluate_folders(*arguments, device=pick_device(device), **knobs)
 
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from monai_xr.data import PixelCache, Record, Records, find_records
 from monai_xr.data.tiles import FULL_SCALE
-from monai_xr.data.trained_on import units_in
+from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.runs import RunFolder, images_folder
+from monai_xr.runs.openings import note_opening
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -103,13 +105,32 @@ def find_real(
     return found
 
 
+def open_held_out(images: ImageSet, source: Records, behind: TrainedOn, training: RunFolder | None) -> tuple[str, ...]:
+    """Refuse held-out images that a generator knows, and note in the record of its training that they were opened.
+
+    Returns:
+        What a reader must know of the comparison.
+
+    Raises:
+        InputDataError: The generator knows some of them.
+        HostError: The record cannot be written.
+    """
+    way_out = "name a split that the generator was not trained on"
+    behind.refuse(images.units, "held out are known to the generator", way_out, where=source.root)
+    if training:
+        sha256 = images.manifest_sha256
+        note_opening(training.path, source.split_used, films=len(images.labels), data_sha256=sha256)
+    return tuple(filter(None, [behind.cannot_tell(source)]))
+
+
 def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> tuple[Records, tuple[str, ...]]:
     """Find generated images of some classes; all of the folder, with a note, where it names none of these classes.
 
+    Of the output folder of a training its images are taken, not the grids beside them.
     Where a generator wrote PNG and DICOM files, the PNG files are taken: the mark burned into the DICOM pixels would
     make images look alike. Of DICOM files alone a note says so.
     """
-    records = find_records(folder)
+    records = find_records(images_folder(folder))
     notes = []
     if records.source == "DICOM folder":
         pictures = sorted(records.root.rglob("*.png"))

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from monai_xr import losses
 from monai_xr.engines import GanEngine, pick_precision
 from monai_xr.handlers import EpochLosses, StopOnNonFinite
-from monai_xr.handlers.checkpoint_files import save_checkpoint
 from monai_xr.networks import DCGANDiscriminator, DCGANGenerator, MSGGANDiscriminator, MSGGANGenerator
+from monai_xr.runs.checkpoint_files import save_checkpoint
 
 STEPS = 2
 

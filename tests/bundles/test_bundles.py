@@ -15,9 +15,10 @@ from monai.bundle import ConfigParser, ConfigWorkflow, verify_metadata
 from PIL import Image
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.handlers.checkpoint_files import save_checkpoint
+from monai_xr.runs import RunFolder
+from monai_xr.runs.checkpoint_files import save_checkpoint
 from monai_xr.workflows.bundles import run_bundle
-from monai_xr.workflows.sampling import sample_run, trained_classes
+from monai_xr.workflows.sampling import sample_run
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -174,7 +175,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(b
         rows = list(csv.DictReader(table))
     assert [(folder / row["image"]).exists() for row in rows] == [True] * 5
     labels = {row["label"] for row in rows}
-    trained = trained_classes(output)
+    trained = RunFolder(output).classes
     expected = {"acgan": set(trained[:5]), "iagan": labels & set(trained)}
     assert labels == next((each for family, each in expected.items() if family in bundle.name), {""})
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.handlers.checkpoint_files import newest_checkpoint
+from monai_xr.runs.checkpoint_files import newest_checkpoint
 
 ROOT = Path(__file__).parents[2]
 GANS = sorted(

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from monai_xr.errors import ConfigurationError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, ImageGrid, RunRecord, Tracking, load_generator
 from monai_xr.handlers.checkpoint import restore_object
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.networks import DCGANGenerator
+from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 
 
 def weights(engine):
@@ -89,9 +89,9 @@ def test_starting_anew_sets_old_checkpoints_aside(make_engine, tmp_path):
     make_engine(1, [Checkpoint(folder, resume="False"), ImageGrid(tmp_path / "grids")]).run()
     assert [p.name for p in (tmp_path / "grids").iterdir()] == ["epoch_0001.png"]  # none of the training before
     assert newest_checkpoint(folder)["epoch"] == 1
-    aside = [p for p in tmp_path.iterdir() if p.name.startswith("checkpoints_until_")]
-    assert newest_checkpoint(aside[0])["epoch"] == 2
-    assert (aside[0] / "metrics.jsonl").read_text() == "old"
+    (aside,) = tmp_path.glob("until_*")
+    assert newest_checkpoint(aside / "checkpoints")["epoch"] == 2
+    assert (aside / "metrics.jsonl").read_text() == "old"
 
 
 def test_two_newest_stay_and_no_temporary_file(make_engine, tmp_path):

@@ -17,9 +17,9 @@ from prove.families import At, Images, digest, train
 
 from monai_xr.errors import ConfigurationError, DivergedError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, StopOnNonFinite
-from monai_xr.handlers.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.handlers.random_state import random_transforms
-from monai_xr.handlers.run_lock import RunLock
+from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
+from monai_xr.runs.run_lock import RunLock
 
 
 def small_disk(folder):

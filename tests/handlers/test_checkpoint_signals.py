@@ -10,8 +10,8 @@ from prove.families import At, Images, Losses, digest, train
 from torch.utils.data import DataLoader
 
 from monai_xr.handlers import Checkpoint, stopping
-from monai_xr.handlers.checkpoint_files import newest_checkpoint
-from monai_xr.workflows.running import exit_codes, run_training
+from monai_xr.runs.checkpoint_files import newest_checkpoint
+from monai_xr.workflows.running import run_training
 
 
 def told(number):
@@ -129,14 +129,6 @@ def test_iteration_that_does_not_end_in_time_is_left_unsaved(tmp_path, monkeypat
     assert time.monotonic() - begin < 4
     assert "no iteration ended within 0 s; --resume true goes on after the newest checkpoint" in capsys.readouterr().err
     assert newest_checkpoint(tmp_path / "c")["iteration"] == 6
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signal_outside_a_training_leaves_with_its_code(capsys, number, code):
-    with pytest.raises(SystemExit) as left, exit_codes():
-        signal.raise_signal(number)
-    assert left.value.code == code
-    assert capsys.readouterr().err.splitlines()[-1] == "monai_xr: stopped"
 
 
 def test_slow_handlers_of_an_ended_epoch_do_not_keep_it_from_being_saved(tmp_path, monkeypatch):

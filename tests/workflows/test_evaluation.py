@@ -307,7 +307,9 @@ def test_a_replay_of_training_images_is_told_with_its_pairs(tmp_path: Path) -> N
     assert without["attack_auc_pixels"].verdict == "Needs held-out images."
 
 
-def test_measures_go_to_the_mlflow_run_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measures_go_to_the_mlflow_run_of_the_training_that_made_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_set(tmp_path / "real", textures(6, seed=0))
     generated(tmp_path / "run" / "synthetic")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -316,6 +318,10 @@ def test_measures_go_to_the_mlflow_run_of_the_training(tmp_path: Path, monkeypat
     experiment = client.create_experiment("monai_xr", artifact_location=(tmp_path / "artifacts").as_uri())
     run = client.create_run(experiment).info.run_id
     (tmp_path / "run" / "mlflow_run_id").write_text(run + "\n")
+    (tmp_path / "run" / "run.json").write_text('{"settings": {}, "run_id": "new"}')
+    write_set(tmp_path / "run" / "old", textures(8, seed=1), Synthetic="generated", Run_Id="old")
+    evaluate_folders(tmp_path / "real", tmp_path / "run" / "old", tmp_path / "out", image_size=32)
+    assert client.get_run(run).data.metrics == {}
     found = evaluate_folders(tmp_path / "real", tmp_path / "run" / "synthetic", tmp_path / "out", image_size=32)
     logged = client.get_run(run).data.metrics
     assert logged["evaluation/ms_ssim_gap"] == pytest.approx(found["ms_ssim_gap"].value)

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from monai_xr.data.output import write_bytes, write_text
 from monai_xr.errors import HostError, ModelError
 
 SCHEMA = 2  # 1 knew epoch borders only
-# What other handlers leave beside the checkpoints, and a new training would mix with its own.
-_RECORDS = ("run.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl", "mlflow_run_id", "grids")
 logger = logging.getLogger(__name__)
 
 
@@ -84,18 +81,6 @@ def newest_checkpoint(folder: Path, *, set_aside: bool = False) -> dict[str, Any
     if candidates or any(folder.glob("*.corrupt")):
         raise ModelError("no checkpoint verifies", folder, "start anew with --resume false")
     return None
-
-
-def set_training_aside(folder: Path) -> None:
-    """Move the checkpoints of an earlier training, and its records beside them, to a folder named after the time."""
-    if not any(folder.glob("epoch_*.pt")):
-        return
-    aside = folder.with_name(f"{folder.name}_until_{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    folder.rename(aside)
-    for name in _RECORDS:
-        if (folder.parent / name).exists():
-            (folder.parent / name).rename(aside / name)
-    logger.warning("checkpoints and records of an earlier training were set aside in %s", aside.name)
 
 
 def find_checkpoint(path: Path) -> dict[str, Any]:

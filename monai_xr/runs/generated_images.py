@@ -1,0 +1,68 @@
+"""A folder of generated images in; the training that they come from, and what they may be compared with, out."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.runs.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+def images_folder(folder: str | Path) -> Path:
+    """Give the folder of generated images that is meant: of a training's output folder, its images alone.
+
+    Raises:
+        ConfigurationError: An output folder of a training that has no images yet.
+    """
+    run = RunFolder(folder)
+    if not run.is_recorded:
+        return run.path
+    if not run.synthetic.is_dir():
+        raise ConfigurationError(
+            "a training without synthetic images",
+            run.path,
+            "monai-xr sample it, or name the folder of its images",
+        )
+    return run.synthetic
+
+
+def run_behind(folder: str | Path) -> RunFolder | None:
+    """Find the training that generated images come from: recorded beside their folder, and named in their files.
+
+    Args:
+        folder: Of images, or the output folder of a training.
+    """
+    run = RunFolder(folder) if RunFolder(folder).is_recorded else RunFolder(RunFolder(folder).path.parent)
+    if not run.is_recorded:
+        return None
+    try:
+        images = images_folder(folder)
+        files = sorted(images.rglob("*.png")) or sorted(images.rglob("*.dcm"))
+        if run.made(files):
+            return run
+    except (ConfigurationError, InputDataError):  # told by whoever reads the images
+        return None
+    logger.warning(
+        "the images in %s are of another training than the one recorded beside them: its settings are not used",
+        images.name,
+    )
+    return None
+
+
+def settings_behind(folder: str | Path) -> dict[str, Any]:
+    """Give what real images must go through to be compared with generated ones.
+
+    Taken from the training behind the images; the bundles' defaults where there is none.
+    """
+    settings = {
+        "image_size": 64,
+        "classes": None,
+        "split": "train",
+        "aiin": {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10},
+    }
+    run = run_behind(folder)
+    if run is not None:
+        settings = {name: run.setting(name, default) for name, default in settings.items()}
+    return {**settings, "split": settings["split"] or None}  # "" took all

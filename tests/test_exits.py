@@ -1,0 +1,119 @@
+"""What the house promises at the door of a process, and that nothing within takes it for one."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from monai_xr.errors import ConfigurationError, DivergedError, HostError, InputDataError, ModelError, NetworkError
+from monai_xr.exits import exit_codes, known_cause
+from monai_xr.workflows.running import run_training
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "bundles" / "chest_xray_dcgan" / "configs"
+
+
+def last_line(text):
+    return text.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_leaves_with_its_code(capsys, number, code):
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as left, exit_codes():
+        signal.raise_signal(number)
+    assert left.value.code == code
+    assert last_line(capsys.readouterr().err) == "monai_xr: stopped"
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError, 2),
+        (InputDataError, 3),
+        (HostError, 4),
+        (NetworkError, 5),
+        (ModelError, 6),
+        (DivergedError, 7),
+    ],
+)
+def test_failure_leaves_with_the_code_of_its_kind_in_one_line(capsys, error, code):
+    with pytest.raises(SystemExit) as left, exit_codes():
+        raise error("broken\nin two lines", "place")
+    assert left.value.code == code
+    assert capsys.readouterr().err == "monai_xr: error: broken in two lines : place\n"
+
+
+def test_bug_of_ours_leaves_with_1_and_its_traceback_on_demand(capsys):
+    with pytest.raises(SystemExit) as left, exit_codes(debug=True):
+        raise IndexError("seven")
+    assert left.value.code == 1
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "unexpected IndexError: seven" in last_line(told)
+
+
+def test_failure_that_monai_wrapped_is_found():
+    wrapped, ours = RuntimeError("Failed to evaluate"), ModelError("no checkpoint found")
+    wrapped.__cause__ = ours
+    assert known_cause(wrapped) is ours
+
+
+def test_failed_training_in_a_thread_raises_its_own_error_and_ends_nothing_else():
+    class Diverging:
+        def run(self):
+            raise DivergedError("loss is not finite")
+
+    raised = []
+
+    def arm():
+        try:
+            run_training(Diverging())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=arm)
+    thread.start()
+    thread.join()
+    assert [type(error) for error in raised] == [DivergedError]
+
+
+def plain(folder, run_id, config, *knobs):
+    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(CONFIGS / config), *knobs]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "config", "knobs", "code", "told"),
+    [
+        ("training", "train.yaml", ["--seed", "abc"], 2, "'abc' is not a whole number of at least 0 : seed"),
+        ("training", "train.yaml", ["--dataset_dir", "nowhere"], 2, "nowhere"),
+        ("inference", "inference.yaml", ["--output_dir", "empty"], 6, "no checkpoint found : checkpoints"),
+        ("evaluating", "evaluate.yaml", ["--dataset_dir", "nowhere"], 2, "synthetic"),
+    ],
+)
+def test_plain_command_tells_known_failures_in_one_line(tmp_path, run_id, config, knobs, code, told):
+    (tmp_path / "data").mkdir()
+    result = plain(tmp_path, run_id, config, *knobs)
+    assert result.returncode == code, result.stderr
+    assert last_line(result.stderr).startswith("monai_xr: error: ")
+    assert told in last_line(result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_plain_command_that_is_stopped_before_it_trains_leaves_with_the_code_of_the_signal(tmp_path, number, code):
+    (tmp_path / "config.yaml").write_text(
+        "imports: [$import signal, $from monai_xr.exits import guard_plain_command]\n"
+        f"initialize: [$guard_plain_command(), '$signal.raise_signal({int(number)})']\nrun: []\n"
+    )
+    result = plain(tmp_path, "run", tmp_path / "config.yaml")
+    assert result.returncode == code, result.stderr
+    assert last_line(result.stderr) == "monai_xr: stopped"
+    assert "Traceback" not in result.stderr
