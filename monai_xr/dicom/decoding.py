@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pydicom.uid as uids
+from pydicom.dataset import Dataset
 
 from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, jpeg_with_more_data, run_codec
-from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
+from monai_xr.dicom.fragments import encapsulated_frame, file_samples, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
@@ -43,14 +44,20 @@ class Frame:
     decoder: str
 
 
-def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
+def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int) -> Frame:
     """Decode one frame of a file that stands at its pixels.
+
+    Args:
+        file: The file.
+        ds: Its header.
+        layout: As `pixel_layout` gives it.
+        frame: Which of several.
 
     Raises:
         InputDataError: No decoder for the syntax, the data are truncated, damaged, or contradict the header.
     """
     if layout.syntax in NATIVE:
-        return _native(file, layout, frame)
+        return _native(file_samples(file, pixel_element(file, ds), layout, frame), layout)
     decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
         (JPEG, _jpeg),
         (JPEG_LS, _jpeg_ls),
@@ -59,23 +66,12 @@ def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
     )
     for syntaxes, decoder in decoders:
         if layout.syntax in syntaxes:
-            stream = encapsulated_frame(file, pixel_element(file, implicit=False, big_endian=False), layout, frame)
+            stream = encapsulated_frame(file, pixel_element(file, ds), layout, frame)
             return decoder(stream, layout)
     raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
 
 
-def _native(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
-    big_endian = layout.syntax == uids.ExplicitVRBigEndian
-    element = pixel_element(file, implicit=layout.syntax == uids.ImplicitVRLittleEndian, big_endian=big_endian)
-    data = native_frame(file, element, layout, frame)
-    if layout.bits_allocated == 16:
-        words = np.frombuffer(data, ">u2" if big_endian else "<u2")
-    elif big_endian and element[2] == b"OW":
-        if len(data) % 2:
-            raise InputDataError("an odd number of 8-bit samples in Big Endian words")
-        words = np.frombuffer(data, "<u2").byteswap().view(np.uint8)
-    else:
-        words = np.frombuffer(data, np.uint8)
+def _native(words: Array, layout: PixelLayout) -> Frame:
     ycbcr = layout.photometric.startswith("YBR")
     if layout.photometric == "YBR_FULL_422":
         pairs = words.reshape(layout.rows, layout.columns // 2, 4)  # Y Y Cb Cr

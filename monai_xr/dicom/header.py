@@ -11,8 +11,10 @@ import struct
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ImplicitVRLittleEndian
 
 from monai_xr.dicom.values import quiet, uid
 from monai_xr.errors import InputDataError
@@ -163,11 +165,27 @@ def parse_header(file: HeaderFile) -> Dataset:
     except Exception as error:
         # pydicom raises many kinds on damaged files; its messages may repeat values.
         raise InputDataError(f"its header is damaged ({type(error).__name__})") from None
+    _note_vr_form(ds)
     # Nothing of the closed file is needed any more; with it the data set could not be copied or pickled.
     ds.filename = ds.buffer = None
     for keyword in _UIDS:
         uid(ds, keyword)
     return ds
+
+
+def _note_vr_form(ds: Dataset) -> None:
+    """Let `original_encoding` tell the VR form that pydicom found, where it tells the one of the transfer syntax."""
+    first = next((ds.get_item(tag) for tag in ds.keys()), None)  # noqa: SIM118 (iterating parses the values)
+    if isinstance(first, RawDataElement):
+        ds.set_original_encoding(first.is_implicit_VR, first.is_little_endian, ds.original_character_set)
+
+
+def vr_form_note(ds: Dataset) -> str:
+    """Tell for the provenance where a header was written in another VR form than its transfer syntax names."""
+    implicit = bool(ds.original_encoding[0])
+    if implicit == (ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian):
+        return ""
+    return f"{'implicit' if implicit else 'explicit'} VR found, against the transfer syntax"
 
 
 def transfer_syntax(file: HeaderFile) -> str:
@@ -181,13 +199,18 @@ def transfer_syntax(file: HeaderFile) -> str:
     meta, at = file.read_at(132, 65536), 0
     while at + 8 <= len(meta) and meta[at : at + 2] == b"\x02\x00":
         (element,) = struct.unpack_from("<H", meta, at + 2)
-        if meta[at + 4 : at + 6] in _LONG_VRS:
-            if at + 12 > len(meta):
-                break
-            (length,), begin = struct.unpack_from("<I", meta, at + 8), at + 12
-        else:
-            (length,), begin = struct.unpack_from("<H", meta, at + 6), at + 8
+        begin, length = _meta_value(meta, at)
         if element == 0x0010:
             return meta[begin : begin + min(length, 64)].decode("ascii", "replace").strip("\0 ")
         at = begin + length
     raise InputDataError("its file meta names no transfer syntax")
+
+
+def _meta_value(meta: bytes, at: int) -> tuple[int, int]:
+    """Give place and length of a value of the file meta, which some write in implicit VR."""
+    vr = meta[at + 4 : at + 6]
+    if vr in _LONG_VRS:
+        return at + 12, int.from_bytes(meta[at + 8 : at + 12], "little")
+    if vr.isalpha() and vr.isupper():
+        return at + 8, int.from_bytes(meta[at + 6 : at + 8], "little")
+    return at + 8, int.from_bytes(meta[at + 4 : at + 8], "little")

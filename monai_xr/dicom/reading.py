@@ -8,13 +8,12 @@ from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.colour import grey_channel, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
-from monai_xr.dicom.header import open_dicom, parse_header
+from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
 from monai_xr.dicom.identity import admitted, burned_in, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
@@ -83,7 +82,7 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         origin = admitted(ds, admit)
         header = _header(ds, window)
         spacing = pixel_spacing(ds)
-        decoded = decode_frame(file, header.layout, _chosen_frame(frame, header.layout.frames))
+        decoded = decode_frame(file, ds, header.layout, _chosen_frame(frame, header.layout.frames))
     words, table, steps = _developed(ds, header, decoded)
     facts = {
         "spacing_mm": header.turn.spacing(spacing[0]) if spacing else None,
@@ -152,5 +151,11 @@ def _developed(ds: Dataset, header: _Header, decoded: Frame) -> tuple[Array, Pix
         table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
     else:
         table, steps = palette_table(ds, layout, words), ("grey palette",)
-    source = UID(layout.syntax).name + (f" decoded by {decoded.decoder}" if decoded.decoder else "")
-    return header.turn.apply(words), table, (source, *steps, *header.history, header.turn.name)
+    return header.turn.apply(words), table, (_source(ds, decoded), *steps, *header.history, header.turn.name)
+
+
+def _source(ds: Dataset, decoded: Frame) -> str:
+    """Name the transfer syntax, what contradicts it, and the decoder."""
+    found = vr_form_note(ds)
+    parts = (ds.file_meta.TransferSyntaxUID.name, f", {found}" * bool(found))
+    return "".join((*parts, f" decoded by {decoded.decoder}" * bool(decoded.decoder)))
