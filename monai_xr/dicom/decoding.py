@@ -58,17 +58,17 @@ def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int)
     """
     if layout.syntax in NATIVE:
         return _native(file_samples(file, pixel_element(file, ds), layout, frame), layout)
-    decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
-        (JPEG, _jpeg),
-        (JPEG_LS, _jpeg_ls),
-        (JPEG_2000, _jpeg_2000),
-        ((uids.RLELossless,), _rle),
-    )
-    for syntaxes, decoder in decoders:
-        if layout.syntax in syntaxes:
-            stream = encapsulated_frame(file, pixel_element(file, ds), layout, frame)
-            return decoder(stream, layout)
-    raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
+    _decoder(layout.syntax)
+    return decode_stream(encapsulated_frame(file, pixel_element(file, ds), layout, frame), layout)
+
+
+def decode_stream(stream: bytes, layout: PixelLayout) -> Frame:
+    """Decode one compressed frame.
+
+    Raises:
+        InputDataError: As `decode_frame`.
+    """
+    return _decoder(layout.syntax)(stream, layout)
 
 
 def _native(words: Array, layout: PixelLayout) -> Frame:
@@ -174,3 +174,16 @@ def _words(samples: Array, header: CodestreamHeader, layout: PixelLayout) -> Arr
             raise InputDataError(f"its codestream has values beyond its {layout.bits_stored} stored bits")
         values = np.clip(values, low, high - 1)
     return values.astype(np.uint16) & np.uint16((1 << layout.bits_stored) - 1)
+
+
+def _decoder(syntax: str) -> Callable[[bytes, PixelLayout], Frame]:
+    decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
+        (JPEG, _jpeg),
+        (JPEG_LS, _jpeg_ls),
+        (JPEG_2000, _jpeg_2000),
+        ((uids.RLELossless,), _rle),
+    )
+    for syntaxes, decoder in decoders:
+        if syntax in syntaxes:
+            return decoder
+    raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")

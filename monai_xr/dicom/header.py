@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ImplicitVRLittleEndian
 
-from monai_xr.dicom.values import quiet, uid
+from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -28,7 +28,6 @@ _DEFLATED_WHAT, _DEFLATED_WAY_OUT = "Deflated transfer syntax", "store it again 
 # pydicom looks for the next tag or delimiter with reads of up to this size, and takes a short answer for the end.
 _LARGEST_PEEK = 8192
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OD", b"OF", b"OL", b"OV", b"UC", b"UR", b"SV", b"UV")
-_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 class HeaderFile(io.FileIO):
@@ -128,8 +127,8 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
 def read_header(path: str | os.PathLike[str]) -> Dataset:
     """Read a DICOM file without its pixels, within the limits of this module.
 
-    The data set has its file meta with a transfer syntax, and its four UIDs are absent or valid. Other values are as
-    in the file: take them with `monai_xr.dicom.values`, which neither warns nor repeats them in messages.
+    The data set has its file meta with a transfer syntax. Values are as in the file: take them with
+    `monai_xr.dicom.values`, which neither warns nor repeats them in messages.
 
     Raises:
         InputDataError: Not a DICOM file, damaged, Deflated or beyond the limits.
@@ -168,8 +167,6 @@ def parse_header(file: HeaderFile) -> Dataset:
     _note_vr_form(ds)
     # Nothing of the closed file is needed any more; with it the data set could not be copied or pickled.
     ds.filename = ds.buffer = None
-    for keyword in _UIDS:
-        uid(ds, keyword)
     return ds
 
 

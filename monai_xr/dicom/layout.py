@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.identity import modality_name
+from monai_xr.dicom.identity import modality_name, sop_class
 from monai_xr.dicom.values import integer, number, text
 from monai_xr.errors import InputDataError
 
@@ -67,8 +67,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
     Raises:
         InputDataError: Not a projection image, a tag is missing or contradicts another, or a limit is exceeded.
     """
-    sop_class = text(ds, "SOPClassUID")
-    if sop_class not in PROJECTION_SOP_CLASSES:
+    if sop_class(ds) not in PROJECTION_SOP_CLASSES:
         raise InputDataError(
             f"not a projection X-ray image by its SOP class (modality {modality_name(ds)})",
             way_out="give CR, DX, MG, XA, RF or SC",

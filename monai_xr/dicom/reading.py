@@ -14,7 +14,7 @@ from monai_xr.dicom.colour import grey_channel, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
 from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
-from monai_xr.dicom.identity import admitted, burned_in, view_position
+from monai_xr.dicom.identity import admitted, burned_in, identity_notes, sop_class, sop_instance, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.lookup import StoredFilm
@@ -94,8 +94,8 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         "patient_id": text(ds, "PatientID"),
         "study_instance_uid": uid(ds, "StudyInstanceUID"),
         "series_instance_uid": uid(ds, "SeriesInstanceUID"),
-        "sop_instance_uid": uid(ds, "SOPInstanceUID"),
-        "sop_class_uid": uid(ds, "SOPClassUID"),
+        "sop_instance_uid": sop_instance(ds),
+        "sop_class_uid": sop_class(ds),
         "transfer_syntax": header.layout.syntax,
         "photometric": header.layout.photometric,
         "burned_in": burned_in(ds),
@@ -128,7 +128,7 @@ def _header(ds: Dataset, window: int) -> _Header:
         layout=layout,
         rules=grayscale_rules(ds, layout, window) if monochrome else None,
         turn=turn_upright(text(ds, "PatientOrientation")),
-        history=history,
+        history=(*identity_notes(ds), *history),
     )
 
 

@@ -127,10 +127,11 @@ def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
 def uid(ds: Dataset, keyword: str) -> str:
     """Give a UID that is safe to use as a name; "" where absent.
 
-    Raises:
-        InputDataError: The value is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters.
+    One that is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters, counts as absent: public sets
+    hold hashes there. Whatever writes a file must refuse it.
     """
-    found = text(ds, keyword)
-    if found and not (_UID.fullmatch(found) and len(found) <= 64):
-        raise InputDataError(f"{keyword} is not a valid UID")
-    return found
+    try:
+        found = text(ds, keyword)
+    except InputDataError:
+        return ""
+    return found if _UID.fullmatch(found) and len(found) <= 64 else ""
