@@ -8,7 +8,7 @@ from monai_xr.dicom.decoding import Frame
 from monai_xr.dicom.image import Array, Pixels
 from monai_xr.dicom.layout import PixelLayout
 from monai_xr.dicom.lookup import histogram
-from monai_xr.dicom.luts import lookup_table
+from monai_xr.dicom.luts import LookupTable, lookup_table
 from monai_xr.dicom.values import value
 from monai_xr.errors import InputDataError
 
@@ -52,12 +52,19 @@ def palette_table(ds: Dataset, layout: PixelLayout, words: Array) -> Pixels:
         raise InputDataError("a palette without its tables, or a segmented one", way_out=_WAY_OUT)
     big_endian = layout.syntax == ExplicitVRBigEndian
     stored = np.arange(1 << layout.bits_stored)
-    channels = []
+    tables = []
     for colour in ("Red", "Green", "Blue"):
         table = lookup_table(ds, f"{colour}PaletteColorLookupTable", signed_input=layout.signed, big_endian=big_endian)
-        channels.append(table(stored) / ((1 << table.bits) - 1))
+        tables.append(table)
+    channels = [table(stored) / ((1 << _palette_bits(tables)) - 1) for table in tables]
     used = histogram(words, stored.size) > 0
     spread = np.maximum.reduce(channels) - np.minimum.reduce(channels)
     if spread[used].max() > MAX_DIFFERENCE / 255:
         raise InputDataError("a colour image (palette)", way_out=_WAY_OUT)
     return np.asarray(channels[1], dtype=np.float32)
+
+
+def _palette_bits(tables: list[LookupTable]) -> int:
+    """Give the depth of a palette: 8 where 16 bits are filled with bytes, more where it is deeper than it says."""
+    said, used = max(table.bits for table in tables), max(table.bits_used for table in tables)
+    return 8 if used <= 8 < said else max(said, used)

@@ -81,7 +81,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
         rows=_within(ds, "Rows", 1, MAX_SIDE),
         columns=_within(ds, "Columns", 1, MAX_SIDE),
         samples=_within(ds, "SamplesPerPixel", 1, 3),
-        frames=int(number(ds, "NumberOfFrames", 1)),
+        frames=int(number(ds, "NumberOfFrames", 1)) or 1,  # real files of one frame say 0
         bits_allocated=_within(ds, "BitsAllocated", 8, 16),
         bits_stored=_within(ds, "BitsStored", 1, 16),
         signed=bool(_within(ds, "PixelRepresentation", 0, 1)),
@@ -89,7 +89,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
         planar=number(ds, "PlanarConfiguration", 0) == 1,
         syntax=syntax,
     )
-    _check(layout, high_bit=integer(ds, "HighBit"))
+    _check(layout, high_bit=int(number(ds, "HighBit", layout.bits_stored - 1)))
     return layout
 
 

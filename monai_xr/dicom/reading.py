@@ -19,7 +19,7 @@ from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.dicom.orientation import Turn, turn_upright
-from monai_xr.dicom.spacing import pixel_spacing
+from monai_xr.dicom.spacing import aspect_notes, pixel_spacing
 from monai_xr.dicom.values import text, uid
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -36,12 +36,13 @@ def read_xray(
 
     The order is that of PS3.4 section N.2: decode, Modality LUT or rescale, VOI LUT or window, polarity, padding to
     background; then the film is turned upright. A film without a window shows its full range if it has 8 bits or
-    P-values (PresentationLUTShape), else from its 0.1 to its 99.9 percentile.
+    P-values (PresentationLUTShape), else from its 0.1 to its 99.9 percentile. Pixels that are not square
+    (PixelAspectRatio) stay as stored.
 
     Args:
         path: A DICOM file, whatever its name.
         frame: Which frame of several, from 0; a file with several frames is refused without it.
-        window: Which of the VOI LUTs and windows of the file, LUTs first, from 0.
+        window: Which of the VOI LUTs and windows of the file, LUTs first, counted from 0; 0 takes the first usable.
         decode: "isolated" reads in a child process with limits of memory and time: for files nobody vouches for.
         admit: Origins that may be read: "patient", "phantom", "generated".
 
@@ -120,15 +121,15 @@ def _header(ds: Dataset, window: int) -> _Header:
     layout = pixel_layout(ds, str(ds.file_meta.TransferSyntaxUID))
     monochrome = layout.photometric.startswith("MONOCHROME")
     history = tuple(
-        f"{keyword} {value} recorded, not applied"
+        f"{keyword} {found} recorded, not applied"
         for keyword in ("FieldOfViewRotation", "FieldOfViewHorizontalFlip")
-        if (value := text(ds, keyword))
+        if (found := text(ds, keyword))
     )
     return _Header(
         layout=layout,
         rules=grayscale_rules(ds, layout, window) if monochrome else None,
         turn=turn_upright(text(ds, "PatientOrientation")),
-        history=(*identity_notes(ds), *history),
+        history=(*identity_notes(ds), *history, *aspect_notes(ds)),
     )
 
 
