@@ -7,13 +7,21 @@ HTJ2K but gives a partial picture without an error, so it is not used.
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, jpeg_with_more_data, run_codec
+from monai_xr.dicom.codestream import (
+    CodestreamHeader,
+    jp2_codestream,
+    jpeg2000_header,
+    jpeg_header,
+    jpeg_with_more_data,
+    run_codec,
+)
 from monai_xr.dicom.fragments import encapsulated_frame, file_samples, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
@@ -25,6 +33,8 @@ NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.Explici
 JPEG = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLossless, uids.JPEGLosslessSV1)
 JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
 JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
+_JP2_SIGNATURE = b"jP  \r\n\x87\n"
+_MOST_FILLING = 8  # bytes
 LOSSY = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLSNearLossless, uids.JPEG2000, uids.HTJ2K)
 
 
@@ -37,11 +47,13 @@ class Frame:
             bits; bits above the stored ones may hold anything.
         ycbcr: The three channels are YCbCr.
         decoder: What decoded it, "" for uncompressed data.
+        notes: What had to be overlooked, for the provenance.
     """
 
     words: Array
     ycbcr: bool
     decoder: str
+    notes: tuple[str, ...] = ()
 
 
 def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int) -> Frame:
@@ -59,7 +71,9 @@ def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int)
     if layout.syntax in NATIVE:
         return _native(file_samples(file, pixel_element(file, ds), layout, frame), layout)
     _decoder(layout.syntax)
-    return decode_stream(encapsulated_frame(file, pixel_element(file, ds), layout, frame), layout)
+    stream, notes = encapsulated_frame(file, pixel_element(file, ds), layout, frame)
+    decoded = decode_stream(stream, layout)
+    return replace(decoded, notes=(*notes, *decoded.notes))
 
 
 def decode_stream(stream: bytes, layout: PixelLayout) -> Frame:
@@ -93,8 +107,10 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     import imagecodecs
 
     header = _checked(jpeg_header(stream), layout)
-    ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
-    # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
+    stream, notes = _cut(stream, header)
+    told = layout.photometric.startswith("YBR") if header.ycbcr is None else header.ycbcr
+    ycbcr = layout.samples == 3 and told
+    # Components as they are: what libjpeg guesses from component ids may be wrong for DICOM.
     space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
     decode = functools.partial(imagecodecs.jpeg8_decode, colorspace=space, outcolorspace=space)
     samples = run_codec(lambda: decode(stream))
@@ -102,31 +118,56 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     # Where the data end early libjpeg goes on with the last value. A film may end so too: more data tell.
     if (last == last[0]).all() and not np.array_equal(samples, run_codec(lambda: decode(jpeg_with_more_data(stream)))):
         raise InputDataError("its JPEG stream is truncated: data are missing before its end marker")
-    return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
+    return Frame(_words(samples, header, layout), ycbcr, "imagecodecs", notes)
 
 
 def _jpeg_ls(stream: bytes, layout: PixelLayout) -> Frame:
+    header = _checked(jpeg_header(stream), layout)
+    stream, notes = _cut(stream, header)
+    data, about = _charls(stream)
+    samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
+    words = _words(_sized(samples, layout, planar=about["interleave_mode"] == 0), header, layout)
+    return Frame(words, layout.photometric.startswith("YBR"), "pyjpegls", notes)
+
+
+def _charls(stream: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Decode JPEG-LS; some encoders leave zeros before the end marker, which CharLS takes for data too many."""
     import jpeg_ls
 
-    header = _checked(jpeg_header(stream), layout)
-    data, about = run_codec(lambda: jpeg_ls.decode_pixel_data(stream))
-    samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
-    planar = about["interleave_mode"] == 0
-    return Frame(
-        _words(_sized(samples, layout, planar=planar), header, layout), layout.photometric.startswith("YBR"), "pyjpegls"
-    )
+    zeros = len(stream) - 2 - len(stream[:-2].rstrip(b"\0"))
+    for left_out in range(min(zeros, _MOST_FILLING) + 1):
+        cut = stream[: len(stream) - 2 - left_out] + stream[-2:]
+        try:
+            decoded: tuple[bytes, dict[str, Any]] = run_codec(lambda cut=cut: jpeg_ls.decode_pixel_data(cut))  # type: ignore[misc]
+        except InputDataError as error:
+            refusal = error
+        else:
+            return decoded
+    raise refusal
 
 
 def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     import openjpeg
 
+    boxed = stream[4:12] == _JP2_SIGNATURE
+    stream = jp2_codestream(stream) if boxed else stream
     header = _checked(jpeg2000_header(stream), layout)
+    stream, notes = _cut(stream, header)
     data = run_codec(lambda: openjpeg.decode_pixel_data(stream, version=2))
     kind = ("i" if header.signed else "u") + ("1" if header.precision <= 8 else "2")
     samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
     # OpenJPEG undoes the colour transform of ICT and RCT.
     ycbcr = layout.photometric in ("YBR_FULL", "YBR_FULL_422")
-    return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg")
+    notes = ("codestream of a JP2 file", *notes) if boxed else notes
+    return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg", notes)
+
+
+def _cut(stream: bytes, header: CodestreamHeader) -> tuple[bytes, tuple[str, ...]]:
+    """Leave out what follows the end marker, with a note where it is more than the padding of fragments."""
+    behind = stream[header.end :]
+    # Fragments are padded to an even length, with 00 by the standard, with FF in real files.
+    notes = (f"{len(behind)} bytes behind its end left out",) if behind.strip(b"\0\xff") else ()
+    return stream[: header.end], notes
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> Frame:

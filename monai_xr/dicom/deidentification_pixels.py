@@ -42,7 +42,8 @@ def read_one_frame(path: str | os.PathLike[str]) -> Dataset:
                 samples = file_samples(file, element, layout, 0)
                 ds.add_new(0x7FE00010, f"O{'B' if layout.bits_allocated == 8 else 'W'}", samples.tobytes())
             else:
-                ds.add_new(0x7FE00010, "OB", encapsulate([encapsulated_frame(file, element, layout, 0)]))
+                stream, _ = encapsulated_frame(file, element, layout, 0)
+                ds.add_new(0x7FE00010, "OB", encapsulate([stream]))
     except InputDataError as error:
         raise InputDataError(error.what, Path(path), error.way_out) from None
     return ds
@@ -88,11 +89,9 @@ def _cleared(samples: Array, layout: PixelLayout) -> bytes:
 
 def _without_comments(stream: bytes, syntax: str) -> bytes:
     if syntax in JPEG or syntax in JPEG_LS:
-        jpeg_header(stream)
-        return _without_jpeg_comments(stream)
+        return _without_jpeg_comments(stream[: jpeg_header(stream).end])
     if syntax in JPEG_2000:
-        jpeg2000_header(stream)
-        return _without_jpeg_2000_comments(stream)
+        return _without_jpeg_2000_comments(stream[: jpeg2000_header(stream).end])
     return stream
 
 

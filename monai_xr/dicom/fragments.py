@@ -16,6 +16,7 @@ from monai_xr.errors import InputDataError
 _MAX_FRAGMENTS = 100_000
 _ITEM, _END = 0xE000, 0xE0DD
 _UNDEFINED = 0xFFFFFFFF
+_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # JPEG and JPEG-LS, JPEG 2000
 _PIXEL_VRS = (b"OB", b"OW", b"UN")
 
 
@@ -113,8 +114,13 @@ def native_samples(
     return np.frombuffer(data, (">u2" if big_endian else "<u2") if layout.bits_allocated == 16 else np.uint8)
 
 
-def encapsulated_frame(file: HeaderFile, element: PixelElement, layout: PixelLayout, frame: int) -> bytes:
+def encapsulated_frame(
+    file: HeaderFile, element: PixelElement, layout: PixelLayout, frame: int
+) -> tuple[bytes, tuple[str, ...]]:
     """Join the fragments of one compressed frame.
+
+    Returns:
+        The stream, and notes for the provenance.
 
     Raises:
         InputDataError: No items, one is cut, or the frames cannot be told apart.
@@ -126,15 +132,18 @@ def encapsulated_frame(file: HeaderFile, element: PixelElement, layout: PixelLay
     if not places:
         raise InputDataError("Pixel Data has no items")
     (table_begin, table_end), parts = places[0], places[1:]
+    notes: tuple[str, ...] = ()
     if layout.frames == 1:
         chosen = parts
     elif len(parts) == layout.frames:
         chosen = parts[frame : frame + 1]
-    else:
+    elif table_end - table_begin == 4 * layout.frames:
         chosen = _by_offset_table(data[table_begin:table_end], parts, layout.frames, frame)
+    else:
+        chosen, notes = _by_markers(data, parts, layout.frames)[frame], ("frames told apart by their markers",)
     if not chosen:
         raise InputDataError("Pixel Data is empty")
-    return b"".join(data[begin:end] for begin, end in chosen)
+    return b"".join(data[begin:end] for begin, end in chosen), notes
 
 
 def _fragments(data: bytes) -> list[tuple[int, int]]:
@@ -158,8 +167,29 @@ def _fragments(data: bytes) -> list[tuple[int, int]]:
 
 def _by_offset_table(table: bytes, parts: list[tuple[int, int]], frames: int, frame: int) -> list[tuple[int, int]]:
     """Choose the fragments between two offsets, which count from the first byte after the table."""
-    if len(table) != 4 * frames or not parts:
-        raise InputDataError("Pixel Data does not tell its frames apart: no Basic Offset Table")
+    if not parts:
+        return []
     offsets = [*struct.unpack(f"<{frames}I", table), _UNDEFINED]
     base = parts[0][0] - 8
     return [part for part in parts if offsets[frame] <= part[0] - 8 - base < offsets[frame + 1]]
+
+
+def _by_markers(data: bytes, parts: list[tuple[int, int]], frames: int) -> list[list[tuple[int, int]]]:
+    """Group the fragments where there is no table: a frame begins where one begins as a stream of JPEG's family does.
+
+    The fragment before has to end with an end marker, so that no frame begins within the data of another.
+    """
+    found: list[list[tuple[int, int]]] = []
+    ended = True
+    for begin, end in parts:
+        if ended and data.startswith(_STARTS, begin, end):
+            found.append([])
+        if found:
+            found[-1].append((begin, end))
+        ended = data[max(begin, end - 16) : end].rstrip(b"\0\xff").endswith(b"\xff\xd9")
+    if len(found) != frames or not ended:
+        raise InputDataError(
+            "Pixel Data does not tell its frames apart: no Basic Offset Table",
+            way_out="store it again with one, for example with dcmdjpeg and dcmcjpeg",
+        )
+    return found

@@ -152,7 +152,11 @@ def _developed(ds: Dataset, header: _Header, decoded: Frame) -> tuple[Array, Pix
         table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
     else:
         table, steps = palette_table(ds, layout, words), ("grey palette",)
-    return header.turn.apply(words), table, (_source(ds, decoded), *steps, *header.history, header.turn.name)
+    return (
+        header.turn.apply(words),
+        table,
+        (_source(ds, decoded), *decoded.notes, *steps, *header.history, header.turn.name),
+    )
 
 
 def _source(ds: Dataset, decoded: Frame) -> str:
