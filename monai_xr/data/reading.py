@@ -8,7 +8,7 @@ from monai_xr.data.png import read_png_or_jpeg
 from monai_xr.dicom import XrayImage, read_xray
 from monai_xr.errors import InputDataError
 
-READER_VERSION = 2  # to be raised when a file gives other pixels or facts: caches made before are then built anew
+READER_VERSION = 3  # to be raised when a file gives other pixels or facts: caches made before are then built anew
 
 Decode = Literal["direct", "isolated"]
 

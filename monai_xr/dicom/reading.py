@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.colour import grey_channel, palette_table
+from monai_xr.dicom.colour import grey_of_frame, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
 from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
@@ -145,18 +145,16 @@ def _developed(ds: Dataset, header: _Header, decoded: Frame) -> tuple[Array, Pix
     """Turn decoded words upright, make the table that shows them and list the steps."""
     layout, rules = header.layout, header.rules
     steps: tuple[str, ...]
-    words = grey_channel(decoded) if layout.samples == 3 else decoded.words
+    words = decoded.words
     if rules:
         table, steps = rules.table(words)
     elif layout.samples == 3:
-        table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
+        words, steps = grey_of_frame(decoded, layout.photometric)
+        table = np.linspace(0, 1, 256, dtype=np.float32)
     else:
-        table, steps = palette_table(ds, layout, words), ("grey palette",)
-    return (
-        header.turn.apply(words),
-        table,
-        (_source(ds, decoded), *decoded.notes, *steps, *header.history, header.turn.name),
-    )
+        table, steps = palette_table(ds, layout, words)
+    steps = (_source(ds, decoded), *decoded.notes, *steps, *header.history, header.turn.name)
+    return header.turn.apply(words), table, steps
 
 
 def _source(ds: Dataset, decoded: Frame) -> str:
