@@ -112,12 +112,17 @@ def _check(layout: PixelLayout, high_bit: int) -> None:
 
 def _check_bits(layout: PixelLayout, high_bit: int) -> None:
     if layout.bits_allocated not in (8, 16):
-        raise InputDataError(f"BitsAllocated is {layout.bits_allocated}, 8 or 16 are allowed")
+        raise InputDataError(
+            f"BitsAllocated is {layout.bits_allocated}, 8 or 16 are allowed", way_out="store it again in 16 bits"
+        )
     if layout.bits_stored > layout.bits_allocated:
         raise InputDataError(f"BitsStored is {layout.bits_stored} of {layout.bits_allocated} bits")
     if high_bit != layout.bits_stored - 1:
-        raise InputDataError(f"HighBit is {high_bit} with BitsStored {layout.bits_stored}; PS3.5 allows BitsStored - 1")
+        raise InputDataError(
+            f"HighBit is {high_bit} with BitsStored {layout.bits_stored}; PS3.5 allows BitsStored - 1",
+            way_out="find out which bits hold the pixels and set the one that is wrong",
+        )
     if layout.samples == 3 and (layout.bits_stored != 8 or layout.signed):
-        raise InputDataError("colour that is not unsigned 8 bit")
+        raise InputDataError("colour that is not unsigned 8 bit", way_out="store it again as MONOCHROME2")
     if layout.photometric == "YBR_FULL_422" and layout.columns % 2:
         raise InputDataError("YBR_FULL_422 with an odd number of columns")
