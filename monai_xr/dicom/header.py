@@ -192,7 +192,9 @@ def transfer_syntax(file: HeaderFile) -> str:
         InputDataError: Not a DICOM file, or its file meta is damaged or names no transfer syntax.
     """
     if file.read_at(128, 4) != b"DICM":
-        raise InputDataError("not a DICOM file")
+        bare = file.read_at(0, 2) in (b"\x02\0", b"\x08\0")  # the first groups of a file meta or a data set
+        way_out = "it may be a bare data set: write it as a file, for example with dcmconv" if bare else ""
+        raise InputDataError("not a DICOM file", way_out=way_out)
     meta, at = file.read_at(132, 65536), 0
     while at + 8 <= len(meta) and meta[at : at + 2] == b"\x02\x00":
         (element,) = struct.unpack_from("<H", meta, at + 2)
