@@ -1,8 +1,8 @@
 """Pixels and speed of reading beside radreader, one thread, film by film: `python bench_radreader.py`.
 
 Real films of the folder that MONAI_XR_DATA names, and films as public sets and odd senders make them. Skips where
-radreader is not installed, which is no dependency. Exits with 1 if a film of a megapixel or more that both show the same
-is read slower than by radreader without its checks.
+radreader is not installed, which is no dependency. Exits with 1 if a film of a megapixel or more, which both show the
+same, is read slower than by radreader without its checks.
 """
 
 import os

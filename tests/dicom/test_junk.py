@@ -114,13 +114,15 @@ def test_jp2_files_that_hide_their_pixels_are_refused(write_film):
 @pytest.mark.parametrize("syntax", STREAMS, ids=lambda uid: uid.keyword)
 @pytest.mark.parametrize("pieces", [2, 3])
 def test_several_fragments_a_frame_without_a_table(write_film, syntax, pieces):
-    streams = [STREAMS[syntax]] * 3
+    expected = read_xray(write_film(PIXELS, syntax=syntax, stream=STREAMS[syntax], **FULL))
     film = write_film(
-        np.stack([PIXELS] * 3), frames=3, syntax=syntax, stream=streams, fragments=pieces, offset_table=False, **FULL
-    )
-    expected = read_xray(write_film(PIXELS, syntax=syntax, stream=streams[0], **FULL).rename(film.with_name("one")))
-    film = write_film(
-        np.stack([PIXELS] * 3), frames=3, syntax=syntax, stream=streams, fragments=pieces, offset_table=False, **FULL
+        np.stack([PIXELS] * 3),
+        frames=3,
+        syntax=syntax,
+        stream=[STREAMS[syntax]] * 3,
+        fragments=pieces,
+        offset_table=False,
+        **FULL,
     )
     for frame in range(3):
         image = read_xray(film, frame=frame)
