@@ -70,9 +70,9 @@ def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int)
     """
     if layout.syntax in NATIVE:
         return _native(file_samples(file, pixel_element(file, ds), layout, frame), layout)
-    _decoder(layout.syntax)
+    decode = _decoder(layout)
     stream, notes = encapsulated_frame(file, pixel_element(file, ds), layout, frame)
-    decoded = decode_stream(stream, layout)
+    decoded = decode(stream, layout)
     return replace(decoded, notes=(*notes, *decoded.notes))
 
 
@@ -82,7 +82,20 @@ def decode_stream(stream: bytes, layout: PixelLayout) -> Frame:
     Raises:
         InputDataError: As `decode_frame`.
     """
-    return _decoder(layout.syntax)(stream, layout)
+    return _decoder(layout)(stream, layout)
+
+
+def _decoder(layout: PixelLayout) -> Callable[[bytes, PixelLayout], Frame]:
+    decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
+        (JPEG, _jpeg),
+        (JPEG_LS, _jpeg_ls),
+        (JPEG_2000, _jpeg_2000),
+        ((uids.RLELossless,), _rle),
+    )
+    for syntaxes, decoder in decoders:
+        if layout.syntax in syntaxes:
+            return decoder
+    raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
 
 
 def _native(words: Array, layout: PixelLayout) -> Frame:
@@ -215,16 +228,3 @@ def _words(samples: Array, header: CodestreamHeader, layout: PixelLayout) -> Arr
             raise InputDataError(f"its codestream has values beyond its {layout.bits_stored} stored bits")
         values = np.clip(values, low, high - 1)
     return values.astype(np.uint16) & np.uint16((1 << layout.bits_stored) - 1)
-
-
-def _decoder(syntax: str) -> Callable[[bytes, PixelLayout], Frame]:
-    decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
-        (JPEG, _jpeg),
-        (JPEG_LS, _jpeg_ls),
-        (JPEG_2000, _jpeg_2000),
-        ((uids.RLELossless,), _rle),
-    )
-    for syntaxes, decoder in decoders:
-        if syntax in syntaxes:
-            return decoder
-    raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
