@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 
 from monai_xr.dicom.codestream import (
     CodestreamHeader,
-    jp2_codestream,
     jpeg2000_header,
     jpeg_header,
     jpeg_with_more_data,
@@ -33,7 +32,6 @@ NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.Explici
 JPEG = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLossless, uids.JPEGLosslessSV1)
 JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
 JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
-_JP2_SIGNATURE = b"jP  \r\n\x87\n"
 _MOST_FILLING = 8  # bytes
 LOSSY = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLSNearLossless, uids.JPEG2000, uids.HTJ2K)
 
@@ -162,8 +160,6 @@ def _charls(stream: bytes) -> tuple[bytes, dict[str, Any]]:
 def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     import openjpeg
 
-    boxed = stream[4:12] == _JP2_SIGNATURE
-    stream = jp2_codestream(stream) if boxed else stream
     header = _checked(jpeg2000_header(stream), layout)
     stream, notes = _cut(stream, header)
     data = run_codec(lambda: openjpeg.decode_pixel_data(stream, version=2))
@@ -171,7 +167,6 @@ def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
     # OpenJPEG undoes the colour transform of ICT and RCT.
     ycbcr = layout.photometric in ("YBR_FULL", "YBR_FULL_422")
-    notes = ("codestream of a JP2 file", *notes) if boxed else notes
     return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg", notes)
 
 

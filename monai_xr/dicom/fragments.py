@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
+from monai_xr.dicom.codestream import jp2_codestream
 from monai_xr.dicom.header import MAX_FILE_BYTES, HeaderFile
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
@@ -16,6 +17,7 @@ from monai_xr.errors import InputDataError
 _MAX_FRAGMENTS = 100_000
 _ITEM, _END = 0xE000, 0xE0DD
 _UNDEFINED = 0xFFFFFFFF
+_JP2_SIGNATURE = b"jP  \r\n\x87\n"
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # JPEG and JPEG-LS, JPEG 2000
 _PIXEL_VRS = (b"OB", b"OW", b"UN")
 
@@ -117,7 +119,7 @@ def native_samples(
 def encapsulated_frame(
     file: HeaderFile, element: PixelElement, layout: PixelLayout, frame: int
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Join the fragments of one compressed frame.
+    """Join the fragments of one compressed frame, of a JP2 file its codestream alone.
 
     Returns:
         The stream, and notes for the provenance.
@@ -143,7 +145,10 @@ def encapsulated_frame(
         chosen, notes = _by_markers(data, parts, layout.frames)[frame], ("frames told apart by their markers",)
     if not chosen:
         raise InputDataError("Pixel Data is empty")
-    return b"".join(data[begin:end] for begin, end in chosen), notes
+    stream = b"".join(data[begin:end] for begin, end in chosen)
+    if stream[4:12] == _JP2_SIGNATURE:
+        return jp2_codestream(stream), (*notes, "codestream of a JP2 file")
+    return stream, notes
 
 
 def _fragments(data: bytes) -> list[tuple[int, int]]:

@@ -9,7 +9,11 @@ import pydicom
 import pydicom.uid as uids
 import pytest
 
+from monai_xr.data.deidentified_folder import encoded
 from monai_xr.dicom import read_xray
+from monai_xr.dicom.deidentification import deidentify
+from monai_xr.dicom.deidentification_pixels import read_one_frame
+from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
 from monai_xr.errors import InputDataError
 
 PIXELS = (np.add.outer(np.arange(48) * 50, np.arange(32) * 40) % 4096).astype(np.uint16)
@@ -102,6 +106,15 @@ def test_a_jp2_file_for_a_codestream(write_film, form):
     image = read_xray(write_film(PIXELS, syntax=uids.JPEG2000Lossless, stream=jp2_forms()[form], **FULL))
     np.testing.assert_allclose(image.pixels, PIXELS / 4095, atol=1e-6)
     assert "codestream of a JP2 file" in image.provenance
+
+
+def test_of_a_jp2_file_only_the_codestream_is_left_by_deidentification(write_film):
+    stream = jp2_forms()["text behind"]
+    film = write_film(PIXELS, syntax=uids.JPEG2000Lossless, stream=stream, **FULL)
+    shown = read_xray(film).pixels
+    film.write_bytes(encoded(deidentify(read_one_frame(film), Pseudonyms(b"k" * 32))))
+    assert b"<a/>" not in film.read_bytes()
+    np.testing.assert_array_equal(read_xray(film).pixels, shown)
 
 
 def test_jp2_files_that_hide_their_pixels_are_refused(write_film):
