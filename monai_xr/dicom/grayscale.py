@@ -78,7 +78,7 @@ class GrayscaleRules:
         return shown.astype(np.float32), tuple(steps)
 
 
-def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int) -> GrayscaleRules:
+def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int | str) -> GrayscaleRules:
     """Take the rules from a header.
 
     Args:

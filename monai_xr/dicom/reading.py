@@ -28,7 +28,7 @@ def read_xray(
     path: str | os.PathLike[str],
     *,
     frame: int | None = None,
-    window: int = 0,
+    window: int | str = 0,
     decode: Literal["direct", "isolated"] = "direct",
     admit: Collection[str] = ("patient",),
 ) -> XrayImage:
@@ -42,7 +42,8 @@ def read_xray(
     Args:
         path: A DICOM file, whatever its name.
         frame: Which frame of several, from 0; a file with several frames is refused without it.
-        window: Which of the VOI LUTs and windows of the file, LUTs first, counted from 0; 0 takes the first usable.
+        window: Which of the VOI LUTs and windows of the file, LUTs first, counted from 0, or its name there, such as
+            "HARDER"; 0 takes the first usable.
         decode: "isolated" reads in a child process with limits of memory and time: for files nobody vouches for.
         admit: Origins that may be read: "patient", "phantom", "generated".
 
@@ -63,16 +64,18 @@ def read_xray(
         raise InputDataError("it needs more memory than allowed", Path(path)) from None
 
 
-def _check_arguments(frame: int | None, window: int, decode: str) -> None:
+def _check_arguments(frame: int | None, window: int | str, decode: str) -> None:
     if frame is not None and frame < 0:
         raise ConfigurationError(f"{frame} is no frame", "frame", "count from 0")
-    if window < 0:
+    if isinstance(window, int) and window < 0:
         raise ConfigurationError(f"{window} is no window", "window", "count from 0")
     if decode not in ("direct", "isolated"):
         raise ConfigurationError("unknown way to decode", "decode", "direct or isolated")
 
 
-def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int, admit: Collection[str]) -> StoredFilm:
+def read_stored(
+    path: str | os.PathLike[str], *, frame: int | None, window: int | str, admit: Collection[str]
+) -> StoredFilm:
     """Do all of `read_xray` but the last step, the look-up.
 
     Raises:
@@ -117,7 +120,7 @@ class _Header:
     history: tuple[str, ...]
 
 
-def _header(ds: Dataset, window: int) -> _Header:
+def _header(ds: Dataset, window: int | str) -> _Header:
     layout = pixel_layout(ds, str(ds.file_meta.TransferSyntaxUID))
     monochrome = layout.photometric.startswith("MONOCHROME")
     history = tuple(

@@ -72,7 +72,7 @@ class VoiTable:
         return f"VOI LUT of {self.table.entries.size} entries{depth}{falling}"
 
 
-def chosen_voi(ds: Dataset, window: int, *, signed: bool, big_endian: bool) -> Callable[[Values], Values] | None:
+def chosen_voi(ds: Dataset, window: int | str, *, signed: bool, big_endian: bool) -> Callable[[Values], Values] | None:
     """Choose among the ways the file offers to show it: first its VOI LUTs, then its windows, each in its order.
 
     Value n of WindowCenter goes with value n of WindowWidth. A window without one of them, or with a width of 0 or
@@ -80,7 +80,8 @@ def chosen_voi(ds: Dataset, window: int, *, signed: bool, big_endian: bool) -> C
 
     Args:
         ds: The header.
-        window: 0 for the first usable one, else its number in the file, counted from 0.
+        window: 0 for the first usable one, else its number in the file, counted from 0, or its name: LUTExplanation or
+            WindowCenterWidthExplanation, in any case of letters.
         signed: Modality values can be negative.
         big_endian: Byte order of the file.
 
@@ -92,16 +93,29 @@ def chosen_voi(ds: Dataset, window: int, *, signed: bool, big_endian: bool) -> C
     """
     tables = [item for item in items(ds, "VOILUTSequence") if has_table(item, "LUT")]
     pairs = tuple(zip_longest(optional_numbers(ds, "WindowCenter"), optional_numbers(ds, "WindowWidth")))
-    count = len(tables) + len(pairs)
+    chosen = _number(ds, window, tables, len(pairs))
+    if (chosen or 0) < len(tables):
+        return VoiTable(lookup_table(tables[chosen or 0], "LUT", signed_input=signed, big_endian=big_endian))
+    offered = pairs if chosen is None else pairs[chosen - len(tables) :][:1]
+    found = _first_usable(offered, text(ds, "VOILUTFunction").upper() or "LINEAR")
+    if chosen is not None and not found:
+        raise InputDataError(f"window {chosen} of the file is empty", way_out="choose another, 0 is the first usable")
+    return found
+
+
+def _number(ds: Dataset, window: int | str, tables: list[Dataset], windows: int) -> int | None:
+    """Give the number in the file of what is asked for; None for the first usable one."""
+    count = len(tables) + windows
+    if isinstance(window, str):
+        explained = text(ds, "WindowCenterWidthExplanation").split("\\")[:windows]
+        names = [*(text(item, "LUTExplanation") for item in tables), *explained]
+        for number, name in enumerate(names):
+            if name and name.casefold() == window.casefold():
+                return number
+        raise InputDataError(f"no window of that name, the file has {count}", way_out="choose by number")
     if window and window >= count:
         raise InputDataError(f"window {window} is asked for, the file has {count} (counted from 0)")
-    if window < len(tables):
-        return VoiTable(lookup_table(tables[window], "LUT", signed_input=signed, big_endian=big_endian))
-    window_pairs = pairs[window - len(tables) :][:1] if window else pairs
-    found = _first_usable(window_pairs, text(ds, "VOILUTFunction").upper() or "LINEAR")
-    if window and not found:
-        raise InputDataError(f"window {window} of the file is empty", way_out="choose another, 0 is the first usable")
-    return found
+    return window or None
 
 
 def _first_usable(pairs: Iterable[tuple[float | None, float | None]], function: str) -> Window | None:

@@ -77,6 +77,25 @@ def test_windows_are_counted_as_the_file_has_them(write_film):
         read_xray(behind_a_table, window=2)
 
 
+@pytest.mark.parametrize("decode", ["direct", "isolated"])
+def test_a_window_may_be_chosen_by_its_name(write_film, decode):
+    lut = table([255, 0], 8)
+    lut.LUTExplanation = "FALLING"
+    film = write_film(
+        [[0, 50, 100]],
+        VOILUTSequence=[lut],
+        WindowCenter=[50, 100],
+        WindowWidth=[100, 200],
+        WindowCenterWidthExplanation=["NORMAL", "SOFTER"],
+        **EXACT,
+    )
+    assert shown(film, window="normal", decode=decode) == pytest.approx([0, 0.5, 1])
+    assert shown(film, window="SOFTER", decode=decode) == pytest.approx([0, 0.25, 0.5])
+    assert shown(film, window="FALLING", decode=decode) == [1, 0, 0]
+    with pytest.raises(InputDataError, match="no window of that name, the file has 3"):
+        read_xray(film, window="HARDER", decode=decode)
+
+
 def test_more_centers_than_widths(write_film):
     film = write_film([[0, 50, 100]], WindowCenter=[50, 60], WindowWidth=100, **EXACT)
     assert shown(film) == pytest.approx([0, 0.5, 1])
