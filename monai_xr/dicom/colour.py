@@ -84,10 +84,10 @@ def grey_of_rgb(rgb: Array, name: str) -> tuple[Array, str]:
 
 
 def _grey_of_ycbcr(words: Array, name: str) -> tuple[Array, str]:
-    cb, cr = (words[..., i].astype(np.int16) - 128 for i in (1, 2))
-    if not cb.any() and not cr.any():
+    counts = histogram(words[..., 1].astype(np.uint16) << 8 | words[..., 2], _CB.size)
+    if counts[128 << 8 | 128] == words[..., 0].size:
         return words[..., 0], f"grey of {name}"
-    return words[..., 0], f"luminance of {name}, {_judged(_CB, _CR, histogram(_chroma_word(cb, cr), _CB.size))}"
+    return words[..., 0], f"luminance of {name}, {_judged(_CB, _CR, counts)}"
 
 
 def _chroma_word(cb: Array, cr: Array) -> Array:

@@ -102,6 +102,18 @@ def test_colour_is_refused_with_the_way_out(tmp_path: Path) -> None:
         read_png_or_jpeg(_save(tmp_path / "red.png", levels))
 
 
+def test_a_photo_is_refused_and_its_grey_read(tmp_path: Path) -> None:
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("grace_hopper.jpg") as photo:
+        image = Image.open(photo).convert("RGB")
+    image.save(tmp_path / "photo.png")
+    with pytest.raises(InputDataError, match=r"a colour image: tint Cb .* % coloured pixels : photo\.png"):
+        read_png_or_jpeg(tmp_path / "photo.png")
+    image.convert("L").convert("RGB").save(tmp_path / "grey.jpg", quality=80)
+    assert read_png_or_jpeg(tmp_path / "grey.jpg").pixels.std() > 0.1
+
+
 @pytest.mark.parametrize(("channels", "kind"), [(2, 4), (3, 2), (4, 6)])
 def test_16_bit_grey_stored_as_colour_or_with_alpha_keeps_all_bits(tmp_path: Path, channels: int, kind: int) -> None:
     levels = np.arange(0, 65536, 257 * 3 + 1, dtype=np.uint16)[:84].reshape(7, 12)
