@@ -67,7 +67,8 @@ class FilmIdentity(NamedTuple):
     Attributes:
         patient: PatientID, with its issuer where the file names one: two hospitals may both have a patient 123.
         study: StudyInstanceUID, be it a valid UID or the hash that a public set has in its place.
-        instance: SOPInstanceUID likewise, else that of the file meta.
+        instance: SOPInstanceUID if it is a valid one: two files of one instance count as one film, and programs that
+            take names away leave the same word in all.
     """
 
     patient: str
@@ -77,11 +78,10 @@ class FilmIdentity(NamedTuple):
 
 def film_identity(ds: Dataset) -> FilmIdentity:
     """Give the raw ids of a film, each "" where unknown."""
-    instance = text(ds, "SOPInstanceUID") or text(ds.file_meta, "MediaStorageSOPInstanceUID")
     patient_id, issuer = text(ds, "PatientID"), patient_id_issuer(ds)
     # The form of HL7 v2, section 2.A.14: the fourth component is the assigning authority.
     patient = f"{patient_id}^^^{issuer}" if patient_id and issuer else patient_id
-    return FilmIdentity(patient, text(ds, "StudyInstanceUID"), instance)
+    return FilmIdentity(patient, text(ds, "StudyInstanceUID"), uid(ds, "SOPInstanceUID"))
 
 
 def patient_id_issuer(ds: Dataset) -> str:
