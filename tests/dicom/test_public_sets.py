@@ -35,6 +35,7 @@ def test_each_set_is_read(tmp_path, kind, decode):
     np.testing.assert_allclose(image.pixels, expected, atol=0.03 if kind == "rsna_pneumonia" else 1e-3)
     assert image.sop_class_uid == pydicom.dcmread(film).file_meta.MediaStorageSOPClassUID
     assert image.spacing_mm
+    assert image.chest_doubt == ""
 
 
 def test_the_class_of_the_file_meta_counts_where_the_data_set_has_none(tmp_path):
