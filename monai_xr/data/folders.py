@@ -14,8 +14,7 @@ from monai_xr.data.shown_paths import HIDDEN, shown_path, shown_skipped
 from monai_xr.data.split_table import SPLITS_FILE
 from monai_xr.data.tables import TableRow
 from monai_xr.dicom import read_header
-from monai_xr.dicom.identity import modality_name
-from monai_xr.dicom.values import text
+from monai_xr.dicom.identity import film_identity, modality_name
 from monai_xr.errors import InputDataError
 
 _OWN = (LABELS, SPLITS_FILE, "lineage.json")  # in the folder itself; the last beside generated images
@@ -101,8 +100,9 @@ def _read_header(root: Path, file: str) -> Header:
     header = read_header(root / file)
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
-    patient, study = hashed(text(header, "PatientID")), hashed(text(header, "StudyInstanceUID"))
-    return Header(shown_path(file, header), patient, study, text(header, "SOPInstanceUID"))
+    identity = film_identity(header)
+    shown = shown_path(file, header)
+    return Header(shown, hashed(identity.patient), hashed(identity.study), identity.instance)
 
 
 def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:

@@ -15,7 +15,7 @@ from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 from monai_xr.data.output import write_text
 
 HEADERS = "headers.json"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

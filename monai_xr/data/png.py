@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from monai_xr.data.png_depth import DOUBTFUL, FULL, depth_of, told_depth
+from monai_xr.dicom.colour import grey_of_rgb
 from monai_xr.dicom.image import Origin, XrayImage
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 MARK_KEY = "Synthetic"
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 64 * 2**20  # four times the largest detectors
-MAX_CHANNEL_DIFFERENCE = 2  # lossy compression and rounding; the same as for grey films stored in colour DICOM
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _GREY_WAY_OUT = "only grey films are read: convert it to 8 or 16 bit grey"
 # What Pillow lets through from damaged files.
@@ -32,9 +32,9 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, Typ
 def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), exports: Sequence[int] = ()) -> XrayImage:
     """Read one grey film; the format is told by the content, the extension is not looked at.
 
-    Grey stored as colour or palette is taken where the channels agree; opaque alpha is dropped. EXIF orientation
-    is applied. Every bit of 8 and 16 bit grey is kept. Of 16 bits those in use span black to white, by the rule of
-    `monai_xr.data.png_depth`; marked pictures use all.
+    Of colour and palettes the luminance is taken, coloured pictures are refused (`monai_xr.dicom.colour`); opaque alpha
+    is dropped. EXIF orientation is applied. Every bit of 8 and 16 bit is kept. Of the pictures in an MPO file, as
+    phones make, the first is taken: the others are previews, depths and gains of it.
 
     Args:
         path: The file.
@@ -53,11 +53,14 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), expor
         origin = _admitted(text, admit)
         grey, bits, step = _grey(image, content)
         if origin == "patient" and bits == FULL:
-            grey, bits, step = _depth_in_use(image, content, exports)
+            grey, bits, told = _depth_in_use(grey, content, exports)
+            step = (*step, told)
         upright, turn = _apply_orientation(grey, image)
     except InputDataError as error:
         raise type(error)(error.what, path, error.way_out) from None
     kind = f"{image.format} of {image.mode}"
+    if image.format == "MPO":
+        step = (f"first of {getattr(image, 'n_frames', 1)} pictures", *step)
     spacing = _spacing(text) if origin != "patient" else None
     return XrayImage(
         pixels=np.ascontiguousarray(upright, np.float32),
@@ -95,7 +98,7 @@ def _decode(content: bytes) -> tuple[Image.Image, dict[str, str]]:
         image = Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
         if image.width * image.height > MAX_PIXELS:
             raise InputDataError(f"{image.width} x {image.height} pixels", way_out=f"at most {MAX_PIXELS}")
-        if getattr(image, "n_frames", 1) > 1:
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise InputDataError("several pictures in one file", way_out="store each in a file of its own")
         _check_sums(content)
         image.load()
@@ -134,8 +137,6 @@ def _admitted(text: dict[str, str], admit: Collection[str]) -> Origin:
 def _grey(image: Image.Image, content: bytes) -> tuple[NDArray[np.float32], int, tuple[str, ...]]:
     """Give the grey picture in [0, 1], its depth, and what had to be done."""
     depth = content[24] if image.format == "PNG" else 8
-    if depth == 16 and not image.mode.startswith("I"):
-        raise InputDataError("16 bit colour or alpha", way_out=_GREY_WAY_OUT)
     if "transparency" in image.info and image.mode != "P":
         raise InputDataError("a picture with a see-through grey", way_out="flatten it")
     if image.mode in ("1", "L"):
@@ -144,24 +145,39 @@ def _grey(image: Image.Image, content: bytes) -> tuple[NDArray[np.float32], int,
         return _scaled(np.asarray(image), 65535), 16, ()
     if image.mode not in ("LA", "RGB", "RGBA", "P", "PA"):
         raise InputDataError(f"a picture of {image.mode}", way_out=_GREY_WAY_OUT)
-    channels = np.asarray(image.convert("RGBA"))
-    if channels[..., 3].min() < 255:
+    channels = _deep_channels(content) if depth == 16 else np.asarray(image.convert("RGBA"))
+    top = int(np.iinfo(channels.dtype).max)
+    if channels.shape[2] in (2, 4) and channels[..., -1].min() < top:
         raise InputDataError("a see-through picture", way_out="flatten it")
-    spread = channels[..., :3].max(axis=2) - channels[..., :3].min(axis=2)
-    if spread.max() > MAX_CHANNEL_DIFFERENCE:
-        raise InputDataError("a colour image", way_out=_GREY_WAY_OUT)
-    return _scaled(channels[..., 1], 255), 8, (f"grey of {image.mode}",)
+    if channels.shape[2] == 2:
+        return _scaled(channels[..., 0], top), depth, (f"grey of {image.mode}",)
+    try:
+        grey, step = grey_of_rgb(channels[..., :3], image.mode)
+    except InputDataError as error:
+        raise InputDataError(error.what, way_out=_GREY_WAY_OUT) from None
+    return _scaled(grey, top), 16 if depth == 16 else 8, (step,)
+
+
+def _deep_channels(content: bytes) -> NDArray[np.uint16]:
+    """Decode 16-bit colour or alpha, of which Pillow would drop 8 bits: `(H, W, 2 to 4)`."""
+    import imagecodecs
+
+    try:
+        channels: NDArray[np.uint16] = imagecodecs.png_decode(content)
+    except Exception as error:
+        raise InputDataError("damaged or cut short", way_out="get the file again") from error
+    return channels
 
 
 def _depth_in_use(
-    image: Image.Image, content: bytes, exports: Sequence[int]
-) -> tuple[NDArray[np.float32], int, tuple[str, ...]]:
+    grey: NDArray[np.float32], content: bytes, exports: Sequence[int]
+) -> tuple[NDArray[np.float32], int, str]:
     """Bring the bits in use of a 16-bit film to [0, 1]."""
-    levels = np.asarray(image)
+    levels = np.rint(grey * (2**FULL - 1))
     peak, told = int(levels.max()), told_depth(content)
     bits, doubtful = depth_of(peak, exports) if told is None else (told if peak < 1 << told else FULL, False)
     step = f"{bits} of {FULL} bits in use" + (", as the file tells" if told else "")
-    return _scaled(levels, 2**bits - 1), bits, (step + f" ({DOUBTFUL})" if doubtful else step,)
+    return _scaled(levels, 2**bits - 1), bits, f"{step} ({DOUBTFUL})" if doubtful else step
 
 
 def peak_of(path: Path) -> int | None:

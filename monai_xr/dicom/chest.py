@@ -6,7 +6,7 @@ import unicodedata
 from pydicom import uid as uids
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.identity import modality_name, view_position
+from monai_xr.dicom.identity import modality_name, sop_class, view_position
 from monai_xr.dicom.values import items, text
 from monai_xr.errors import InputDataError
 
@@ -66,10 +66,10 @@ def is_frontal(view: str) -> bool:
 
 def _against_chest(ds: Dataset) -> str:
     """Name the attribute that tells of something else."""
-    sop_class, modality = text(ds, "SOPClassUID"), text(ds, "Modality").upper()
-    if sop_class not in SOP_CLASSES:
+    found, modality = sop_class(ds), text(ds, "Modality").upper()
+    if found not in SOP_CLASSES:
         return "SOP class"
-    is_capture = sop_class == uids.SecondaryCaptureImageStorage
+    is_capture = found == uids.SecondaryCaptureImageStorage
     if modality in ("", "OT"):  # other or not told
         return "modality" if is_capture and not _shows_chest(ds) else _against_part(ds)
     if modality not in _RADIOGRAPHS and (is_capture or modality_name(ds) != "unknown"):

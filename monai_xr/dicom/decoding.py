@@ -7,13 +7,21 @@ HTJ2K but gives a partial picture without an error, so it is not used.
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pydicom.uid as uids
+from pydicom.dataset import Dataset
 
-from monai_xr.dicom.codestream import CodestreamHeader, jpeg2000_header, jpeg_header, jpeg_with_more_data, run_codec
-from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
+from monai_xr.dicom.codestream import (
+    CodestreamHeader,
+    jpeg2000_header,
+    jpeg_header,
+    jpeg_with_more_data,
+    run_codec,
+)
+from monai_xr.dicom.fragments import encapsulated_frame, file_samples, pixel_element
 from monai_xr.dicom.header import HeaderFile
 from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout
@@ -24,6 +32,7 @@ NATIVE = (uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.Explici
 JPEG = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLossless, uids.JPEGLosslessSV1)
 JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
 JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000, uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL, uids.HTJ2K)
+_MOST_FILLING = 8  # bytes
 LOSSY = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, uids.JPEGLSNearLossless, uids.JPEG2000, uids.HTJ2K)
 
 
@@ -36,21 +45,45 @@ class Frame:
             bits; bits above the stored ones may hold anything.
         ycbcr: The three channels are YCbCr.
         decoder: What decoded it, "" for uncompressed data.
+        notes: What had to be overlooked, for the provenance.
     """
 
     words: Array
     ycbcr: bool
     decoder: str
+    notes: tuple[str, ...] = ()
 
 
-def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
+def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int) -> Frame:
     """Decode one frame of a file that stands at its pixels.
+
+    Args:
+        file: The file.
+        ds: Its header.
+        layout: As `pixel_layout` gives it.
+        frame: Which of several.
 
     Raises:
         InputDataError: No decoder for the syntax, the data are truncated, damaged, or contradict the header.
     """
     if layout.syntax in NATIVE:
-        return _native(file, layout, frame)
+        return _native(file_samples(file, pixel_element(file, ds), layout, frame), layout)
+    decode = _decoder(layout)
+    stream, notes = encapsulated_frame(file, pixel_element(file, ds), layout, frame)
+    decoded = decode(stream, layout)
+    return replace(decoded, notes=(*notes, *decoded.notes))
+
+
+def decode_stream(stream: bytes, layout: PixelLayout) -> Frame:
+    """Decode one compressed frame.
+
+    Raises:
+        InputDataError: As `decode_frame`.
+    """
+    return _decoder(layout)(stream, layout)
+
+
+def _decoder(layout: PixelLayout) -> Callable[[bytes, PixelLayout], Frame]:
     decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
         (JPEG, _jpeg),
         (JPEG_LS, _jpeg_ls),
@@ -59,23 +92,11 @@ def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
     )
     for syntaxes, decoder in decoders:
         if layout.syntax in syntaxes:
-            stream = encapsulated_frame(file, pixel_element(file, implicit=False, big_endian=False), layout, frame)
-            return decoder(stream, layout)
+            return decoder
     raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
 
 
-def _native(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
-    big_endian = layout.syntax == uids.ExplicitVRBigEndian
-    element = pixel_element(file, implicit=layout.syntax == uids.ImplicitVRLittleEndian, big_endian=big_endian)
-    data = native_frame(file, element, layout, frame)
-    if layout.bits_allocated == 16:
-        words = np.frombuffer(data, ">u2" if big_endian else "<u2")
-    elif big_endian and element[2] == b"OW":
-        if len(data) % 2:
-            raise InputDataError("an odd number of 8-bit samples in Big Endian words")
-        words = np.frombuffer(data, "<u2").byteswap().view(np.uint8)
-    else:
-        words = np.frombuffer(data, np.uint8)
+def _native(words: Array, layout: PixelLayout) -> Frame:
     ycbcr = layout.photometric.startswith("YBR")
     if layout.photometric == "YBR_FULL_422":
         pairs = words.reshape(layout.rows, layout.columns // 2, 4)  # Y Y Cb Cr
@@ -97,8 +118,10 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     import imagecodecs
 
     header = _checked(jpeg_header(stream), layout)
-    ycbcr = layout.samples == 3 and (header.jfif or layout.photometric.startswith("YBR"))
-    # Components as they are: what libjpeg guesses from marker and component ids may be wrong for DICOM.
+    stream, notes = _cut(stream, header)
+    told = layout.photometric.startswith("YBR") if header.ycbcr is None else header.ycbcr
+    ycbcr = layout.samples == 3 and told
+    # Components as they are: what libjpeg guesses from component ids may be wrong for DICOM.
     space = None if layout.samples == 1 else ("YCBCR" if ycbcr else "RGB")
     decode = functools.partial(imagecodecs.jpeg8_decode, colorspace=space, outcolorspace=space)
     samples = run_codec(lambda: decode(stream))
@@ -106,31 +129,53 @@ def _jpeg(stream: bytes, layout: PixelLayout) -> Frame:
     # Where the data end early libjpeg goes on with the last value. A film may end so too: more data tell.
     if (last == last[0]).all() and not np.array_equal(samples, run_codec(lambda: decode(jpeg_with_more_data(stream)))):
         raise InputDataError("its JPEG stream is truncated: data are missing before its end marker")
-    return Frame(_words(samples, header, layout), ycbcr, "imagecodecs")
+    return Frame(_words(samples, header, layout), ycbcr, "imagecodecs", notes)
 
 
 def _jpeg_ls(stream: bytes, layout: PixelLayout) -> Frame:
+    header = _checked(jpeg_header(stream), layout)
+    stream, notes = _cut(stream, header)
+    data, about = _charls(stream)
+    samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
+    words = _words(_sized(samples, layout, planar=about["interleave_mode"] == 0), header, layout)
+    return Frame(words, layout.photometric.startswith("YBR"), "pyjpegls", notes)
+
+
+def _charls(stream: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Decode JPEG-LS; some encoders leave zeros before the end marker, which CharLS takes for data too many."""
     import jpeg_ls
 
-    header = _checked(jpeg_header(stream), layout)
-    data, about = run_codec(lambda: jpeg_ls.decode_pixel_data(stream))
-    samples = np.frombuffer(data, np.uint8 if header.precision <= 8 else "<u2")
-    planar = about["interleave_mode"] == 0
-    return Frame(
-        _words(_sized(samples, layout, planar=planar), header, layout), layout.photometric.startswith("YBR"), "pyjpegls"
-    )
+    zeros = len(stream) - 2 - len(stream[:-2].rstrip(b"\0"))
+    for left_out in range(min(zeros, _MOST_FILLING) + 1):
+        cut = stream[: len(stream) - 2 - left_out] + stream[-2:]
+        try:
+            decoded: tuple[bytes, dict[str, Any]] = run_codec(lambda cut=cut: jpeg_ls.decode_pixel_data(cut))  # type: ignore[misc]
+        except InputDataError as error:
+            refusal = error
+        else:
+            return decoded
+    raise refusal
 
 
 def _jpeg_2000(stream: bytes, layout: PixelLayout) -> Frame:
     import openjpeg
 
     header = _checked(jpeg2000_header(stream), layout)
+    stream, notes = _cut(stream, header)
     data = run_codec(lambda: openjpeg.decode_pixel_data(stream, version=2))
     kind = ("i" if header.signed else "u") + ("1" if header.precision <= 8 else "2")
     samples = _sized(np.frombuffer(data, "<" + kind), layout, planar=False)
     # OpenJPEG undoes the colour transform of ICT and RCT.
     ycbcr = layout.photometric in ("YBR_FULL", "YBR_FULL_422")
-    return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg")
+    return Frame(_words(samples, header, layout), ycbcr, "pylibjpeg-openjpeg", notes)
+
+
+def _cut(stream: bytes, header: CodestreamHeader) -> tuple[bytes, tuple[str, ...]]:
+    """Leave out what follows the end marker, with a note where it is more than the padding of fragments."""
+    behind = stream[header.end :]
+    # Fragments are padded to an even length, with 00 by the standard, with FF in real files.
+    notes = (f"{len(behind)} bytes behind its end left out",) if behind.strip(b"\0\xff") else ()
+    return stream[: header.end], notes
 
 
 def _rle(stream: bytes, layout: PixelLayout) -> Frame:

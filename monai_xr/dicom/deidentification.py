@@ -26,7 +26,7 @@ from monai_xr.dicom.deidentification_rules import (
 from monai_xr.dicom.deidentification_values import Cleaner
 from monai_xr.dicom.deidentification_words import Secrets, secrets
 from monai_xr.dicom.header import DEFLATED
-from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin, modality_name
+from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin, modality_name, patient_identity
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.dicom.writing import derived_uid
 from monai_xr.errors import InputDataError
@@ -110,15 +110,6 @@ def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: Deidentification
     return clean
 
 
-def patient_identity(ds: Dataset) -> tuple[str, ...]:
-    """Give what tells patients apart: the id; without one the name and birth date; without these the study."""
-    if patient_id := text(ds, "PatientID"):
-        return ("id", patient_id)
-    if name := text(ds, "PatientName"):
-        return ("name", name, text(ds, "PatientBirthDate"))
-    return ("study", uid(ds, "StudyInstanceUID"))
-
-
 def _checked_syntax(ds: Dataset) -> UID:
     """Refuse what the allow-list was not written for; give the transfer syntax."""
     if text(ds, "SOPClassUID") not in SOP_CLASSES:
@@ -127,7 +118,7 @@ def _checked_syntax(ds: Dataset) -> UID:
         )
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not uid(ds, keyword):
-            raise InputDataError(f"{keyword} is missing")
+            raise InputDataError(f"{keyword} is missing or no valid UID")
     meta = getattr(ds, "file_meta", None)
     syntax = UID(str(meta.get("TransferSyntaxUID", ""))) if meta is not None else UID("")
     if not syntax.is_transfer_syntax or syntax in DEFLATED:

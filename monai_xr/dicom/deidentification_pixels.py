@@ -8,15 +8,14 @@ import os
 import struct
 from pathlib import Path
 
-import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from monai_xr.dicom.codestream import jpeg2000_header, jpeg_header
 from monai_xr.dicom.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
-from monai_xr.dicom.fragments import encapsulated_frame, native_frame, pixel_element
+from monai_xr.dicom.fragments import encapsulated_frame, file_samples, native_samples, pixel_element
 from monai_xr.dicom.header import open_dicom, parse_header
+from monai_xr.dicom.image import Array
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
 from monai_xr.errors import InputDataError
 
@@ -38,13 +37,13 @@ def read_one_frame(path: str | os.PathLike[str]) -> Dataset:
             ds = parse_header(file)
             syntax = str(ds.file_meta.TransferSyntaxUID)
             layout = _layout(ds, syntax)
-            big_endian = syntax == ExplicitVRBigEndian
-            element = pixel_element(file, implicit=syntax == ImplicitVRLittleEndian, big_endian=big_endian)
+            element = pixel_element(file, ds)
             if syntax in NATIVE:
-                data = native_frame(file, element, layout, 0)
+                samples = file_samples(file, element, layout, 0)
+                ds.add_new(0x7FE00010, f"O{'B' if layout.bits_allocated == 8 else 'W'}", samples.tobytes())
             else:
-                data = encapsulate([encapsulated_frame(file, element, layout, 0)])
-            ds.add_new(0x7FE00010, element[2].decode("ascii"), data)
+                stream, _ = encapsulated_frame(file, element, layout, 0)
+                ds.add_new(0x7FE00010, "OB", encapsulate([stream]))
     except InputDataError as error:
         raise InputDataError(error.what, Path(path), error.way_out) from None
     return ds
@@ -60,9 +59,9 @@ def copy_pixels(source: Dataset, target: Dataset) -> None:
     layout = _layout(source, syntax)
     data = source.PixelData
     if syntax in NATIVE:
-        target.add_new(
-            0x7FE00010, "OW" if layout.bits_allocated == 16 else source["PixelData"].VR, _native(data, layout)
-        )
+        vr = source["PixelData"].VR
+        cleared = _cleared(native_samples(lambda begin, end: data[begin:end], len(data), vr, layout), layout)
+        target.add_new(0x7FE00010, "OB" if layout.bits_allocated == 8 else "OW", cleared)
         return
     try:
         (stream,) = generate_frames(data, number_of_frames=1)
@@ -79,26 +78,20 @@ def _layout(ds: Dataset, syntax: str) -> PixelLayout:
     return layout
 
 
-def _native(data: bytes, layout: PixelLayout) -> bytes:
-    """Cut what follows the pixels and clear the bits above the stored ones, as sign bits where values are signed."""
-    if len(data) < layout.frame_bytes:
-        raise InputDataError(f"truncated: {len(data)} of {layout.frame_bytes} bytes of Pixel Data")
-    data = data[: layout.frame_bytes]
+def _cleared(samples: Array, layout: PixelLayout) -> bytes:
+    """Clear the bits above the stored ones, as sign bits where values are signed."""
     unused = layout.bits_allocated - layout.bits_stored
     if unused:
-        order = ">" if layout.syntax == ExplicitVRBigEndian else "<"
-        words = np.frombuffer(data, f"{order}{'i' if layout.signed else 'u'}{layout.bits_allocated // 8}")
-        data = ((words << unused) >> unused).astype(words.dtype).tobytes()
-    return data + b"\0" * (len(data) % 2)
+        words = samples.view(samples.dtype.str.replace("u", "i")) if layout.signed else samples
+        samples = ((words << unused) >> unused).astype(words.dtype)
+    return samples.tobytes() + b"\0" * (samples.nbytes % 2)
 
 
 def _without_comments(stream: bytes, syntax: str) -> bytes:
     if syntax in JPEG or syntax in JPEG_LS:
-        jpeg_header(stream)
-        return _without_jpeg_comments(stream)
+        return _without_jpeg_comments(stream[: jpeg_header(stream).end])
     if syntax in JPEG_2000:
-        jpeg2000_header(stream)
-        return _without_jpeg_2000_comments(stream)
+        return _without_jpeg_2000_comments(stream[: jpeg2000_header(stream).end])
     return stream
 
 

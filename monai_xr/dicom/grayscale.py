@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRBigEndian
 from monai_xr.dicom.image import Array, Pixels
 from monai_xr.dicom.layout import PixelLayout
 from monai_xr.dicom.lookup import histogram
-from monai_xr.dicom.luts import lookup_table
+from monai_xr.dicom.luts import has_table, lookup_table
 from monai_xr.dicom.values import items, number, numbers, text
-from monai_xr.dicom.voi import Values, voi_choices
+from monai_xr.dicom.voi import Values, chosen_voi
 from monai_xr.errors import InputDataError
 
 # Without a window, deeper films show all but their darkest and brightest thousandth: dead and burnt-out pixels.
@@ -78,13 +78,13 @@ class GrayscaleRules:
         return shown.astype(np.float32), tuple(steps)
 
 
-def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int) -> GrayscaleRules:
+def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int | str) -> GrayscaleRules:
     """Take the rules from a header.
 
     Args:
         ds: The header of a MONOCHROME image.
         layout: Its layout.
-        window: Which of the VOI LUTs and windows, counted in the order of `voi_choices`.
+        window: Which of the VOI LUTs and windows, as `chosen_voi` counts them.
 
     Raises:
         InputDataError: A LUT, rescale or window that the standard does not allow, or no such window.
@@ -92,15 +92,12 @@ def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int) -> GrayscaleR
     big_endian = layout.syntax == ExplicitVRBigEndian
     modality, modality_name = _modality(ds, signed=layout.signed, big_endian=big_endian)
     signed_values = bool(modality(stored_values(layout)).min() < 0)
-    choices = voi_choices(ds, signed=signed_values, big_endian=big_endian)
-    if window and window >= len(choices):
-        raise InputDataError(f"window {window} is asked for, the file has {len(choices)} (counted from 0)")
     shape = text(ds, "PresentationLUTShape").upper()
     inverted, polarity_name = _polarity(ds, layout.photometric, shape)
     return GrayscaleRules(
         layout=layout,
         modality=modality,
-        voi=choices[window] if choices else None,
+        voi=chosen_voi(ds, window, signed=signed_values, big_endian=big_endian),
         display_ready=layout.bits_stored <= 8 or shape in ("IDENTITY", "INVERSE"),
         inverted=inverted,
         padding=_padding(ds, layout),
@@ -117,9 +114,9 @@ def stored_values(layout: PixelLayout) -> Values:
 
 
 def _modality(ds: Dataset, *, signed: bool, big_endian: bool) -> tuple[Callable[[Values], Values], str]:
-    sequence = items(ds, "ModalityLUTSequence")
-    if sequence:
-        table = lookup_table(sequence[0], "LUT", signed_input=signed, big_endian=big_endian)
+    tables = [item for item in items(ds, "ModalityLUTSequence") if has_table(item, "LUT")]
+    if tables:
+        table = lookup_table(tables[0], "LUT", signed_input=signed, big_endian=big_endian)
         return table, f"Modality LUT of {table.entries.size} entries"
     slope, intercept = number(ds, "RescaleSlope", 1), number(ds, "RescaleIntercept", 0)
     if slope == 0:

@@ -11,10 +11,12 @@ import struct
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ImplicitVRLittleEndian
 
-from monai_xr.dicom.values import quiet, uid
+from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -26,7 +28,6 @@ _DEFLATED_WHAT, _DEFLATED_WAY_OUT = "Deflated transfer syntax", "store it again 
 # pydicom looks for the next tag or delimiter with reads of up to this size, and takes a short answer for the end.
 _LARGEST_PEEK = 8192
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OD", b"OF", b"OL", b"OV", b"UC", b"UR", b"SV", b"UV")
-_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 class HeaderFile(io.FileIO):
@@ -126,8 +127,8 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
 def read_header(path: str | os.PathLike[str]) -> Dataset:
     """Read a DICOM file without its pixels, within the limits of this module.
 
-    The data set has its file meta with a transfer syntax, and its four UIDs are absent or valid. Other values are as
-    in the file: take them with `monai_xr.dicom.values`, which neither warns nor repeats them in messages.
+    The data set has its file meta with a transfer syntax. Values are as in the file: take them with
+    `monai_xr.dicom.values`, which neither warns nor repeats them in messages.
 
     Raises:
         InputDataError: Not a DICOM file, damaged, Deflated or beyond the limits.
@@ -163,11 +164,25 @@ def parse_header(file: HeaderFile) -> Dataset:
     except Exception as error:
         # pydicom raises many kinds on damaged files; its messages may repeat values.
         raise InputDataError(f"its header is damaged ({type(error).__name__})") from None
+    _note_vr_form(ds)
     # Nothing of the closed file is needed any more; with it the data set could not be copied or pickled.
     ds.filename = ds.buffer = None
-    for keyword in _UIDS:
-        uid(ds, keyword)
     return ds
+
+
+def _note_vr_form(ds: Dataset) -> None:
+    """Let `original_encoding` tell the VR form that pydicom found, where it tells the one of the transfer syntax."""
+    first = next((ds.get_item(tag) for tag in ds.keys()), None)  # noqa: SIM118 (iterating parses the values)
+    if isinstance(first, RawDataElement):
+        ds.set_original_encoding(first.is_implicit_VR, first.is_little_endian, ds.original_character_set)
+
+
+def vr_form_note(ds: Dataset) -> str:
+    """Tell for the provenance where a header was written in another VR form than its transfer syntax names."""
+    implicit = bool(ds.original_encoding[0])
+    if implicit == (ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian):
+        return ""
+    return f"{'implicit' if implicit else 'explicit'} VR found, against the transfer syntax"
 
 
 def transfer_syntax(file: HeaderFile) -> str:
@@ -177,17 +192,24 @@ def transfer_syntax(file: HeaderFile) -> str:
         InputDataError: Not a DICOM file, or its file meta is damaged or names no transfer syntax.
     """
     if file.read_at(128, 4) != b"DICM":
-        raise InputDataError("not a DICOM file")
+        bare = file.read_at(0, 2) in (b"\x02\0", b"\x08\0")  # the first groups of a file meta or a data set
+        way_out = "it may be a bare data set: write it as a file, for example with dcmconv" if bare else ""
+        raise InputDataError("not a DICOM file", way_out=way_out)
     meta, at = file.read_at(132, 65536), 0
     while at + 8 <= len(meta) and meta[at : at + 2] == b"\x02\x00":
         (element,) = struct.unpack_from("<H", meta, at + 2)
-        if meta[at + 4 : at + 6] in _LONG_VRS:
-            if at + 12 > len(meta):
-                break
-            (length,), begin = struct.unpack_from("<I", meta, at + 8), at + 12
-        else:
-            (length,), begin = struct.unpack_from("<H", meta, at + 6), at + 8
+        begin, length = _meta_value(meta, at)
         if element == 0x0010:
             return meta[begin : begin + min(length, 64)].decode("ascii", "replace").strip("\0 ")
         at = begin + length
     raise InputDataError("its file meta names no transfer syntax")
+
+
+def _meta_value(meta: bytes, at: int) -> tuple[int, int]:
+    """Give place and length of a value of the file meta, which some write in implicit VR."""
+    vr = meta[at + 4 : at + 6]
+    if vr in _LONG_VRS:
+        return at + 12, int.from_bytes(meta[at + 8 : at + 12], "little")
+    if vr.isalpha() and vr.isupper():
+        return at + 8, int.from_bytes(meta[at + 6 : at + 8], "little")
+    return at + 8, int.from_bytes(meta[at + 4 : at + 8], "little")

@@ -1,18 +1,20 @@
-"""Whose film it is, of what, and whether it is real: `film_origin`, `view_position`, `admitted`."""
+"""Whose film it is, of what, and whether it is real: `film_identity`, `sop_class`, `film_origin`, `admitted`."""
 
 from collections.abc import Collection
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.image import Origin
-from monai_xr.dicom.values import items, text
+from monai_xr.dicom.values import items, text, uid, value
 from monai_xr.errors import ConfigurationError, InputDataError
 
 PHANTOM_MODEL = "monai_xr phantom"
 GENERATOR_MODEL = "monai_xr generator"
 SYNTHETIC_ID_PREFIX = "SYNTH-"
 SYNTHETIC_IMAGE_TYPE = "SYNTHETIC"
+
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 # Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
 _VIEW_CODES = {
@@ -57,6 +59,67 @@ _REFUSALS: dict[Origin, tuple[str, str, str]] = {
     "phantom": ("a phantom, not a film of a patient", "", "accept phantoms, for demonstrations and tests only"),
     "generated": ("a generated image, not a film of a patient", "", "generated images are no input"),
 }
+
+
+class FilmIdentity(NamedTuple):
+    """What tells patients, studies and films apart, as the file has it: raw, so keep it out of logs and messages.
+
+    Attributes:
+        patient: PatientID, with its issuer where the file names one: two hospitals may both have a patient 123.
+        study: StudyInstanceUID, be it a valid UID or the hash that a public set has in its place.
+        instance: SOPInstanceUID if it is a valid one: two files of one instance count as one film, and programs that
+            take names away leave the same word in all.
+    """
+
+    patient: str
+    study: str
+    instance: str
+
+
+def film_identity(ds: Dataset) -> FilmIdentity:
+    """Give the raw ids of a film, each "" where unknown."""
+    patient_id, issuer = text(ds, "PatientID"), patient_id_issuer(ds)
+    # The form of HL7 v2, section 2.A.14: the fourth component is the assigning authority.
+    patient = f"{patient_id}^^^{issuer}" if patient_id and issuer else patient_id
+    return FilmIdentity(patient, text(ds, "StudyInstanceUID"), uid(ds, "SOPInstanceUID"))
+
+
+def patient_id_issuer(ds: Dataset) -> str:
+    """Give IssuerOfPatientID, else the universal id of its qualifiers (PS3.3 section 10.14), else ""."""
+    qualifiers = (text(item, "UniversalEntityID") for item in items(ds, "IssuerOfPatientIDQualifiersSequence"))
+    return text(ds, "IssuerOfPatientID") or next(qualifiers, "")
+
+
+def patient_identity(ds: Dataset) -> tuple[str, ...]:
+    """Give what tells patients apart: the id with its issuer; without one the name and birth date; else the study."""
+    if patient_id := text(ds, "PatientID"):
+        issuer = patient_id_issuer(ds)
+        return ("id", patient_id, issuer) if issuer else ("id", patient_id)
+    if name := text(ds, "PatientName"):
+        return ("name", name, text(ds, "PatientBirthDate"))
+    return ("study", uid(ds, "StudyInstanceUID"))
+
+
+def sop_class(ds: Dataset) -> str:
+    """Give the SOP class, where the data set names none that of the file meta (PS3.10 section 7.1)."""
+    return uid(ds, "SOPClassUID") or uid(ds.file_meta, "MediaStorageSOPClassUID")
+
+
+def sop_instance(ds: Dataset) -> str:
+    """Give the SOP Instance UID, where the data set has none that of the file meta."""
+    return uid(ds, "SOPInstanceUID") or uid(ds.file_meta, "MediaStorageSOPInstanceUID")
+
+
+def identity_notes(ds: Dataset) -> tuple[str, ...]:
+    """List for the provenance which UIDs came from elsewhere or were not taken."""
+    notes = [f"{keyword} is no valid UID, counts as absent" for keyword in _UIDS if _malformed(ds, keyword)]
+    if not uid(ds, "SOPClassUID"):
+        notes.insert(0, "SOP class of the file meta")
+    return tuple(notes)
+
+
+def _malformed(ds: Dataset, keyword: str) -> bool:
+    return value(ds, keyword) is not None and not uid(ds, keyword)
 
 
 def film_origin(ds: Dataset) -> Origin:

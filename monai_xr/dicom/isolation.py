@@ -25,7 +25,7 @@ def read_isolated(
     path: str | os.PathLike[str],
     *,
     frame: int | None,
-    window: int,
+    window: int | str,
     admit: Collection[str],
     max_seconds: float = MAX_SECONDS,
 ) -> StoredFilm:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pydicom.uid as uids
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.identity import modality_name
+from monai_xr.dicom.identity import modality_name, sop_class
 from monai_xr.dicom.values import integer, number, text
 from monai_xr.errors import InputDataError
 
@@ -67,8 +67,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
     Raises:
         InputDataError: Not a projection image, a tag is missing or contradicts another, or a limit is exceeded.
     """
-    sop_class = text(ds, "SOPClassUID")
-    if sop_class not in PROJECTION_SOP_CLASSES:
+    if sop_class(ds) not in PROJECTION_SOP_CLASSES:
         raise InputDataError(
             f"not a projection X-ray image by its SOP class (modality {modality_name(ds)})",
             way_out="give CR, DX, MG, XA, RF or SC",
@@ -82,7 +81,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
         rows=_within(ds, "Rows", 1, MAX_SIDE),
         columns=_within(ds, "Columns", 1, MAX_SIDE),
         samples=_within(ds, "SamplesPerPixel", 1, 3),
-        frames=int(number(ds, "NumberOfFrames", 1)),
+        frames=int(number(ds, "NumberOfFrames", 1)) or 1,  # real files of one frame say 0
         bits_allocated=_within(ds, "BitsAllocated", 8, 16),
         bits_stored=_within(ds, "BitsStored", 1, 16),
         signed=bool(_within(ds, "PixelRepresentation", 0, 1)),
@@ -90,7 +89,7 @@ def pixel_layout(ds: Dataset, syntax: str) -> PixelLayout:
         planar=number(ds, "PlanarConfiguration", 0) == 1,
         syntax=syntax,
     )
-    _check(layout, high_bit=integer(ds, "HighBit"))
+    _check(layout, high_bit=int(number(ds, "HighBit", layout.bits_stored - 1)))
     return layout
 
 
@@ -113,12 +112,17 @@ def _check(layout: PixelLayout, high_bit: int) -> None:
 
 def _check_bits(layout: PixelLayout, high_bit: int) -> None:
     if layout.bits_allocated not in (8, 16):
-        raise InputDataError(f"BitsAllocated is {layout.bits_allocated}, 8 or 16 are allowed")
+        raise InputDataError(
+            f"BitsAllocated is {layout.bits_allocated}, 8 or 16 are allowed", way_out="store it again in 16 bits"
+        )
     if layout.bits_stored > layout.bits_allocated:
         raise InputDataError(f"BitsStored is {layout.bits_stored} of {layout.bits_allocated} bits")
     if high_bit != layout.bits_stored - 1:
-        raise InputDataError(f"HighBit is {high_bit} with BitsStored {layout.bits_stored}; PS3.5 allows BitsStored - 1")
+        raise InputDataError(
+            f"HighBit is {high_bit} with BitsStored {layout.bits_stored}; PS3.5 allows BitsStored - 1",
+            way_out="find out which bits hold the pixels and set the one that is wrong",
+        )
     if layout.samples == 3 and (layout.bits_stored != 8 or layout.signed):
-        raise InputDataError("colour that is not unsigned 8 bit")
+        raise InputDataError("colour that is not unsigned 8 bit", way_out="store it again as MONOCHROME2")
     if layout.photometric == "YBR_FULL_422" and layout.columns % 2:
         raise InputDataError("YBR_FULL_422 with an odd number of columns")

@@ -13,17 +13,27 @@ from monai_xr.errors import InputDataError
 
 @dataclass(frozen=True, eq=False)
 class LookupTable:
-    """A table with the input that its first entry belongs to and the bits of its entries."""
+    """A table with the input that its first entry belongs to and the bits of its entries as its descriptor says."""
 
     first: int
     entries: NDArray[np.float64]
     bits: int
+
+    @property
+    def bits_used(self) -> int:
+        """Bits that the largest entry needs, at least 8 (PS3.3 section C.11.2.1.1: entries have 8 to 16 bits)."""
+        return max(min(8, self.bits), int(self.entries.max()).bit_length())
 
     def __call__(self, inputs: Array) -> NDArray[np.float64]:
         """Map inputs; those before the first and after the last entry take that entry."""
         places = np.rint(inputs).astype(np.int64) - self.first
         mapped: NDArray[np.float64] = self.entries[np.clip(places, 0, self.entries.size - 1)]
         return mapped
+
+
+def has_table(item: Dataset, keyword: str) -> bool:
+    """Tell whether an item has entries; one without them, as some programs leave it, counts as no table."""
+    return value(item, f"{keyword}Data") is not None
 
 
 def lookup_table(item: Dataset, keyword: str, *, signed_input: bool, big_endian: bool) -> LookupTable:
@@ -36,7 +46,8 @@ def lookup_table(item: Dataset, keyword: str, *, signed_input: bool, big_endian:
         big_endian: Byte order of data stored as OW.
 
     Raises:
-        InputDataError: Parts are missing, or the number or depth of the entries is impossible.
+        InputDataError: Parts are missing, the depth is impossible, or there are fewer entries than the descriptor says:
+            what the others were nobody knows. Entries deeper than it says are taken as they are.
     """
     descriptor = [int(word) & 0xFFFF for word in numbers(item, f"{keyword}Descriptor")]
     if len(descriptor) != 3:
@@ -48,9 +59,7 @@ def lookup_table(item: Dataset, keyword: str, *, signed_input: bool, big_endian:
         first -= 0x10000
     entries = _entries(value(item, f"{keyword}Data"), count, bits, big_endian=big_endian)
     if entries.size < count:
-        raise InputDataError(f"{keyword}Data has {entries.size} of {count} entries")
-    if entries[:count].max() >= 1 << bits:
-        raise InputDataError(f"{keyword}Data has entries beyond its {bits} bits")
+        raise InputDataError(f"{keyword}Data has {entries.size} of {count} entries", way_out="choose another window")
     return LookupTable(first, entries[:count].astype(np.float64), bits)
 
 

@@ -8,19 +8,18 @@ from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.colour import grey_channel, palette_table
+from monai_xr.dicom.colour import grey_of_frame, palette_table
 from monai_xr.dicom.decoding import Frame, decode_frame
 from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
-from monai_xr.dicom.header import open_dicom, parse_header
-from monai_xr.dicom.identity import admitted, burned_in, view_position
+from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
+from monai_xr.dicom.identity import admitted, burned_in, identity_notes, sop_class, sop_instance, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.dicom.orientation import Turn, turn_upright
-from monai_xr.dicom.spacing import pixel_spacing
+from monai_xr.dicom.spacing import aspect_notes, pixel_spacing
 from monai_xr.dicom.values import text, uid
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -29,7 +28,7 @@ def read_xray(
     path: str | os.PathLike[str],
     *,
     frame: int | None = None,
-    window: int = 0,
+    window: int | str = 0,
     decode: Literal["direct", "isolated"] = "direct",
     admit: Collection[str] = ("patient",),
 ) -> XrayImage:
@@ -37,12 +36,14 @@ def read_xray(
 
     The order is that of PS3.4 section N.2: decode, Modality LUT or rescale, VOI LUT or window, polarity, padding to
     background; then the film is turned upright. A film without a window shows its full range if it has 8 bits or
-    P-values (PresentationLUTShape), else from its 0.1 to its 99.9 percentile.
+    P-values (PresentationLUTShape), else from its 0.1 to its 99.9 percentile. Pixels that are not square
+    (PixelAspectRatio) stay as stored.
 
     Args:
         path: A DICOM file, whatever its name.
         frame: Which frame of several, from 0; a file with several frames is refused without it.
-        window: Which of the VOI LUTs and windows of the file, LUTs first, from 0.
+        window: Which of the VOI LUTs and windows of the file, LUTs first, counted from 0, or its name there, such as
+            "HARDER"; 0 takes the first usable.
         decode: "isolated" reads in a child process with limits of memory and time: for files nobody vouches for.
         admit: Origins that may be read: "patient", "phantom", "generated".
 
@@ -63,16 +64,18 @@ def read_xray(
         raise InputDataError("it needs more memory than allowed", Path(path)) from None
 
 
-def _check_arguments(frame: int | None, window: int, decode: str) -> None:
+def _check_arguments(frame: int | None, window: int | str, decode: str) -> None:
     if frame is not None and frame < 0:
         raise ConfigurationError(f"{frame} is no frame", "frame", "count from 0")
-    if window < 0:
+    if isinstance(window, int) and window < 0:
         raise ConfigurationError(f"{window} is no window", "window", "count from 0")
     if decode not in ("direct", "isolated"):
         raise ConfigurationError("unknown way to decode", "decode", "direct or isolated")
 
 
-def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int, admit: Collection[str]) -> StoredFilm:
+def read_stored(
+    path: str | os.PathLike[str], *, frame: int | None, window: int | str, admit: Collection[str]
+) -> StoredFilm:
     """Do all of `read_xray` but the last step, the look-up.
 
     Raises:
@@ -83,7 +86,7 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         origin = admitted(ds, admit)
         header = _header(ds, window)
         spacing = pixel_spacing(ds)
-        decoded = decode_frame(file, header.layout, _chosen_frame(frame, header.layout.frames))
+        decoded = decode_frame(file, ds, header.layout, _chosen_frame(frame, header.layout.frames))
     words, table, steps = _developed(ds, header, decoded)
     facts = {
         "spacing_mm": header.turn.spacing(spacing[0]) if spacing else None,
@@ -95,8 +98,8 @@ def read_stored(path: str | os.PathLike[str], *, frame: int | None, window: int,
         "patient_id": text(ds, "PatientID"),
         "study_instance_uid": uid(ds, "StudyInstanceUID"),
         "series_instance_uid": uid(ds, "SeriesInstanceUID"),
-        "sop_instance_uid": uid(ds, "SOPInstanceUID"),
-        "sop_class_uid": uid(ds, "SOPClassUID"),
+        "sop_instance_uid": sop_instance(ds),
+        "sop_class_uid": sop_class(ds),
         "transfer_syntax": header.layout.syntax,
         "photometric": header.layout.photometric,
         "burned_in": burned_in(ds),
@@ -117,19 +120,19 @@ class _Header:
     history: tuple[str, ...]
 
 
-def _header(ds: Dataset, window: int) -> _Header:
+def _header(ds: Dataset, window: int | str) -> _Header:
     layout = pixel_layout(ds, str(ds.file_meta.TransferSyntaxUID))
     monochrome = layout.photometric.startswith("MONOCHROME")
     history = tuple(
-        f"{keyword} {value} recorded, not applied"
+        f"{keyword} {found} recorded, not applied"
         for keyword in ("FieldOfViewRotation", "FieldOfViewHorizontalFlip")
-        if (value := text(ds, keyword))
+        if (found := text(ds, keyword))
     )
     return _Header(
         layout=layout,
         rules=grayscale_rules(ds, layout, window) if monochrome else None,
         turn=turn_upright(text(ds, "PatientOrientation")),
-        history=history,
+        history=(*identity_notes(ds), *history, *aspect_notes(ds)),
     )
 
 
@@ -145,12 +148,20 @@ def _developed(ds: Dataset, header: _Header, decoded: Frame) -> tuple[Array, Pix
     """Turn decoded words upright, make the table that shows them and list the steps."""
     layout, rules = header.layout, header.rules
     steps: tuple[str, ...]
-    words = grey_channel(decoded) if layout.samples == 3 else decoded.words
+    words = decoded.words
     if rules:
         table, steps = rules.table(words)
     elif layout.samples == 3:
-        table, steps = np.linspace(0, 1, 256, dtype=np.float32), (f"grey of {layout.photometric}",)
+        words, steps = grey_of_frame(decoded, layout.photometric)
+        table = np.linspace(0, 1, 256, dtype=np.float32)
     else:
-        table, steps = palette_table(ds, layout, words), ("grey palette",)
-    source = UID(layout.syntax).name + (f" decoded by {decoded.decoder}" if decoded.decoder else "")
-    return header.turn.apply(words), table, (source, *steps, *header.history, header.turn.name)
+        table, steps = palette_table(ds, layout, words)
+    steps = (_source(ds, decoded), *decoded.notes, *steps, *header.history, header.turn.name)
+    return header.turn.apply(words), table, steps
+
+
+def _source(ds: Dataset, decoded: Frame) -> str:
+    """Name the transfer syntax, what contradicts it, and the decoder."""
+    found = vr_form_note(ds)
+    parts = (ds.file_meta.TransferSyntaxUID.name, f", {found}" * bool(found))
+    return "".join((*parts, f" decoded by {decoded.decoder}" * bool(decoded.decoder)))

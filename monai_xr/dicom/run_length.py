@@ -14,6 +14,8 @@ from monai_xr.dicom.layout import PixelLayout
 from monai_xr.errors import InputDataError
 
 _HEADER_BYTES = 64
+# Segments are padded with a zero to an even length, by some with more; two zeros read as a run of one.
+_MOST_PADDING = 2
 
 
 def decode_run_length(stream: bytes, layout: PixelLayout) -> Array:
@@ -32,10 +34,13 @@ def decode_run_length(stream: bytes, layout: PixelLayout) -> Array:
     places = _segments(stream, layout.samples * sample_bytes)
     for i, (begin, end) in enumerate(places):
         sample, byte = divmod(i, sample_bytes)
-        decoded = run_codec(functools.partial(imagecodecs.packbits_decode, stream[begin:end], out=size))
-        if len(decoded) != size:
+        decode = functools.partial(imagecodecs.packbits_decode, stream[begin:end], out=size + _MOST_PADDING)
+        decoded = run_codec(decode)
+        if len(decoded) < size:
             raise InputDataError(f"its RLE pixels are truncated: {len(decoded)} of {size} bytes in a segment")
-        planes[sample, :, sample_bytes - 1 - byte] = np.frombuffer(decoded, np.uint8)
+        if any(decoded[size:]):
+            raise InputDataError("its RLE pixels are damaged: a segment is longer than a frame")
+        planes[sample, :, sample_bytes - 1 - byte] = np.frombuffer(decoded, np.uint8, size)
     words = planes.reshape(-1).view("<u2") if sample_bytes == 2 else planes
     return words.reshape(layout.samples, layout.rows, layout.columns)
 

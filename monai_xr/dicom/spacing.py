@@ -25,3 +25,14 @@ def pixel_spacing(ds: Dataset) -> tuple[tuple[float, float], str] | None:
         if len(values) == 2 and min(values) > 0:
             return (values[0], values[1]), keyword
     return None
+
+
+def aspect_notes(ds: Dataset) -> tuple[str, ...]:
+    """Tell for the provenance where PixelAspectRatio says that pixels are not square: they stay as stored."""
+    try:
+        ratio = numbers(ds, "PixelAspectRatio")
+    except InputDataError:
+        return ()
+    if len(ratio) != 2 or ratio[0] == ratio[1]:
+        return ()
+    return (f"PixelAspectRatio {ratio[0]:g}:{ratio[1]:g} recorded, not applied",)

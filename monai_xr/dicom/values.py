@@ -75,8 +75,10 @@ def text(ds: Dataset, keyword: str) -> str:
     return joined
 
 
-def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    """Give all values of a numeric tag; `()` where absent.
+def optional_numbers(ds: Dataset, keyword: str) -> tuple[float | None, ...]:
+    """Give all values of a numeric tag in their places, None for an empty one; `()` where the tag is absent.
+
+    A decimal comma is refused: `2,048` may be two or two thousand.
 
     Raises:
         InputDataError: A value is not a finite number.
@@ -86,12 +88,21 @@ def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
         return ()
     parts = found if hasattr(found, "__iter__") and not isinstance(found, str | bytes) else [found]
     try:
-        result = tuple(float(part) for part in parts if part not in ("", None))
+        result = tuple(None if part in ("", None) else float(part) for part in parts)
     except (TypeError, ValueError, OverflowError):
-        raise InputDataError(f"{keyword} is not a number") from None
-    if not all(math.isfinite(number) for number in result):
+        raise InputDataError(f"{keyword} is not a number", way_out="numbers are written with a decimal point") from None
+    if not all(number is None or math.isfinite(number) for number in result):
         raise InputDataError(f"{keyword} is not finite")
     return result
+
+
+def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
+    """Give the values of a numeric tag that are not empty; `()` where there is none.
+
+    Raises:
+        InputDataError: A value is not a finite number.
+    """
+    return tuple(number for number in optional_numbers(ds, keyword) if number is not None)
 
 
 def number(ds: Dataset, keyword: str, default: float) -> float:
@@ -127,10 +138,11 @@ def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
 def uid(ds: Dataset, keyword: str) -> str:
     """Give a UID that is safe to use as a name; "" where absent.
 
-    Raises:
-        InputDataError: The value is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters.
+    One that is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters, counts as absent: public sets
+    hold hashes there. Whatever writes a file must refuse it.
     """
-    found = text(ds, keyword)
-    if found and not (_UID.fullmatch(found) and len(found) <= 64):
-        raise InputDataError(f"{keyword} is not a valid UID")
-    return found
+    try:
+        found = text(ds, keyword)
+    except InputDataError:
+        return ""
+    return found if _UID.fullmatch(found) and len(found) <= 64 else ""

@@ -76,11 +76,73 @@ def test_grey_stored_as_colour_palette_or_opaque_alpha_is_grey(tmp_path: Path, m
     np.testing.assert_allclose(read_png_or_jpeg(path).pixels, levels / 255, atol=1e-6)
 
 
+def test_a_stained_film_is_read_by_its_luminance_and_the_tint_is_told(tmp_path: Path) -> None:
+    levels = np.rint(RAMP * 240).astype(np.uint8)
+    stained = np.stack([levels + 10, levels, levels], axis=2)
+    path = _save(tmp_path / "stained.png", stained)
+    film = read_png_or_jpeg(path)
+    expected = np.asarray(Image.open(path).convert("L")) / 255  # Pillow's luminance is that of BT.601 too
+    np.testing.assert_allclose(film.pixels, expected, atol=1.01 / 255)
+    # Of +10 in red alone: Cr = 10 (1 - .299) / 1.402 = 5, Cb = -10 * .299 / 1.772 = -1.7.
+    assert any("luminance of RGB, tint Cb -2 Cr +5, 0 % coloured" in step for step in film.provenance)
+
+
+def test_a_palette_is_judged_by_its_luminance_too(tmp_path: Path) -> None:
+    levels = np.rint(RAMP * 250).astype(np.uint8)
+    image = Image.fromarray(levels)
+    image.putpalette([part for level in range(256) for part in (min(level + 3, 255), level, level)])
+    image.save(tmp_path / "palette.png")
+    np.testing.assert_allclose(read_png_or_jpeg(tmp_path / "palette.png").pixels * 255, levels + 1, atol=0.1)
+
+
 def test_colour_is_refused_with_the_way_out(tmp_path: Path) -> None:
     levels = np.zeros((4, 4, 3), np.uint8)
-    levels[1, 2, 0] = 3  # one more than rounding explains
-    with pytest.raises(InputDataError, match=r"a colour image : red\.png : .*convert it to 8 or 16 bit grey"):
+    levels[1, :, 0] = 200  # a quarter of the picture
+    with pytest.raises(InputDataError, match=r"a colour image.* : red\.png : .*convert it to 8 or 16 bit grey"):
         read_png_or_jpeg(_save(tmp_path / "red.png", levels))
+
+
+def test_a_photo_is_refused_and_its_grey_read(tmp_path: Path) -> None:
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("grace_hopper.jpg") as photo:
+        image = Image.open(photo).convert("RGB")
+    image.save(tmp_path / "photo.png")
+    with pytest.raises(InputDataError, match=r"a colour image: tint Cb .* % coloured pixels : photo\.png"):
+        read_png_or_jpeg(tmp_path / "photo.png")
+    image.convert("L").convert("RGB").save(tmp_path / "grey.jpg", quality=80)
+    assert read_png_or_jpeg(tmp_path / "grey.jpg").pixels.std() > 0.1
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(2, 4), (3, 2), (4, 6)])
+def test_16_bit_grey_stored_as_colour_or_with_alpha_keeps_all_bits(tmp_path: Path, channels: int, kind: int) -> None:
+    levels = np.arange(0, 65536, 257 * 3 + 1, dtype=np.uint16)[:84].reshape(7, 12)
+    grey = [levels] * (1 if channels == 2 else 3)
+    pixels = np.stack([*grey, np.full_like(levels, 65535)][:channels], axis=2)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    path = tmp_path / "deep.png"
+    path.write_bytes(_png(struct.pack(">IIBBBBB", 12, 7, 16, kind, 0, 0, 0), rows))
+    film = read_png_or_jpeg(path)
+    np.testing.assert_array_equal(np.rint(film.pixels.astype(np.float64) * 65535), levels)
+    assert film.bits == 16
+
+
+def test_16_bit_colour_is_refused_and_see_through_too(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    path.write_bytes(_png(struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), bytes([0, 255, 2, 1, 2, 1, 2])))
+    with pytest.raises(InputDataError, match="a colour image"):
+        read_png_or_jpeg(path)
+    path.write_bytes(_png(struct.pack(">IIBBBBB", 1, 1, 16, 4, 0, 0, 0), bytes([0, 255, 2, 1, 2])))
+    with pytest.raises(InputDataError, match="see-through"):
+        read_png_or_jpeg(path)
+
+
+def test_of_a_phones_mpo_file_the_first_picture_is_taken(tmp_path: Path) -> None:
+    first, second = Image.new("L", (16, 8), 100), Image.new("L", (16, 8), 200)
+    first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    film = read_png_or_jpeg(tmp_path / "phone.jpg")
+    np.testing.assert_allclose(film.pixels, 100 / 255, atol=0.004)
+    assert "first of 2 pictures" in film.provenance
 
 
 def test_see_through_pictures_are_refused(tmp_path: Path) -> None:
@@ -90,13 +152,6 @@ def test_see_through_pictures_are_refused(tmp_path: Path) -> None:
         read_png_or_jpeg(_save(tmp_path / "a.png", levels))
     with pytest.raises(InputDataError, match="see-through"):
         read_png_or_jpeg(_save(tmp_path / "b.png", np.zeros((4, 4), np.uint8), transparency=0))
-
-
-def test_16_bit_colour_is_refused_because_pillow_would_drop_8_bits(tmp_path: Path) -> None:
-    path = tmp_path / "deep.png"
-    path.write_bytes(_png(struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), bytes([0, 1, 2, 1, 2, 1, 2])))
-    with pytest.raises(InputDataError, match="16 bit colour"):
-        read_png_or_jpeg(path)
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])

@@ -288,3 +288,10 @@ def test_skipped_files_are_listed_without_names_in_a_second_run(tmp_path: Path, 
             text = (tmp_path / "out" / name).read_text().lower()
             assert "jane" not in text
             assert "doe" not in text
+
+
+def test_two_hospitals_with_a_patient_123_are_two_patients(tmp_path: Path, dicom: Any) -> None:
+    for name, issuer in (("a", "NORTH"), ("b", "SOUTH"), ("c", "NORTH")):
+        dicom(tmp_path / f"{name}.dcm", PatientID="123", IssuerOfPatientID=issuer)
+    units = {record.image.name: record.patient_id for record in find_records(tmp_path)}
+    assert units["a.dcm"] == units["c.dcm"] != units["b.dcm"]

@@ -197,10 +197,6 @@ def test_a_compressed_frame_of_several(write_film, pieces, offset_table):
         offset_table=offset_table,
         **FULL_12,
     )
-    if pieces == 2 and not offset_table:
-        with pytest.raises(InputDataError, match="does not tell its frames apart"):
-            read_xray(film, frame=1)
-        return
     for i in range(3):
         np.testing.assert_allclose(read_xray(film, frame=i).pixels, frames[i] / 4095, atol=1e-6)
 
@@ -239,7 +235,7 @@ def test_grey_stored_as_rgb_is_read_and_colour_refused(write_film):
     np.testing.assert_allclose(read_xray(write_film(rgb)).pixels * 255, GREY, atol=1e-4)
     planes = write_film(rgb, stream=rgb.transpose(2, 0, 1).tobytes(), PlanarConfiguration=1)
     np.testing.assert_allclose(read_xray(planes).pixels * 255, GREY, atol=1e-4)
-    rgb[5, 5, 0] += 3
+    rgb[..., 0] = 255 - rgb[..., 0]
     with pytest.raises(InputDataError, match="a colour image"):
         read_xray(write_film(rgb))
 
@@ -254,7 +250,7 @@ def test_grey_stored_as_ybr_is_read_and_colour_refused(write_film):
     halved[..., :2] = GREY.reshape(ROWS, COLUMNS // 2, 2)
     film = write_film(ybr, stream=halved.tobytes(), PhotometricInterpretation="YBR_FULL_422")
     np.testing.assert_allclose(read_xray(film).pixels * 255, GREY, atol=1e-4)
-    ybr[0, 0, 2] = 140
+    ybr[::2, :, 2] = 160
     with pytest.raises(InputDataError, match="a colour image"):
         read_xray(write_film(ybr, PhotometricInterpretation="YBR_FULL"))
 
@@ -286,7 +282,7 @@ def palette(write_film, red: list[int], green: list[int], blue: list[int]):
 def test_a_grey_palette_is_applied_and_a_coloured_one_refused(write_film):
     ramp = [0, 65535, 13107]
     assert read_xray(palette(write_film, ramp, ramp, ramp)).pixels.tolist() == [[0, 1, pytest.approx(0.2)]]
-    with pytest.raises(InputDataError, match="palette"):
+    with pytest.raises(InputDataError, match="a colour image"):
         read_xray(palette(write_film, ramp, ramp, [0, 65535, 0]))
     unused = [*ramp, 9]
     assert read_xray(palette(write_film, unused, unused, [*ramp, 60000])).pixels[0, 1] == 1

@@ -109,3 +109,10 @@ def test_a_file_over_the_limit_is_refused_unread(tmp_path):
         file.truncate(header.MAX_FILE_BYTES + 1)
     with pytest.raises(InputDataError, match="at most 268435456 are read"):
         read_header(large)
+
+
+def test_a_data_set_without_preamble_is_refused_with_the_way_out(write_film):
+    film = write_film(PIXELS)
+    film.write_bytes(film.read_bytes()[132:])
+    with pytest.raises(InputDataError, match=r"not a DICOM file.*dcmconv"):
+        read_header(film)

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom import read_xray
+from monai_xr.dicom import read_header, read_xray
+from monai_xr.dicom.deidentification import deidentify
+from monai_xr.dicom.deidentification_pixels import read_one_frame
+from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.identity import film_identity
 from monai_xr.errors import ConfigurationError, InputDataError
 
 PIXELS = np.array([[0, 128, 255]], np.uint8)
@@ -135,3 +139,34 @@ def test_a_message_holds_neither_folder_nor_patient(write_film):
     assert "film.dcm" in str(failure.value)
     assert "ZZPHI" not in str(failure.value)
     assert str(film.parent) not in str(failure.value)
+
+
+def qualified(authority: str) -> list[Dataset]:
+    item = Dataset()
+    item.UniversalEntityID, item.UniversalEntityIDType = authority, "ISO"
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ("tags", "patient"),
+    [
+        ({"PatientID": "123"}, "123"),
+        ({"PatientID": "123", "IssuerOfPatientID": ""}, "123"),
+        ({"PatientID": "123", "IssuerOfPatientID": "NORTH"}, "123^^^NORTH"),
+        ({"PatientID": "123", "IssuerOfPatientIDQualifiersSequence": qualified("1.2.9")}, "123^^^1.2.9"),
+        ({"PatientID": "", "IssuerOfPatientID": "NORTH"}, ""),
+    ],
+)
+def test_patients_are_told_apart_by_id_and_issuer(write_film, tags, patient):
+    identity = film_identity(read_header(write_film(PIXELS, **tags)))
+    assert identity == (patient, "1.2.3", "1.2.3.4")
+
+
+def test_two_hospitals_123_get_two_pseudonyms(write_film):
+    key = Pseudonyms(b"k" * 32)
+    ids = [
+        deidentify(read_one_frame(write_film(PIXELS, PatientID="123", IssuerOfPatientID=issuer)), key).PatientID
+        for issuer in ("NORTH", "SOUTH", "NORTH", "")
+    ]
+    assert ids[0] == ids[2]
+    assert len(set(ids)) == 3

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom.uid as uids
 import pytest
@@ -80,6 +81,28 @@ def test_a_voi_lut_agrees_with_dcmtk(write_film, tmp_path):
 
 def test_big_endian_agrees_with_dcmtk(write_film, tmp_path):
     film = write_film(SHAPE, bits=12, syntax=uids.ExplicitVRBigEndian, WindowCenter=2048, WindowWidth=4096)
+    np.testing.assert_allclose(read_xray(film).pixels, by_dcmtk(film, tmp_path, "+Wi", "1"), atol=1 / 255)
+
+
+def test_the_window_whose_center_is_given_agrees_with_dcmtk(write_film, tmp_path):
+    film = write_film(SHAPE, bits=12, WindowCenter="\\2048", WindowWidth="400\\4096")
+    np.testing.assert_allclose(read_xray(film).pixels, by_dcmtk(film, tmp_path, "+Wi", "2"), atol=1 / 255)
+
+
+def test_an_odd_film_of_8_bit_big_endian_words_agrees_with_dcmtk(write_film, tmp_path):
+    pixels = (np.arange(15, dtype=np.uint8) * 7).reshape(3, 5)
+    words = np.frombuffer(pixels.tobytes() + b"\0", "<u2").byteswap().tobytes()
+    film = write_film(pixels, syntax=uids.ExplicitVRBigEndian, stream=words)
+    film.write_bytes(film.read_bytes().replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"))
+    np.testing.assert_allclose(read_xray(film).pixels, by_dcmtk(film, tmp_path), atol=1e-6)
+
+
+@pytest.mark.parametrize("bits_per_sample", [8, 12])
+def test_bytes_behind_a_jpeg_stream_agree_with_dcmtk(write_film, tmp_path, bits_per_sample):
+    pixels = (SHAPE >> (12 - bits_per_sample)).astype(np.uint8 if bits_per_sample == 8 else np.uint16)
+    stream = imagecodecs.jpeg8_encode(pixels, lossless=True, bitspersample=bits_per_sample) + b" junk"
+    window = {"WindowCenter": 2 ** (bits_per_sample - 1), "WindowWidth": 2**bits_per_sample, "bits": bits_per_sample}
+    film = write_film(pixels, syntax=uids.JPEGLosslessSV1, stream=stream, **window)
     np.testing.assert_allclose(read_xray(film).pixels, by_dcmtk(film, tmp_path, "+Wi", "1"), atol=1 / 255)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import find_records
+from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
 
@@ -221,3 +222,13 @@ def test_prepared_png_keeps_its_levels(tmp_path: Path, run: Any) -> None:
     result = run(tmp_path / "in", tmp_path / "out", no_patients=True, fractions={"train": 1.0})
     assert result.cache is not None
     assert np.array_equal(result.cache[0], levels.astype(np.uint16) * 257)
+
+
+def test_films_with_one_word_for_their_instance_are_no_copies(tmp_path: Path, dicom: Any, run: Any) -> None:
+    with quiet():
+        for number in range(10):
+            path = tmp_path / "in" / ("sick", "well")[number % 2] / f"{number}.dcm"
+            dicom(path, number, SOPInstanceUID="ANONYMOUS", StudyInstanceUID=f"{number:012x}")
+    result = run(tmp_path / "in", tmp_path / "out")
+    assert len(result.records) == 10
+    assert not result.refused
