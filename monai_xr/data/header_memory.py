@@ -15,7 +15,7 @@ from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 from monai_xr.data.output import write_text
 
 HEADERS = "headers.json"
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Header:
 
     shown: str
     patient_id: HashedId = NO_ID
+    issuer: HashedId = NO_ID
     study_uid: HashedId = NO_ID
     sop_uid: str = ""
 
@@ -66,7 +67,7 @@ class HeaderMemory:
         if entry is None or tuple(entry["stamp"]) != stamp_of(self.root / file):
             return None
         self._kept[hashed(file)] = dict(entry)
-        ids = (HashedId(entry[name]) for name in ("patient", "study", "sop"))
+        ids = (HashedId(entry[name]) for name in ("patient", "issuer", "study", "sop"))
         return Header(entry["shown"], *ids)
 
     def keep(self, file: str, header: Header) -> None:
@@ -75,6 +76,7 @@ class HeaderMemory:
             "stamp": stamp_of(self.root / file),
             "shown": header.shown,
             "patient": header.patient_id,
+            "issuer": header.issuer,
             "study": header.study_uid,
             "sop": hashed(header.sop_uid),
         }

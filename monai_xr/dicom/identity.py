@@ -65,23 +65,24 @@ class FilmIdentity(NamedTuple):
     """What tells patients, studies and films apart, as the file has it: raw, so keep it out of logs and messages.
 
     Attributes:
-        patient: PatientID, with its issuer where the file names one: two hospitals may both have a patient 123.
+        patient: PatientID.
+        issuer: Who gave that id: two hospitals may both have a patient 123.
         study: StudyInstanceUID, be it a valid UID or the hash that a public set has in its place.
         instance: SOPInstanceUID if it is a valid one: two files of one instance count as one film, and programs that
             take names away leave the same word in all.
     """
 
     patient: str
+    issuer: str
     study: str
     instance: str
 
 
 def film_identity(ds: Dataset) -> FilmIdentity:
     """Give the raw ids of a film, each "" where unknown."""
-    patient_id, issuer = text(ds, "PatientID"), patient_id_issuer(ds)
-    # The form of HL7 v2, section 2.A.14: the fourth component is the assigning authority.
-    patient = f"{patient_id}^^^{issuer}" if patient_id and issuer else patient_id
-    return FilmIdentity(patient, text(ds, "StudyInstanceUID"), uid(ds, "SOPInstanceUID"))
+    patient = text(ds, "PatientID")
+    issuer = patient_id_issuer(ds) if patient else ""
+    return FilmIdentity(patient, issuer, text(ds, "StudyInstanceUID"), uid(ds, "SOPInstanceUID"))
 
 
 def patient_id_issuer(ds: Dataset) -> str:

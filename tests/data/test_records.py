@@ -295,3 +295,11 @@ def test_two_hospitals_with_a_patient_123_are_two_patients(tmp_path: Path, dicom
         dicom(tmp_path / f"{name}.dcm", PatientID="123", IssuerOfPatientID=issuer)
     units = {record.image.name: record.patient_id for record in find_records(tmp_path)}
     assert units["a.dcm"] == units["c.dcm"] != units["b.dcm"]
+
+
+def test_an_issuer_that_only_some_films_name_makes_no_second_patient(tmp_path: Path, dicom: Any) -> None:
+    dicom(tmp_path / "a.dcm", PatientID="123", IssuerOfPatientID="NORTH")
+    dicom(tmp_path / "b.dcm", PatientID="123")
+    dicom(tmp_path / "c.dcm", PatientID=None)
+    (tmp_path / "labels.csv").write_text("path,label,patient_id\nc.dcm,x,123\n")
+    assert {record.patient_id for record in find_records(tmp_path)} == {hashed("123")}

@@ -150,16 +150,16 @@ def qualified(authority: str) -> list[Dataset]:
 @pytest.mark.parametrize(
     ("tags", "patient"),
     [
-        ({"PatientID": "123"}, "123"),
-        ({"PatientID": "123", "IssuerOfPatientID": ""}, "123"),
-        ({"PatientID": "123", "IssuerOfPatientID": "NORTH"}, "123^^^NORTH"),
-        ({"PatientID": "123", "IssuerOfPatientIDQualifiersSequence": qualified("1.2.9")}, "123^^^1.2.9"),
-        ({"PatientID": "", "IssuerOfPatientID": "NORTH"}, ""),
+        ({"PatientID": "123"}, ("123", "")),
+        ({"PatientID": "123", "IssuerOfPatientID": ""}, ("123", "")),
+        ({"PatientID": "123", "IssuerOfPatientID": "NORTH"}, ("123", "NORTH")),
+        ({"PatientID": "123", "IssuerOfPatientIDQualifiersSequence": qualified("1.2.9")}, ("123", "1.2.9")),
+        ({"PatientID": "", "IssuerOfPatientID": "NORTH"}, ("", "")),
     ],
 )
 def test_patients_are_told_apart_by_id_and_issuer(write_film, tags, patient):
     identity = film_identity(read_header(write_film(PIXELS, **tags)))
-    assert identity == (patient, "1.2.3", "1.2.3.4")
+    assert identity == (*patient, "1.2.3", "1.2.3.4")
 
 
 def test_two_hospitals_123_get_two_pseudonyms(write_film):
