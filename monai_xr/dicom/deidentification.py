@@ -23,7 +23,8 @@ from monai_xr.dicom.deidentification_rules import (
     SOP_CLASSES,
     Rule,
 )
-from monai_xr.dicom.deidentification_values import Cleaner, identifying_words
+from monai_xr.dicom.deidentification_values import Cleaner
+from monai_xr.dicom.deidentification_words import Secrets, secrets
 from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin, modality_name
 from monai_xr.dicom.values import quiet, text, uid
@@ -86,8 +87,8 @@ def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: Deidentification
     syntax = _checked_syntax(ds)
     try:
         identity, is_patient = patient_identity(ds), film_origin(ds) == "patient"
-        words = identifying_words(ds) if is_patient else frozenset[str]()
-        cleaner = Cleaner(pseudonyms, identity, words, shift_dates=options.shift_dates)
+        hidden = secrets(ds) if is_patient else Secrets(frozenset())
+        cleaner = Cleaner(pseudonyms, identity, hidden, shift_dates=options.shift_dates)
         rules: dict[str, Rule] = {**RULES, **(CHARACTERISTICS if options.keep_characteristics else {})}
         clean = Dataset()
         for keyword in EMPTIED:

@@ -25,6 +25,7 @@ class Keep(Enum):
     """Forms of a value that may pass."""
 
     NUMBERS = auto()
+    PICTURE_NUMBERS = auto()  # without which the pixels cannot be read or shown
     EQUIPMENT = auto()  # text that names a machine
     NEW_UID = auto()
     STANDARD_UID = auto()
@@ -93,13 +94,15 @@ EMPTIED = (
 # Emptied where they are there, since the image may need them (type 2).
 EMPTIED_IF_THERE = ("ContentTime", "AcquisitionContextSequence")
 
-_NUMBERS = """
-    SeriesNumber AcquisitionNumber InstanceNumber ImagesInAcquisition
+_PICTURE_NUMBERS = """
     SamplesPerPixel PlanarConfiguration Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation
     PixelAspectRatio PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing EstimatedRadiographicMagnificationFactor
     SmallestImagePixelValue LargestImagePixelValue PixelPaddingValue PixelPaddingRangeLimit
     PixelIntensityRelationshipSign
-    WindowCenter WindowWidth RescaleIntercept RescaleSlope LossyImageCompressionRatio
+    WindowCenter WindowWidth RescaleIntercept RescaleSlope
+"""
+_NUMBERS = """
+    SeriesNumber AcquisitionNumber InstanceNumber ImagesInAcquisition LossyImageCompressionRatio
     KVP ExposureTime ExposureTimeInuS XRayTubeCurrent XRayTubeCurrentInuA Exposure ExposureInuAs RelativeXRayExposure
     ExposureIndex TargetExposureIndex DeviationIndex Sensitivity ExposuresOnPlate GeneratorPower FocalSpots
     ImageAndFluoroscopyAreaDoseProduct EntranceDose EntranceDoseInmGy BodyPartThickness
@@ -201,6 +204,7 @@ _PALETTES = tuple(
 RULES: Mapping[str, Rule] = {
     **_RULES,
     **dict.fromkeys(_NUMBERS.split(), Keep.NUMBERS),
+    **dict.fromkeys(_PICTURE_NUMBERS.split(), Keep.PICTURE_NUMBERS),
     **dict.fromkeys(_PALETTES, Keep.TABLE),
 }
 # The Retain Patient Characteristics Option (PS3.15 section E.3.7), as far as its values are terms and numbers.
@@ -211,3 +215,21 @@ CHARACTERISTICS: Mapping[str, Rule] = {
     "PregnancyStatus": AtMost(4),
     "SmokingStatus": _terms("YES NO UNKNOWN"),
 }
+# Words that tell nobody who or where: makers, and what is said of any film.
+_TRADE = """
+    agfa bucky canon carestream delft dicom drgem elekta esaote fluoroscan fona fuji fujifilm fujitsu
+    ge gmm hitachi hologic imix kodak konica lodox lumisys medrad mindray minolta neusoft oec oldelft philips
+    planmeca planmed rayence samsung sectra shimadzu siemens siemensag swissray toshiba trex trixell
+    varex varian vatech vidar vieworks visaris wandong xerox ziehm
+    co company corp corporation electric electronic electronics film films general gmbh group health healthcare
+    imaging inc international kabushiki kaisha limited ltd medical medizintechnik photo products solutions system
+    systems technologies technology
+    acquisition adult analog anterior ap bed beds bedside body bone cassette chest clinical cm computed computer
+    console control cr ct detector detectors device digital direct dr dual dx emergency energy erect exam
+    examination exposure fixed flat follow for frontal grid holder image images lat lateral left lung lungs machine
+    machines mobile model no node normal number of operator or pa paediatric panel patient pediatric plate portable
+    posterior print processing program radiographic radiography radiology ray right room routine scanner screening
+    serial series single software special speed standard standing station storage study supine table the thorax tube
+    type unit up upright version view views wall with without workstation x xray
+"""
+TRADE_WORDS = frozenset(_TRADE.split())

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -15,7 +15,8 @@ from pydicom.valuerep import DSfloat
 
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
 from monai_xr.dicom.deidentification_rules import AtMost, Date, Items, Keep, Rule, Terms
-from monai_xr.dicom.values import quiet, text
+from monai_xr.dicom.deidentification_words import Secrets, element_of, names_of_people, values
+from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -23,18 +24,9 @@ _STANDARD = "1.2.840.10008."
 _DIRECTION = re.compile(r"[APRLHF]{1,3}")
 _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _OLD_SNOMED = re.compile(r"[A-Z]-[0-9A-F]{4,6}")
-_IDENTIFIERS = (
-    "PatientID",
-    "OtherPatientIDs",
-    "AccessionNumber",
-    "PatientBirthDate",
-    "IssuerOfPatientID",
-    "MedicalRecordLocator",
-    "PatientAddress",
-    "MilitaryRank",
-)
-_MAX_LEVELS = 64
 _MAX_DECIMAL = 16
+_LONG_FOR_PICTURES = 6  # digits: no side, depth or window of a film has as many
+_TABLE_DATA = ("LUTData", "LookupTableData")
 _NEVER_EMPTY = (Keep.NEW_UID, Keep.STANDARD_UID, Keep.TABLE, Date(emptied=False))
 
 
@@ -45,13 +37,13 @@ class Cleaner:
     Args:
         pseudonyms: Of the key.
         identity: Of the patient, as `patient_identity` gives it.
-        words: That no text may hold.
+        secrets: What no text and no number may repeat.
         shift_dates: Whether dates are kept.
     """
 
     pseudonyms: Pseudonyms
     identity: tuple[str, ...]
-    words: frozenset[str]
+    secrets: Secrets
     shift_dates: bool
 
     def copy(self, source: Dataset, target: Dataset, rules: Mapping[str, Rule]) -> None:
@@ -60,12 +52,13 @@ class Cleaner:
             tag = tag_for_keyword(keyword)
             if tag is None or tag not in source:
                 continue
-            element = _element(source, tag)
+            element = element_of(source, tag)
             if element is None or not _is_of_its_kind(tag, element.VR):
                 continue
             value = self._cleaned(rule, element.value)
             if value is not None:
                 target.add_new(tag, element.VR, value)
+        _cut_tables(target)
 
     def _cleaned(self, rule: Rule, value: Any) -> Any:
         """Give the value as it may pass, or None."""
@@ -77,23 +70,21 @@ class Cleaner:
             return _terms(rule, value)
         if isinstance(rule, AtMost):
             return (
-                value
-                if _are_numbers(value) and all(0 <= float(each) <= rule.limit for each in _values(value))
-                else None
+                value if _are_numbers(value) and all(0 <= float(each) <= rule.limit for each in values(value)) else None
             )
         if isinstance(rule, Date):
             return self._date(rule, value)
         return self._kept(rule, value)
 
     def _kept(self, rule: Keep, value: Any) -> Any:
-        if rule is Keep.NUMBERS:
-            return _short(value) if _are_numbers(value) else None
+        if rule in (Keep.NUMBERS, Keep.PICTURE_NUMBERS):
+            return self._number(rule, value)
         if rule is Keep.TABLE:
-            return value if isinstance(value, bytes) or _are_numbers(value) else None
+            return self._table(value)
         if rule is Keep.EQUIPMENT:
             return value if self._names_nobody(value) else ""
         if rule is Keep.DIRECTIONS:
-            directions = [str(each) for each in _values(value)]
+            directions = [str(each) for each in values(value)]
             return value if all(_DIRECTION.fullmatch(each) for each in directions) else ""
         found = str(value)
         if len(found) > 64 or not _UID.fullmatch(found):
@@ -109,7 +100,7 @@ class Cleaner:
             if rule.code and not _copy_code(item, target):
                 continue
             self.copy(item, target, rule.rules)
-            if target:
+            if target and ("LUTData" in target or "LUTData" not in rule.rules):
                 cleaned.append(target)
         return cleaned or None
 
@@ -127,59 +118,28 @@ class Cleaner:
         return "" if rule.emptied else None
 
     def _names_nobody(self, value: Any) -> bool:
-        """Tell whether text is short, printable, and free of what identifies this patient elsewhere in the file."""
-        for each in _values(value):
-            written = str(each)
-            squeezed = "".join(re.findall(r"\w", written.casefold()))
-            if len(written) > 64 or not written.isprintable():
-                return False
-            if any(word in squeezed for word in self.words):
-                return False
-        return True
+        """Tell whether text is short, printable, and free of what was removed elsewhere in the file."""
+        texts = [str(each) for each in values(value)]
+        return all(len(each) <= 64 and each.isprintable() and not self.secrets.are_in(each) for each in texts)
+
+    def _number(self, rule: Keep, value: Any) -> Any:
+        """Give numbers that repeat no identifier; those that the picture needs are only too long to be theirs."""
+        if not _are_numbers(value):
+            return None
+        least = 1 if rule is Keep.NUMBERS else _LONG_FOR_PICTURES
+        if any(self.secrets.are_in_number(each, at_least=least) for each in values(value)):
+            return "" if rule is Keep.NUMBERS else None
+        return _short(value)
+
+    def _table(self, value: Any) -> Any:
+        if isinstance(value, bytes):
+            return None if self.secrets.are_in_bytes(value) else value
+        return value if _are_numbers(value) else None
 
 
 def identifying_words(ds: Dataset) -> frozenset[str]:
-    """Gather the names and identifiers of a data set at any depth, in lower case: what no kept text may hold."""
-    found: set[str] = set()
-    for level, item in _nested(ds, 0):
-        if level > _MAX_LEVELS:
-            raise RecursionError
-        for element in _elements(item):
-            if element.VR == "PN" or element.keyword in _IDENTIFIERS:
-                found.update(_words_of(element.value))
-    return frozenset(found)
-
-
-def _words_of(value: Any) -> Iterator[str]:
-    """Give the words of 3 letters and more, and the whole without what is between them."""
-    for each in _values(value):
-        words = re.findall(r"\w+", str(each).casefold().replace("_", " "))
-        yield from (word for word in (*words, "".join(words)) if len(word) >= 3)
-
-
-def _nested(ds: Dataset, level: int) -> Iterator[tuple[int, Dataset]]:
-    yield level, ds
-    for element in _elements(ds):
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _nested(item, level + 1)
-
-
-def _elements(ds: Dataset) -> Iterator[Any]:
-    for tag in list(ds.keys()):
-        if tag != 0x7FE00010 and (element := _element(ds, tag)) is not None:
-            yield element
-
-
-def _element(ds: Dataset, tag: Any) -> Any:
-    """Give an element, None where its value cannot be parsed."""
-    try:
-        with quiet():
-            return ds[tag]
-    except RecursionError:
-        raise
-    except Exception:  # pydicom raises many kinds on damaged values
-        return None
+    """Gather the names and identifiers of a data set at any depth, in lower case: what no label may hold."""
+    return names_of_people(ds).within
 
 
 def _is_of_its_kind(tag: int, found: str) -> bool:
@@ -187,26 +147,33 @@ def _is_of_its_kind(tag: int, found: str) -> bool:
     return found == expected or found in expected.split(" or ")
 
 
-def _values(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) or hasattr(value, "insert") else [value]
-
-
 def _are_numbers(value: Any) -> bool:
     try:
-        return all(math.isfinite(float(each)) for each in _values(value))
+        return all(math.isfinite(float(each)) for each in values(value))
     except (TypeError, ValueError, OverflowError):
         return False
 
 
+def _cut_tables(ds: Dataset) -> None:
+    """Cut what follows the entries that the descriptor of a lookup table counts (PS3.3 section C.11.2.1.1)."""
+    for descriptor in [element.keyword for element in ds if element.keyword.endswith("Descriptor")]:
+        if descriptor.replace("Descriptor", "Data") not in ds:
+            delattr(ds, descriptor)
+    for data in [element for element in ds if element.keyword.endswith(_TABLE_DATA)]:
+        descriptor = ds.get(data.keyword.removesuffix("Data") + "Descriptor")
+        entries = (int(values(descriptor)[0]) or 1 << 16) if descriptor else 0
+        data.value = data.value[: 2 * entries] if isinstance(data.value, bytes) else values(data.value)[:entries]
+
+
 def _short(value: Any) -> Any:
     """Round decimal strings of over 16 characters, which files have and PS3.5 does not allow."""
-    if not any(isinstance(each, DSfloat) and len(str(each)) > _MAX_DECIMAL for each in _values(value)):
+    if not any(isinstance(each, DSfloat) and len(str(each)) > _MAX_DECIMAL for each in values(value)):
         return value
-    return [DSfloat(float(each), auto_format=True) for each in _values(value)]
+    return [DSfloat(float(each), auto_format=True) for each in values(value)]
 
 
 def _terms(rule: Terms, value: Any) -> Any:
-    kept = [written if (written := str(each).strip()) in rule.terms else rule.otherwise for each in _values(value)]
+    kept = [written if (written := str(each).strip()) in rule.terms else rule.otherwise for each in values(value)]
     return kept if len(kept) > 1 else kept[0]
 
 
