@@ -51,6 +51,22 @@ def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
     """
     if layout.syntax in NATIVE:
         return _native(file, layout, frame)
+    decode = _decoder(layout)
+    return decode(
+        encapsulated_frame(file, pixel_element(file, implicit=False, big_endian=False), layout, frame), layout
+    )
+
+
+def decode_stream(stream: bytes, layout: PixelLayout) -> Frame:
+    """Decode one compressed frame.
+
+    Raises:
+        InputDataError: As `decode_frame`.
+    """
+    return _decoder(layout)(stream, layout)
+
+
+def _decoder(layout: PixelLayout) -> Callable[[bytes, PixelLayout], Frame]:
     decoders: tuple[tuple[tuple[str, ...], Callable[[bytes, PixelLayout], Frame]], ...] = (
         (JPEG, _jpeg),
         (JPEG_LS, _jpeg_ls),
@@ -59,8 +75,7 @@ def decode_frame(file: HeaderFile, layout: PixelLayout, frame: int) -> Frame:
     )
     for syntaxes, decoder in decoders:
         if layout.syntax in syntaxes:
-            stream = encapsulated_frame(file, pixel_element(file, implicit=False, big_endian=False), layout, frame)
-            return decoder(stream, layout)
+            return decoder
     raise InputDataError("unsupported transfer syntax", way_out="store it again as Explicit VR Little Endian")
 
 

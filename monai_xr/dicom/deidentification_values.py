@@ -161,7 +161,7 @@ def _cut_tables(ds: Dataset) -> None:
             delattr(ds, descriptor)
     for data in [element for element in ds if element.keyword.endswith(_TABLE_DATA)]:
         descriptor = ds.get(data.keyword.removesuffix("Data") + "Descriptor")
-        entries = (int(values(descriptor)[0]) or 1 << 16) if descriptor else 0
+        entries = (int(values(descriptor)[0]) & 0xFFFF or 1 << 16) if descriptor else 0
         data.value = data.value[: 2 * entries] if isinstance(data.value, bytes) else values(data.value)[:entries]
 
 
