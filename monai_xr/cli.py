@@ -15,8 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Chest X-ray synthesis: read, normalise, train, sample, measure.",
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},  # --image_size is --image-size
+    help="Chest X-ray synthesis: read, normalise, train, sample, measure. --version also tells what confines reading.",
 )
 _KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -26,6 +26,10 @@ def main() -> None:
     debug = "--debug" in sys.argv or debug_wanted()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with exit_codes(debug=debug):
+        if arguments == ["--version"]:
+            from monai_xr.workflows.tables import print_version
+
+            return print_version()
         app(arguments, prog_name="monai-xr")
 
 

@@ -38,7 +38,15 @@ class WorkerLostError(Exception):
 
 
 class Worker:
-    """One child process and its pipes."""
+    """One child process and its pipes.
+
+    Args:
+        max_bytes: Memory that it may use beyond what it has once everything is loaded.
+
+    Attributes:
+        films: How many it was asked for.
+        confinement: What the kernel keeps it from, in words.
+    """
 
     def __init__(self, max_bytes: int = MAX_MEMORY_BYTES) -> None:
         package_root = str(Path(monai_xr.__file__).parents[1])
@@ -61,10 +69,11 @@ class Worker:
         self._answers = cast(IO[bytes], self._process.stdout).fileno()
         self._widen_pipe()
         try:
-            self._facts(time.monotonic() + _MAX_START_SECONDS)
+            ready = self._facts(time.monotonic() + _MAX_START_SECONDS)
         except (TimeoutError, ValueError, WorkerLostError):
             self.stop()
             raise HostError("the child process that decodes does not start") from None
+        self.confinement = tuple(str(each) for each in ready.get("confinement", ()))
 
     def read(self, request: dict[str, Any], max_seconds: float) -> StoredFilm:
         """Have one film read.

@@ -3,7 +3,7 @@
 The Basic Application Level Confidentiality Profile (PS3.15 section E.2, table E.1-1) turned round. The table lists what
 to remove from any object; here is what a CR, DX or Secondary Capture image of the chest needs, and nothing else passes.
 No attribute that the table removes or empties is among it, and of the attributes that it leaves alone no free text but
-the names of equipment. Defined terms are those of PS3.3; any other term might be a name.
+the names of equipment and its parts. Defined terms are those of PS3.3; any other term might be a name.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Keep(Enum):
 
     NUMBERS = auto()
     PICTURE_NUMBERS = auto()  # without which the pixels cannot be read or shown
-    EQUIPMENT = auto()  # text that names a machine
+    EQUIPMENT = auto()  # text that names a machine or a part of it
     NEW_UID = auto()
     STANDARD_UID = auto()
     DIRECTIONS = auto()  # PatientOrientation
@@ -131,6 +131,11 @@ _RULES: dict[str, Rule] = {
     "Manufacturer": Keep.EQUIPMENT,
     "ManufacturerModelName": Keep.EQUIPMENT,
     "SoftwareVersions": Keep.EQUIPMENT,
+    "PlateType": Keep.EQUIPMENT,
+    "PhosphorType": Keep.EQUIPMENT,
+    "FilterType": Keep.EQUIPMENT,
+    "GridAbsorbingMaterial": Keep.EQUIPMENT,
+    "GridSpacingMaterial": Keep.EQUIPMENT,
     "IrradiationEventUID": Keep.NEW_UID,
     "DeviceUID": Keep.NEW_UID,
     "ReferencedImageSequence": _REFERENCES,

@@ -1,7 +1,8 @@
 """Reading films that nobody vouches for, in warm child processes with limits of memory and time: `read_isolated`.
 
-A hostile file can crash, hang or inflate a decoder written in C. Here that costs one child, and the caller gets one
-clear refusal. Children stay warm between films, one for each thread that reads at the same time.
+A hostile file can crash, hang, inflate or take over a decoder written in C. Here that costs one child, and the caller
+gets one clear refusal or a wrong picture; `confinement` keeps the child from all but reading and answering, as far as
+the kernel can. Children stay warm between films, one for each thread that reads at the same time.
 """
 
 import atexit
@@ -54,6 +55,17 @@ def read_isolated(
         raise kind(str(error), Path(path)) from None
     except TimeoutError:
         raise PassingError(f"its decoding took over {max_seconds:g} s", Path(path)) from None
+
+
+def confinement_in_force() -> tuple[str, ...]:
+    """Tell in words what a child is kept from on this machine; `()` where there are limits of memory and time alone.
+
+    Raises:
+        HostError: No child can be started.
+    """
+    worker = Worker()
+    worker.stop()
+    return worker.confinement
 
 
 class WorkerPool:

@@ -1,4 +1,4 @@
-"""DICOM RLE (PS3.5 Annex G): `decode_run_length`, by the PackBits decoder of imagecodecs.
+"""DICOM RLE (PS3.5 Annex G): `decode_run_length`, by the PackBits decoder of imagecodecs, and `cut_run_length`.
 
 The decoder of pylibjpeg-rle is not used: where a segment is longer than a frame it panics past `except Exception`.
 """
@@ -43,6 +43,28 @@ def decode_run_length(stream: bytes, layout: PixelLayout) -> Array:
         planes[sample, :, sample_bytes - 1 - byte] = np.frombuffer(decoded, np.uint8, size)
     words = planes.reshape(-1).view("<u2") if sample_bytes == 2 else planes
     return words.reshape(layout.samples, layout.rows, layout.columns)
+
+
+def cut_run_length(stream: bytes, layout: PixelLayout) -> bytes:
+    """Cut each segment of one frame where it has given all its bytes; the header keeps nothing but its offsets.
+
+    Raises:
+        InputDataError: The header is damaged.
+    """
+    count, size = layout.samples * layout.bits_allocated // 8, layout.rows * layout.columns
+    segments = [_cut_segment(stream[begin:end], size) for begin, end in _segments(stream, count)]
+    offsets = [_HEADER_BYTES + sum(len(each) for each in segments[:i]) for i in range(count)]
+    return struct.pack("<16I", count, *offsets, *[0] * (15 - count)) + b"".join(segments)
+
+
+def _cut_segment(segment: bytes, size: int) -> bytes:
+    """Follow the runs (section G.3.1) until they have given `size` bytes; pad to an even length."""
+    at = given = 0
+    while given < size and at < len(segment):
+        head = segment[at]
+        at += head + 2 if head < 128 else 2 - (head == 128)
+        given += head + 1 if head < 128 else 257 - head if head > 128 else 0
+    return segment[:at] + b"\0" * (at % 2)
 
 
 def _segments(stream: bytes, count: int) -> list[tuple[int, int]]:

@@ -1,8 +1,11 @@
 """The child process of `decode="isolated"`: a request in, an answer out, over pipes.
 
 Started as `python -m monai_xr.dicom.worker MAX_BYTES`. A request is one line of JSON. An answer is the length of a JSON
-text (8 bytes, little endian), that text, and for a film its table and its words. Nothing in an answer can run code:
-whoever takes over this process by a hostile file gains no more than a wrong picture.
+text (8 bytes, little endian), that text, and for a film its table and its words. Nothing in an answer can run code.
+Whoever takes over this process by a hostile file can give a wrong picture, made of anything that the user of the
+process may read. More is up to the kernel: what `confinement` could put in force here is in the first answer and in
+`monai-xr --version`. With seccomp or Landlock the process can change no file, start no program and signal no other
+process, and with seccomp it reaches no network; without both it can do what its user can do.
 """
 
 import json
@@ -15,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from monai_xr.dicom.confinement import confine
 from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.errors import XrError
 
@@ -27,8 +31,8 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     _load_codecs()
-    _limit(int(sys.argv[1]))
-    _send(answers, {"ready": True})
+    _limit_memory(int(sys.argv[1]))
+    _send(answers, {"ready": True, "confinement": confine()})
     for line in sys.stdin.buffer:
         request = json.loads(line)
         # If the parent dies nobody else ends a decoder that hangs: the signal does, even inside of it.
@@ -66,15 +70,13 @@ def _load_codecs() -> None:
     _ = jpeg_ls, openjpeg, monai_xr.dicom.reading
 
 
-def _limit(max_bytes: int) -> None:
-    """Bound memory above what is in use now; no core files, which would hold films, and no files written."""
+def _limit_memory(max_bytes: int) -> None:
+    """Bound memory above what is in use now."""
     used = 0
     if os.path.exists("/proc/self/statm"):
         with open("/proc/self/statm", encoding="ascii") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + max_bytes, used + max_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def _send(answers: BinaryIO, facts: dict[str, Any], *arrays: Any) -> None:

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from monai_xr import __version__
 from monai_xr.data.inspection import Inspection
+from monai_xr.dicom.isolation import confinement_in_force
 
 if TYPE_CHECKING:  # so that an inspection loads no torch
     from monai_xr.metrics.measures import Measures
@@ -41,3 +43,10 @@ def print_measures(measures: "Measures") -> None:
 
 def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
+
+
+def print_version() -> None:
+    """Print the version, and what the kernel keeps the process from that reads unknown files."""
+    walls = "; ".join(confinement_in_force()) or "nothing else: neither Landlock nor seccomp can be used here"
+    print(f"monai-xr {__version__}")  # noqa: T201
+    print(f"unknown files are read in a child process with limits of memory and time; {walls}")  # noqa: T201

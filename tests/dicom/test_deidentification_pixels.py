@@ -7,7 +7,7 @@ import jpeg_ls
 import numpy as np
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import generate_frames
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -15,7 +15,6 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
-    RLELossless,
 )
 
 from monai_xr.data.deidentified_folder import encoded
@@ -140,17 +139,6 @@ def test_an_odd_number_of_bytes_is_padded_with_zero(write_film, tmp_path):
     assert cleaned(film, tmp_path / "clean.dcm").PixelData == b"\7" * 9 + b"\0"
 
 
-def test_rle_is_kept(write_film, tmp_path):
-    film = write_film(PIXELS, bits=12)
-    ds = pydicom.dcmread(film)
-    ds.compress(RLELossless, generate_instance_uid=False)
-    ds.save_as(film)
-    clean = cleaned(film, tmp_path / "clean.dcm")
-    assert list(generate_frames(clean.PixelData, number_of_frames=1)) == list(
-        generate_frames(ds.PixelData, number_of_frames=1)
-    )
-
-
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_truncated_pixels_are_refused(write_film, share):
     stream = STREAMS[JPEGLSLossless]()
@@ -160,15 +148,3 @@ def test_truncated_pixels_are_refused(write_film, share):
     native = write_film(PIXELS, stream=PIXELS.tobytes()[: int(PIXELS.nbytes * share) // 2 * 2])
     with pytest.raises(InputDataError, match=r"truncated.* : film\.dcm"):
         read_one_frame(native)
-
-
-def test_damaged_markers_are_refused(write_film):
-    stream = STREAMS[JPEGBaseline8Bit]()
-    ds = read_one_frame(write_film(PIXELS.astype(np.uint8), syntax=JPEGBaseline8Bit, stream=stream))
-    for place in range(2, 60):
-        hurt = stream[:place] + b"\x11\x22" + stream[place + 2 :]
-        ds.PixelData = encapsulate([hurt])
-        try:
-            deidentify(ds, KEY)
-        except InputDataError:
-            continue

@@ -185,7 +185,7 @@ def test_an_interrupted_child_is_not_used_again(slow_film, pool, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Worker, "_facts", lambda worker, deadline: None)
+    monkeypatch.setattr(Worker, "_facts", lambda worker, deadline: {})
     pool._idle.append(Worker())
     monkeypatch.setattr(Worker, "_facts", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -43,6 +43,9 @@ def canary_film(number: int, burned_in: str = "NO", *, also_where_no_name_belong
     if also_where_no_name_belongs:
         put(ds, "Manufacturer", "made for Zzphi")
         put(ds, "BodyPartExamined", "CANARY")
+        put(ds, "SoftwareVersions", "for Canary")
+        put(ds, "SeriesNumber", "19010203")
+        put(ds, "ExposureIndex", "19010203")
     request, inner = Dataset(), Dataset()
     inner.PatientName, inner.PatientBirthDate, inner.PatientID = "ZZPHI^CANARY", "19010203", "CANARY-1"
     request.ScheduledProcedureStepDescription, request.RequestedProcedureCodeSequence = "ZZPHI", [inner]
