@@ -11,6 +11,7 @@ from scipy import stats
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.classification import Answers, Interval, Measured, all_measures, patient_draws
+from monai_xr.metrics.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Difference:
     p: float | None
 
 
+@full_precision
 def paired_bootstrap(
     first: Answers,
     second: Answers,
@@ -62,6 +64,7 @@ def paired_bootstrap(
     return Difference(value, (float(low), float(high)), float(min(1.0, 2 * tail / (len(defined) + 1))))
 
 
+@full_precision
 def delong(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> Difference:
     """Compare two correlated AUROCs (DeLong et al. 1988) by midranks (Sun and Xu 2014).
 

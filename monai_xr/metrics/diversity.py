@@ -17,6 +17,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
+from monai_xr.metrics.precision import full_precision
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -25,6 +26,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 _BLOCK_PIXELS = 1 << 18  # the moments of a block stay in the cache
 
 
+@full_precision
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     """Give the multi-scale structural similarity of each pair, (B,) in [0, 1].
 
@@ -125,6 +127,7 @@ class PairSimilarity:
     values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
+@full_precision
 def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> PairSimilarity:
     """Give the mean MS-SSIM over random pairs of a set, with its 95 % interval.
 

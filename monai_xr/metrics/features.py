@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
+from monai_xr.metrics.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class FeatureSpace:
     network: nn.Module
     of_classifier: bool = False
 
+    @full_precision
     def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
 
