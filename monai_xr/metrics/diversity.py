@@ -6,6 +6,7 @@ positions only, covariances with the window's weights. A higher mean over a set 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -195,15 +196,16 @@ class PairDiversity(Metric):
     Args:
         pairs: Pairs to draw.
         seed: Seed of the draw.
+        base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
-    higher_is_better = None
+    higher_is_better = False  # more alike is less diverse
     is_differentiable = False
     full_state_update = False
     images: list[Tensor]
 
-    def __init__(self, *, pairs: int = 1000, seed: int = 0) -> None:
-        super().__init__()
+    def __init__(self, *, pairs: int = 1000, seed: int = 0, **base: Any) -> None:
+        super().__init__(**base)
         self.pairs, self.seed = pairs, seed
         self.add_state("images", default=[], dist_reduce_fx="cat")
 

@@ -5,7 +5,7 @@ A space carries a name, because a distance means something only beside others of
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import timm
 import torch
@@ -88,15 +88,22 @@ class FeatureMetric(Metric):
     Args:
         space: The feature space. Its name belongs in the name under which the value is logged.
         measure: Takes features of real (N, d) and of synthetic images (M, d), gives a number.
+        base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
+    higher_is_better = False  # a distance
     is_differentiable = False
     full_state_update = False
     real_features: list[Tensor]
     synthetic_features: list[Tensor]
 
-    def __init__(self, space: FeatureSpace, measure: Callable[[Tensor, Tensor], SupportsFloat]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        space: FeatureSpace,
+        measure: Callable[[Tensor, Tensor], SupportsFloat],
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
         self.space, self.measure = space, measure
         self.add_state("real_features", default=[], dist_reduce_fx="cat")
         self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")
