@@ -53,20 +53,31 @@ def phantoms(
 @app.command()
 def inspect(
     folder: Annotated[Path, typer.Argument(help="Any folder with DICOM, PNG or JPEG files.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the findings as JSON.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Also write a row a film, without ids, names, dates and files.")
+    ] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet as PNG.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Films looked at at the same time.")] = None,
+    decode: Annotated[
+        str, typer.Option(help="isolated: in children with limits; direct: files you trust.")
+    ] = "isolated",
 ) -> None:
-    """Tell what is in a folder: counts, syntaxes, problems."""
+    """Tell what is in a folder: counts, syntaxes, findings with their codes."""
     from monai_xr.data.inspection import inspect_folder
     from monai_xr.data.output import check_target, write_text
+    from monai_xr.data.progress import progress_bar
     from monai_xr.workflows.tables import print_inspection
 
-    for target in filter(None, (json_file, sheet)):
+    for target in filter(None, (json_file, csv_file, sheet)):
         check_target(target)
-    inspection = inspect_folder(folder)
+    with progress_bar("films") as progress:
+        inspection = inspect_folder(folder, decode=decode, workers=workers, progress=progress)  # type: ignore[arg-type]
     print_inspection(inspection)
     if json_file:
-        write_text(json_file, inspection.to_json())
+        write_text(json_file, inspection.to_json() + "\n")
+    if csv_file:
+        write_text(csv_file, inspection.to_csv())
     if sheet:
         inspection.write_contact_sheet(sheet)
 
@@ -140,8 +151,9 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
-    from monai_xr.data.preparation_console import print_preparation, progress_bar
+    from monai_xr.data.preparation_console import print_preparation
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
+    from monai_xr.data.progress import progress_bar
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})

@@ -35,7 +35,7 @@ def open_key(path: Path) -> Pseudonyms:
 
 def _make(path: Path) -> None:
     # All of the key is there before the name is: a killed process leaves no half key behind.
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")  # threads make it at once, too
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:

@@ -11,24 +11,27 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from monai_xr.data.file_kinds import printable
+from monai_xr.data.film_findings import (
+    BURNED_IN,
+    BURNED_IN_UNKNOWN,
+    DEPTH,
+    NO_PATIENT,
+    NO_SPACING,
+    NO_WINDOW,
+    POLARITY,
+    READER_FAILED,
+    UNREADABLE,
+    UNUSABLE,
+)
 from monai_xr.data.identifiers import hashed
-from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.polarity import mediastinum_margin
 from monai_xr.data.reading import Decode, read_image
+from monai_xr.data.shown_range import range_doubt
 from monai_xr.data.tiles import Pixels, check_usable, tile_of
 from monai_xr.dicom import XrayImage, read_header
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.values import items, numbers, text
-from monai_xr.errors import InputDataError
-
-NO_PATIENT = "no patient id"
-POLARITY = "polarity doubtful"
-BURNED_IN = "burned-in annotation"
-BURNED_IN_UNKNOWN = "burned-in annotation unknown"
-DEPTH = DOUBTFUL
-DUPLICATE = "same pixels as another file"
-UNREADABLE = "unreadable"
-UNUSABLE = "unusable"
+from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 THUMBNAIL_SIDE = 128
 
@@ -93,16 +96,34 @@ def film_report(
         if kind == "DICOM":
             report = _with_header(report, read_header(root / file))
         image = read_image(root / file, admit=_EVERY_ORIGIN, decode=decode, exports=exports)
-    except InputDataError as error:
-        return replace(report, problems=(*report.problems, UNREADABLE), reason=error.what), None
-    report = _with_image(report, image)
+        report = _with_image(report, image)
+        return _judged(report, image), _thumbnail(image.pixels)
+    except (HostError, ConfigurationError):
+        raise
+    except XrError as error:
+        return _failed(report, UNREADABLE, error.what), None
+    except MemoryError:
+        return _failed(report, UNREADABLE, "too large for the memory of this machine"), None
+    except Exception as error:  # one odd file among thousands does not end the work
+        return _failed(report, READER_FAILED, type(error).__name__), None
+
+
+def _failed(report: FilmReport, problem: str, reason: str) -> FilmReport:
+    return replace(report, problems=(*report.problems, problem), reason=reason)
+
+
+def _judged(report: FilmReport, image: XrayImage) -> FilmReport:
+    """Add what the pixels tell."""
+    pixels = image.pixels
     try:
-        check_usable(image.pixels)
+        check_usable(pixels)
     except InputDataError as error:
-        return replace(report, problems=(*report.problems, UNUSABLE), reason=error.what), _thumbnail(image.pixels)
-    if POLARITY not in report.problems and not image.chest_doubt and mediastinum_margin(image.pixels) < 0:
+        return _failed(report, UNUSABLE, error.what)
+    if doubt := range_doubt(pixels):
+        report = replace(report, problems=(*report.problems, doubt))
+    if POLARITY not in report.problems and not image.chest_doubt and mediastinum_margin(pixels) < 0:
         report = replace(report, problems=(*report.problems, POLARITY))
-    return report, _thumbnail(image.pixels)
+    return report
 
 
 def _with_header(report: FilmReport, header: Dataset) -> FilmReport:
@@ -182,11 +203,19 @@ def _with_image(report: FilmReport, image: XrayImage) -> FilmReport:
         view=image.view,
         origin=image.origin,
         pixels_sha256=digest.hexdigest(),
-        problems=(
-            *(report.problems if report.kind == "DICOM" else (NO_PATIENT,)),
-            *((DEPTH,) if any(DOUBTFUL in step for step in image.provenance) else ()),
-        ),
+        problems=_problems_of_image(report, image),
     )
+
+
+def _problems_of_image(report: FilmReport, image: XrayImage) -> tuple[str, ...]:
+    is_dicom = report.kind == "DICOM"
+    missing = (
+        (NO_PATIENT, not is_dicom),
+        (NO_WINDOW, is_dicom and not report.window),
+        (NO_SPACING, is_dicom and image.spacing_mm is None),
+        (DEPTH, any(DEPTH in step for step in image.provenance)),
+    )
+    return (*report.problems, *(problem for problem, applies in missing if applies))
 
 
 def _thumbnail(pixels: Pixels) -> Thumbnail:

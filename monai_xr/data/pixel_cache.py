@@ -47,6 +47,7 @@ class TileFacts:
         spacing_mm: Of the rows and columns of the tile.
         doubt: What of the reading is doubtful, or "".
         lineage: Of a generated image, as of `lineage_of`; empty of others.
+        range_doubt: What is wrong with the range that the film shows, as `monai_xr.data.shown_range` says it.
     """
 
     bits: int
@@ -59,6 +60,7 @@ class TileFacts:
     spacing_mm: tuple[float, float] | None = None
     doubt: str = ""
     lineage: Mapping[str, str] = field(default_factory=dict)
+    range_doubt: str = ""
 
 
 class PixelCache:
@@ -214,6 +216,7 @@ def facts_of(entry: Mapping[str, Any]) -> TileFacts:
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
         doubt=entry["doubt"],
         lineage=entry["lineage"],
+        range_doubt=entry.get("range_doubt", ""),
     )
 
 

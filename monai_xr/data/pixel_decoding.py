@@ -19,6 +19,7 @@ from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
 from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
 from monai_xr.data.records import Record
+from monai_xr.data.shown_range import range_doubt
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 
@@ -239,5 +240,6 @@ class TileMaker:
             doubt=film.doubt,
             lineage=film.lineage,
             spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
+            range_doubt=range_doubt(film.pixels),
         )
         return Outcome(tile, facts)

@@ -25,6 +25,7 @@ class Preparation:
         unit: What is never in two splits: patient, group or image.
         notes: What a user of the set must know.
         refused: Images that are not in the set, each with the reason.
+        blank: Images in the set that show next to nothing, each with the reason.
         skipped: Files that are no images.
         duplicates: Images that occur twice, by place in `records`.
         leaks: Pairs of them that are in two splits.
@@ -40,6 +41,7 @@ class Preparation:
     unit: str = ""
     notes: tuple[str, ...] = ()
     refused: tuple[SkippedFile, ...] = ()
+    blank: tuple[SkippedFile, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     duplicates: Duplicates = field(default_factory=lambda: Duplicates((), ()))
     leaks: tuple[tuple[int, int], ...] = ()

@@ -1,26 +1,12 @@
-"""A preparation in; its progress and its counts on the terminal out."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""A preparation in; its counts on the terminal out."""
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from monai_xr.data.pixel_cache import Progress as Report
 from monai_xr.data.preparation import Preparation
 
 _MOST_REFUSED = 20
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Report]:
-    """Show a bar on standard error while the work goes on; give the function to call with (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_preparation(result: Preparation) -> None:
@@ -37,6 +23,10 @@ def print_preparation(result: Preparation) -> None:
         console.print(f"refused: {each.file}: {each.reason}", markup=False, soft_wrap=True)
     if len(result.refused) > _MOST_REFUSED:
         console.print(f"and {len(result.refused) - _MOST_REFUSED} more refused files in the report")
+    for each in result.blank[:_MOST_REFUSED]:
+        console.print(f"shows next to nothing: {each.file}: {each.reason}", markup=False, soft_wrap=True)
+    if len(result.blank) > _MOST_REFUSED:
+        console.print(f"and {len(result.blank) - _MOST_REFUSED} more such films in the report")
     exact = sum(len(group) - 1 for group in result.duplicates.exact)
     if result.duplicates.pairs():
         console.print(f"copies: {exact} exact, {len(result.duplicates.near)} near, {len(result.leaks)} across splits")

@@ -30,7 +30,7 @@ from monai_xr.data.prepared_folder import (
 )
 from monai_xr.data.preparing_splits import split_prepared
 from monai_xr.data.reading import Decode
-from monai_xr.data.records import Records, read_folder
+from monai_xr.data.records import Records, SkippedFile, read_folder
 from monai_xr.data.split_table import (
     SPLITS_FILE,
     check_same_deal,
@@ -193,6 +193,11 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
             *_depth_notes(cache, places),
         ),
         refused=(*cache.refused, *dropped),
+        blank=tuple(
+            SkippedFile(cache.records[place].shown, cache.facts[place].range_doubt)
+            for place in places
+            if cache.facts[place].range_doubt
+        ),
         skipped=records.skipped,
         duplicates=found,
         leaks=across_splits(split.records, found),

@@ -9,7 +9,7 @@ from monai_xr.data.png import read_png_or_jpeg
 from monai_xr.dicom import XrayImage, read_xray
 from monai_xr.errors import InputDataError, PassingError
 
-READER_VERSION = 4  # to be raised when a file gives other pixels or facts: caches made before are then built anew
+READER_VERSION = 5  # to be raised when a file gives other pixels or facts: caches made before are then built anew
 
 Decode = Literal["direct", "isolated"]
 

@@ -25,6 +25,7 @@ from torchmetrics.functional.classification import (
 )
 
 from monai_xr.errors import InputDataError
+from monai_xr.metrics.precision import full_precision
 
 Interval = tuple[float, float]
 Measured = Mapping[str, float]
@@ -75,6 +76,7 @@ class Estimate:
     interval: Interval | None
 
 
+@full_precision
 def finding_measures(probabilities: Tensor, positive: Tensor, truth: Tensor) -> dict[str, float]:
     """Measure one finding; what is undefined is NaN.
 
@@ -97,6 +99,7 @@ def finding_measures(probabilities: Tensor, positive: Tensor, truth: Tensor) -> 
     }
 
 
+@full_precision
 def all_measures(answers: Answers) -> dict[str, float]:
     """Measure each finding, as `auroc/NAME`, and all together as means over findings: `auroc`, `balanced_accuracy`.
 
@@ -127,6 +130,7 @@ def _calibration_error(answers: Answers) -> float:
     return float(binary_calibration_error(answers.probabilities[known], truth, n_bins=_CALIBRATION_BINS))
 
 
+@full_precision
 def confusion(answers: Answers, predicted: Tensor) -> Tensor:
     """Give counts (C, C), rows the truth and columns the prediction (N,), for films with one class."""
     counts: Tensor = multiclass_confusion_matrix(predicted, answers.targets.argmax(1), len(answers.classes))
@@ -142,6 +146,7 @@ def patient_draws(patients: Sequence[str], *, draws: int, seed: int) -> list[Ten
     return [torch.from_numpy(np.concatenate([films[unit] for unit in pick])) for pick in picks]
 
 
+@full_precision
 def estimates(
     answers: Answers,
     measure: Callable[[Answers], Measured] = all_measures,

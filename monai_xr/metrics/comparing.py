@@ -11,6 +11,7 @@ from scipy import stats
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.classification import Answers, Interval, Measured, all_measures, patient_draws
+from monai_xr.metrics.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Difference:
     p: float | None
 
 
+@full_precision
 def paired_bootstrap(
     first: Answers,
     second: Answers,
@@ -62,6 +64,7 @@ def paired_bootstrap(
     return Difference(value, (float(low), float(high)), float(min(1.0, 2 * tail / (len(defined) + 1))))
 
 
+@full_precision
 def delong(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> Difference:
     """Compare two correlated AUROCs (DeLong et al. 1988) by midranks (Sun and Xu 2014).
 
@@ -105,11 +108,16 @@ def _placements(
     return above, below
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several comparisons so that the chance of any false one stays at its level (Holm 1979)."""
-    count = len(p_values)
-    adjusted, largest = [0.0] * count, 0.0
-    for rank, place in enumerate(sorted(range(count), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (count - rank) * p_values[place]))
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjust p-values of several comparisons so that the chance of any false one stays at its level (Holm 1979).
+
+    Args:
+        p_values: None or NaN where a comparison has none: it stays without and does not count as a comparison.
+    """
+    present = {place: p for place, p in enumerate(p_values) if p is not None and not math.isnan(p)}
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (place, p) in enumerate(sorted(present.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(present) - rank) * p))
         adjusted[place] = largest
     return adjusted

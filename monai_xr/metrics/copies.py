@@ -17,6 +17,7 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features, check_images
+from monai_xr.metrics.precision import full_precision
 
 Interval = tuple[float, float]
 
@@ -58,6 +59,7 @@ class Memorization:
         return np.argsort(self.distances, kind="stable")[:count]
 
 
+@full_precision
 def memorization(
     training: Tensor,
     synthetic: Tensor,
@@ -110,6 +112,7 @@ def memorization(
     )
 
 
+@full_precision
 def normalised_pixels(images: Tensor, *, side: int = 64) -> Tensor:
     """Give pixels as features: averaged down to `side`, each image with mean 0 and length 1, (N, side * side).
 

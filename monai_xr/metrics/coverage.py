@@ -11,6 +11,7 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features
+from monai_xr.metrics.precision import full_precision
 
 NEIGHBOURS = 5
 _BLOCK_ENTRIES = 1 << 23  # 64 MiB of distances at a time
@@ -33,6 +34,7 @@ class Coverage:
     coverage: float
 
 
+@full_precision
 def precision_recall_coverage(
     real_features: Tensor, synthetic_features: Tensor, *, neighbours: int = NEIGHBOURS
 ) -> Coverage:

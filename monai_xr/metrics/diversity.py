@@ -6,6 +6,7 @@ positions only, covariances with the window's weights. A higher mean over a set 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
+from monai_xr.metrics.precision import full_precision
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -25,6 +27,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 _BLOCK_PIXELS = 1 << 18  # the moments of a block stay in the cache
 
 
+@full_precision
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     """Give the multi-scale structural similarity of each pair, (B,) in [0, 1].
 
@@ -125,6 +128,7 @@ class PairSimilarity:
     values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
+@full_precision
 def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> PairSimilarity:
     """Give the mean MS-SSIM over random pairs of a set, with its 95 % interval.
 
@@ -192,15 +196,16 @@ class PairDiversity(Metric):
     Args:
         pairs: Pairs to draw.
         seed: Seed of the draw.
+        base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
-    higher_is_better = None
+    higher_is_better = False  # more alike is less diverse
     is_differentiable = False
     full_state_update = False
     images: list[Tensor]
 
-    def __init__(self, *, pairs: int = 1000, seed: int = 0) -> None:
-        super().__init__()
+    def __init__(self, *, pairs: int = 1000, seed: int = 0, **base: Any) -> None:
+        super().__init__(**base)
         self.pairs, self.seed = pairs, seed
         self.add_state("images", default=[], dist_reduce_fx="cat")
 

@@ -5,7 +5,7 @@ A space carries a name, because a distance means something only beside others of
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import timm
 import torch
@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
+from monai_xr.metrics.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class FeatureSpace:
     network: nn.Module
     of_classifier: bool = False
 
+    @full_precision
     def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
 
@@ -86,15 +88,22 @@ class FeatureMetric(Metric):
     Args:
         space: The feature space. Its name belongs in the name under which the value is logged.
         measure: Takes features of real (N, d) and of synthetic images (M, d), gives a number.
+        base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
+    higher_is_better = False  # a distance
     is_differentiable = False
     full_state_update = False
     real_features: list[Tensor]
     synthetic_features: list[Tensor]
 
-    def __init__(self, space: FeatureSpace, measure: Callable[[Tensor, Tensor], SupportsFloat]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        space: FeatureSpace,
+        measure: Callable[[Tensor, Tensor], SupportsFloat],
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
         self.space, self.measure = space, measure
         self.add_state("real_features", default=[], dist_reduce_fx="cat")
         self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")

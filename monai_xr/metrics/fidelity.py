@@ -11,10 +11,12 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features
+from monai_xr.metrics.precision import full_precision
 
 _PARTS = (1, 2, 3, 4)
 
 
+@full_precision
 def frechet_distance(real_features: Tensor, synthetic_features: Tensor) -> float:
     """Give the squared Frechet distance of two sets of features, at least 0; lower is closer.
 
@@ -41,6 +43,7 @@ def frechet_distance(real_features: Tensor, synthetic_features: Tensor) -> float
     return max(float(shift + spread - 2 * overlap), 0.0)
 
 
+@full_precision
 def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tensor, *, seed: int = 0) -> float:
     """Give the squared Frechet distance extrapolated to infinitely many images (Chong and Forsyth 2020, 1911.07023).
 
@@ -71,6 +74,7 @@ def frechet_distance_at_infinity(real_features: Tensor, synthetic_features: Tens
     return float(np.polynomial.Polynomial.fit(_PARTS, distances, 1)(0))  # 1 / n goes as the number of parts
 
 
+@full_precision
 def batchwise_frechet_distance(real_features: Tensor, synthetic_features: Tensor, *, batch: int = 20) -> float:
     """Give the mean squared Frechet distance over batches, as the code of the AIIN paper (2309.12245) does.
 

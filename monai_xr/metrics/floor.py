@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monai_xr.metrics.precision import full_precision
+
 Interval = tuple[float, float]
 Indices = NDArray[np.int64]
 Measure = Callable[[Tensor, Tensor], Mapping[str, float]]
@@ -43,6 +45,7 @@ class Floored:
     ratio_interval: Interval | None = None
 
 
+@full_precision
 def beside_floor(
     measure: Measure,
     real: Tensor,

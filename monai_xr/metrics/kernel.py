@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from monai_xr.metrics.checks import check_features
+from monai_xr.metrics.precision import full_precision
 
 _BLOCK_ENTRIES = 1 << 23  # 64 MiB of kernel values at a time
 
@@ -36,6 +37,7 @@ class KernelDistance:
         return self.value
 
 
+@full_precision
 def kernel_distance(real_features: Tensor, synthetic_features: Tensor) -> KernelDistance:
     """Give the unbiased squared MMD of two sets of features, with its 95 % interval.
 

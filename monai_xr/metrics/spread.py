@@ -8,8 +8,10 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_one_set
+from monai_xr.metrics.precision import full_precision
 
 
+@full_precision
 def vendi_score(features: Tensor) -> float:
     """Give the effective number of different images of a set (Friedman and Dieng 2023, 2210.02410), 1 to N.
 
@@ -26,6 +28,7 @@ def vendi_score(features: Tensor) -> float:
     return float(torch.exp(torch.special.entr(spectrum).sum()))
 
 
+@full_precision
 def mean_cosine_distance(features: Tensor) -> float:
     """Give the mean of 1 - cosine over all pairs of a set, 0 for one direction.
 
@@ -41,6 +44,7 @@ def mean_cosine_distance(features: Tensor) -> float:
     return max(float(1 - cosines / (count * (count - 1))), 0.0)
 
 
+@full_precision
 def inception_score(probabilities: Tensor) -> float:
     """Give the inception score of a set (Salimans et al. 2016, 1606.03498), 1 to C: exp of the mean KL to the mean.
 

@@ -68,10 +68,12 @@ def aiin(
         tile_grid_size: Tiles along the last axis, then the one before: width and height, as OpenCV orders them. Three
             numbers divide a volume into blocks. One number holds for width and height.
         clip_limit: Highest bin of a tile's histogram in multiples of the mean bin; 0 sets no limit.
-        mode: "opencv" gives the pixels of `cv2.createCLAHE`, whole levels. "exact" clips at the real-valued limit and
-            rounds nothing; it holds its meaning on small tiles and deep images, where a limit in whole counts does not.
-        bits: Depth of the image, 8 to 16; histograms have 2^bits bins, at most 4096. None takes it from uint8 or from
-            `bits_stored` in the metadata of a MetaTensor. Mode "opencv" at 12 bits is OpenCV with its bit shift of 4.
+        mode: "opencv" gives the pixels of `cv2.createCLAHE` at every depth, whole levels. "exact" clips at the
+            real-valued limit and rounds nothing; it holds its meaning on small tiles and deep images, where a limit in
+            whole counts does not.
+        bits: Depth of the image, 8 to 16; histograms have 2^bits bins, in mode "exact" at most 4096. None takes it from
+            uint8 or from `bits_stored` in the metadata of a MetaTensor. Between 8 and 16 bits, mode "opencv" is OpenCV
+            with its bit shift of 16 - bits.
         mask: Where it is not zero, pixels count; elsewhere they stay as they are. Shape of the image.
         slice_axis: Axis of a volume (without the channel) along which each slice is equalised as an image.
         threads: CPU threads to use.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monai_xr.errors import ConfigurationError
 
 MODES = ("opencv", "exact")
-MAX_BINS = 4096  # tables of all 65,536 levels no longer fit a GPU's second-level cache and empty bins gain nothing
+MAX_BINS_EXACT = 4096  # tables of all 65,536 levels no longer fit a GPU's second-level cache; empty bins gain nothing
 MIN_BITS, MAX_BITS = 8, 16
 CHOOSE_LARGER_TILES = "use mode='exact', fewer tiles or a larger image"
 
@@ -71,8 +71,8 @@ class Settings:
 
     @property
     def bins(self) -> int:
-        """Bins of a tile's histogram, a power of two."""
-        return min(self.levels, MAX_BINS)
+        """Bins of a tile's histogram, a power of two: all levels where the pixels are to be OpenCV's."""
+        return self.levels if self.mode == "opencv" else min(self.levels, MAX_BINS_EXACT)
 
     @property
     def shift(self) -> int:

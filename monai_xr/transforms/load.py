@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import ImageReader, MetaTensor
+from monai.data import ImageReader, MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
 from monai_xr.data.reading import Decode, read_image
 from monai_xr.dicom import XrayImage
+from monai_xr.errors import InputDataError
 
 _ADMITTED = ("patient",)
 
@@ -21,8 +22,8 @@ class LoadXray(Transform):
     """Load one DICOM, PNG or JPEG film as (1, H, W) float32 in [0, 1], upright, bright where the body is dense.
 
     The affine maps (row, column) to millimetres in the plane of the film, rows towards the feet and columns towards the
-    patient's left for frontal films; where no tag tells the spacing it counts pixels and `meta["spacing_mm"]` is None.
-    The rest of `XrayImage` but the patient's identifiers is in `meta`.
+    patient's left for frontal films; where no tag tells the spacing it counts pixels. `meta` is that of `film_meta`;
+    under `monai.data.set_track_meta(False)` a film is a plain tensor without it.
 
     Args:
         admit: Origins that are let in, as in `read_image`.
@@ -36,11 +37,15 @@ class LoadXray(Transform):
         self.admit = tuple(admit)
         self.decode: Decode = decode
 
-    def __call__(self, path: str | Path) -> MetaTensor:
+    def __call__(self, path: str | Path) -> torch.Tensor:
         """Load one file."""
         film = read_image(Path(path), admit=self.admit, decode=self.decode)
+        pixels = torch.from_numpy(film.pixels)[None]
+        if not get_track_meta():
+            return pixels
         meta = {**film_meta(film), "filename_or_obj": str(path)}
-        return MetaTensor(torch.from_numpy(film.pixels)[None], affine=film_affine(film), meta=meta)
+        tracked: torch.Tensor = MetaTensor(pixels, affine=film_affine(film), meta=meta)
+        return tracked
 
 
 class LoadXrayd(MapTransform):
@@ -71,7 +76,8 @@ class LoadXrayd(MapTransform):
 class XrayReader(ImageReader):
     """Reader for MONAI's own loading: `LoadImage(reader=XrayReader(), ensure_channel_first=True)`.
 
-    Gives the pixels and metadata of `LoadXray`, whatever other readers are installed.
+    Gives the pixels and metadata of `LoadXray`, whatever other readers are installed. Files are opened in `get_data`:
+    what fails in `read` makes `LoadImage` try its other readers, which would let a refused film in.
 
     Args:
         admit: As in `LoadXray`.
@@ -86,21 +92,28 @@ class XrayReader(ImageReader):
         """Take every file: what it is shows in its content, not in its name."""
         return True
 
-    def read(self, data: Any, **kwargs: Any) -> Any:
-        """Read one path, or a sequence of paths as channels."""
-        paths = [data] if isinstance(data, str | Path) else list(data)
-        films = [read_image(Path(path), admit=self.admit, decode=self.decode) for path in paths]
-        return films[0] if len(films) == 1 else films
+    def read(self, data: Any, **kwargs: Any) -> tuple[Path, ...]:
+        """Name one path, or a sequence of paths that become channels."""
+        return tuple(Path(path) for path in ([data] if isinstance(data, str | Path) else data))
 
     def get_data(self, img: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Give (C, H, W) pixels, C = 1 for one film, and their metadata."""
-        films: list[XrayImage] = [img] if isinstance(img, XrayImage) else list(img)
+        """Give (C, H, W) pixels, C = 1 for one film, and the metadata of the first.
+
+        Raises:
+            InputDataError: A file that cannot be used, or films of different sizes.
+        """
+        films = [read_image(path, admit=self.admit, decode=self.decode) for path in img]
+        first = films[0].pixels.shape
+        for film, path in zip(films, img, strict=True):
+            if film.pixels.shape != first:
+                sizes = " beside ".join(f"{size[0]} x {size[1]}" for size in (film.pixels.shape, first))
+                raise InputDataError(f"{sizes} pixels", path, "channels of one image are films of one size")
         affine = film_affine(films[0])
         meta = {
             **film_meta(films[0]),
             "affine": affine,
             "original_affine": affine,
-            "spatial_shape": np.asarray(films[0].pixels.shape),
+            "spatial_shape": np.asarray(first),
             "original_channel_dim": 0,
             "space": "RAS",
         }
@@ -114,15 +127,18 @@ def film_affine(film: XrayImage) -> NDArray[np.float64]:
 
 
 def film_meta(film: XrayImage) -> dict[str, Any]:
-    """What is known of a film and identifies nobody, as plain values."""
+    """Give what is known of a film and identifies nobody, in values of which any mixture of films makes a batch.
+
+    `spacing_mm` of rows and columns is NaN and text is empty where unknown; `provenance` has a line for each step.
+    """
     return {
-        "spacing_mm": film.spacing_mm,
-        "spacing_source": film.spacing_source,
+        "spacing_mm": torch.tensor(film.spacing_mm or (torch.nan, torch.nan), dtype=torch.float64),
+        "spacing_source": film.spacing_source or "",
         "bits_stored": film.bits,
         "modality": film.modality,
         "view": film.view,
         "laterality": film.laterality,
         "photometric": film.photometric,
         "origin": film.origin,
-        "provenance": list(film.provenance),
+        "provenance": "\n".join(film.provenance),
     }

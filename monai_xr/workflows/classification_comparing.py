@@ -62,11 +62,10 @@ def compare_classifiers(
                 columns = (table[:, 1].numpy() for table in (base.targets, answers.probabilities, base.probabilities))
                 exact = delong(*columns)
             found.append((arm, measure, difference, exact))
-    defined = [row[2].p for row in found if row[2].p is not None]
-    adjusted = iter(holm(defined))
+    adjusted = holm([difference.p for _, _, difference, _ in found])
     return [
-        Comparison(arm, measure, difference, None if difference.p is None else next(adjusted), exact)
-        for arm, measure, difference, exact in found
+        Comparison(arm, measure, difference, p, exact)
+        for (arm, measure, difference, exact), p in zip(found, adjusted, strict=True)
     ]
 
 

@@ -14,17 +14,21 @@ if TYPE_CHECKING:  # so that an inspection loads no torch
     from monai_xr.metrics.measures import Measures
 
 _WIDE = 150  # columns of a terminal that shows all that is known of a film
-_NARROW = ("#", "file", "modality", "view", "to look at")
+_NARROW = (
+    ("#", "file", "modality", "view", "to look at"),
+    ("code", "severity", "films", "what was done"),
+)
 
 
 def print_inspection(inspection: Inspection) -> None:
     """Print what is in a folder: counts, problems, films and other files."""
     console = Console()
     for found in inspection.tables():
-        shown = list(range(len(found.columns)))
-        if console.width < _WIDE and set(_NARROW) <= set(found.columns):
-            shown = [place for place in shown if found.columns[place] in _NARROW]
-        table = Table(*(found.columns[place] for place in shown), title=found.title, title_justify="left")
+        narrow = next((each for each in _NARROW if console.width < _WIDE and set(each) <= set(found.columns)), None)
+        shown = [place for place, name in enumerate(found.columns) if narrow is None or name in narrow]
+        table = Table(title=found.title, title_justify="left")
+        for place in shown:
+            table.add_column(found.columns[place], no_wrap=found.columns[place] == "code")
         for row in found.rows:
             table.add_row(*(escape(row[place]) for place in shown))
         console.print(table)

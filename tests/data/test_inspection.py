@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.film_report import (
+from monai_xr.data.film_findings import (
     BURNED_IN,
     BURNED_IN_UNKNOWN,
     DUPLICATE,
@@ -20,7 +20,8 @@ from monai_xr.data.film_report import (
 from monai_xr.data.inspection import Inspection, inspect_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 
-GOOD = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "BurnedInAnnotation": "NO"}
+SHOWN = {"WindowCenter": 2048, "WindowWidth": 4096, "PixelSpacing": [0.2, 0.2]}
+GOOD = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "BurnedInAnnotation": "NO", **SHOWN}
 
 
 def _chest(side: int = 64) -> np.ndarray:
@@ -59,8 +60,8 @@ def test_problems_of_a_dicom_film(
 
 
 def test_facts_of_a_dicom_film(tmp_path: Path, dicom: Any) -> None:
-    tags = {"WindowCenter": 2048, "WindowWidth": 4096, "ImagerPixelSpacing": [0.2, 0.1], "Manufacturer": "ACME"}
-    dicom(tmp_path / "1.dcm", pixels=_chest()[:, :48], PatientOrientation=["L", "F"], **GOOD, **tags)
+    tags = {"WindowCenter": 2048, "WindowWidth": 4096, "PixelSpacing": [0.2, 0.1], "Manufacturer": "ACME"}
+    dicom(tmp_path / "1.dcm", pixels=_chest()[:, :48], PatientOrientation=["L", "F"], **(GOOD | tags))
     (film,) = inspect_folder(tmp_path).films
     assert (film.kind, film.modality, film.photometric) == ("DICOM", "CR", "MONOCHROME2")
     assert film.transfer_syntax == "Explicit VR Little Endian"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.film_report import DEPTH
+from monai_xr.data.film_findings import DEPTH
 from monai_xr.data.inspection import inspect_folder
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.png import read_png_or_jpeg, write_png

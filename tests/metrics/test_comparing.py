@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -104,6 +105,12 @@ def test_holm_by_hand():
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_holm_leaves_absent_values_absent_and_does_not_count_them():
+    # as R's p.adjust: two values present, times 2 and 1
+    assert holm([0.02, None, 0.5, math.nan]) == [0.04, None, 0.5, None]
+    assert holm([None]) == [None]
 
 
 def test_holm_rejects_what_its_step_down_rule_rejects():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from monai.metrics import MultiScaleSSIMMetric
 from scipy.signal import convolve2d
+from torchmetrics.wrappers import MetricTracker
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import PairDiversity, ms_ssim, ms_ssim_of_random_pairs
@@ -194,3 +195,20 @@ def test_equals_plain_convolutions_in_double_precision(side: int, scales: int) -
     a, b = textures(1, side, side), 0.6 * textures(1, side, side) + 0.4 * textures(1, side, side, seed=1)
     expected = by_scipy(*(image[0, 0].double().numpy() for image in (a, b)), scales)
     assert ms_ssim(a, b).item() == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"compute_on_cpu": True}, {"sync_on_compute": False}, {"compute_with_cache": False}]
+)
+def test_base_arguments_of_torchmetrics_are_taken_and_a_tracker_follows(settings):
+    images = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    tracker = MetricTracker(PairDiversity(pairs=10, **settings), maximize=None)
+    values = []
+    for part in (images, images[:1].expand(6, -1, -1, -1) * 0.9 + images * 0.1):
+        tracker.increment()
+        tracker.update(part)
+        values.append(float(tracker.compute()))
+    best, step = tracker.best_metric(return_step=True)
+    assert (best, step) == (pytest.approx(min(values)), int(np.argmin(values)))  # less alike is better
+    with pytest.raises(ValueError, match="Unexpected keyword"):
+        PairDiversity(colour=True)

@@ -41,7 +41,7 @@ def whole_table(histogram, clip_limit, top):
 
 def tables(image, grid, clip_limit, *, levels, mode, inside=None):
     """Give an array of the grid's shape plus one axis of bins."""
-    bins = min(levels, 4096)
+    bins = levels if mode == "opencv" else min(levels, 4096)
     whole_image = image if inside is None else image[inside]
     inside = np.ones(image.shape, bool) if inside is None else inside
     image, inside = padded(image, grid), padded(inside, grid)

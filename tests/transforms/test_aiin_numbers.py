@@ -41,15 +41,27 @@ def test_opencv_mode_equals_opencv_in_2000_random_cases():
         np.testing.assert_array_equal(aiin(image, grid, clip_limit), expected, err_msg=f"{size} {grid} {clip_limit}")
 
 
-def test_opencv_mode_of_12_bits_equals_opencv_with_its_bit_shift():
-    rng = np.random.default_rng(21)
-    for _ in range(150):
+@pytest.mark.parametrize("bits", range(9, 17))
+def test_opencv_mode_of_deep_images_equals_opencv_with_its_bit_shift(bits):
+    rng = np.random.default_rng(bits)
+    shift = 16 - bits  # 0 at 16 bits: OpenCV as it comes
+    for _ in range(60):
         size, grid, clip_limit = random_case(rng, 150)
-        image = smooth_levels(rng, size, 4096, np.uint16)
+        image = smooth_levels(rng, size, 1 << bits, np.uint16)
         opencv = cv2.createCLAHE(clip_limit, grid)
-        opencv.setBitShift(4)
-        result = aiin(image, grid, clip_limit, bits=12)
-        np.testing.assert_array_equal(result, opencv.apply(image << 4) >> 4, err_msg=f"{size} {grid} {clip_limit}")
+        opencv.setBitShift(shift)
+        expected = opencv.apply(image << shift) >> shift
+        told = f"{size} {grid} {clip_limit}"
+        np.testing.assert_array_equal(aiin(image, grid, clip_limit, bits=bits), expected, err_msg=told)
+        of_floats = aiin(image / ((1 << bits) - 1), grid, clip_limit, bits=bits)
+        np.testing.assert_allclose(of_floats, expected / ((1 << bits) - 1), rtol=0, atol=1e-6, err_msg=told)
+
+
+def test_opencv_mode_of_a_16_bit_film_is_plain_opencv():
+    image = smooth_levels(np.random.default_rng(3), (300, 256), 1 << 16, np.uint16)
+    for path in (image, torch.from_numpy(image)):
+        result = np.asarray(aiin(path, (8, 8), 40.0, bits=16))
+        np.testing.assert_array_equal(result, cv2.createCLAHE(40.0, (8, 8)).apply(image))
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
