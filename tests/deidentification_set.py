@@ -57,7 +57,14 @@ CHARACTERISTICS: dict[str, Any] = {
 }
 DATES = {"StudyDate": "20210314", "SeriesDate": "20210314", "AcquisitionDate": "20210315", "ContentDate": "20210316"}
 UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "IrradiationEventUID")
-_NEVER_PLANTED = ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PixelData", "IssuerOfPatientID")
+_NEVER_PLANTED = (
+    "SpecificCharacterSet",
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PixelData",
+    "IssuerOfPatientID",
+)
 # Attributes of files and messages, not of data sets.
 _OTHER_GROUPS = (0x0000, 0x0002, 0x0004, 0x0006)
 _TEXTS = {"PN": "{} {}", "LO": "{} {}", "SH": "{}", "LT": "seen by {} {}", "ST": "{} {}", "UT": "{} {}", "UC": "{} {}",

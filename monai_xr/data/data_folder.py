@@ -1,4 +1,7 @@
-"""A folder as a user names it in; the folder whose films it means out: of a de-identification those that may go out."""
+"""A folder as a user names it in; the folder whose images it means out.
+
+Of a de-identification these are the films that may go out, of a training the images that were sampled from it.
+"""
 
 import os
 from pathlib import Path
@@ -6,16 +9,18 @@ from pathlib import Path
 from monai_xr.errors import ConfigurationError, InputDataError
 
 IMAGES, QUARANTINE, JOB = "images", "quarantine", "job.json"
+SYNTHETIC, RECORD = "synthetic", "run.json"
+TABLES = ("manifest.csv", "labels.csv")
 
 
 def data_folder(named: str | Path) -> Path:
     """Give the folder to read films from.
 
-    The output of `monai-xr deidentify` means its `images`; whoever names its quarantine is sent there. Any other folder
-    means itself, whether it is there or not.
+    The output of `monai-xr deidentify` means its `images`; whoever names its quarantine is sent there. The output of a
+    training means its `synthetic`, never its grids. Any other folder means itself, whether it is there or not.
 
     Raises:
-        ConfigurationError: The folder is a quarantine, or lies in one.
+        ConfigurationError: The folder is a quarantine, or lies in one; a training that was not sampled yet.
         InputDataError: The output of a de-identification of which no image may go out yet.
     """
     folder = Path(named).expanduser()
@@ -24,12 +29,22 @@ def data_folder(named: str | Path) -> Path:
         raise ConfigurationError(
             "quarantine of a de-identification", folder, f"name the folder that it lies in, or {IMAGES} beside it"
         )
+    if is_training(folder):
+        if not (folder / SYNTHETIC).is_dir():
+            way_out = "monai-xr sample it, or name the folder of its images"
+            raise ConfigurationError("a training without synthetic images", folder, way_out)
+        return folder / SYNTHETIC
     if not is_deidentified(folder):
         return folder
     if not any((folder / IMAGES).glob("*/*.dcm")):
         waiting = len(list((folder / QUARANTINE).glob("*.dcm")))
         raise InputDataError(f"no image may go out yet, {waiting} wait", folder, "let them out with monai-xr review")
     return folder / IMAGES
+
+
+def is_training(folder: Path) -> bool:
+    """Tell the output folder of a training; one that is a data folder itself does not count."""
+    return (folder / RECORD).is_file() and not any((folder / name).is_file() for name in TABLES)
 
 
 def is_deidentified(folder: Path) -> bool:

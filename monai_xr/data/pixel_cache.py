@@ -11,7 +11,6 @@ import mmap
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.records import Record, Records, SkippedFile
+from monai_xr.data.tile_facts import facts_of
 from monai_xr.data.tiles import Fit, Tile
 from monai_xr.errors import InputDataError
 
@@ -30,37 +30,6 @@ SCHEMA = 3
 _NOT_IDENTITY = ("stamp", "key", "row")
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TileFacts:
-    """What is kept of a film beside its tile.
-
-    Args:
-        bits: Stored.
-        origin: patient, phantom or generated.
-        sha256: Of the tile as it lies in the file.
-        phash: Perceptual hash of the tile, 16 hexadecimal digits.
-        film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
-        view: As written, for example PA.
-        chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
-        spacing_mm: Of the rows and columns of the tile.
-        doubt: What of the reading is doubtful, or "".
-        lineage: Of a generated image, as of `lineage_of`; empty of others.
-        range_doubt: What is wrong with the range that the film shows, as `monai_xr.data.shown_range` says it.
-    """
-
-    bits: int
-    origin: str
-    sha256: str
-    phash: str
-    film: str
-    view: str = ""
-    chest_doubt: str = ""
-    spacing_mm: tuple[float, float] | None = None
-    doubt: str = ""
-    lineage: Mapping[str, str] = field(default_factory=dict)
-    range_doubt: str = ""
 
 
 class PixelCache:
@@ -200,24 +169,6 @@ class PixelCache:
 def checksum(tile: Tile) -> str:
     """Give the SHA-256 of a tile as it lies in the file."""
     return sha256(tile.astype("<u2", copy=False).data).hexdigest()
-
-
-def facts_of(entry: Mapping[str, Any]) -> TileFacts:
-    """Read the facts from an entry of an index."""
-    spacing = entry["spacing_mm"]
-    return TileFacts(
-        bits=entry["bits"],
-        origin=entry["origin"],
-        sha256=entry["sha256"],
-        phash=entry["phash"],
-        film=entry["film"],
-        view=entry["view"],
-        chest_doubt=entry.get("chest_doubt", ""),
-        spacing_mm=(spacing[0], spacing[1]) if spacing else None,
-        doubt=entry["doubt"],
-        lineage=entry["lineage"],
-        range_doubt=entry.get("range_doubt", ""),
-    )
 
 
 def labels_of(record: Record) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from monai_xr.data.duplicates import perceptual_hash
 from monai_xr.data.file_kinds import printable
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.lineage import lineage_of
-from monai_xr.data.pixel_cache import PixelCache, TileFacts, checksum
+from monai_xr.data.pixel_cache import PixelCache, checksum
 from monai_xr.data.png_depth import DOUBTFUL
 from monai_xr.data.reading import READER_VERSION, Decode, read_image
 from monai_xr.data.records import Record
 from monai_xr.data.shown_range import range_doubt
+from monai_xr.data.tile_facts import TileFacts
 from monai_xr.data.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 

@@ -4,28 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-
-
-def images_folder(folder: str | Path) -> Path:
-    """Give the folder of generated images that is meant: of a training's output folder, its images alone.
-
-    Raises:
-        ConfigurationError: An output folder of a training that has no images yet.
-    """
-    run = RunFolder(folder)
-    if not run.is_recorded:
-        return run.path
-    if not run.synthetic.is_dir():
-        raise ConfigurationError(
-            "a training without synthetic images",
-            run.path,
-            "monai-xr sample it, or name the folder of its images",
-        )
-    return run.synthetic
 
 
 def run_behind(folder: str | Path) -> RunFolder | None:
@@ -38,7 +21,7 @@ def run_behind(folder: str | Path) -> RunFolder | None:
     if not run.is_recorded:
         return None
     try:
-        images = images_folder(folder)
+        images = data_folder(folder)
         files = sorted(images.rglob("*.png")) or sorted(images.rglob("*.dcm"))
         if run.made(files):
             return run

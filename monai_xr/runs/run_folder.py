@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.data_folder import RECORD, SYNTHETIC
 from monai_xr.data.lineage import lineage_of
 from monai_xr.errors import HostError, ModelError
 
@@ -42,7 +43,7 @@ class RunFolder:
     @property
     def is_recorded(self) -> bool:
         """Whether a training recorded itself here."""
-        return (self.path / "run.json").is_file()
+        return (self.path / RECORD).is_file()
 
     @property
     def config(self) -> Path:
@@ -52,7 +53,7 @@ class RunFolder:
     @property
     def synthetic(self) -> Path:
         """Where its images go unless told otherwise."""
-        return self.path / "synthetic"
+        return self.path / SYNTHETIC
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class RunFolder:
             ModelError: There is none, or it cannot be read.
         """
         try:
-            content = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            content = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
             return {"settings": dict(content["settings"]), **content}
         except (OSError, ValueError, KeyError, TypeError):
             raise ModelError(

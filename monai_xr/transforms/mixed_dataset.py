@@ -45,7 +45,7 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
                 records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
             )
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
-        behind = read_lineage(synthetic_dir)
+        behind = read_lineage(records.root)
         _refuse_others(real, behind, synthetic_dir)
         self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))
         self.real, self.trained_on = real, real.trained_on | behind

@@ -34,7 +34,7 @@ from monai_xr.workflows.image_sets import (
 )
 from monai_xr.workflows.measure_log import log_measures
 from monai_xr.workflows.measuring import Evidence, Judges, Patients, class_rows, measure_sets
-from monai_xr.workflows.plots import histogram_panel, interval_panel
+from monai_xr.workflows.plots import evaluation_plots
 from monai_xr.workflows.report import write_report
 from monai_xr.workflows.verdicts import headline, summary_text
 
@@ -207,7 +207,7 @@ def evaluate_folders(
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     doubts: tuple[str, ...] = ()
     if "held-out" in raw:
-        doubts = open_held_out(raw["held-out"], found["held-out"], read_lineage(synthetic_dir), training)
+        doubts = open_held_out(raw["held-out"], found["held-out"], read_lineage(generated.root), training)
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
@@ -236,7 +236,7 @@ def evaluate_folders(
         title=title,
         grids=sample_grids(images, seed=seed) | closest_pairs(images, evidence.closest),
         curves=curves or {},
-        plots=_plots(measures, evidence),
+        plots=evaluation_plots(measures, evidence),
         measures=measures,
         settings={**measures.settings, **(settings or {})},
         notes=notes,
@@ -276,15 +276,6 @@ def measure_image_sets(
         pixels = {name: each.pixels for name, each in of_class.items()}
         rows += class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
     return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence
-
-
-def _plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
-    """Draw coverage with its baselines, and how alike pairs are in each set."""
-    found = {
-        row.name.split("_")[0]: row for row in reversed(measures.rows)
-    }  # of all classes together, which come first
-    shares = {name: found[name] for name in ("precision", "recall", "density", "coverage")}
-    return [interval_panel("Precision and coverage", shares), histogram_panel("MS-SSIM of pairs", evidence.likeness)]
 
 
 def run_evaluation(*arguments: Any, device: str = "auto", **knobs: Any) -> None:

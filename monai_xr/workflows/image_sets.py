@@ -15,7 +15,7 @@ from monai_xr.data import PixelCache, Record, Records, find_records
 from monai_xr.data.tiles import FULL_SCALE
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.runs import RunFolder, images_folder
+from monai_xr.runs import RunFolder
 from monai_xr.runs.openings import note_opening
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
@@ -130,7 +130,7 @@ def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> t
     Where a generator wrote PNG and DICOM files, the PNG files are taken: the mark burned into the DICOM pixels would
     make images look alike. Of DICOM files alone a note says so.
     """
-    records = find_records(images_folder(folder))
+    records = find_records(folder)
     notes = []
     if records.source == "DICOM folder":
         pictures = sorted(records.root.rglob("*.png"))

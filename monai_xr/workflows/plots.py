@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from monai_xr.metrics.measures import Measure
+from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.workflows.measuring import Evidence
 
 # drawn in these colours, then handed to the page's style sheet, which has a light and a dark value for each
 _INK, _RULE = "#010203", "#010204"
@@ -97,3 +98,12 @@ def _themed_svg(figure: Any) -> Markup:
     for index, colour in enumerate(_SERIES):
         svg = svg.replace(colour, f"var(--series-{index + 1})")
     return Markup(svg)  # noqa: S704 - drawn here from numbers alone
+
+
+def evaluation_plots(measures: Measures, evidence: Evidence) -> list[dict[str, Any]]:
+    """Draw coverage with its baselines, and how alike pairs are in each set."""
+    found = {
+        row.name.split("_")[0]: row for row in reversed(measures.rows)
+    }  # of all classes together, which come first
+    shares = {name: found[name] for name in ("precision", "recall", "density", "coverage")}
+    return [interval_panel("Precision and coverage", shares), histogram_panel("MS-SSIM of pairs", evidence.likeness)]

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from monai_xr.data.data_folder import data_folder
 from monai_xr.data.png import write_png
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.runs import RunFolder, images_folder, run_behind, settings_behind
+from monai_xr.runs import RunFolder, run_behind, settings_behind
 
 PIXELS = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
 
@@ -75,11 +76,11 @@ def test_output_folder_of_a_training_means_its_images(tmp_path):
     run = record(tmp_path / "run")
     (run / "grids").mkdir()
     with pytest.raises(ConfigurationError, match="a training without synthetic images : run : monai-xr sample"):
-        images_folder(run)
+        data_folder(run)
     images(run / "synthetic", "run-b")
-    assert images_folder(run) == run / "synthetic"
+    assert data_folder(run) == run / "synthetic"
     assert run_behind(run).path == run
-    assert images_folder(tmp_path / "elsewhere") == tmp_path / "elsewhere"
+    assert data_folder(tmp_path / "elsewhere") == tmp_path / "elsewhere"
 
 
 @pytest.mark.parametrize(("classes", "label"), [(["COVID"], "COVID"), (["NORMAL", "COVID"], ""), ([""], "")])

@@ -226,7 +226,12 @@ def test_held_out_split_must_be_another_one(tmp_path: Path) -> None:
     write_set(tmp_path / "real", textures(6, seed=0))
     with pytest.raises(ConfigurationError, match="held-out images are among the real ones"):
         evaluate_folders(
-            tmp_path / "real", generated(tmp_path / "fake"), tmp_path / "out", image_size=32, held_out_split="val"
+            tmp_path / "real",
+            generated(tmp_path / "fake"),
+            tmp_path / "out",
+            image_size=32,
+            held_out_split="val",
+            no_patients=True,
         )
 
 

@@ -1,0 +1,19 @@
+"""The command `monai-xr`: one subcommand a job, one line and the right exit code for every failure."""
+
+import sys
+
+from monai_xr.cli import data, training  # noqa: F401 - they add their commands
+from monai_xr.cli.app import app
+from monai_xr.exits import debug_wanted, exit_codes
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of the house."""
+    debug = "--debug" in sys.argv or debug_wanted()
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    with exit_codes(debug=debug):
+        if arguments == ["--version"]:
+            from monai_xr.workflows.tables import print_version
+
+            return print_version()
+        app(arguments, prog_name="monai-xr")

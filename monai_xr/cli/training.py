@@ -1,0 +1,161 @@
+"""Commands on models: train a bundle, sample it, judge its images; AIIN by itself; the demo."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from monai_xr.cli.app import app
+from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_typed
+
+_KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(
+    context_settings=_KNOBS,
+    epilog="The knobs are the lines at the top of the bundle's configs/train.yaml. The most used: --dataset_dir DIR, "
+    "--output_dir DIR (runs/BUNDLE), --classes A,B, --max_epochs N, --image_size N, --batch_size N, --aiin none, "
+    "--device cuda, --resume true.",
+)
+def train(
+    context: typer.Context,
+    bundle: Annotated[
+        str,
+        typer.Argument(help="Bundle folder, name of one that comes with monai_xr, or output folder of a run."),
+    ],
+    overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
+) -> None:
+    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100.
+
+    The output folder of a run stands for its bundle with all overlays and knobs, to resume it or to train it again.
+    """
+    from monai_xr.workflows.bundle_folders import find_config
+
+    folder, config, recorded = find_config(bundle)
+    from monai_xr.workflows.bundles import run_bundle
+
+    run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
+    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
+
+
+@app.command(context_settings=_KNOBS)
+def sample(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
+    count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
+    bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
+) -> None:
+    """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
+    from monai_xr.workflows.sampling import sample_run
+
+    folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
+    typer.echo(f"{count} synthetic images in {folder}")
+
+
+@app.command()
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
+    synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
+    output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
+    image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--classes", "--class", help="Labels to compare; may repeat, or A,B.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
+    held_out_split: Annotated[str | None, typer.Option(help="Split of real images that sets the floor.")] = None,
+    aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
+    space: Annotated[
+        str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
+    ] = "random",
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
+    no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
+) -> None:
+    """Compare synthetic with real images: one table, measures.json and an HTML report.
+
+    What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
+    their folder; else 64 px, AIIN as in the bundles, split train.
+    """
+    from monai_xr.runs import settings_behind
+    from monai_xr.workflows.evaluation import evaluate_folders
+    from monai_xr.workflows.tables import print_measures
+
+    labels = ",".join(classes) if classes else None
+    given = {"image_size": image_size, "classes": labels, "split": split, "aiin": aiin}
+    settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
+    measures = evaluate_folders(
+        real,
+        synthetic,
+        output,
+        **settings,
+        held_out_split=held_out_split,
+        accept_phantoms=accept_phantoms,
+        no_patients=no_patients,
+        space=space,
+        seed=seed,
+    )
+    print_measures(measures)
+    typer.echo(f"report: {output / 'report.html'}")
+
+
+@app.command()
+def aiin(
+    source: Annotated[Path, typer.Argument(help="An image, or a folder of them.")],
+    output: Annotated[Path, typer.Argument(help="Where the normalised images and the picture go.")],
+    clip_limit: Annotated[float, typer.Option(help="Contrast threshold.")] = 10.0,
+    tiles: Annotated[int, typer.Option(help="Window size: tiles along each axis.")] = 4,
+    mode: Annotated[str, typer.Option(help="opencv or exact.")] = "opencv",
+    bits: Annotated[int, typer.Option(help="Grey levels worked with, as a power of two.")] = 8,
+    accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
+) -> None:
+    """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.transforms import AIIN
+    from monai_xr.workflows.aiin_picture import normalise_files
+
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    for name, reason in done.skipped:
+        typer.echo(f"skipped {name}: {reason}")
+    typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    patients: Annotated[int, typer.Option(help="Phantom patients.")] = 300,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
+) -> None:
+    """From phantom DICOM studies to a report, in about five minutes on two cores."""
+    from monai_xr.workflows.demo import run_demo
+
+    run_demo(output, patients=patients, epochs=epochs)
+
+
+@app.command(hidden=True)
+def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+    """Make the pictures of the README anew, from phantoms."""
+    from monai_xr.data.phantoms import make_phantom
+    from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
+    from monai_xr.workflows.polarity_picture import draw_polarity_picture
+
+    draw_polarity_picture(folder / "polarity.png")
+    phantom = make_phantom(3, "CONSOLIDATION", size=256)
+    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
+
+
+def _knobs(arguments: list[str]) -> dict[str, Any]:
+    """Read `--key value` and `--key=value`; - and _ are the same in a key."""
+    knobs: dict[str, Any] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--"):
+            raise ConfigurationError("not a knob", argument, "write knobs as --name value")
+        name, equals, value = argument[2:].partition("=")
+        name = name.replace("-", "_")
+        if not equals:
+            value = next(rest, "")
+            if not value:
+                raise ConfigurationError("knob without a value", name, "write knobs as --name value")
+        knobs[name] = parse_typed(name, value)
+    return knobs
