@@ -15,5 +15,6 @@ def main() -> None:
         if arguments == ["--version"]:
             from monai_xr.workflows.tables import print_version
 
-            return print_version()
-        app(arguments, prog_name="monai-xr")
+            print_version()
+        else:
+            app(arguments, prog_name="monai-xr")

@@ -17,7 +17,8 @@ from monai_xr.dicom import read_header
 from monai_xr.dicom.identity import film_identity, modality_name
 from monai_xr.errors import InputDataError
 
-_OWN = (LABELS, SPLITS_FILE, "lineage.json")  # in the folder itself; the last beside generated images
+_OWN = (LABELS, SPLITS_FILE)  # in the folder itself
+_LINEAGE = "lineage.json"  # beside generated images, wherever they lie
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     return Records(root, items, source, skipped=tuple(skipped))
 
 
+def _is_own(file: str) -> bool:
+    return file in _OWN or file.rpartition("/")[2] == _LINEAGE
+
+
 def _list_of(kinds: Counter[str]) -> str:
     return "".join(f", {count} {kind}" for kind, count in kinds.most_common(5))
 
@@ -72,7 +77,7 @@ def _first_reason(kinds: Counter[str], skipped: Sequence[SkippedFile]) -> str:
 
 def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[Found], list[SkippedFile]]:
     found = [Found(file, Header(file)) for file, kind in files if kind in IMAGE_KINDS]
-    others = [(file, kind) for file, kind in files if kind not in IMAGE_KINDS and file not in _OWN]
+    others = [(file, kind) for file, kind in files if kind not in IMAGE_KINDS and not _is_own(file)]
     skipped = [SkippedFile(printable(file), kind) for file, kind in others]
     return found, skipped
 
@@ -84,7 +89,7 @@ def _dicom_files(
     skipped: list[SkippedFile] = []
     for file, kind in files:
         if kind != "DICOM":
-            if file not in _OWN:
+            if not _is_own(file):
                 reason = f"{kind} beside DICOM files" if kind in IMAGE_KINDS else kind
                 skipped.append(SkippedFile(printable(file), reason))
             continue

@@ -33,7 +33,9 @@ from monai_xr.data.reading import Decode
 from monai_xr.data.records import Records, SkippedFile, read_folder
 from monai_xr.data.split_table import (
     SPLITS_FILE,
+    SplitTable,
     check_same_deal,
+    new_table,
     read_table,
     write_table,
 )
@@ -130,10 +132,10 @@ def prepare(
         try:
             result = _prepared(root, folder, settings, progress)
             _check(result, settings)
+            behind = _generators(root, result)
         except InputDataError as error:
             write_reports(folder, replace(result, error=str(error)))
             raise
-        behind = _generators(root, result)
         if result.records.table:
             write_table(folder / SPLITS_FILE, result.records.table)
         if behind.units:
@@ -148,15 +150,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
     if not settings.resplit:
         check_same_deal(before, settings.seed, settings.fractions)
-    memory = HeaderMemory.read(root, folder)
-    records = read_folder(root, layout=settings.layout, memory=memory)
-    memory.write(folder)
-    if records.store:
-        raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
-    if settings.resplit or not records.splits:
-        check_units(records, no_patients=settings.no_patients or bool(before and before.no_patients))
-    else:
-        keep_splits(records, no_patients=settings.no_patients)
+    records = _films(root, folder, settings, before)
     cache = PixelCache.build(
         records,
         size=settings.size,
@@ -180,7 +174,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     return Preparation(
         source=root.name,
         kind=records.source,
-        settings=_told(settings),
+        settings=_told(settings, split.records.table),
         cache=cache,
         places=tuple(places),
         records=split.records,
@@ -202,6 +196,20 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         duplicates=found,
         leaks=across_splits(split.records, found),
     )
+
+
+def _films(root: Path, folder: Path, settings: PrepareSettings, before: SplitTable | None) -> Records:
+    """Read the source, and check before any decoding that its films can be split."""
+    memory = HeaderMemory.read(root, folder)
+    records = read_folder(root, layout=settings.layout, memory=memory)
+    memory.write(folder)
+    if records.store:
+        raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
+    if settings.resplit or not records.splits:
+        check_units(records, no_patients=settings.no_patients or bool(before and before.no_patients))
+    else:
+        keep_splits(records, no_patients=settings.no_patients)
+    return records
 
 
 def _check(result: Preparation, settings: PrepareSettings) -> None:
@@ -259,14 +267,16 @@ def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
     return (*exports_note(cache.settings["exports"]), *named)
 
 
-def _told(settings: PrepareSettings) -> dict[str, Any]:
-    """Give the settings that decide what is in the data set."""
+def _told(settings: PrepareSettings, table: SplitTable | None = None) -> dict[str, Any]:
+    """Give the settings that decide what is in the data set; of the deal those that it was made with."""
+    dealt = table or new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)
     return {
         "size": settings.size,
         "fit": settings.fit,
         "admit": ", ".join(settings.admit),
-        "seed": settings.seed or 0,
-        "fractions": ", ".join(f"{name} {share:g}" for name, share in (settings.fractions or FRACTIONS).items()),
+        "splits": dealt.rule,
+        "seed": dealt.seed,
+        "fractions": ", ".join(f"{name} {share:g}" for name, share in dealt.fractions.items()),
         "resplit": settings.resplit,
         "no_patients": settings.no_patients,
         "accept_non_chest": settings.accept_non_chest,

@@ -6,12 +6,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.records import find_records
 from monai_xr.data.split_table import split_folder
+from monai_xr.data.trained_on import read_lineage, write_lineage
+from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.transforms import XrayDataset
 
 
 def _splits_of_patients(rows: list[dict[str, str]]) -> dict[str, set[str]]:
@@ -145,3 +149,38 @@ def test_group_in_two_splits_is_refused_by_training_too(tmp_path: Path, png: Any
     (tmp_path / "manifest.csv").write_text("image,label,patient_id,split,group_id\n0.png,x,,train,G\n1.png,x,,test,G\n")
     with pytest.raises(InputDataError, match="one group is in the splits test and train"):
         find_records(tmp_path, split="train")
+
+
+def test_report_tells_the_deal_that_is_in_force(many: Path, tmp_path: Path, run: Any, report: Any) -> None:
+    run(many, tmp_path / "out", seed=7, fractions={"train": 0.5, "val": 0.25, "test": 0.25})
+    run(many, tmp_path / "out")
+    told = report(tmp_path / "out")["settings"]
+    assert (told["splits"], told["seed"], told["fractions"]) == (
+        "dealt by patient",
+        7,
+        "train 0.5, val 0.25, test 0.25",
+    )
+
+
+def test_generated_images_of_a_generator_that_knows_held_out_patients_are_refused(
+    many: Path, tmp_path: Path, run: Any, report: Any
+) -> None:
+    known = XrayDataset(many, image_size=16, cache_dir=tmp_path / "cache", split="none").trained_on
+    generated = many / "sick" / "generated"
+    generated.mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(500 + index).random((32, 32), np.float32)
+        write_generated(
+            generated / f"{index}.dcm", pixels, index=index, seed=0, model_hash="abc", run_id="r", label="x"
+        )
+    write_lineage(generated, known)
+    with pytest.raises(InputDataError, match="outside train are known to the generator of images"):
+        run(many, tmp_path / "refused", accept_synthetic=True)
+    assert "known to the generator" in report(tmp_path / "refused")["error"]
+    write_lineage(generated, XrayDataset(many, image_size=16, cache_dir=tmp_path / "cache", split="train").trained_on)
+    run(many, tmp_path / "out", accept_synthetic=True)
+    made = XrayDataset(
+        tmp_path / "out", image_size=16, cache_dir=tmp_path / "cache", split="train", accept_synthetic=True
+    )
+    assert made.generated == 3
+    assert read_lineage(tmp_path / "out").units <= made.trained_on.units
