@@ -273,7 +273,7 @@ def _manifest(engine: Any) -> str | None:
 
 def _trained_on(engine: Any) -> TrainedOn:
     """Whom the training knows, where the data set tells it."""
-    return getattr(getattr(engine.data_loader, "dataset", None), "trained_on", None) or NOBODY
+    return getattr(getattr(engine.data_loader, "dataset", None), "trained_on", NOBODY)
 
 
 def _best(engine: Any) -> dict[str, float]:
