@@ -41,7 +41,7 @@ from monai_xr.data.split_table import (
 )
 from monai_xr.data.splits import FRACTIONS, check_deal, keep_splits
 from monai_xr.data.tiles import Fit, check_fit
-from monai_xr.data.trained_on import TrainedOn, lineage_within, write_lineage
+from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, write_lineage
 from monai_xr.data.units import check_units
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -138,7 +138,7 @@ def prepare(
             raise
         if result.records.table:
             write_table(folder / SPLITS_FILE, result.records.table)
-        if behind.units:
+        if behind != NOBODY:
             write_lineage(folder, behind)
         write_manifest(folder, result)
         result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
@@ -238,7 +238,7 @@ def _generators(root: Path, result: Preparation) -> TrainedOn:
     """
     pairs = zip(result.records, result.places, strict=True)
     made = [r.image for r, place in pairs if result.cache and result.cache.facts[place].origin == "generated"]
-    behind = lineage_within(root, made)
+    behind = lineage_behind(made)
     if result.records.table:
         way_out = "generate them from a training on the split train of the same data"
         outside = result.records.table.outside("train")

@@ -121,6 +121,10 @@ class Records(Sequence[Record]):
         """Give the splits that occur, sorted."""
         return tuple(sorted({record.split for record in self.items if record.split}))
 
+    def images(self) -> Iterator[Path]:
+        """Give the files."""
+        return (record.image for record in self.items)
+
     def keeping(self, items: Iterable[Record]) -> "Records":
         """Give the same source with other records."""
         return replace(self, items=tuple(items))

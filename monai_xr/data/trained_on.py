@@ -38,7 +38,9 @@ class TrainedOn:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainedOn":
-        """Read what `as_dict` gave."""
+        """Read what `as_dict` gave; what is empty says nothing."""
+        if not content:
+            return UNSAID
         return cls(*(frozenset(map(str, content.get(name, ()))) for name in ("units", "keys", "splits")))
 
     def as_dict(self) -> dict[str, list[str]]:
@@ -70,6 +72,11 @@ class TrainedOn:
         """Give a note where the patients behind the weights cannot be compared with those of a folder, else ""."""
         if not self.units:
             return "The weights do not say whom they were trained on: these films may be among them."
+        if self.keys & UNSAID.keys:
+            return (
+                "Of some generated images nothing says whom their generator was trained on: "
+                "these films may be among them."
+            )
         if source.table and source.table.key not in self.keys:
             return (
                 "Ids of patients were hashed with another key than those of the training: that no patient is in both "
@@ -79,6 +86,7 @@ class TrainedOn:
 
 
 NOBODY = TrainedOn()
+UNSAID = TrainedOn(keys=frozenset({"unsaid"}))  # of weights and images that do not tell
 
 
 def units_in(cache: PixelCache) -> frozenset[str]:
@@ -88,17 +96,16 @@ def units_in(cache: PixelCache) -> frozenset[str]:
     return frozenset(ids | {f"film/{facts.film}" for facts in cache.facts})
 
 
-def lineage_within(root: Path, images: Iterable[Path]) -> TrainedOn:
-    """Tell whom the generators of some images in a data folder were trained on, each by the nearest folder that says.
+def lineage_behind(images: Iterable[Path]) -> TrainedOn:
+    """Tell whom the generators of some images were trained on, each by the nearest folder above it that says.
 
     Raises:
         InputDataError: A file is damaged.
     """
-    folders = {image.parent for image in images}
-    inside = {each for folder in folders for each in (folder, *folder.parents) if each.is_relative_to(root)}
     found = NOBODY
-    for folder in sorted(inside):
-        found |= read_lineage(folder)
+    for folder in sorted({image.parent for image in images}):
+        says = next((each for each in (folder, *folder.parents) if (each / LINEAGE).is_file()), None)
+        found |= read_lineage(says) if says else UNSAID
     return found
 
 

@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from monai_xr import __version__
+from monai_xr.data.trained_on import NOBODY, TrainedOn
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.random_state import RandomState
@@ -18,12 +19,7 @@ from monai_xr.handlers.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.resumed_settings import as_text, refuse_other_settings
 from monai_xr.handlers.stopping import Stopped, StopRequest
 from monai_xr.handlers.weights import fill
-from monai_xr.runs.checkpoint_files import (
-    checkpoint_name,
-    newest_checkpoint,
-    remove_leftovers,
-    save_checkpoint,
-)
+from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
 from monai_xr.runs.run_folder import RunFolder
 from monai_xr.runs.run_lock import RunLock
 from monai_xr.settings import parse_count, parse_flag
@@ -77,6 +73,7 @@ class Checkpoint:
         self.random = RandomState()
         self.random_at_epoch_start: dict[str, Any] = {}
         self.saved = 0  # iteration of the newest checkpoint
+        self.known = NOBODY  # of the films before it was resumed, which may be others
 
     def attach(self, engine: Engine) -> None:
         """Load when the engine starts, save when epochs end or a signal comes."""
@@ -89,7 +86,7 @@ class Checkpoint:
     def start(self, engine: Any) -> None:
         """Restore the newest checkpoint, or set those of an earlier training aside."""
         engine.state.checkpoint_name = None
-        self.random, self.saved = RandomState.of(engine), 0
+        self.random, self.saved, self.known = RandomState.of(engine), 0, NOBODY
         if not engine.has_event_handler(self.end_epoch):  # now, to save behind all handlers that log the epoch
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.end_epoch)
         content = self._own_folder() if idist.get_rank() == 0 else None
@@ -156,7 +153,7 @@ class Checkpoint:
                 "best": _best(engine),
                 "settings": {**self._settings_with(engine), **_details(engine)},
                 "manifest_sha256": _manifest(engine),
-                "trained_on": _trained_on(engine),
+                "trained_on": (self.known | _trained_on(engine)).as_dict(),
             }
             save_checkpoint(self.folder, epoch, content, keep=self.keep, iterations=done)
         self.saved = iteration
@@ -204,6 +201,7 @@ class Checkpoint:
             setattr(engine.state, name, value)
         engine.state.epoch, engine.state.iteration = epoch, epoch * length + done
         self.saved, engine.state.checkpoint_name = engine.state.iteration, content["name"]
+        self.known = TrainedOn.from_dict(content.get("trained_on", {}))
         self._restore_place(engine, content, done)
         logger.info("resumed after %s", _place(engine, engine.state.iteration))
 
@@ -273,10 +271,9 @@ def _manifest(engine: Any) -> str | None:
     return None if digest is None else str(digest)
 
 
-def _trained_on(engine: Any) -> dict[str, list[str]]:
+def _trained_on(engine: Any) -> TrainedOn:
     """Whom the training knows, where the data set tells it."""
-    found = getattr(getattr(engine.data_loader, "dataset", None), "trained_on", None)
-    return found.as_dict() if found else {}
+    return getattr(getattr(engine.data_loader, "dataset", None), "trained_on", NOBODY)
 
 
 def _best(engine: Any) -> dict[str, float]:

@@ -50,9 +50,15 @@ class SyntheticWriter:
             raise ConfigurationError("folder already holds images", self.folder, "choose another --synthetic_dir")
 
     def attach(self, engine: Engine) -> None:
-        """Write after each batch, the manifest at the end."""
+        """Write whom the generator knows before the first image, images after each batch, the manifest at the end."""
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.write)
         engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def begin(self) -> None:
+        """Write the lineage, so that images of a run that is killed have it, too."""
+        if self.trained_on:
+            write_lineage(self.folder, self.trained_on)
 
     def write(self, engine: Any) -> None:
         """Write the images of this batch."""
@@ -66,13 +72,11 @@ class SyntheticWriter:
             ) from error
 
     def finish(self) -> None:
-        """Write the lineage, and the manifest: one row per file, all in the training split as the house rule wants."""
+        """Write the manifest: one row per file, all in the training split as the house rule wants."""
         text = io.StringIO(newline="")
         table = csv.DictWriter(text, ["image", "label", "patient_id", "split"])
         table.writeheader()
         table.writerows(self.rows)
-        if self.trained_on:
-            write_lineage(self.folder, self.trained_on)
         write_text(self.folder / "manifest.csv", text.getvalue())
 
     def _write_one(self, item: Mapping[str, Any], pixels: Any) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from monai_xr.data.trained_on import NOBODY, TrainedOn
+from monai_xr.data.trained_on import UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.handlers.weights import fill, load_weights
 from monai_xr.networks.interfaces import Generator
@@ -29,7 +29,7 @@ class LoadedGenerator:
     sha256: str
     run_id: str
     epoch: int
-    trained_on: TrainedOn = NOBODY
+    trained_on: TrainedOn = UNSAID
 
 
 def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerator:

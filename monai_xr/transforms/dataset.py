@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import Records, SkippedFile, find_records
 from monai_xr.data.tiles import Tile
-from monai_xr.data.trained_on import TrainedOn, read_lineage
+from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
 from monai_xr.transforms.aiin import AIIN
@@ -123,8 +123,10 @@ class XrayDataset(Dataset[dict[str, Any]]):
     @property
     def trained_on(self) -> TrainedOn:
         """Who a training with these films knows; with generated ones, whom their generators knew, too."""
-        known = TrainedOn.films(self.cache, self.source)
-        return known | read_lineage(self.source.root) if self.generated else known
+        image_of = {record.shown: record.image for record in self.source if record.shown}
+        made = (r for r, facts in zip(self.cache.records, self.cache.facts, strict=True) if facts.origin == "generated")
+        behind = lineage_behind(image_of.get(record.shown, record.image) for record in made)
+        return TrainedOn.films(self.cache, self.source) | behind
 
     @property
     def generated(self) -> int:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from monai_xr.data.mixing import mix
 from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import find_records
-from monai_xr.data.trained_on import TrainedOn, read_lineage
+from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count
 from monai_xr.transforms.dataset import XrayDataset
@@ -45,7 +45,7 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
                 records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
             )
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
-        behind = read_lineage(records.root)
+        behind = lineage_behind(records.images())
         _refuse_others(real, behind, synthetic_dir)
         self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))
         self.real, self.trained_on = real, real.trained_on | behind

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monai_xr.data.output import write_text
-from monai_xr.data.trained_on import read_lineage
+from monai_xr.data.trained_on import lineage_behind
 from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.provenance import provenance
@@ -207,7 +207,7 @@ def evaluate_folders(
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
     doubts: tuple[str, ...] = ()
     if "held-out" in raw:
-        doubts = open_held_out(raw["held-out"], found["held-out"], read_lineage(generated.root), training)
+        doubts = open_held_out(raw["held-out"], found["held-out"], lineage_behind(generated.images()), training)
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)

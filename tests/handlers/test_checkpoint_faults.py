@@ -15,6 +15,7 @@ import torch
 from ignite.engine import Events
 from prove.families import At, Images, digest, train
 
+from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ConfigurationError, DivergedError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, StopOnNonFinite
 from monai_xr.handlers.random_state import random_transforms
@@ -151,6 +152,22 @@ def test_other_images_are_refused_on_resume_unless_allowed(tmp_path):
     engine.run()
     assert epochs == [8]  # one epoch of 8 batches; the one that was stopped begins again
     assert (engine.state.epoch, engine.state.iteration) == (3, 24)
+
+
+def test_a_training_resumed_on_other_films_still_knows_those_of_before(tmp_path):
+    def films(patient, manifest):
+        images = Images(32, manifest=manifest)
+        images.trained_on = TrainedOn(units=frozenset({f"patient/{patient}"}))
+        return images
+
+    train(max_epochs=1, dataset=films("first", "a" * 64), handlers=[Checkpoint(tmp_path / "c")]).run()
+    for epochs, patient in ((2, "second"), (3, "third")):
+        others = Checkpoint(tmp_path / "c", resume=True, allow_changed_data=True)
+        train(max_epochs=epochs, dataset=films(patient, patient[0] * 64), handlers=[others]).run()
+    known = newest_checkpoint(tmp_path / "c")["trained_on"]["units"]
+    assert known == ["patient/first", "patient/second", "patient/third"]
+    train(max_epochs=1, dataset=films("anew", "a" * 64), handlers=[Checkpoint(tmp_path / "c")]).run()
+    assert newest_checkpoint(tmp_path / "c")["trained_on"]["units"] == ["patient/anew"]
 
 
 def test_best_metric_is_kept_as_a_plain_number(tmp_path):

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pydicom
 import pytest
 import torch
+from ignite.engine import Engine
 from PIL import Image
 
 from monai_xr.data import read_image
+from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 
@@ -47,6 +49,22 @@ def test_no_file_of_it_is_read_as_a_film(folder):
     for path in sorted(folder.glob("0*")):
         with pytest.raises(InputDataError, match="a generated image"):
             read_image(path, admit=("patient", "phantom"))
+
+
+def test_images_of_a_killed_sampling_say_whom_their_generator_knows(tmp_path):
+    known = TrainedOn(units=frozenset({"patient/somebody"}))
+
+    def batches():
+        yield [{"index": 0, "label": "PNEUMONIA"}]
+        raise KeyboardInterrupt
+
+    engine = Engine(lambda _, batch: [{"pred": torch.zeros(1, 64, 64)} for _ in batch])
+    SyntheticWriter(tmp_path / "made", LINEAGE, trained_on=known).attach(engine)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(batches(), epoch_length=2)
+    images = sorted((tmp_path / "made").glob("*.png"))
+    assert len(images) == 1
+    assert lineage_behind(images) == known
 
 
 def test_the_manifest_keeps_them_in_the_training_split(folder):

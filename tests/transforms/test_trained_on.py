@@ -1,5 +1,6 @@
 """Whom a training knows is kept, and nobody of them is scored or leaks through a generator."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from PIL import Image
 
 from monai_xr.data.png import write_png
 from monai_xr.data.preparing import PrepareSettings, prepare
-from monai_xr.data.trained_on import NOBODY, TrainedOn, units_in, write_lineage
+from monai_xr.data.records import find_records
+from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, units_in, write_lineage
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import MixedXrayDataset, XrayDataset
 from monai_xr.transforms.labelled import labelled_films
+from monai_xr.workflows.image_sets import load_image_set, open_held_out
 
 
 @pytest.fixture
@@ -89,6 +92,48 @@ def test_a_classifier_knows_whom_its_generator_knows(folder: Path, tmp_path: Pat
     mixed = MixedXrayDataset(_films(folder, "train"), generated, cache_dir=tmp_path / "cache", ratio=0.1)
     with pytest.raises(InputDataError, match="10 of 10 patients were trained on"):
         mixed.trained_on.refuse(units_in(other.cache), "were trained on", "")
+
+
+def _by_class(folder: Path, behind: dict[str, TrainedOn | None]) -> Path:
+    """Write images of a generator for each class, each in a folder of its own."""
+    for label, known in behind.items():
+        one = _generated(folder / "all", NOBODY)
+        shutil.move(one / label, folder / label)
+        shutil.rmtree(one)
+        if known:
+            write_lineage(folder / label, known)
+    return folder
+
+
+def test_each_class_may_have_a_generator_of_its_own_and_each_is_asked(folder: Path, tmp_path: Path) -> None:
+    real, everybody = _films(folder, "train"), _films(folder, "none")
+    several = _by_class(tmp_path / "gans", {"sick": real.trained_on, "well": everybody.trained_on})
+    with pytest.raises(InputDataError, match="12 of 12 patients outside train are known to the generator"):
+        MixedXrayDataset(real, several, cache_dir=tmp_path / "cache", ratio=0.1)
+    test = _films(folder, "test")
+    raw = load_image_set(test.source, name="held-out", image_size=16, admit=("patient",), cache_dir=tmp_path / "cache")
+    behind = lineage_behind(find_records(several).images())
+    with pytest.raises(InputDataError, match="held out are known to the generator"):
+        open_held_out(raw, test.source, behind, None)
+
+
+def test_generated_images_laid_among_the_films_keep_their_lineage(folder: Path, tmp_path: Path) -> None:
+    elsewhere = TrainedOn(units=frozenset({"patient/somebody"}))
+    made = _generated(folder / "made", elsewhere)
+    rows = [f"made/{path.relative_to(made)},{path.parent.name},{path.stem},train" for path in made.rglob("*.png")]
+    table = (folder / "manifest.csv").read_text().replace(",\n", ",train\n").removesuffix(",") + ",train\n"
+    (folder / "manifest.csv").write_text(table + "\n".join(rows))
+    films = XrayDataset(folder, image_size=16, cache_dir=tmp_path / "cache", accept_synthetic=True)
+    assert films.generated == 8
+    assert "patient/somebody" in films.trained_on.units
+
+
+def test_what_nobody_told_of_some_images_is_told_when_a_classifier_is_judged(folder: Path, tmp_path: Path) -> None:
+    real = _films(folder, "train")
+    silent = _by_class(tmp_path / "gans", {"sick": real.trained_on, "well": None})
+    mixed = MixedXrayDataset(real, silent, cache_dir=tmp_path / "cache", ratio=0.1)
+    known = TrainedOn.from_dict(mixed.trained_on.as_dict())
+    assert "nothing says whom their generator was trained on" in known.cannot_tell(_films(folder, "test").source)
 
 
 def test_images_that_do_not_say_whom_their_generator_knows_are_warned_about(
