@@ -82,7 +82,9 @@ def test_facts_of_a_dicom_film(tmp_path: Path, dicom: Any) -> None:
         ("2048", "", ""),
     ],
 )
-def test_the_window_told_is_the_one_that_shows_the_film(tmp_path, dicom: Any, center: Any, width: Any, told: str) -> None:
+def test_the_window_told_is_the_one_that_shows_it(
+    tmp_path: Path, dicom: Any, center: Any, width: Any, told: str
+) -> None:
     tags = {**GOOD, "WindowCenter": center, "WindowWidth": width, "VOILUTSequence": [Dataset()]}
     path = dicom(tmp_path / "1.dcm", **tags)
     (film,) = inspect_folder(tmp_path).films
