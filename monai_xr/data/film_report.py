@@ -30,7 +30,8 @@ from monai_xr.data.shown_range import range_doubt
 from monai_xr.data.tiles import Pixels, check_usable, tile_of
 from monai_xr.dicom import XrayImage, read_header
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.values import items, numbers, text
+from monai_xr.dicom.values import numbers, text
+from monai_xr.dicom.voi import first_window, usable_tables
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 THUMBNAIL_SIDE = 128
@@ -160,12 +161,12 @@ def _count(header: Dataset, keyword: str) -> int:
 
 def _window(header: Dataset) -> str:
     try:
-        if items(header, "VOILUTSequence"):
+        if usable_tables(header):
             return "LUT"
-        centres, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+        window = first_window(header)
     except InputDataError:
         return "unreadable"
-    return f"{centres[0]:g}/{widths[0]:g}" if centres and widths else ""
+    return f"{window.center:g}/{window.width:g}" if window else ""
 
 
 def _doubt(header: Dataset) -> str:

@@ -10,7 +10,7 @@ from monai_xr.data.header_memory import Header, HeaderMemory
 from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
-from monai_xr.data.shown_paths import HIDDEN, shown_path, shown_skipped
+from monai_xr.data.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
 from monai_xr.data.split_table import SPLITS_FILE
 from monai_xr.data.tables import TableRow
 from monai_xr.dicom import read_header
@@ -60,7 +60,8 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     if kinds["DICOM"]:
         skipped = list(shown_skipped(root, ((each.file, each.header.shown) for each in found), skipped))
-    return Records(root, items, source, skipped=tuple(skipped))
+    name = hidden(root.name) if any(each.header.names_folder for each in found) else root.name
+    return Records(root, items, source, skipped=tuple(skipped), name=name)
 
 
 def _is_own(file: str) -> bool:
@@ -108,7 +109,8 @@ def _read_header(root: Path, file: str) -> Header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     identity = film_identity(header)
     patient, issuer, study = (hashed(each) for each in identity[:3])
-    return Header(shown_path(file, header), patient, issuer, study, identity.instance)
+    name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
+    return Header(shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
 
 def _told_apart(found: Sequence[Found]) -> list[Found]:

@@ -15,18 +15,28 @@ from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 from monai_xr.data.output import write_text
 
 HEADERS = "headers.json"
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an image file says; `shown` is its path without names and ids of the patient."""
+    """What the header of an image file says.
+
+    Args:
+        shown: Its path without names and ids of the patient.
+        patient_id: Of the patient.
+        issuer: Who gave that id.
+        study_uid: Of the study.
+        sop_uid: SOP Instance UID.
+        names_folder: Whether the data folder itself is named after the patient.
+    """
 
     shown: str
     patient_id: HashedId = NO_ID
     issuer: HashedId = NO_ID
     study_uid: HashedId = NO_ID
     sop_uid: str = ""
+    names_folder: bool = False
 
 
 class HeaderMemory:
@@ -67,8 +77,8 @@ class HeaderMemory:
         if entry is None or tuple(entry["stamp"]) != stamp_of(self.root / file):
             return None
         self._kept[hashed(file)] = dict(entry)
-        ids = (HashedId(entry[name]) for name in ("patient", "issuer", "study", "sop"))
-        return Header(entry["shown"], *ids)
+        patient, issuer, study, sop = (HashedId(entry[name]) for name in ("patient", "issuer", "study", "sop"))
+        return Header(entry["shown"], patient, issuer, study, sop, entry["names_folder"])
 
     def keep(self, file: str, header: Header) -> None:
         """Remember the header of a file."""
@@ -79,6 +89,7 @@ class HeaderMemory:
             "issuer": header.issuer,
             "study": header.study_uid,
             "sop": hashed(header.sop_uid),
+            "names_folder": header.names_folder,
         }
 
 

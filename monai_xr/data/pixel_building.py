@@ -17,6 +17,7 @@ from monai_xr.data.pixel_cache import (
     SCHEMA,
     PixelCache,
     Progress,
+    hashed_root,
     identity_of,
     labels_of,
     read_index,
@@ -56,8 +57,8 @@ class CachePlan:
 
     @property
     def root(self) -> str:
-        """Where the images are, for telling whether another cache is of the same."""
-        return os.path.realpath(self.records.root)
+        """Hash of where the images are, for telling whether another cache is of the same."""
+        return hashed_root(self.records.root)
 
     def header(self) -> dict[str, Any]:
         """Give what every tile depends on, as JSON gives it back."""

@@ -1,8 +1,8 @@
 """Records in, every image decoded once into one memory-mapped file of uint16 tiles out.
 
 On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.json`. It is
-written under another name and renamed when whole, so that it is there or not there. Patient and group ids are kept as
-hashes only.
+written under another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
+of the data folder are kept as hashes only.
 """
 
 import fcntl
@@ -26,7 +26,8 @@ from monai_xr.errors import InputDataError
 
 INDEX = "index.json"
 PIXELS = "pixels.u16"
-SCHEMA = 3
+SCHEMA = 4
+_UNKNOWN = Path()
 _NOT_IDENTITY = ("stamp", "key", "row")
 
 Progress = Callable[[int, int], None]
@@ -38,17 +39,19 @@ class PixelCache:
     Args:
         folder: Of a finished cache.
         index: The content of its `index.json` to save reading it again, or a part of it.
+        root: Of the data folder, where known: the index does not say.
     """
 
-    def __init__(self, folder: Path, index: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, index: Mapping[str, Any] | None = None, root: Path = _UNKNOWN) -> None:
         self.folder = folder
+        self.root = root
         self._given = index
         index = read_index(folder) if index is None else index
         self.index = index
         self.size: int = index["settings"]["size"]
         self.settings: Mapping[str, Any] = index["settings"]
         self.manifest_sha256: str = index["manifest_sha256"]
-        self.records = _records_of(index)
+        self.records = _records_of(index, root)
         self.facts = tuple(facts_of(each) for each in index["images"])
         self.refused = tuple(SkippedFile(each["file"], each["reason"]) for each in index["refused"])
         self._stored = _mapped(folder, self.size)  # (M, size, size)
@@ -103,10 +106,10 @@ class PixelCache:
         settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
         target = Path(folder).expanduser()
         plan = CachePlan(records, settings, target, decode, workers, progress, store, retry)
-        cache = cls(build_cache(plan))
+        cache = cls(build_cache(plan), root=records.root)
         if store and store.index["refused"]:
             refused = [*store.index["refused"], *cache.index["refused"]]
-            cache = cls(cache.folder, {**cache.index, "refused": refused})
+            cache = cls(cache.folder, {**cache.index, "refused": refused}, records.root)
         return cache
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
@@ -129,7 +132,8 @@ class PixelCache:
             raise InputDataError(f"none of {len(refused)} images can be used ({reason})", records.root)
         settings = dict(self.settings)
         chosen = {"images": images, "refused": refused, "split_used": records.split_used, "source": records.source}
-        return type(self)(self.folder, {**self.index, **chosen, "manifest_sha256": identity_of(settings, images)})
+        index = {**self.index, **chosen, "manifest_sha256": identity_of(settings, images)}
+        return type(self)(self.folder, index, records.root)
 
     def _place_of(self, record: Record) -> int:
         """Give the place that a record names; its name, of which a table may have lost blanks, must agree."""
@@ -151,9 +155,9 @@ class PixelCache:
         tile: Tile = self._stored[self._rows[index]]
         return tile
 
-    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, Mapping[str, Any] | None]]:
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, Mapping[str, Any] | None, Path]]:
         """Open the file anew in a worker process."""
-        return type(self), (self.folder, self._given)
+        return type(self), (self.folder, self._given, self.root)
 
     def verify(self) -> None:
         """Compare every tile with its checksum.
@@ -164,6 +168,11 @@ class PixelCache:
         for place, (facts, record) in enumerate(zip(self.facts, self.records, strict=True)):
             if checksum(self[place]) != facts.sha256:
                 raise InputDataError("cached pixels have changed", record.image, "delete the cache; it is made again")
+
+
+def hashed_root(root: Path) -> str:
+    """Give what stands in an index for the path of a data folder, which may name a patient."""
+    return hashed(os.path.realpath(root))
 
 
 def checksum(tile: Tile) -> str:
@@ -211,8 +220,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _records_of(index: Mapping[str, Any]) -> Records:
-    root = Path(index["root"])
+def _records_of(index: Mapping[str, Any], root: Path) -> Records:
     items = tuple(
         Record(
             image=root / each["file"],
@@ -254,7 +262,8 @@ def is_in_use(folder: Path) -> bool:
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:
     """Write `index.json` and see it on disk."""
-    with (folder / INDEX).open("w", encoding="ascii") as file:
+    handle = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
         json.dump(index, file, indent=0)
         file.flush()
         os.fsync(file.fileno())

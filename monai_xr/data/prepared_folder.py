@@ -12,7 +12,7 @@ from typing import Any
 
 from monai_xr.data.manifest import MANIFEST, STORES
 from monai_xr.data.output import write_text
-from monai_xr.data.pixel_cache import is_in_use, read_index
+from monai_xr.data.pixel_cache import hashed_root, is_in_use, read_index
 from monai_xr.data.preparation import Preparation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
@@ -63,7 +63,7 @@ def check_same(root: Path, folder: Path, wanted: Mapping[str, Any], *, overwrite
             index = read_index(store)
             found = {**index["settings"], "admit": ", ".join(index["settings"]["admit"])}
             differs = [name for name in ("size", "fit", "admit") if found[name] != wanted[name]]
-            differs += ["source"] if index["root"] != os.path.realpath(root) else []
+            differs += ["source"] if index["root"] != hashed_root(root) else []
             if differs and not overwrite:
                 raise ConfigurationError(
                     f"prepared before with another {' and '.join(differs)}",

@@ -31,6 +31,7 @@ from monai_xr.data.prepared_folder import (
 from monai_xr.data.preparing_splits import split_prepared
 from monai_xr.data.reading import Decode
 from monai_xr.data.records import Records, SkippedFile, read_folder
+from monai_xr.data.shown_paths import hidden
 from monai_xr.data.split_table import (
     SPLITS_FILE,
     SplitTable,
@@ -128,13 +129,15 @@ def prepare(
     root = data_folder(root)
     with alone_in(folder):
         check_same(root, folder, _told(settings), overwrite=settings.overwrite)
-        result = Preparation(source=root.name)
+        result = Preparation(source=hidden(root.name))  # until it is known whether it names a patient
         try:
             result = _prepared(root, folder, settings, progress)
             _check(result, settings)
             behind = _generators(root, result)
         except InputDataError as error:
-            write_reports(folder, replace(result, error=str(error)))
+            where = result.source if error.where == root.name else error.where
+            told = " : ".join(filter(None, (error.what, where, error.way_out)))
+            write_reports(folder, replace(result, error=told))
             raise
         if result.records.table:
             write_table(folder / SPLITS_FILE, result.records.table)
@@ -172,7 +175,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     usable = cache.records.keeping(cache.records[place] for place in places)
     split = split_prepared(usable, [cache.facts[place].origin for place in places], found, settings, before)
     return Preparation(
-        source=root.name,
+        source=records.name or root.name,
         kind=records.source,
         settings=_told(settings, split.records.table),
         cache=cache,

@@ -87,6 +87,7 @@ class Records(Sequence[Record]):
         store: Folder of the pixels of a prepared data set, whose images are not read from files.
         notes: What a user of this set should know.
         table: Who is in which split, where the data names splits or they were dealt.
+        name: Of the folder, as reports may show it; "" where it may be shown as it is.
     """
 
     root: Path
@@ -97,6 +98,7 @@ class Records(Sequence[Record]):
     store: Path | None = None
     notes: tuple[str, ...] = ()
     table: "SplitTable | None" = None
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.items)

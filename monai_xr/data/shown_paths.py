@@ -24,8 +24,7 @@ def shown_path(file: str, header: Dataset) -> str:
     """Give the path of a film without what names the patient of its header."""
     names = names_of_people(header)
     return "/".join(
-        _hidden(part) if names.are_in(part) and canonical_split(part) not in SPLITS else part
-        for part in file.split("/")
+        hidden(part) if names.are_in(part) and canonical_split(part) not in SPLITS else part for part in file.split("/")
     )
 
 
@@ -43,7 +42,8 @@ def shown_skipped(
     return tuple(replace(each, file=known.shown(root, each.file)) for each in skipped)
 
 
-def _hidden(part: str) -> str:
+def hidden(part: str) -> str:
+    """Give what is shown in the place of a part of a path that names the patient."""
     return HIDDEN + hashed(part) if part else part
 
 
@@ -80,10 +80,10 @@ class _Known:
     def shown(self, root: Path, file: str) -> str:
         """Show a path; folders without any film, and what lies in them, are hidden."""
         *parents, name = file.split("/")
-        parts = [self.folders.get("/".join(parents[: place + 1]), _hidden(part)) for place, part in enumerate(parents)]
+        parts = [self.folders.get("/".join(parents[: place + 1]), hidden(part)) for place, part in enumerate(parents)]
         folder = "/".join(parents)
         is_unknown = bool(parents) and folder not in self.folders
-        return "/".join((*parts, _hidden(name) if is_unknown or self._names(root, folder, name) else name))
+        return "/".join((*parts, hidden(name) if is_unknown or self._names(root, folder, name) else name))
 
     def _names(self, root: Path, folder: str, name: str) -> bool:
         stem = PurePosixPath(name).stem

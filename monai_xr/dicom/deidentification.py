@@ -26,8 +26,15 @@ from monai_xr.dicom.deidentification_rules import (
 from monai_xr.dicom.deidentification_values import Cleaner
 from monai_xr.dicom.deidentification_words import Secrets, secrets
 from monai_xr.dicom.header import DEFLATED
-from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX, film_origin, modality_name, patient_identity
-from monai_xr.dicom.values import quiet, text, uid
+from monai_xr.dicom.identity import (
+    SYNTHETIC_ID_PREFIX,
+    film_origin,
+    modality_name,
+    patient_identity,
+    sop_class,
+    written_instance,
+)
+from monai_xr.dicom.values import quiet, text
 from monai_xr.dicom.writing import derived_uid
 from monai_xr.errors import InputDataError
 
@@ -67,8 +74,9 @@ def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOpt
     """Make a de-identified copy with file meta; without Pixel Data only the header.
 
     The same instance under the same key and options always gives the same copy. All UIDs are replaced, and references
-    follow. Pixel Data keeps every stored value; bits above the stored ones are cleared, comments inside compressed
-    streams removed.
+    follow. Public sets have hashes in the place of UIDs, or no study: what is there gets a new UID whatever its form,
+    and a film without study or series becomes one of its own. Pixel Data keeps every stored value; bits above the
+    stored ones are cleared, comments inside compressed streams removed.
 
     Args:
         ds: A CR, DX or Secondary Capture image of one frame, with file meta.
@@ -76,7 +84,7 @@ def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOpt
         options: What is kept beyond the basic profile.
 
     Raises:
-        InputDataError: Another kind of object, one without its UIDs, or pixels that cannot be told from other data.
+        InputDataError: Another kind of object, one without instance UID, or pixels that cannot be told from other data.
             No message repeats a value of the data set.
     """
     with quiet():
@@ -97,6 +105,7 @@ def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: Deidentification
             if keyword in ds:
                 setattr(clean, keyword, [] if keyword.endswith("Sequence") else "")
         cleaner.copy(ds, clean, rules)
+        _add_uids(ds, clean, pseudonyms)
     except RecursionError:
         raise InputDataError("its sequences are nested too deeply") from None
     if options.keep_characteristics and (age := _age(ds)):
@@ -112,18 +121,26 @@ def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: Deidentification
 
 def _checked_syntax(ds: Dataset) -> UID:
     """Refuse what the allow-list was not written for; give the transfer syntax."""
-    if text(ds, "SOPClassUID") not in SOP_CLASSES:
-        raise InputDataError(
-            f"not a chest X-ray by its SOP class (modality {modality_name(ds)})", way_out="give CR, DX or SC"
-        )
-    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        if not uid(ds, keyword):
-            raise InputDataError(f"{keyword} is missing or no valid UID")
     meta = getattr(ds, "file_meta", None)
     syntax = UID(str(meta.get("TransferSyntaxUID", ""))) if meta is not None else UID("")
     if not syntax.is_transfer_syntax or syntax in DEFLATED:
         raise InputDataError("its transfer syntax is unknown, missing or Deflated")
+    if sop_class(ds) not in SOP_CLASSES:
+        raise InputDataError(
+            f"not a chest X-ray by its SOP class (modality {modality_name(ds)})", way_out="give CR, DX or SC"
+        )
+    if not written_instance(ds):
+        raise InputDataError("SOPInstanceUID is missing")
     return syntax
+
+
+def _add_uids(ds: Dataset, clean: Dataset, pseudonyms: Pseudonyms) -> None:
+    """Add what every image must have and this one has not, or not in the form of a UID."""
+    instance = written_instance(ds)
+    clean.SOPClassUID = sop_class(ds)
+    clean.SOPInstanceUID = pseudonyms.uid(instance)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(clean, keyword, pseudonyms.uid(text(ds, keyword) or f"{keyword} of {instance}"))
 
 
 def _age(ds: Dataset) -> str:

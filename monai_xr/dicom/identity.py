@@ -92,13 +92,15 @@ def patient_id_issuer(ds: Dataset) -> str:
 
 
 def patient_identity(ds: Dataset) -> tuple[str, ...]:
-    """Give what tells patients apart: the id with its issuer; without one the name and birth date; else the study."""
+    """Give what tells patients apart: the id with its issuer; the name and birth date; the study; else the film."""
     if patient_id := text(ds, "PatientID"):
         issuer = patient_id_issuer(ds)
         return ("id", patient_id, issuer) if issuer else ("id", patient_id)
     if name := text(ds, "PatientName"):
         return ("name", name, text(ds, "PatientBirthDate"))
-    return ("study", uid(ds, "StudyInstanceUID"))
+    if study := text(ds, "StudyInstanceUID"):
+        return ("study", study)
+    return ("film", written_instance(ds))
 
 
 def sop_class(ds: Dataset) -> str:
@@ -109,6 +111,11 @@ def sop_class(ds: Dataset) -> str:
 def sop_instance(ds: Dataset) -> str:
     """Give the SOP Instance UID, where the data set has none that of the file meta."""
     return uid(ds, "SOPInstanceUID") or uid(ds.file_meta, "MediaStorageSOPInstanceUID")
+
+
+def written_instance(ds: Dataset) -> str:
+    """Give the SOP Instance UID of the data set, else of the file meta, be it a UID or what stands in its place."""
+    return text(ds, "SOPInstanceUID") or text(ds.file_meta, "MediaStorageSOPInstanceUID")
 
 
 def identity_notes(ds: Dataset) -> tuple[str, ...]:

@@ -91,16 +91,37 @@ def chosen_voi(ds: Dataset, window: int | str, *, signed: bool, big_endian: bool
     Raises:
         InputDataError: The chosen one is not there, not usable, or not allowed by the standard.
     """
-    tables = [item for item in items(ds, "VOILUTSequence") if has_table(item, "LUT")]
-    pairs = tuple(zip_longest(optional_numbers(ds, "WindowCenter"), optional_numbers(ds, "WindowWidth")))
+    tables, pairs = usable_tables(ds), _pairs(ds)
     chosen = _number(ds, window, tables, len(pairs))
     if (chosen or 0) < len(tables):
         return VoiTable(lookup_table(tables[chosen or 0], "LUT", signed_input=signed, big_endian=big_endian))
     offered = pairs if chosen is None else pairs[chosen - len(tables) :][:1]
-    found = _first_usable(offered, text(ds, "VOILUTFunction").upper() or "LINEAR")
+    found = _first_usable(offered, _function(ds))
     if chosen is not None and not found:
         raise InputDataError(f"window {chosen} of the file is empty", way_out="choose another, 0 is the first usable")
     return found
+
+
+def usable_tables(ds: Dataset) -> list[Dataset]:
+    """Give the items of the VOI LUT Sequence that have entries."""
+    return [item for item in items(ds, "VOILUTSequence") if has_table(item, "LUT")]
+
+
+def first_window(ds: Dataset) -> Window | None:
+    """Give the first usable window, which shows a film without VOI LUT; None where the file offers none.
+
+    Raises:
+        InputDataError: What it offers is not allowed by the standard.
+    """
+    return _first_usable(_pairs(ds), _function(ds))
+
+
+def _pairs(ds: Dataset) -> tuple[tuple[float | None, float | None], ...]:
+    return tuple(zip_longest(optional_numbers(ds, "WindowCenter"), optional_numbers(ds, "WindowWidth")))
+
+
+def _function(ds: Dataset) -> str:
+    return text(ds, "VOILUTFunction").upper() or "LINEAR"
 
 
 def _number(ds: Dataset, window: int | str, tables: list[Dataset], windows: int) -> int | None:

@@ -104,6 +104,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
             first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
             self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
         _tell("refused", self.cache.refused)
+        _tell_doubts(self.chest_doubts)
         self.classes = sorted({record.label for record in self.cache.records})
 
     def __len__(self) -> int:
@@ -134,6 +135,11 @@ class XrayDataset(Dataset[dict[str, Any]]):
         return sum(facts.origin == "generated" for facts in self.cache.facts)
 
     @property
+    def chest_doubts(self) -> dict[str, int]:
+        """Count the images by what speaks against a frontal chest radiograph, the most frequent first."""
+        return dict(Counter(facts.chest_doubt for facts in self.cache.facts if facts.chest_doubt).most_common())
+
+    @property
     def summary(self) -> dict[str, Any]:
         """What was trained on, without any path or patient: for the run's record."""
         labels = [record.label for record in self.cache.records]
@@ -147,6 +153,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "generated": self.generated,
             "refused": len(self.cache.refused),
             "refused_by_reason": _reasons(self.cache.refused),
+            "chest_doubts": self.chest_doubts,
             "manifest_sha256": self.cache.manifest_sha256,
         }
 
@@ -158,6 +165,13 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
     if len(files) > most:
         counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
         logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)
+
+
+def _tell_doubts(doubts: Mapping[str, int]) -> None:
+    """Warn of films of other body parts or views, which are learned from all the same."""
+    if doubts:
+        counts = "; ".join(f"{count} {doubt}" for doubt, count in doubts.items())
+        logger.warning("among the images are: %s; `monai-xr prepare` leaves other parts out", counts)
 
 
 def _reasons(files: Sequence[SkippedFile]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from monai_xr.data.film_findings import (
     BURNED_IN,
@@ -18,6 +19,7 @@ from monai_xr.data.film_findings import (
     UNUSABLE,
 )
 from monai_xr.data.inspection import Inspection, inspect_folder
+from monai_xr.dicom import read_xray
 from monai_xr.errors import ConfigurationError, InputDataError
 
 SHOWN = {"WindowCenter": 2048, "WindowWidth": 4096, "PixelSpacing": [0.2, 0.2]}
@@ -68,6 +70,28 @@ def test_facts_of_a_dicom_film(tmp_path: Path, dicom: Any) -> None:
     assert (film.columns, film.rows, film.bits, film.window) == (48, 64, 12, "2048/4096")
     assert (film.spacing_mm, film.view, film.orientation) == ((0.2, 0.1), "PA", "L\\F")
     assert (film.body_part, film.equipment, film.origin) == ("CHEST", "ACME", "patient")
+
+
+@pytest.mark.parametrize(
+    ("center", "width", "told"),
+    [
+        (["", "2048"], ["400", "4096"], "2048/4096"),  # value n goes with value n
+        (["40", "2048"], ["0", "4096"], "2048/4096"),  # a width of 0 is no window
+        (["900", "1000"], ["0.5", "2000"], "1000/2000"),  # LINEAR allows no width below 1
+        (["2048"], ["0"], ""),
+        ("2048", "", ""),
+    ],
+)
+def test_the_window_told_is_the_one_that_shows_it(
+    tmp_path: Path, dicom: Any, center: Any, width: Any, told: str
+) -> None:
+    tags = {**GOOD, "WindowCenter": center, "WindowWidth": width, "VOILUTSequence": [Dataset()]}
+    path = dicom(tmp_path / "1.dcm", **tags)
+    (film,) = inspect_folder(tmp_path).films
+    assert film.window == told
+    step = f"window {told} LINEAR"
+    assert (step in read_xray(path).provenance) == bool(told)
+    assert ("no window" in film.problems) == (not told)
 
 
 def test_unreadable_and_unusable_films_have_their_reason(tmp_path: Path, png: Any, dicom: Any) -> None:

@@ -197,7 +197,7 @@ def test_the_source_is_not_touched():
     [
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT"}, r"not a chest X-ray .*modality CT"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "ZZPHI"}, r"modality unknown"),
-        ({"StudyInstanceUID": ""}, "StudyInstanceUID is missing"),
+        ({"SOPInstanceUID": ""}, "SOPInstanceUID is missing"),
         ({"NumberOfFrames": 2}, "2 frames"),
         ({"Rows": 200}, "truncated"),
     ],

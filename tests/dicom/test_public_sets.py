@@ -7,12 +7,14 @@ import pydicom
 import pytest
 from dicom.public_sets import SETS, write
 
+from monai_xr.data.deidentified_folder import encoded
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification import deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
 from monai_xr.errors import InputDataError
 
+KEY = Pseudonyms(b"k" * 32)
 PIXELS = (np.add.outer(np.arange(48) * 50, np.arange(32) * 40) % 4096).astype(np.uint16)
 
 
@@ -71,10 +73,36 @@ def test_no_malformed_uid_comes_out_of_the_reader(write_film, malformed):
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
-def test_a_malformed_uid_is_refused_where_a_file_is_to_be_written(write_film, keyword):
-    film = write_film(PIXELS, **{keyword: "65761e66de9f"})
-    with pytest.raises(InputDataError, match=f"{keyword} is missing or no valid UID"):
-        deidentify(read_one_frame(film), Pseudonyms(b"k" * 32))
+def test_a_malformed_uid_is_replaced_by_a_valid_one_where_a_file_is_written(write_film, keyword):
+    one, same, other = (
+        getattr(deidentify(read_one_frame(write_film(PIXELS, **{keyword: written})), KEY), keyword)
+        for written in ("65761e66de9f", "65761e66de9f", "65761e66de90")
+    )
+    assert one.is_valid
+    assert one.startswith("2.25.")
+    assert one == same != other
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_each_set_is_deidentified_film_by_film(tmp_path, kind):
+    """No two films of a set without patients and studies are taken for those of one patient."""
+    films = [write(tmp_path / f"{name}.dicom", kind, PIXELS, name) for name in ("one", "two")]
+    one, two = (deidentify(read_one_frame(film), KEY) for film in films)
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        assert getattr(one, keyword).is_valid
+        assert getattr(one, keyword) != getattr(two, keyword)
+    assert one.PatientID != two.PatientID
+    written = pydicom.dcmread(films[0]).file_meta
+    assert one.SOPClassUID == one.file_meta.MediaStorageSOPClassUID == written.MediaStorageSOPClassUID
+    (tmp_path / "clean.dcm").write_bytes(encoded(one))
+    np.testing.assert_array_equal(read_xray(tmp_path / "clean.dcm").pixels, read_xray(films[0]).pixels)
+
+
+def test_a_film_without_any_instance_uid_is_refused(write_film):
+    ds = read_one_frame(write_film(PIXELS))
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = ""
+    with pytest.raises(InputDataError, match="SOPInstanceUID is missing"):
+        deidentify(ds, KEY)
 
 
 def test_a_file_that_names_no_class_anywhere_is_refused(tmp_path):

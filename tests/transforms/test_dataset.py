@@ -1,5 +1,8 @@
+import shutil
+
 import cv2
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -60,6 +63,22 @@ def test_unreadable_files_are_named_with_their_reason(tmp_path, phantoms, caplog
     dataset = XrayDataset(folder, image_size=32, cache_dir=tmp_path / "cache", accept_phantoms="true", split="none")
     assert len(dataset) >= 3
     assert "skipped page.dcm" in caplog.text
+
+
+def test_films_of_other_parts_are_told_once_with_their_counts_and_recorded(tmp_path, phantoms, caplog):
+    folder = tmp_path / "films"
+    shutil.copytree(phantoms, folder, ignore=shutil.ignore_patterns("manifest.csv"))
+    tags = [{"BodyPartExamined": "KNEE"}] * 2 + [{"ViewPosition": "LL"}]
+    for film, change in zip(sorted(folder.rglob("*.dcm")), tags, strict=False):
+        ds = pydicom.dcmread(film)
+        ds.update(change)
+        ds.save_as(film)
+    wiring = {"image_size": 32, "cache_dir": tmp_path / "cache", "accept_phantoms": True, "split": "none"}
+    found = XrayDataset(folder, **wiring).summary["chest_doubts"]
+    assert found == {"not a chest radiograph by its body part": 2, "not a frontal view by its tags": 1}
+    told = [message for message in caplog.messages if "not a chest radiograph" in message]
+    assert len(told) == 1
+    assert "2 not a chest radiograph by its body part; 1 not a frontal view by its tags" in told[0]
 
 
 def test_phantoms_are_refused_unless_accepted(make):

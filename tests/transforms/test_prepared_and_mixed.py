@@ -257,7 +257,7 @@ def test_names_with_blanks_at_their_ends_find_their_pixels(tmp_path: Path) -> No
     prepare(tmp_path / "films", tmp_path / "set", PrepareSettings(size=32, decode="direct", no_patients=True))
     dataset = XrayDataset(tmp_path / "set", image_size=32, cache_dir=tmp_path / "cache", split="train")
     for record, tile in zip(dataset.cache.records, dataset.cache.pixels, strict=True):
-        assert np.array_equal(np.asarray(Image.open(record.image), np.uint16) * 257, tile)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "films" / record.shown), np.uint16) * 257, tile)
 
 
 def test_row_of_another_image_is_refused(prepared: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,31 @@ def test_generated_images_of_a_generator_that_knows_held_out_patients_are_refuse
     )
     assert made.generated == 3
     assert read_lineage(tmp_path / "out").units <= made.trained_on.units
+
+
+@pytest.mark.parametrize("refusing", [{}, {"max_bad": 0}, {"accept_non_chest": False, "size": 24}])
+def test_nothing_in_the_set_names_the_folder_of_a_patient(
+    tmp_path: Path, dicom: Any, run: Any, refusing: dict[str, Any]
+) -> None:
+    root = tmp_path / "of Müller, Zzphi" / "zzphi canary 2024"
+    part = {"BodyPartExamined": "KNEE"} if "size" in refusing else {}
+    for number in range(6):
+        dicom(root / "sick" / f"{number}.dcm", number, **part)
+    (root / "sick" / "cut.dcm").write_bytes((root / "sick" / "1.dcm").read_bytes()[:900])
+    dicom(root / "sick" / "short.dcm", 1, PixelData=b"12")
+    for _ in range(2):  # the second run remembers the headers
+        with suppress(InputDataError):
+            run(root, tmp_path / "out", **refusing)
+        written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        assert {"report.json", "report.html", "index.json"} <= {path.name for path in written}
+        for path in written:
+            content = path.read_bytes().decode("utf-8", "replace").lower()
+            assert not [word for word in ("zzphi", "müller", "canary", str(tmp_path)) if word in content], path.name
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["source"].startswith("~")
+
+
+def test_a_folder_that_names_nobody_is_named(tmp_path: Path, dicom: Any, run: Any, report: Any) -> None:
+    for number in range(6):
+        dicom(tmp_path / "night shift" / f"{number}.dcm", number)
+    run(tmp_path / "night shift", tmp_path / "out")
+    assert report(tmp_path / "out")["source"] == "night shift"
