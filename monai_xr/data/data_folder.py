@@ -11,6 +11,7 @@ from monai_xr.errors import ConfigurationError, InputDataError
 IMAGES, QUARANTINE, JOB = "images", "quarantine", "job.json"
 SYNTHETIC, RECORD = "synthetic", "run.json"
 TABLES = ("manifest.csv", "labels.csv")
+OWN_FILES = (*TABLES, "splits.json")  # of a data folder, beside its images
 
 
 def data_folder(named: str | Path) -> Path:

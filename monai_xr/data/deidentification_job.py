@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr import __version__
-from monai_xr.data.data_folder import JOB, data_folder
+from monai_xr.data.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.deidentification_key import open_key
 from monai_xr.data.deidentification_report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.deidentified_folder import (
@@ -20,7 +20,7 @@ from monai_xr.data.deidentified_folder import (
     read_lines,
     write_whole,
 )
-from monai_xr.data.deidentified_labels import TABLES, source_labels
+from monai_xr.data.deidentified_labels import source_labels
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.label_table import LabelTable
 from monai_xr.dicom.chest import chest_doubt
@@ -143,7 +143,9 @@ class Job:
     def files(self) -> list[SourceFile]:
         """List the source, without its label tables."""
         files = [
-            SourceFile(file, kind, self._source(file)) for file, kind in files_under(self.source) if file not in TABLES
+            SourceFile(file, kind, self._source(file))
+            for file, kind in files_under(self.source)
+            if file not in OWN_FILES
         ]
         self.present.update(each.source for each in files)
         return files

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.data_folder import data_folder
+from monai_xr.data.data_folder import OWN_FILES, data_folder
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.film_findings import DUPLICATE, NO_PATIENT, READER_FAILED
 from monai_xr.data.film_report import FilmReport, Thumbnail, film_report
@@ -24,7 +24,6 @@ from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
 _MIXED = ("kind", "modality", "bits", "equipment", "origin")
-_TABLES_OF_DATA = ("manifest.csv", "labels.csv", "splits.json")
 
 __all__ = ["Inspection", "inspect_folder"]
 
@@ -57,7 +56,7 @@ def inspect_folder(
         raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "direct or isolated")
     if workers is not None and workers < 1:
         raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
-    files = [each for each in files_under(root) if each[0] not in _TABLES_OF_DATA]
+    files = [each for each in files_under(root) if each[0] not in OWN_FILES]
     images = [each for each in files if each[1] in IMAGE_KINDS]
     films: list[FilmReport] = []
     thumbnails: dict[int, Thumbnail] = {}

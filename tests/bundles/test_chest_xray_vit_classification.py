@@ -173,6 +173,17 @@ def train(data, folder, **knobs):
     run_bundle(BUNDLE, "training", "train", {**given, **knobs})
 
 
+def test_evaluation_takes_the_classes_of_the_training(tmp_path):
+    write_phantom_studies(tmp_path / "films", patients=24, size=64, findings=("NORMAL", "EFFUSION", "NODULES"))
+    train(tmp_path / "films", tmp_path / "out", classes=",".join(CLASSES), backbone="resnet10t", aiin="none")
+    knobs = {"dataset_dir": str(tmp_path / "films"), "output_dir": str(tmp_path / "out"), "accept_phantoms": True}
+    run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "draws": 20})
+    settings = json.loads((tmp_path / "out" / "evaluation" / "measures.json").read_text())["settings"]
+    assert settings["classes"] == list(CLASSES)
+    with pytest.raises(InputDataError, match="patients were trained on, such as patient/"):
+        run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "draws": 20, "split": "train"})
+
+
 @pytest.mark.parametrize(("kind", "knobs"), [("dicom", {}), ("classes", {"no_patients": True})])
 def test_other_kinds_of_folder_get_splits_by_patient_and_training_resumes(data, tmp_path, kind, knobs):
     knobs |= {"backbone": "resnet10t", "aiin": "none"}
