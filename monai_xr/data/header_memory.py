@@ -15,7 +15,7 @@ from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 from monai_xr.data.output import write_text
 
 HEADERS = "headers.json"
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
