@@ -142,6 +142,8 @@ def test_table_of_a_read_only_folder_lies_in_the_state_folder(
     assert not (folder / SPLITS_FILE).exists()
     assert len(list((tmp_path / "state" / "monai_xr" / "splits").iterdir())) == 1
     assert _sides(folder) == before
+    monkeypatch.setattr(os, "access", can)  # the folder becomes writable: nobody is dealt anew
+    assert _sides(folder) == before
 
 
 def test_two_processes_deal_the_same(folder: Path) -> None:
