@@ -76,7 +76,7 @@ class SplitTable:
 
 
 def table_place(root: Path) -> Path:
-    """Give the place of the table of a data folder: in it, or in the user's state folder if it is, or was, read-only."""
+    """Give the place of the table of a data folder: in it, or in the state folder where it is or was read-only."""
     inside = root / SPLITS_FILE
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     outside = state / "monai_xr" / "splits" / f"{sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.json"
