@@ -23,7 +23,7 @@ from monai_xr.data.film_findings import (
     UNREADABLE,
     UNUSABLE,
 )
-from monai_xr.data.identifiers import hashed
+from monai_xr.data.identifiers import hashed_id
 from monai_xr.data.polarity import mediastinum_margin
 from monai_xr.data.reading import Decode, read_image
 from monai_xr.data.shown_range import range_doubt
@@ -147,7 +147,7 @@ def _with_header(report: FilmReport, header: Dataset) -> FilmReport:
         orientation=tag("PatientOrientation"),
         body_part=tag("BodyPartExamined"),
         equipment=" ".join(filter(None, (tag("Manufacturer"), tag("ManufacturerModelName")))),
-        patient=hashed(tag("PatientID")),
+        patient=hashed_id(tag("PatientID")),
         problems=_problems_of_tags(tag, _doubt(header)),
     )
 

@@ -1,13 +1,13 @@
 """Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.header_memory import Header, HeaderMemory
-from monai_xr.data.identifiers import HashedId, hashed
+from monai_xr.data.identifiers import HashedId, hashed, hashed_id
 from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
@@ -52,9 +52,9 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
             root,
             "set dataset_dir to a folder of images",
         )
-    found = _told_apart(found)
     table = root / LABELS
     rows = _label_rows(table, found, skipped) if table.is_file() else None
+    found = _told_apart(found, {hashed_id(row.first("patient_id")) for row in (rows or {}).values()})
     splits = _level_is_split(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
@@ -108,20 +108,26 @@ def _read_header(root: Path, file: str) -> Header:
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     identity = film_identity(header)
-    patient, issuer, study = (hashed(each) for each in identity[:3])
+    patient, issuer, study = (hashed_id(each) for each in identity[:3])
     name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
     return Header(shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
 
-def _told_apart(found: Sequence[Found]) -> list[Found]:
+def _told_apart(found: Sequence[Found], named: Collection[str]) -> list[Found]:
     """Take the issuer into the id of a patient where several gave the same one: then it is that of several patients.
 
-    Elsewhere it is left out, so that a film without issuer, or a table, names the same patient.
+    Elsewhere it is left out, so that a film without issuer, or a table, names the same patient. Where several gave it
+    and a film has no issuer, or a table names it, that may be any of them: then all count as one patient, on one side.
+
+    Args:
+        found: The films.
+        named: Ids in the table.
     """
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:
         issuers[each.header.patient_id].add(each.header.issuer)
-    several = {patient for patient, names in issuers.items() if patient and len(names - {""}) > 1}
+    open_to_doubt = {"", *named, *(patient for patient, names in issuers.items() if "" in names)}
+    several = {patient for patient, names in issuers.items() if len(names) > 1} - open_to_doubt
     return [
         replace(each, header=replace(each.header, patient_id=HashedId(f"{each.header.patient_id}{each.header.issuer}")))
         if each.header.patient_id in several

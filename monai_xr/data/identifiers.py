@@ -7,8 +7,10 @@ with another key cannot be compared: `key_tag` tells keys apart.
 """
 
 import os
+import re
 from functools import cache
 from pathlib import Path
+from unicodedata import normalize
 
 from monai_xr.data.deidentification_key import open_key
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
@@ -37,6 +39,21 @@ def hashed(identifier: str) -> HashedId:
     if isinstance(identifier, HashedId):
         return identifier
     return HashedId(_site().tag("id", identifier)[:_DIGITS] if identifier else "")
+
+
+def hashed_id(identifier: str) -> HashedId:
+    """Give the hash of the id of a patient or group as `hashed`, the same for all the ways to write it.
+
+    Tables lose leading zeros, write numbers as decimals and change case; a header and a table must name one patient.
+    That two patients of one site differ in these alone is not to be expected; they would only share a split.
+    """
+    return identifier if isinstance(identifier, HashedId) else hashed(_as_one_writes_it(identifier))
+
+
+def _as_one_writes_it(identifier: str) -> str:
+    bare = "".join(normalize("NFKC", identifier).casefold().upper().split()).lstrip("'")
+    bare = re.sub(r"^(\d+)\.0+$", r"\1", bare)
+    return bare.lstrip("0") or bare[:1]
 
 
 def key_tag() -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from monai_xr.data.data_folder import data_folder
-from monai_xr.data.identifiers import hashed
+from monai_xr.data.identifiers import hashed_id
 from monai_xr.errors import ConfigurationError, InputDataError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Record:
     def __post_init__(self) -> None:
         """Hash the ids as they come from a header, a table or the name of a file."""
         for name in ("patient_id", "group_id"):
-            object.__setattr__(self, name, hashed(getattr(self, name)))
+            object.__setattr__(self, name, hashed_id(getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -76,12 +76,13 @@ class SplitTable:
 
 
 def table_place(root: Path) -> Path:
-    """Give the place of the table of a data folder: in it, or in the user's state folder where it is read-only."""
+    """Give the place of the table of a data folder: in it, or in the state folder where it is or was read-only."""
     inside = root / SPLITS_FILE
-    if inside.is_file() or os.access(root, os.W_OK):
-        return inside
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "monai_xr" / "splits" / f"{sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.json"
+    outside = state / "monai_xr" / "splits" / f"{sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.json"
+    if inside.is_file() or (os.access(root, os.W_OK) and not outside.is_file()):
+        return inside
+    return outside
 
 
 def read_table(place: Path, *, any_key: bool = False) -> SplitTable | None:

@@ -137,11 +137,13 @@ def _seats(records: Records, units: Units, known: Mapping[str, str]) -> list[str
         keys = [keys_of(records[index], records.root) for index in members]
         own = {known[each[0]] for each in keys if each[0] in known}
         of_groups = {known[key] for each in keys for key in each[1:] if key in known}
-        if len(own) > 1:
+        found = own or of_groups or {""}
+        if len(found) > 1:
             raise InputDataError(
-                f"one {units.kind} ties together what was dealt to {' and '.join(sorted(own))}", records.root, _RESPLIT
+                f"one {units.kind} ties together what was dealt to {' and '.join(sorted(found))}",
+                records.root,
+                _RESPLIT,
             )
-        found = own or (of_groups if len(of_groups) == 1 else {""})
         seats += found
     return seats
 

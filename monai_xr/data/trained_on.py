@@ -32,9 +32,15 @@ class TrainedOn:
 
     @classmethod
     def films(cls, cache: PixelCache, source: Records) -> "TrainedOn":
-        """Take the films of a cache that was built of `source`."""
-        table = source.table
-        return cls(units_in(cache), frozenset({table.key} if table else ()), frozenset({table.digest} if table else ()))
+        """Take the films of a cache that was built of `source`.
+
+        A group that has patients in several splits, such as a hospital, stands for none of them.
+        """
+        units, table = units_in(cache), source.table
+        if table is None:
+            return cls(units)
+        several = {unit for unit in units if unit.startswith("group/") and unit not in table.split_of}
+        return cls(units - several, frozenset({table.key}), frozenset({table.digest}))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainedOn":

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data.identifiers import hashed
+from monai_xr.data.identifiers import hashed, hashed_id
 from monai_xr.data.records import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -295,6 +295,36 @@ def test_two_hospitals_with_a_patient_123_are_two_patients(tmp_path: Path, dicom
         dicom(tmp_path / f"{name}.dcm", PatientID="123", IssuerOfPatientID=issuer)
     units = {record.image.name: record.patient_id for record in find_records(tmp_path)}
     assert units["a.dcm"] == units["c.dcm"] != units["b.dcm"]
+
+
+@pytest.mark.parametrize("named_by", ["header", "table"])
+def test_a_patient_123_without_hospital_may_be_either_and_all_are_on_one_side(
+    tmp_path: Path, dicom: Any, named_by: str
+) -> None:
+    for name, issuer in (("a", "NORTH"), ("b", "SOUTH")):
+        dicom(tmp_path / f"{name}.dcm", PatientID="123", IssuerOfPatientID=issuer)
+    dicom(tmp_path / "c.dcm", PatientID="123" if named_by == "header" else None)
+    if named_by == "table":
+        (tmp_path / "labels.csv").write_text("path,label,patient_id\nc.dcm,x,123\n")
+    assert len({record.patient_id for record in find_records(tmp_path)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "table"),
+    [("0012", "12"), ("p7a", "P7A"), ("12", "12.0"), ("0012", "'0012"), ("P7", "\uff30\uff17"), ("A 7", "A7")],
+)
+def test_a_table_names_the_patient_of_the_header_however_it_was_saved(
+    tmp_path: Path, dicom: Any, header: str, table: str
+) -> None:
+    dicom(tmp_path / "a.dcm", PatientID=header)
+    dicom(tmp_path / "b.dcm", PatientID=header)
+    (tmp_path / "labels.csv").write_text(f"path,label,patient_id\na.dcm,x,{table}\n", encoding="utf-8")
+    assert len({record.patient_id for record in find_records(tmp_path)}) == 1
+
+
+def test_ids_that_differ_in_more_than_their_writing_are_of_two_patients() -> None:
+    written = ["12", "120", "1.2", "12.01", "A12", "0", "00A", "1.2.0"]
+    assert len({hashed_id(each) for each in written}) == len(written)
 
 
 def test_an_issuer_that_only_some_films_name_makes_no_second_patient(tmp_path: Path, dicom: Any) -> None:

@@ -142,6 +142,8 @@ def test_table_of_a_read_only_folder_lies_in_the_state_folder(
     assert not (folder / SPLITS_FILE).exists()
     assert len(list((tmp_path / "state" / "monai_xr" / "splits").iterdir())) == 1
     assert _sides(folder) == before
+    monkeypatch.setattr(os, "access", can)  # the folder becomes writable: nobody is dealt anew
+    assert _sides(folder) == before
 
 
 def test_two_processes_deal_the_same(folder: Path) -> None:
@@ -150,3 +152,22 @@ def test_two_processes_deal_the_same(folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found: list[Records] = list(pool.map(lambda _: find_records(folder, split="train"), range(4)))
     assert len({tuple(r.image.name for r in records) for records in found}) == 1
+
+
+def test_a_patient_who_turns_out_to_be_two_dealt_ones_is_refused_by_name(tmp_path: Path, dicom: Any) -> None:
+    root = tmp_path / "films"
+    for patient in range(12):
+        for hospital in ("NORTH", "SOUTH"):
+            number = 100 * (hospital == "SOUTH") + patient
+            dicom(
+                root / f"{number}.dcm",
+                number,
+                PatientID=str(patient),
+                IssuerOfPatientID=hospital,
+                StudyInstanceUID=f"1.2.{number + 1}",
+            )
+    sides = _sides(root, seed=0)
+    parted = next(number for number in range(12) if sides[f"{number}.dcm"] != sides[f"{100 + number}.dcm"])
+    dicom(root / "999.dcm", 999, PatientID=str(parted), StudyInstanceUID="1.2.999")
+    with pytest.raises(InputDataError, match=r"ties together what was dealt to \w+ and \w+ : .*--resplit"):
+        find_records(root, split="train")

@@ -25,9 +25,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "films"
 
 
-def _write(root: Path, patients: dict[str, str]) -> None:
+def _write(root: Path, patients: dict[str, str], *, also: str = "") -> None:
     root.mkdir(exist_ok=True)
-    lines = ["image,label,patient_id,split"]
+    lines = [",".join(filter(None, ["image", "label", "patient_id", also, "split"]))]
     for name, patient in patients.items():
         seed = int(name.removesuffix(".png"))
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24)).astype(np.uint8)).save(root / name)
@@ -73,6 +73,19 @@ def test_other_films_of_a_patient_are_refused_by_the_hash_of_the_patient(folder:
     with pytest.raises(InputDataError, match=r"28 of 40 patients were trained on, such as patient/"):
         known.refuse(units_in(later.cache), "were trained on", "")
     assert f"patient/{patient}" in known.units
+
+
+@pytest.mark.parametrize("is_prepared", [False, True])
+def test_a_group_with_patients_in_several_splits_stands_for_nobody(tmp_path: Path, is_prepared: bool) -> None:
+    _write(tmp_path / "raw", {f"{index}.png": f"P{index},hospital{index % 3}" for index in range(40)}, also="group_id")
+    folder = tmp_path / "raw"
+    if is_prepared:
+        folder = tmp_path / "set"
+        prepare(tmp_path / "raw", folder, PrepareSettings(size=16, decode="direct"))
+    known = _films(folder, "train").trained_on
+    known.refuse(units_in(_films(folder, "test").cache), "were trained on", "")
+    with pytest.raises(InputDataError, match="28 of 28 patients were trained on"):
+        known.refuse(units_in(_films(folder, "train").cache), "were trained on", "")
 
 
 def test_mixing_refuses_a_generator_that_knows_the_test_patients(folder: Path, tmp_path: Path) -> None:
