@@ -19,6 +19,10 @@ from monai_xr.errors import InputDataError
 
 _OWN = (LABELS, SPLITS_FILE)  # in the folder itself
 _LINEAGE = "lineage.json"  # beside generated images, wherever they lie
+NAMELESS = (
+    "{} films have no label: the name of their first folder, which would be their class, holds a word of the patient's "
+    "name or id, and such names are hidden; name their classes in a labels.csv beside the folders"
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,11 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     if kinds["DICOM"]:
         skipped = list(shown_skipped(root, ((each.file, each.header.shown) for each in found), skipped))
+    nameless = sum(_class_folder(each, splits).startswith(HIDDEN) for each in found) if rows is None else 0
     name = hidden(root.name) if any(each.header.names_folder for each in found) else root.name
-    return Records(root, items, source, skipped=tuple(skipped), name=name)
+    return Records(
+        root, items, source, skipped=tuple(skipped), notes=(NAMELESS.format(nameless),) * bool(nameless), name=name
+    )
 
 
 def _is_own(file: str) -> bool:
@@ -150,12 +157,16 @@ def _level_is_split(found: Sequence[Found]) -> bool:
     return "train" in levels and levels <= set(SPLITS)
 
 
-def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
+def _class_folder(found: Found, level_is_split: bool) -> str:
+    """Give the first folder, below the splits if there are such, as reports may show it; "" where there is none."""
     levels = found.header.shown.split("/")[:-1]
-    split = canonical_split(levels.pop(0)) if level_is_split and levels else ""
-    label = (
-        levels[0] if levels and not levels[0].startswith(HIDDEN) else ""
-    )  # a folder named by its patient is no class
+    return next(iter(levels[int(level_is_split) :]), "")
+
+
+def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
+    split = canonical_split(found.header.shown.split("/")[0]) if level_is_split and "/" in found.header.shown else ""
+    folder = _class_folder(found, level_is_split)
+    label = "" if folder.startswith(HIDDEN) else folder  # a folder named by its patient is no class
     fields: Mapping[str, str] = {}
     if rows is not None:
         fields = rows[found.file].fields if found.file in rows else {}

@@ -71,7 +71,7 @@ def inspect_folder(
     others = tuple(SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS)
     duplicates = _duplicates(films)
     twins = {file for group in duplicates for file in group}
-    patients, data_set = _data_set(root)
+    patients, data_set, told = _data_set(root)
     marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
     return Inspection(
         folder=Path(folder).name,
@@ -79,7 +79,7 @@ def inspect_folder(
         others=others,
         duplicates=duplicates,
         data_set=data_set,
-        notes=(*_notes(marked), *exports_note(exports)),
+        notes=(*_notes(marked), *told, *exports_note(exports)),
         thumbnails=thumbnails,
     )
 
@@ -101,16 +101,16 @@ def _duplicates(films: Sequence[FilmReport]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _data_set(root: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Give the patients that a table or the headers tell, by file, and what training would find."""
+def _data_set(root: Path) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+    """Give the patients that a table or the headers tell, by file, what training would find, and what to know of it."""
     try:
         records = find_records(root)
     except XrError as error:
-        return {}, {"not usable for training": error.what}
+        return {}, {"not usable for training": error.what}, ()
     except Exception as error:  # one odd file among thousands does not end the work
-        return {}, {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
+        return {}, {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}, ()
     files = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
-    return files, records.facts()
+    return files, records.facts(), records.notes
 
 
 def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:

@@ -100,6 +100,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
                     no_patients=parse_flag(no_patients, "no_patients"),
                 )
             )
+            for note in self.source.notes:
+                logger.warning("%s", note)
             _tell("skipped", self.source.skipped)
             first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
             self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)

@@ -1,5 +1,6 @@
 """`find_records`: the three kinds of data folder, and what is wrong with them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +334,32 @@ def test_an_issuer_that_only_some_films_name_makes_no_second_patient(tmp_path: P
     dicom(tmp_path / "c.dcm", PatientID=None)
     (tmp_path / "labels.csv").write_text("path,label,patient_id\nc.dcm,x,123\n")
     assert {record.patient_id for record in find_records(tmp_path)} == {hashed("123")}
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_a_class_that_is_hidden_because_a_patient_is_named_like_it_is_told(
+    tmp_path: Path, dicom: Any, split: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from monai_xr.data.inspection import inspect_folder
+    from monai_xr.data.preparing import PrepareSettings, prepare
+    from monai_xr.transforms.dataset import XrayDataset
+
+    for number in range(8):
+        name = "Nor^Li" if number < 2 else "Doe^Jane"  # "Nor" is in NORMAL
+        dicom(tmp_path / f"in/{split}NORMAL/{number}.dcm", number, PatientName=name, BodyPartExamined="CHEST")
+    told = (
+        r"2 films have no label: the name of their first folder, .* holds a word of the patient's name or id, .*"
+        r"name their classes in a labels\.csv"
+    )
+    (note,) = find_records(tmp_path / "in").notes
+    assert re.match(told, note)
+    assert not re.search("nor|doe", note.lower())
+    assert note in inspect_folder(tmp_path / "in").notes
+    result = prepare(tmp_path / "in", tmp_path / "out", PrepareSettings(size=16, decode="direct"))
+    assert note in result.notes
+    XrayDataset(tmp_path / "in", image_size=16, cache_dir=tmp_path / "cache", split=None)
+    assert caplog.messages.count(note) == 1
+    rows = "".join(f"{split}NORMAL/{number}.dcm,NORMAL\n" for number in range(8))
+    (tmp_path / "in" / "labels.csv").write_text("image,label\n" + rows)
+    records = find_records(tmp_path / "in")
+    assert ({record.label for record in records}, records.notes) == ({"NORMAL"}, ())

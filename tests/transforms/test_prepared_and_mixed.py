@@ -13,10 +13,11 @@ from monai.data import DataLoader as MonaiLoader
 from PIL import Image
 
 from monai_xr.data import pixel_decoding
-from monai_xr.data.png import write_png
+from monai_xr.data.png import MARK_KEY, write_png
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import find_records
 from monai_xr.data.tiles import tile_of
+from monai_xr.data.trained_on import TrainedOn, read_lineage, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms import (
     LabelledXrays,
@@ -287,3 +288,18 @@ def test_store_that_a_training_reads_outlives_the_next_preparation(prepared: Pat
     gc.collect()
     prepare(tmp_path / "films", prepared, settings)
     assert len(list((prepared / "pixels").iterdir())) == 1
+
+
+def test_lineage_of_generated_images_is_found_through_a_link(tmp_path: Path) -> None:
+    for number in range(6):
+        levels = np.random.default_rng(number).integers(0, 256, (32, 32)).astype(np.uint8)
+        (tmp_path / "films" / "made").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(levels).save(tmp_path / "films" / f"{number}.png")
+        write_png(
+            tmp_path / "films" / "made" / f"{number}.png", levels[::-1] / np.float32(255), {MARK_KEY: "generated"}
+        )
+    write_lineage(tmp_path / "films" / "made", TrainedOn(frozenset({"patient/1"}), frozenset({"key"})))
+    (tmp_path / "link").symlink_to(tmp_path / "films")
+    settings = PrepareSettings(size=32, decode="direct", no_patients=True, accept_synthetic=True)
+    prepare(tmp_path / "link", tmp_path / "set", settings)
+    assert read_lineage(tmp_path / "set").units == {"patient/1"}
