@@ -12,6 +12,7 @@ from monai_xr.data.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.deidentification_key import open_key
 from monai_xr.data.deidentification_report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.deidentified_folder import (
+    MAY_GO_OUT,
     DeidentifiedFolder,
     add_line,
     content_digest,
@@ -240,14 +241,14 @@ class Job:
         if burned_in == "NO":
             place = self.folder.image(patient, sop_uid)
             place.parent.mkdir(exist_ok=True)
-            write_whole(place, image)
+            write_whole(place, image, mode=MAY_GO_OUT)
             return replace(entry, status=READY)
         reasons = (f"burned-in annotation is {burned_in or 'unknown'}", entry.reason)
         entry = replace(entry, reason="; ".join(filter(None, reasons)))
         if sop_uid not in self.decided:
             place = self.folder.waiting(sop_uid)
-            write_whole(place.with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"), mode=0o600)
-            write_whole(place, image, mode=0o600)
+            write_whole(place.with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"))
+            write_whole(place, image)
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:

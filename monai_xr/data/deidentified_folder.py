@@ -30,6 +30,7 @@ from monai_xr.errors import ConfigurationError, HostError
 
 _PART = ".part"
 _PRIVATE = 0o700
+OWNER_ALONE, MAY_GO_OUT = 0o600, 0o640
 _NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
 
 
@@ -165,7 +166,7 @@ def content_digest(ds: Dataset) -> str:
     return sha256(encoded(bare)).hexdigest()
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = 0o640) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = OWNER_ALONE) -> None:
     """Write a file so that it is there whole, and on the disk, or not at all."""
     part = path.with_name(path.name + _PART)
     part.unlink(missing_ok=True)
@@ -181,7 +182,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o640) -> None:
     sync(path.parent)
 
 
-def add_line(path: Path, content: Mapping[str, Any], *, mode: int = 0o640, to_disk: bool = True) -> None:
+def add_line(path: Path, content: Mapping[str, Any], *, mode: int = OWNER_ALONE, to_disk: bool = True) -> None:
     """Add one JSON line in one write; a line that a killed process left half is ended first."""
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
     try:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_xr.data.deidentified_folder import DeidentifiedFolder, write_whole
+from monai_xr.data.deidentified_folder import MAY_GO_OUT, OWNER_ALONE, DeidentifiedFolder, write_whole
 from monai_xr.data.label_table import LABELS, LabelTable
 from monai_xr.data.manifest import MANIFEST
 from monai_xr.dicom import read_header
@@ -19,7 +19,6 @@ from monai_xr.errors import InputDataError
 
 TABLES = (MANIFEST, LABELS)  # the first one that is there, as where a training reads the folder
 _LABEL = re.compile(r"[\w .,;|+/()&'-]{1,64}")
-_PRIVATE = 0o600
 
 
 def source_labels(source: Path) -> LabelTable | None:
@@ -61,7 +60,7 @@ def join_labels(
         if label and not _may_go_out(label, [source / file for file in files]):
             label, left = "", left + 1
         labels[sop_uid] = label
-    _write(folder.labels, {uid: label for uid, label in labels.items() if label}, mode=_PRIVATE)
+    _write(folder.labels, {uid: label for uid, label in labels.items() if label}, mode=OWNER_ALONE)
     return left
 
 
@@ -87,7 +86,7 @@ def _may_go_out(label: str, files: Sequence[Path]) -> bool:
         return False
 
 
-def _write(path: Path, labels: Mapping[str, str], *, mode: int = 0o640) -> None:
+def _write(path: Path, labels: Mapping[str, str], *, mode: int = MAY_GO_OUT) -> None:
     if not labels:
         path.unlink(missing_ok=True)
         return

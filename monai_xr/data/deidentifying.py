@@ -71,7 +71,7 @@ def deidentify_folder(
         _write_report(job, report)
         if crosswalk is not None:
             lines = "".join(json.dumps(line) + "\n" for line in named)
-            write_whole(Path(crosswalk), lines.encode("ascii"), mode=0o600)
+            write_whole(Path(crosswalk), lines.encode("ascii"))
     if report.counts[REFUSED] == report.counts.total():
         raise InputDataError(
             f"none of {report.counts.total()} files could be de-identified", "SRC", "see the reasons in report.json"

@@ -49,7 +49,7 @@ def write_review_sheets(output: str | Path, waiting: Sequence[WaitingImage]) -> 
             with tempfile.SpooledTemporaryFile() as buffer:
                 _sheet(waiting[start : start + ROWS]).save(buffer, format="PNG")
                 buffer.seek(0)
-                write_whole(path, buffer.read(), mode=0o600)
+                write_whole(path, buffer.read())
             sheets.append(path)
     return tuple(sheets)
 

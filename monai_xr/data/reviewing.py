@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pydicom
 
-from monai_xr.data.deidentified_folder import DeidentifiedFolder, add_line, disk_trouble, encoded, write_whole
+from monai_xr.data.deidentified_folder import (
+    MAY_GO_OUT,
+    DeidentifiedFolder,
+    add_line,
+    disk_trouble,
+    encoded,
+    write_whole,
+)
 from monai_xr.data.deidentified_labels import write_labels
 from monai_xr.data.output import sync
 from monai_xr.dicom.deidentification import METHOD
@@ -117,7 +124,7 @@ def _let_out(folder: DeidentifiedFolder, path: Path) -> None:
         place = folder.image(str(ds.PatientID), str(ds.SOPInstanceUID))
         content = encoded(ds)
     place.parent.mkdir(exist_ok=True)
-    write_whole(place, content)
+    write_whole(place, content, mode=MAY_GO_OUT)
 
 
 def _folder(output: str | Path) -> DeidentifiedFolder:
