@@ -27,6 +27,7 @@ _OLD_SNOMED = re.compile(r"[A-Z]-[0-9A-F]{4,6}")
 _MAX_DECIMAL = 16
 _LONG_FOR_PICTURES = 6  # digits: no side, depth or window of a film has as many
 _TABLE_DATA = ("LUTData", "LookupTableData")
+_NOTHING = ("", None)
 _NEVER_EMPTY = (Keep.NEW_UID, Keep.STANDARD_UID, Keep.TABLE, Date(emptied=False))
 
 
@@ -84,8 +85,7 @@ class Cleaner:
         if rule is Keep.EQUIPMENT:
             return value if self._names_nobody(value) else ""
         if rule is Keep.DIRECTIONS:
-            directions = [str(each) for each in values(value)]
-            return value if all(_DIRECTION.fullmatch(each) for each in directions) else ""
+            return _directions(value)
         found = str(value)
         if len(found) > 64 or not _UID.fullmatch(found):
             return None
@@ -127,7 +127,7 @@ class Cleaner:
         if not _are_numbers(value):
             return None
         least = 1 if rule is Keep.NUMBERS else _LONG_FOR_PICTURES
-        if any(self.secrets.are_in_number(each, at_least=least) for each in values(value)):
+        if any(self.secrets.are_in_number(each, at_least=least) for each in values(value) if each not in _NOTHING):
             return "" if rule is Keep.NUMBERS else None
         return _short(value)
 
@@ -148,8 +148,9 @@ def _is_of_its_kind(tag: int, found: str) -> bool:
 
 
 def _are_numbers(value: Any) -> bool:
+    """Tell whether values are numbers, or empty in their place."""
     try:
-        return all(math.isfinite(float(each)) for each in values(value))
+        return all(math.isfinite(float(each)) for each in values(value) if each not in _NOTHING)
     except (TypeError, ValueError, OverflowError):
         return False
 
@@ -169,12 +170,25 @@ def _short(value: Any) -> Any:
     """Round decimal strings of over 16 characters, which files have and PS3.5 does not allow."""
     if not any(isinstance(each, DSfloat) and len(str(each)) > _MAX_DECIMAL for each in values(value)):
         return value
-    return [DSfloat(float(each), auto_format=True) for each in values(value)]
+    return [each if each in _NOTHING else DSfloat(float(each), auto_format=True) for each in values(value)]
 
 
 def _terms(rule: Terms, value: Any) -> Any:
-    kept = [written if (written := str(each).strip()) in rule.terms else rule.otherwise for each in values(value)]
+    """Give the terms of a rule in the letters of the standard; readers do not mind the case."""
+    kept = [
+        written if (written := str(each).strip(" \0").upper()) in rule.terms else rule.otherwise
+        for each in values(value)
+    ]
     return kept if len(kept) > 1 else kept[0]
+
+
+def _directions(value: Any) -> Any:
+    """Give what readers take from the directions of rows and columns, which is the first letter of any other word."""
+    kept = []
+    for each in values(value):
+        written = str(each).strip(" \0").upper()
+        kept.append(written if _DIRECTION.fullmatch(written) else written[:1])
+    return kept if all(_DIRECTION.fullmatch(each) for each in kept) else ""
 
 
 @cache

@@ -144,7 +144,7 @@ def _add_others(element: Any, within: set[str], alone: set[str], numbers: set[st
 def _without_what_passes(keyword: str, written: str) -> str:
     """Give what of a text does not pass: nothing of a kept text, of terms those that the rules do not know."""
     rule = RULES.get(keyword)
-    if keyword in _KEPT_TEXTS or (isinstance(rule, Terms) and written.strip() in rule.terms):
+    if keyword in _KEPT_TEXTS or (isinstance(rule, Terms) and written.strip(" \0").upper() in rule.terms):
         return ""
     return written
 

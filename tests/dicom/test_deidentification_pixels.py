@@ -22,6 +22,7 @@ from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification import deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
 KEY = Pseudonyms(b"k" * 32)
@@ -148,3 +149,37 @@ def test_truncated_pixels_are_refused(write_film, share):
     native = write_film(PIXELS, stream=PIXELS.tobytes()[: int(PIXELS.nbytes * share) // 2 * 2])
     with pytest.raises(InputDataError, match=r"truncated.* : film\.dcm"):
         read_one_frame(native)
+
+
+RAMP = (np.add.outer(np.arange(40) * 60, np.arange(32) * 50) % 4096).astype(np.uint16)
+FULL = {"WindowCenter": "2048", "WindowWidth": "4096"}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": ["", "2048"], "WindowWidth": ["400", "4096"]},
+        {"WindowCenter": ["2048.000000001", ""], "WindowWidth": ["4096.0000000001", ""]},
+        {"PhotometricInterpretation": "monochrome1"},
+        {"PresentationLUTShape": "inverse"},
+        {"VOILUTFunction": "sigmoid"},
+        {"PatientOrientation": ["R ", "F"]},
+        {"PatientOrientation": ["r", "f"]},
+        {"PatientOrientation": ["Right", "Foot"]},
+        {"ViewPosition": "lateral"},
+        {"ViewPosition": "POSTERO_ANTERIOR"},
+        {"Modality": "cr"},
+        {"ImageLaterality": "l"},
+    ],
+)
+def test_what_readers_understand_is_understood_after_it(write_film, tmp_path, tags):
+    """Lower case, blanks and empty places: the film looks as before and is what it was."""
+    with quiet():  # pydicom warns of what it writes
+        path = write_film(RAMP, **{**FULL, **tags})
+    before = read_xray(path)
+    (tmp_path / "clean.dcm").write_bytes(encoded(deidentify(read_one_frame(path), KEY)))
+    after = read_xray(tmp_path / "clean.dcm")
+    np.testing.assert_array_equal(after.pixels, before.pixels)
+    for name in ("view", "laterality", "modality", "photometric"):
+        assert getattr(after, name).upper() == getattr(before, name).upper()
+    assert after.chest_doubt == before.chest_doubt
