@@ -132,9 +132,17 @@ class Cleaner:
         return _short(value)
 
     def _table(self, value: Any) -> Any:
+        """Give entries that spell no name: one letter a byte in either order of bytes, or one letter an entry."""
         if isinstance(value, bytes):
-            return None if self.secrets.are_in_bytes(value) else value
-        return value if _are_numbers(value) else None
+            content = value
+        elif _are_numbers(value):
+            content = b"".join((int(each or 0) & 0xFFFF).to_bytes(2, "little") for each in values(value))
+        else:
+            return None
+        low, high = content[::2], content[1::2]
+        swapped = bytes(byte for pair in zip(high, low, strict=False) for byte in pair)
+        spelled = any(self.secrets.are_in_bytes(each) for each in (content, swapped, low, high))
+        return None if spelled else value
 
 
 def identifying_words(ds: Dataset) -> frozenset[str]:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -31,7 +32,8 @@ _TEXTS = ("AE", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "UC", "UT")
 _KEPT_TEXTS = frozenset(keyword for keyword, rule in RULES.items() if rule in (Keep.EQUIPMENT, Keep.DIRECTIONS))
 _MAX_LEVELS = 64
 _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
-_LETTERS_ALIKE = str.maketrans({"ø": "o", "æ": "ae", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
+_HIRAGANA = {katakana: katakana - 0x60 for katakana in range(0x30A1, 0x30F7)}
+_LETTERS_ALIKE = str.maketrans({"ø": "o", "æ": "ae", "ł": "l", "đ": "d", "ð": "d", "þ": "th"}) | _HIRAGANA
 # Within other words: shorter ones are there by chance.
 _WITHIN, _WITHIN_OTHERS, _LONG_NUMBER = 3, 5, 6
 # A number as long as this is no counter and no measure.
@@ -76,13 +78,14 @@ class Secrets:
         return any(secret in digits for secret in self.numbers if len(secret) >= _LONG_NUMBER)
 
     def are_in_bytes(self, content: bytes) -> bool:
-        """Tell whether bytes hold a word of text; short ones are there by chance."""
+        """Tell whether bytes hold a word of text; short ones, and 12345 in a ramp of values, are there by chance."""
         text = content.decode("latin-1").casefold()
-        return any(word in text for word in self.within if len(word) >= _WITHIN_OTHERS and word.isascii())
+        long = (word for word in self.within if len(word) >= _WITHIN_OTHERS and word.isascii() and not _is_ramp(word))
+        return any(word in text for word in long)
 
 
 def plain(written: str) -> str:
-    """Write a text in lower case, without accents and differences of width."""
+    """Write a text in lower case, without accents and differences of width, and Kana as Hiragana."""
     apart = unicodedata.normalize("NFKD", written.casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold().translate(_LETTERS_ALIKE)
 
@@ -163,6 +166,11 @@ def _joined(written: str, words: Collection[str]) -> list[str]:
 
 def _words(form: str) -> list[str]:
     return re.findall(r"[^\W_]+", form)
+
+
+def _is_ramp(word: str) -> bool:
+    """Tell whether each letter or digit is the one after that before."""
+    return all(ord(after) - ord(before) == 1 for before, after in pairwise(word))
 
 
 def _is_wide(word: str) -> bool:

@@ -1,5 +1,6 @@
 """What names a patient, a hospital or a station stays in no kept text and no kept number, however short it is."""
 
+import numpy as np
 import pytest
 from canary import film, put
 from pydicom.dataset import Dataset
@@ -181,3 +182,32 @@ def test_bytes_behind_the_last_entry_of_a_table_are_cut():
     put(lut, "LUTData", b"\0\0\1\0" + b"JANE", "OW")
     clean = deidentify(film(VOILUTSequence=[lut]), KEY)
     assert clean.VOILUTSequence[0].LUTData == b"\0\0\1\0"
+
+
+def test_a_reading_in_katakana_is_known_in_hiragana():
+    tags = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Yamada^Taro=山田^太郎=ヤマダ^タロウ"}
+    for written in ("やまだ病院", "ヤマダ", "ﾔﾏﾀﾞ"):
+        assert not deidentify(film(**tags, Manufacturer=written), KEY).Manufacturer
+    assert deidentify(film(**tags, Manufacturer="しまづ"), KEY).Manufacturer == "しまづ"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        np.frombuffer(b"xxZZPHI^CANARYxx", "<u2"),
+        np.frombuffer(b"xxZZPHI^CANARYxx", ">u2"),
+        np.frombuffer(b"xxZZPHI^CANARYxx", "u1"),
+        np.frombuffer(b"xxZZPHI^CANARYxx", "u1").astype(np.uint16) << 8,
+    ],
+)
+@pytest.mark.parametrize("vr", ["US", "OW"])
+def test_no_name_is_spelled_by_the_entries_of_a_table(spelled, vr):
+    table = Dataset()
+    entries = np.concatenate([np.arange(4096 - len(spelled)), spelled]).astype("<u2")
+    table.add_new(0x00283002, "US", [4096, 0, 12])
+    table.add_new(0x00283006, vr, entries.tobytes() if vr == "OW" else entries.tolist())
+    assert "VOILUTSequence" not in deidentify(film(VOILUTSequence=[table]), KEY)
+    innocent = np.arange(4096, dtype="<u2")
+    table.add_new(0x00283006, vr, innocent.tobytes() if vr == "OW" else innocent.tolist())
+    for patient in ("CANARY-1", "12345", "23456789"):  # a ramp counts through the digits
+        assert "VOILUTSequence" in deidentify(film(VOILUTSequence=[table], PatientID=patient), KEY)
