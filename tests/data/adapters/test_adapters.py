@@ -8,7 +8,7 @@ import pytest
 
 from monai_xr.data.adapters import LAYOUTS
 from monai_xr.data.findings import FINDINGS
-from monai_xr.data.identifiers import hashed
+from monai_xr.data.identifiers import hashed_id
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import Records, find_records
 from monai_xr.errors import ConfigurationError, InputDataError
@@ -19,7 +19,7 @@ def _told(records: Records) -> dict[str, tuple[str, str, str]]:
 
 
 def _hashed(expected: dict[str, tuple[str, str, str]]) -> dict[str, tuple[str, str, str]]:
-    return {name: (label, hashed(patient), split) for name, (label, patient, split) in expected.items()}
+    return {name: (label, hashed_id(patient), split) for name, (label, patient, split) in expected.items()}
 
 
 def _skipped(records: Records) -> dict[str, str]:
@@ -71,7 +71,7 @@ def test_kermany_keys_are_those_of_the_manifest(real_data: Path) -> None:
     for record in find_records(real_data / "cxr" / "kermany"):
         name = _NAME.fullmatch(record.image.stem)
         assert name is not None, record.image.name
-        assert hashed(name["patient"]) == record.patient_id
+        assert hashed_id(name["patient"]) == record.patient_id
 
 
 def test_covid_radiography(tmp_path: Path, film: Any) -> None:
@@ -243,7 +243,7 @@ def test_rsna_pneumonia(tmp_path: Path, film: Any) -> None:
     ]
     (tmp_path / "pneumonia-challenge-dataset-mappings_2018.json").write_text(json.dumps(films))
     again = find_records(tmp_path)
-    assert [record.patient_id for record in again] == [hashed(each) for each in ("00000010", "00000010", "00000011")]
+    assert [record.patient_id for record in again] == [hashed_id(each) for each in ("00000010", "00000010", "00000011")]
     assert not any("one patient may count" in note for note in again.notes)
 
 

@@ -103,7 +103,9 @@ def test_labels_written_later_win_over_what_was_remembered(archive: Path, tmp_pa
     names = sorted(path.relative_to(archive).as_posix() for path in archive.rglob("*.dcm"))
     lines = [f"{name},new,one-{place % 4}" for place, name in enumerate(names)]
     (archive / "labels.csv").write_text("\n".join(["path,label,patient_id", *lines]))
-    result = run(archive, tmp_path / "out")
+    with pytest.raises(InputDataError, match=r"ties together what was dealt to .* --resplit"):
+        run(archive, tmp_path / "out")
+    result = run(archive, tmp_path / "out", resplit=True)
     assert result.records.classes == ("new",)
     assert len({record.patient_id for record in result.records}) == 4
 
