@@ -1,5 +1,6 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
+import io
 import logging
 import os
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from monai_xr.cli import main
+from monai_xr.data import deidentification_job, pixel_text
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +30,31 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real X-rays: set MONAI_XR_DATA")
     return folder
+
+
+def look_at_header(image: bytes, folder: Path, **options: Any) -> pixel_text.Looked:
+    """Look at a film that is too small to be looked at: its header tells what is found."""
+    said = pydicom.dcmread(io.BytesIO(image), stop_before_pixels=True).get("BurnedInAnnotation")
+    return pixel_text.Looked("" if said in ("NO", "YES") else pixel_text.TEXT_FOUND)
+
+
+@pytest.fixture(autouse=True)
+def _text_as_the_header_says(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films of the tests are too small to look at, and quick: those with BurnedInAnnotation NO or YES show no text.
+
+    A test that asks for `really_looked_at` has its films looked at.
+    """
+    if "really_looked_at" in request.fixturenames:
+        return
+
+    monkeypatch.setattr(deidentification_job, "looked_at", look_at_header)
+
+
+@pytest.fixture
+def really_looked_at() -> None:
+    """Have the pixels looked at by the extra `ocr`."""
+    pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra ocr is not installed")
 
 
 @pytest.fixture(autouse=True)

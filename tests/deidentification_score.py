@@ -66,7 +66,7 @@ def score(films: list[Film], outputs: list[bytes | None]) -> Score:
                 hidden = ds is None or ds.get("PixelData", b"") != film.pixels
                 found.add("pixels hidden", hidden, f"header says {film.burned_in or 'nothing'}")
             if ds is None:
-                if film.ds.BurnedInAnnotation == "NO":
+                if film.ds.BurnedInAnnotation == "NO" and not film.burned_in:
                     found.add("pixels retained", False, "not given out")
                 continue
             if film.ds.BurnedInAnnotation == "NO" and not film.burned_in:
@@ -137,15 +137,25 @@ def _days(text: str) -> int | None:
 
 
 def by_monai_xr(films: list[Film]) -> list[bytes | None]:
-    """Ours, with both options; what does not say that nothing is burned in waits for review."""
+    """Ours, with both options; films with text in their pixels, or whose header says so, wait for review."""
     from monai_xr.data.deidentified_folder import encoded
+    from monai_xr.data.pixel_text import looked_at
     from monai_xr.dicom.deidentification import DeidentificationOptions, deidentify
     from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
 
     options = DeidentificationOptions(shift_dates=True, keep_characteristics=True)
     key = Pseudonyms(b"k" * 32)
     clean = [deidentify(film.ds, key, options) for film in films]
-    return [encoded(ds) if ds.get("BurnedInAnnotation") == "NO" else None for ds in clean]
+    outputs: list[bytes | None] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for ds in clean:
+            image = encoded(ds)
+            held = (
+                ds.get("BurnedInAnnotation") == "YES"
+                or looked_at(image, Path(folder), admit=("patient",), times=False).reason
+            )
+            outputs.append(None if held else image)
+    return outputs
 
 
 def by_dicom_anonymizer(films: list[Film]) -> list[bytes | None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from planted_text import letters
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
@@ -57,6 +58,7 @@ CHARACTERISTICS: dict[str, Any] = {
 }
 DATES = {"StudyDate": "20210314", "SeriesDate": "20210314", "AcquisitionDate": "20210315", "ContentDate": "20210316"}
 UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "IrradiationEventUID")
+SIDE = 160  # pixels
 _NEVER_PLANTED = (
     "SpecificCharacterSet",
     "PatientName",
@@ -120,8 +122,9 @@ def _film(patient: int, number: int, films_each: int) -> Film:
     if number == films_each - 1:
         film.burned_in = ("YES", "", "NO")[0 if patient < 5 else 1 if patient < 7 else 2]
         ds.BurnedInAnnotation = film.burned_in
-        words = np.frombuffer(ds.PixelData, "<u2").reshape(64, 64).copy()
-        words[2:9, 2:40] = 4095
+        words = np.frombuffer(ds.PixelData, "<u2").reshape(SIDE, SIDE).copy()
+        strokes = letters(ds.PatientID, 12)
+        words[20 : 20 + strokes.shape[0], 10 : 10 + strokes.shape[1]][strokes > 0.5] = 4095
         ds.PixelData = words.tobytes()
     return film
 
@@ -157,10 +160,10 @@ def _bare(patient: int, number: int) -> Dataset:
     view = Dataset()
     view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "272479007", "SCT", "postero-anterior"
     ds.ViewCodeSequence = [view]
-    ds.Rows = ds.Columns = 64
+    ds.Rows = ds.Columns = SIDE
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-    ds.PixelData = np.random.default_rng(patient).integers(0, 4000, (64, 64)).astype("<u2").tobytes()
+    ds.PixelData = np.random.default_rng(patient).integers(1000, 1200, (SIDE, SIDE)).astype("<u2").tobytes()
     return ds
 
 

@@ -66,16 +66,27 @@ def deidentify(
     keep_characteristics: Annotated[bool, typer.Option(help="Keep sex, age, size, weight.")] = False,
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in beside films of patients.")] = False,
     accept_non_chest: Annotated[bool, typer.Option("--accept-non-chest", help="Let other body parts in.")] = False,
+    allow_times: Annotated[bool, typer.Option("--allow-times", help="Let times of exposure be in pixels.")] = False,
     crosswalk: Annotated[Path | None, typer.Option(help="Also write a private list of files and outcomes.")] = None,
 ) -> None:
-    """Remove from DICOM headers what names a patient; images that may have it in the pixels wait for `review`."""
+    """Remove from DICOM headers what names a patient; images with text in the pixels wait for `review`.
+
+    Text is looked for with the extra `ocr`; without it every image waits.
+    """
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.dicom.deidentification import DeidentificationOptions
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     report = deidentify_folder(
-        source, output, key=key, options=options, admit=admit, accept_non_chest=accept_non_chest, crosswalk=crosswalk
+        source,
+        output,
+        key=key,
+        options=options,
+        admit=admit,
+        accept_non_chest=accept_non_chest,
+        allow_times=allow_times,
+        crosswalk=crosswalk,
     )
     typer.echo("\n".join(report.lines()))
 
@@ -85,15 +96,21 @@ def review(
     output: Annotated[Path, typer.Argument(help="Output folder of `deidentify`.")],
     release: Annotated[list[str] | None, typer.Option(help="ID of an image to let out; may repeat.")] = None,
     reject: Annotated[list[str] | None, typer.Option(help="ID of an image that must not go out; may repeat.")] = None,
+    blank: Annotated[
+        list[str] | None, typer.Option(help="ID of an image to let out with its text blacked out; may repeat.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Who decides; recorded.")] = "",
+    allow_times: Annotated[bool, typer.Option("--allow-times", help="Do not black out times of exposure.")] = False,
     sheets: Annotated[bool, typer.Option(help="Write the waiting images as PNG sheets to look at.")] = False,
 ) -> None:
-    """List the images that wait because their pixels may name a patient, let them out or reject them."""
+    """List the images whose pixels may name a patient; let them out, black out their text, or reject them."""
     from monai_xr.data.review_sheets import write_review_sheets
     from monai_xr.data.reviewing import review_folder, waiting_images
 
-    if release or reject or by:
-        typer.echo(f"{review_folder(output, release=release or (), reject=reject or (), by=by)} decisions recorded")
+    if release or reject or blank or by:
+        choices = {"release": release or (), "reject": reject or (), "blank": blank or ()}
+        count = review_folder(output, **choices, by=by, allow_times=allow_times)
+        typer.echo(f"{count} decisions recorded")
     waiting = waiting_images(output)
     for image in waiting:
         typer.echo(f"{image.name}  {image.patient_id}  {image.reason}")

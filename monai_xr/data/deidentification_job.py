@@ -7,6 +7,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 from monai_xr import __version__
 from monai_xr.data.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.deidentification_key import open_key
@@ -24,11 +26,13 @@ from monai_xr.data.deidentified_folder import (
 from monai_xr.data.deidentified_labels import source_labels
 from monai_xr.data.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.label_table import LabelTable
+from monai_xr.data.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification import DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification_pixels import read_one_frame
 from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
 from monai_xr.dicom.identity import admitted
+from monai_xr.dicom.isolation import can_look_for_text
 from monai_xr.dicom.values import text
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -63,12 +67,14 @@ class Job:
     options: DeidentificationOptions
     admit: tuple[str, ...]
     accept_non_chest: bool
+    allow_times: bool
     labels: LabelTable | None
     done: dict[str, Entry] = field(default_factory=dict)
     by_content: dict[str, Entry] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     decided: set[str] = field(default_factory=set)
+    to_look_at: set[str] = field(default_factory=set)
 
     @classmethod
     def open(
@@ -80,6 +86,7 @@ class Job:
         *,
         admit: tuple[str, ...],
         accept_non_chest: bool,
+        allow_times: bool = False,
     ) -> "Job":
         """Check the folders before anything is written."""
         source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
@@ -100,7 +107,7 @@ class Job:
         with disk_trouble():
             output.mkdir(exist_ok=True)
         labels = labels and labels.also_named(pseudonyms.uid)
-        return cls(source, folder, pseudonyms, options, admit, accept_non_chest, labels)
+        return cls(source, folder, pseudonyms, options, admit, accept_non_chest, allow_times, labels)
 
     def facts(self) -> dict[str, Any]:
         """Give what all runs into one folder must share."""
@@ -138,6 +145,8 @@ class Job:
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
+            is_late = NO_READER in entry.reason and can_look_for_text() and entry.sop_instance_uid not in self.decided
+            (self.to_look_at.add if is_late else self.to_look_at.discard)(entry.sop_instance_uid)
         elif entry.status == DUPLICATE:
             self.by_content.setdefault(entry.content, entry)
 
@@ -194,7 +203,7 @@ class Job:
         if entry.status == READY:
             return self.folder.image(entry.patient_id, uid).exists()
         if entry.status == WAITING:
-            return uid in self.decided or self.folder.waiting(uid).exists()
+            return uid in self.decided or (uid not in self.to_look_at and self.folder.waiting(uid).exists())
         return entry.status == DUPLICATE
 
     def _refused(self, each: SourceFile) -> Entry:
@@ -207,7 +216,6 @@ class Job:
             admitted(ds, self.admit)
             doubt = chest_doubt(ds, accept_non_chest=self.accept_non_chest)
             clean = deidentify(ds, self.pseudonyms, self.options)
-            image = encoded(clean)
             digest = content_digest(clean)
         except ConfigurationError:
             raise
@@ -229,31 +237,37 @@ class Job:
             sop_instance_uid=str(clean.SOPInstanceUID),
             digest=digest,
         )
-        return self._placed(entry, image, text(clean, "BurnedInAnnotation"))
+        return self._placed(entry, clean)
 
-    def _placed(self, entry: Entry, image: bytes, burned_in: str) -> Entry:
+    def _placed(self, entry: Entry, clean: Dataset) -> Entry:
         sop_uid, patient = entry.sop_instance_uid, entry.patient_id
         known = self.digests.get(sop_uid)
         if known == entry.digest and not self._is_missing(sop_uid, patient):
             return replace(entry, status=DUPLICATE, reason=_SAME_IMAGE)
         if known not in (None, entry.digest):
             return replace(entry, status=REFUSED, reason=_SAME_UID, content="", digest="")
-        if burned_in == "NO":
+        image, waiting = encoded(clean), self.folder.waiting(sop_uid)
+        looked = looked_at(image, self.folder.quarantine, admit=self.admit, times=self.allow_times)
+        told = "burned-in annotation is YES" * (text(clean, "BurnedInAnnotation") == "YES")
+        if not told and not looked.reason:
+            vouch(clean, SOFTWARE_LOOKED)
             place = self.folder.image(patient, sop_uid)
             place.parent.mkdir(exist_ok=True)
-            write_whole(place, image, mode=MAY_GO_OUT)
+            write_whole(place, encoded(clean), mode=MAY_GO_OUT)
+            for former in (waiting, waiting.with_suffix(".json")):
+                former.unlink(missing_ok=True)
             return replace(entry, status=READY)
-        reasons = (f"burned-in annotation is {burned_in or 'unknown'}", entry.reason)
-        entry = replace(entry, reason="; ".join(filter(None, reasons)))
+        entry = replace(entry, reason="; ".join(filter(None, (told, looked.reason, entry.reason))))
         if sop_uid not in self.decided:
-            place = self.folder.waiting(sop_uid)
-            write_whole(place.with_suffix(".json"), json.dumps(asdict(entry)).encode("ascii"))
-            write_whole(place, image)
+            note = {**asdict(entry), "boxes": looked.boxes}
+            write_whole(waiting.with_suffix(".json"), json.dumps(note).encode("ascii"))
+            write_whole(waiting, image)
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:
         places = (self.folder.image(patient, uid), self.folder.waiting(uid))
-        return uid not in self.decided and not any(place.exists() for place in places)
+        is_there = uid not in self.to_look_at and any(place.exists() for place in places)
+        return uid not in self.decided and not is_there
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -1,9 +1,9 @@
 """A tree of files in; de-identified images, a quarantine for review, and records without a patient in them, out.
 
-Only DICOM is de-identified: a PNG or JPEG has no header that tells what is in its pixels. An image goes to `images`
-only if its header says that nothing is burned in (BurnedInAnnotation NO); any other waits in `quarantine` for
-`monai_xr.data.reviewing`. Labels of a `labels.csv` or `manifest.csv` go along. The folder is described in
-`deidentified_folder`.
+Only DICOM is de-identified: a PNG or JPEG has no header to tell what it is. An image goes to `images` only if its
+pixels were looked at and hold no text but markers of radiographers, and its header does not say otherwise
+(BurnedInAnnotation YES); any other waits in `quarantine` for `monai_xr.data.reviewing`. Labels of a `labels.csv` or
+`manifest.csv` go along. The folder is described in `deidentified_folder`.
 """
 
 import json
@@ -28,6 +28,7 @@ def deidentify_folder(
     options: DeidentificationOptions = BASIC_PROFILE,
     admit: tuple[str, ...] = ("patient",),
     accept_non_chest: bool = False,
+    allow_times: bool = False,
     crosswalk: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> DeidentificationReport:
@@ -41,6 +42,7 @@ def deidentify_folder(
         admit: Origins that are let in; phantoms only if named.
         accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph, as far as its SOP class is
             one that the allow-list was written for.
+        allow_times: Times of exposure in the pixels name nobody, as sides and projections do not.
         crosswalk: File to write, readable for its owner alone, that names each source file beside its outcome.
         progress: Called with the number of files done.
 
@@ -49,7 +51,15 @@ def deidentify_folder(
         InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
         HostError: No room or no permission. What was finished stays.
     """
-    job = Job.open(Path(source), Path(output), key, options, admit=admit, accept_non_chest=accept_non_chest)
+    job = Job.open(
+        Path(source),
+        Path(output),
+        key,
+        options,
+        admit=admit,
+        accept_non_chest=accept_non_chest,
+        allow_times=allow_times,
+    )
     _check_crosswalk(crosswalk, job)
     report = DeidentificationReport()
     named: list[dict[str, str]] = []

@@ -1,14 +1,13 @@
 """Waiting images in; sheets on which a person can find letters in their pixels out.
 
 Each image is shown twice: as a viewer would, and with all stored greys spread, because letters may lie outside the
-window. Bright and dark strokes both survive the reduction.
+window. Bright and dark strokes both survive the reduction. Text that software found stands in a box.
 """
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pydicom
@@ -17,13 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 from monai_xr.data.deidentified_folder import DeidentifiedFolder, disk_trouble, encoded, write_whole
 from monai_xr.data.reviewing import WaitingImage
 from monai_xr.dicom import read_xray
+from monai_xr.dicom.text_in_pixels import told_apart
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
 SIDE = 640  # pixels of the longer side of a shown image
 ROWS = 3  # images on a sheet
 _CAPTION, _GAP = 18, 6
-_NEIGHBOURHOODS = 24  # along the longer side
 _SHAPES_GREYS = (
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue", "PixelPaddingRangeLimit"),
@@ -65,12 +64,23 @@ def _sheet(images: Sequence[WaitingImage]) -> Image.Image:
         caption = f"{image.name}   {image.reason}   {trouble or 'left: as displayed, right: all stored greys, spread'}"
         draw.text((_GAP, top), caption, fill=230, font=font)
         for column, picture in enumerate(shown):
-            sheet.paste(Image.fromarray(picture), (_GAP + column * (SIDE + _GAP), top + _CAPTION))
+            sheet.paste(_boxed(picture, image), (_GAP + column * (SIDE + _GAP), top + _CAPTION))
     return sheet
 
 
-def _both(image: WaitingImage) -> tuple[tuple[Picture, ...], str]:
-    """Give the two pictures, or why there are none."""
+def _boxed(picture: tuple[Picture, int], image: WaitingImage) -> Image.Image:
+    """Draw the boxes, white beside black, so that they show on any grey."""
+    shown, step = Image.fromarray(picture[0]), picture[1]
+    draw = ImageDraw.Draw(shown)
+    for top, left, bottom, right in image.boxes:
+        corners = (left // step - 3, top // step - 3, right // step + 3, bottom // step + 3)
+        draw.rectangle(corners, outline=0, width=3)
+        draw.rectangle(tuple(side + shift for side, shift in zip(corners, (1, 1, -1, -1), strict=True)), outline=255)
+    return shown
+
+
+def _both(image: WaitingImage) -> tuple[tuple[tuple[Picture, int], ...], str]:
+    """Give the two pictures, each with how often it was reduced, or why there are none."""
     try:
         pictures = tuple(_views(image.path))
     except InputDataError as error:
@@ -78,7 +88,7 @@ def _both(image: WaitingImage) -> tuple[tuple[Picture, ...], str]:
     return pictures, ""
 
 
-def _views(path: Path) -> Iterator[Picture]:
+def _views(path: Path) -> Iterator[tuple[Picture, int]]:
     displayed = read_xray(path, decode="isolated", admit=_ORIGINS).pixels
     yield _reduced(np.rint(displayed * 255).astype(np.uint8))
     with quiet():
@@ -92,28 +102,17 @@ def _views(path: Path) -> Iterator[Picture]:
         file.write(encoded(ds))
         file.flush()
         stored = read_xray(file.name, decode="isolated", admit=_ORIGINS).pixels
-    yield _reduced(_told_apart(stored))
+    yield _reduced(told_apart(stored))
 
 
-def _told_apart(pixels: npt.NDArray[np.float32]) -> Picture:
-    """Stretch the greys of each neighbourhood to the full range, so that letters stand out from a like grey."""
-    box = np.ones((max(pixels.shape) // _NEIGHBOURHOODS | 1,) * 2, np.uint8)
-    smooth = (box.shape[0],) * 2
-    low = cv2.blur(cv2.erode(pixels, box), smooth)
-    high = cv2.blur(cv2.dilate(pixels, box), smooth)
-    stretched = np.clip((pixels - low) / np.maximum(high - low, 1e-6), 0, 1)
-    picture: Picture = np.rint(stretched * 255).astype(np.uint8)
-    return picture
-
-
-def _reduced(picture: Picture) -> Picture:
-    """Reduce to `SIDE`, keeping in each block the pixel that differs most from the block's middle."""
+def _reduced(picture: Picture) -> tuple[Picture, int]:
+    """Reduce by a whole number to `SIDE`, keeping in each block the pixel that differs most from the block's middle."""
     step = -(-max(picture.shape) // SIDE)
     if step == 1:
-        return picture
+        return picture, 1
     height, width = (side // step * step for side in picture.shape)
     blocks = picture[:height, :width].reshape(height // step, step, width // step, step)
     flat = blocks.transpose(0, 2, 1, 3).reshape(height // step, width // step, step * step)
     low, high, middle = flat.min(axis=2), flat.max(axis=2), np.median(flat, axis=2)
     reduced: Picture = np.where(high - middle >= middle - low, high, low).astype(np.uint8)
-    return reduced
+    return reduced, step

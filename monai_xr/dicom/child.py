@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +20,7 @@ import monai_xr
 from monai_xr.dicom.image import XrayImage
 from monai_xr.dicom.layout import MAX_SAMPLES
 from monai_xr.dicom.lookup import StoredFilm
+from monai_xr.dicom.worker import READ
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -27,6 +30,7 @@ _PIPE_BYTES = 2**20
 _KILLED = f"signal {signal.SIGKILL:d}"  # so a host that runs out of memory ends it
 _FACTS = {field.name for field in dataclasses.fields(XrayImage)} - {"pixels"}
 _TABLE_SIZES = {1 << bits for bits in range(1, 17)}
+_Answer = TypeVar("_Answer")
 
 
 class WorkerLostError(Exception):
@@ -37,25 +41,39 @@ class WorkerLostError(Exception):
         self.passes = passes
 
 
+@dataclass(frozen=True)
+class TextPlaces:
+    """Where the pixels of an upright film hold text that is no marker.
+
+    Attributes:
+        shape: Rows and columns of the upright film.
+        boxes: Top, left, bottom and right of each place.
+    """
+
+    shape: tuple[int, int]
+    boxes: tuple[tuple[int, int, int, int], ...]
+
+
 class Worker:
     """One child process and its pipes.
 
     Args:
         max_bytes: Memory that it may use beyond what it has once everything is loaded.
+        task: "read" films, or "look" for text in them.
 
     Attributes:
         films: How many it was asked for.
         confinement: What the kernel keeps it from, in words.
     """
 
-    def __init__(self, max_bytes: int = MAX_MEMORY_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_MEMORY_BYTES, task: str = READ) -> None:
         package_root = str(Path(monai_xr.__file__).parents[1])
         search = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH", "")) if part)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.films = 0
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "monai_xr.dicom.worker", str(max_bytes)],
+                [sys.executable, "-P", "-m", "monai_xr.dicom.worker", str(max_bytes), task],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -83,6 +101,15 @@ class Worker:
             WorkerLostError: The child is of no more use.
             TimeoutError: No whole answer in time; the child must be stopped.
         """
+        return self._ask(request, max_seconds, self._film)
+
+    def look(self, request: dict[str, Any], max_seconds: float) -> TextPlaces:
+        """Have one film looked at for text; raises as `read`."""
+        return self._ask(request, max_seconds, self._places)
+
+    def _ask(
+        self, request: dict[str, Any], max_seconds: float, take: Callable[[dict[str, Any], float], _Answer]
+    ) -> _Answer:
         deadline = time.monotonic() + max_seconds
         self.films += 1
         try:
@@ -90,7 +117,9 @@ class Worker:
         except OSError:
             raise WorkerLostError("its decoder had crashed before") from None
         try:
-            return self._film(self._facts(deadline), deadline)
+            answer = self._facts(deadline)
+            self._check_refusal(answer)
+            return take(answer, deadline)
         except XrError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -105,12 +134,22 @@ class Worker:
                     pipe.close()
         self._process.wait()
 
-    def _film(self, answer: dict[str, Any], deadline: float) -> StoredFilm:
+    def _check_refusal(self, answer: dict[str, Any]) -> None:
         if answer.get("error") == "MemoryError":
             raise WorkerLostError("it needs more memory than allowed", passes=True)
         if "error" in answer:
             kind = ConfigurationError if answer["error"] == "ConfigurationError" else InputDataError
             raise kind(str(answer["what"]), "", str(answer["way_out"]))
+
+    def _places(self, answer: dict[str, Any], deadline: float) -> TextPlaces:
+        rows, columns = (int(side) for side in answer["shape"])
+        boxes = []
+        for box in answer["places"]:
+            top, left, bottom, right = (int(side) for side in box)
+            boxes.append((max(0, top), max(0, left), min(rows, bottom), min(columns, right)))
+        return TextPlaces((rows, columns), tuple(boxes))
+
+    def _film(self, answer: dict[str, Any], deadline: float) -> StoredFilm:
         shape, facts = answer["shape"], answer["facts"]
         rows, columns, entries = (int(shape[name]) for name in ("rows", "columns", "entries"))
         if set(facts) != _FACTS or not (

@@ -53,8 +53,8 @@ def copy_pixels(source: Dataset, target: Dataset) -> None:
     data = source.PixelData
     if syntax in NATIVE:
         vr = source["PixelData"].VR
-        cleared = _cleared(native_samples(lambda begin, end: data[begin:end], len(data), vr, layout), layout)
-        target.add_new(0x7FE00010, "OB" if layout.bits_allocated == 8 else "OW", cleared)
+        values = cleared(native_samples(lambda begin, end: data[begin:end], len(data), vr, layout), layout)
+        target.add_new(0x7FE00010, "OB" if layout.bits_allocated == 8 else "OW", values)
         return
     try:
         (stream,) = generate_frames(data, number_of_frames=1)
@@ -71,7 +71,7 @@ def _layout(ds: Dataset, syntax: str) -> PixelLayout:
     return layout
 
 
-def _cleared(samples: Array, layout: PixelLayout) -> bytes:
+def cleared(samples: Array, layout: PixelLayout) -> bytes:
     """Clear the bits above the stored ones, as sign bits where values are signed."""
     unused = layout.bits_allocated - layout.bits_stored
     if unused:

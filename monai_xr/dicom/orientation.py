@@ -38,6 +38,14 @@ class Turn:
             picture = picture[::-1]
         return picture[:, ::-1] if self.flip_columns else picture
 
+    def undo(self, picture: Array) -> Array:
+        """Give the view that `apply` was given."""
+        if self.flip_columns:
+            picture = picture[:, ::-1]
+        if self.flip_rows:
+            picture = picture[::-1]
+        return picture.T if self.transpose else picture
+
     def spacing(self, spacing_mm: tuple[float, float]) -> tuple[float, float]:
         """Give the spacing of rows and columns after the turn."""
         return (spacing_mm[1], spacing_mm[0]) if self.transpose else spacing_mm

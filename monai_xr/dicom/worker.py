@@ -1,7 +1,8 @@
 """The child process of `decode="isolated"`: a request in, an answer out, over pipes.
 
-Started as `python -m monai_xr.dicom.worker MAX_BYTES`. A request is one line of JSON. An answer is the length of a JSON
-text (8 bytes, little endian), that text, and for a film its table and its words. Nothing in an answer can run code.
+Started as `python -m monai_xr.dicom.worker MAX_BYTES TASK`. A request is one line of JSON. An answer is the length of a
+JSON text (8 bytes, little endian), that text, and for a film its table and its words; for the task "look" only the
+places of text in the film, and not what it says. Nothing in an answer can run code.
 Whoever takes over this process by a hostile file can give a wrong picture, made of anything that the user of the
 process may read. More is up to the kernel: what `confinement` could put in force here is in the first answer and in
 `monai-xr --version`. With seccomp or Landlock the process can change no file, start no program and signal no other
@@ -14,13 +15,18 @@ import os
 import resource
 import signal
 import sys
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from monai_xr.dicom.confinement import confine
 from monai_xr.dicom.lookup import StoredFilm
 from monai_xr.errors import XrError
+
+if TYPE_CHECKING:
+    from monai_xr.dicom.text_in_pixels import TextReader
+
+READ, LOOK = "read", "look"
 
 
 def main() -> None:
@@ -31,6 +37,7 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     _load_codecs()
+    reader = _text_reader() if sys.argv[2:] == [LOOK] else None
     _limit_memory(int(sys.argv[1]))
     _send(answers, {"ready": True, "confinement": confine()})
     for line in sys.stdin.buffer:
@@ -39,23 +46,37 @@ def main() -> None:
         signal.alarm(math.ceil(request["max_seconds"]) + 1)
         try:
             film = _read(request)
+            places = reader.look(film, times=request["times"]) if reader else ()
         except XrError as error:
             _send(answers, {"error": type(error).__name__, "what": error.what, "way_out": error.way_out})
         except MemoryError:
             _send(answers, {"error": "MemoryError"})
         else:
-            shape = {"rows": film.words.shape[0], "columns": film.words.shape[1], "entries": film.table.size}
-            words = np.ascontiguousarray(film.words, film.words.dtype.newbyteorder("="))
-            answer = {"shape": {**shape, "word_bytes": words.dtype.itemsize}, "facts": film.facts}
-            _send(answers, answer, film.table.data.cast("B"), words.data.cast("B"))
-            del film, words
+            if reader:
+                _send(answers, {"shape": film.words.shape, "places": places})
+            else:
+                _send_film(answers, film)
+            del film
         signal.alarm(0)
+
+
+def _send_film(answers: BinaryIO, film: StoredFilm) -> None:
+    shape = {"rows": film.words.shape[0], "columns": film.words.shape[1], "entries": film.table.size}
+    words = np.ascontiguousarray(film.words, film.words.dtype.newbyteorder("="))
+    answer = {"shape": {**shape, "word_bytes": words.dtype.itemsize}, "facts": film.facts}
+    _send(answers, answer, film.table.data.cast("B"), words.data.cast("B"))
 
 
 def _read(request: dict[str, Any]) -> StoredFilm:
     from monai_xr.dicom.reading import read_stored
 
     return read_stored(request["path"], frame=request["frame"], window=request["window"], admit=tuple(request["admit"]))
+
+
+def _text_reader() -> "TextReader":
+    from monai_xr.dicom.text_in_pixels import TextReader
+
+    return TextReader()
 
 
 def _load_codecs() -> None:

@@ -67,7 +67,7 @@ def test_the_choice_can_be_changed_without_decoding_again(source, tmp_path, deco
 def test_a_film_that_waits_says_both(tmp_path, dicom):
     dicom(tmp_path / "source" / "a.dcm", BodyPartExamined="KNEE")
     report = deidentify_folder(tmp_path / "source", tmp_path / "out", accept_non_chest=True)
-    reason = "burned-in annotation is unknown; not a chest radiograph by its body part"
+    reason = "text in its pixels; not a chest radiograph by its body part"
     assert report.reasons["waiting"] == {reason: 1}
 
 

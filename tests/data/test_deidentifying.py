@@ -30,7 +30,7 @@ def entries(out):
 def test_each_file_comes_to_its_place(tree, tmp_path):
     report = deidentify_folder(tree, tmp_path / "out")
     assert report.counts == {"ready": 2, "waiting": 2, "refused": 3}
-    assert report.reasons["waiting"] == {"burned-in annotation is YES": 1, "burned-in annotation is unknown": 1}
+    assert report.reasons["waiting"] == {"burned-in annotation is YES": 1, "text in its pixels": 1}
     assert set(report.reasons["refused"]) == {
         "PNG: no header tells whether its pixels name the patient",
         "no DICOM file: text",
@@ -181,7 +181,7 @@ def test_real_films_wait_because_nobody_knows_what_is_burned_in(real_data, tmp_p
     """Four files, of which two have one SOP Instance UID and different headers."""
     report = deidentify_folder(real_data / "dicom" / "chest", tmp_path / "out")
     assert report.counts == {"waiting": 3, "refused": 1}
-    assert report.reasons["waiting"] == {"burned-in annotation is unknown": 3}
+    assert report.reasons["waiting"] == {"text in its pixels": 3}
     assert not list((tmp_path / "out" / "images").iterdir())
     content = b"".join(contents(tmp_path / "out").values())
     for word in (b"CompressedSamples", b"9RG1", b"26210", b"19400305", b"THORAVISION", b"Hamburg", b"16d7f894"):

@@ -103,10 +103,12 @@ def test_killed_at_any_moment_the_next_run_completes_it(tmp_path, dicom):
     open_key(key)
     deidentify_folder(source, tmp_path / "whole", key=key)
     program = (
-        "import sys; from monai_xr.data.deidentifying import deidentify_folder as d; d(*sys.argv[1:3], key=sys.argv[3])"
+        "import sys; from conftest import look_at_header; from monai_xr.data import deidentification_job as job;"
+        "from monai_xr.data.deidentifying import deidentify_folder as d; job.looked_at = look_at_header;"
+        "d(*sys.argv[1:3], key=sys.argv[3])"
     )
     command = [sys.executable, "-c", program, str(source), str(tmp_path / "out"), str(key)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     chance, interrupted = np.random.default_rng(5), 0
     for _ in range(4):
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -34,10 +34,7 @@ def test_waiting_images_have_names_and_reasons(out):
     waiting = waiting_images(out)
     assert len(waiting) == 5
     assert len({image.name for image in waiting}) == 5
-    assert (
-        sorted(image.reason for image in waiting)
-        == ["burned-in annotation is YES"] + ["burned-in annotation is unknown"] * 4
-    )
+    assert sorted(image.reason for image in waiting) == ["burned-in annotation is YES"] + ["text in its pixels"] * 4
     assert {image.patient_id[:3] for image in waiting} == {"XR-"}
 
 

@@ -17,6 +17,7 @@ def films() -> list[Film]:
 
 @pytest.fixture(scope="module")
 def ours(films):
+    pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
     found = score(films, DEIDENTIFIERS["monai_xr"](films))
     print(found.table("monai_xr"))  # noqa: T201
     return found
@@ -36,10 +37,9 @@ def test_relations_stay(ours, action):
     assert ours.share(action) == 1
 
 
-# Of 8 films whose pixels name the patient one says that nothing is burned in: its header is believed.
-def test_pixels_that_the_header_does_not_vouch_for_stay_behind(ours):
-    assert [each for each in ours.missed if each.startswith("pixels")] == ["pixels hidden: header says NO"]
-    assert ours.right["pixels hidden"] == 7
+def test_pixels_that_name_the_patient_stay_behind_whatever_the_header_says(ours):
+    assert [each for each in ours.missed if each.startswith("pixels")] == []
+    assert ours.right["pixels hidden"] == 8
 
 
 def test_the_goal_of_all_actions(ours):
