@@ -92,7 +92,7 @@ def processor_seconds() -> float:
 
 @pytest.fixture
 def check_refusal(tmp_path: Path) -> Callable[[Path, str, str], None]:
-    """Function that demands one clear refusal in under 5 s of the processor and 200 MB: `check_refusal(path, match, decode)`."""
+    """Demand one clear refusal in under 5 s of the processor and 200 MB: `check_refusal(path, match, decode)`."""
 
     def check(path: Path, match: str, decode: str) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory in use
