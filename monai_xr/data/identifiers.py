@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
-from monai_xr.data.deidentification_key import open_key
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.data.files.key_file import open_key
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.errors import HostError
 
 KEY_VARIABLE = "MONAI_XR_KEY"

@@ -7,8 +7,8 @@ A `dataset_dir` is one of three:
 2. a folder of DICOM files at any depth, whatever their extension;
 3. a folder of PNG/JPEG files.
 
-The output of `monai-xr deidentify` means its released images (`monai_xr.data.data_folder`). A folder that has the
-layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3 the labels come from
+The output of `monai-xr deidentify` means its released images (`monai_xr.data.files.data_folder`). A folder that has the
+layout of a known data set (`monai_xr.data.sources.layouts`) is read by its rules. In 2 and 3 the labels come from
 `labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first folder level. Where all
 folders of that level are named train, val or test, it gives the split and the next level the label.
 """
@@ -20,13 +20,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from monai_xr.data.data_folder import data_folder
+from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.identifiers import hashed_id
 from monai_xr.errors import ConfigurationError, InputDataError
 
 if TYPE_CHECKING:
-    from monai_xr.data.header_memory import HeaderMemory
-    from monai_xr.data.split_table import SplitTable
+    from monai_xr.data.sources.header_memory import HeaderMemory
+    from monai_xr.data.splits.split_table import SplitTable
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -44,7 +44,7 @@ class Record:
         split: train, val, test or "".
         sop_uid: SOP Instance UID of a DICOM file, or a `HashedId` of it.
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
-        present: Findings known to be there, by their names in `monai_xr.data.findings`.
+        present: Findings known to be there, by their names in `monai_xr.data.sources.findings`.
         absent: Findings known not to be there. What is in neither is unknown.
         row: Place of its pixels in the store of a prepared data set.
     """
@@ -160,7 +160,7 @@ def find_records(
         dataset_dir: One of the three kinds of folder above.
         classes: Labels to keep; None keeps all. One string may hold several, with commas between.
         split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
-            of the folder has them, see `monai_xr.data.split_table`.
+            of the folder has them, see `monai_xr.data.splits.split_table`.
         deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
         no_patients: Lets that deal split images of unknown patients one by one.
         labelled: Whether an image without label is an error.
@@ -193,9 +193,9 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "Heade
         ConfigurationError: No such folder or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files.
     """
-    from monai_xr.data.adapters import known_records
-    from monai_xr.data.folders import folder_records
-    from monai_xr.data.manifest import MANIFEST, manifest_records
+    from monai_xr.data.sources.folders import folder_records
+    from monai_xr.data.sources.layouts import known_records
+    from monai_xr.data.sources.manifest import MANIFEST, manifest_records
 
     root = data_folder(dataset_dir)
     if not root.is_dir():
@@ -238,9 +238,9 @@ def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Record
 
 def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
     """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
-    from monai_xr.data.split_table import dealt, named_table, read_table, table_place
-    from monai_xr.data.splits import seated
-    from monai_xr.data.units import check_one_split_each, units_of
+    from monai_xr.data.splits.dealing import seated
+    from monai_xr.data.splits.split_table import dealt, named_table, read_table, table_place
+    from monai_xr.data.splits.units import check_one_split_each, units_of
 
     if records.splits:
         way_out = "keep a patient or group in one split, or make new splits with `monai-xr prepare --resplit`"

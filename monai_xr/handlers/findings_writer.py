@@ -10,14 +10,14 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import HashedId
-from monai_xr.data.output import write_text
-from monai_xr.data.pixel_decoding import source_of
-from monai_xr.data.png import write_png
+from monai_xr.data.images.png import write_png
+from monai_xr.data.store.decoding import source_of
 from monai_xr.errors import HostError
-from monai_xr.handlers.trained_classifier import TrainedClassifier
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
+from monai_xr.runs.trained.trained_classifier import TrainedClassifier
 from monai_xr.settings import parse_flag
 from monai_xr.transforms.dataset import XrayDataset
 

@@ -9,7 +9,7 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from monai_xr.data.png import write_png
+from monai_xr.data.images.png import write_png
 from monai_xr.settings import parse_count
 
 

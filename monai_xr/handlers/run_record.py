@@ -13,11 +13,11 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.errors import HostError
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.provenance import package_versions, provenance
 from monai_xr.runs.curves import numbers
+from monai_xr.runs.provenance import package_versions, provenance
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_xr.data.output import write_text
-from monai_xr.data.png import MARK_KEY, write_png
+from monai_xr.data.files.output import write_text
+from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.errors import HostError
 
 _NAME = "alarms.jsonl"

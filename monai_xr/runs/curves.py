@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.errors import HostError
 
 # What a line holds beside its metrics.

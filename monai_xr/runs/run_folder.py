@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.data_folder import RECORD, SYNTHETIC
-from monai_xr.data.lineage import lineage_of
+from monai_xr.data.files.data_folder import RECORD, SYNTHETIC
+from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import HostError, ModelError
 
 # What a training and the commands that follow it write beside the checkpoints. Decoded pixels (`cache`) and lock files

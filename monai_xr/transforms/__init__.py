@@ -1,6 +1,6 @@
 """Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""
 
-from monai_xr.transforms.aiin import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
+from monai_xr.transforms.aiin.transforms import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
 from monai_xr.transforms.augment import Augmentation, make_augmentation
 from monai_xr.transforms.dataset import XrayDataset, make_aiin, xray_loader
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films, training_loader, validation_loader

@@ -11,13 +11,13 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.data.images.tiles import Tile
 from monai_xr.data.records import Records, SkippedFile, find_records
-from monai_xr.data.tiles import Tile
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
-from monai_xr.transforms.aiin import AIIN
+from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.transforms.ranges import to_network_range
 
 if TYPE_CHECKING:

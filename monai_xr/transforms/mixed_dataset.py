@@ -9,8 +9,8 @@ from ignite import distributed as idist
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from monai_xr.data.mixing import mix
-from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import find_records
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count

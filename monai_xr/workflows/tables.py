@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from monai_xr import __version__
-from monai_xr.data.inspection import Inspection
-from monai_xr.dicom.isolation import confinement_in_force
+from monai_xr.data.inspecting.inspection import Inspection
+from monai_xr.dicom.isolation.isolated_reading import confinement_in_force
 
 if TYPE_CHECKING:  # so that an inspection loads no torch
     from monai_xr.metrics.measures import Measures

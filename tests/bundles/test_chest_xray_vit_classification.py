@@ -19,8 +19,8 @@ from PIL import Image
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError, DivergedError, InputDataError, ModelError, XrError
 from monai_xr.handlers import load_classifier
-from monai_xr.workflows.bundles import run_bundle
-from monai_xr.workflows.classification import evaluate_classifier
+from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.judging_classifiers.evaluation import evaluate_classifier
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundles" / "chest_xray_vit_classification"

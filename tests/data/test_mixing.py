@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.lineage import lineage_of
+from monai_xr.data.images.lineage import lineage_of
+from monai_xr.data.images.png import write_png
 from monai_xr.data.mixing import Mixture, mix
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.png import write_png
 from monai_xr.data.records import find_records
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 

@@ -17,11 +17,11 @@ from canary import CANARIES, canary, film, put
 from pydicom.dataset import Dataset
 
 from monai_xr.cli import main
-from monai_xr.data.deidentified_folder import encoded
-from monai_xr.data.inspection import inspect_folder
-from monai_xr.data.pixel_cache import PixelCache
+from monai_xr.data.deidentifying.deidentified_folder import encoded
+from monai_xr.data.inspecting.inspection import inspect_folder
 from monai_xr.data.records import find_records
-from monai_xr.workflows.bundles import run_bundle
+from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.workflows.bundle_running.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"
 SMALL = {"batch_size": 4, "width": 4, "image_size": 32, "seed": 1, "max_epochs": 1}

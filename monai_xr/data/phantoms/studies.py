@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom
-from monai_xr.data.png import MARK_KEY, write_png
 from monai_xr.dicom.identity import PHANTOM_MODEL, SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import DESCRIPTION, PHANTOM_SYNTAXES, PhantomHeader, write_phantom
 from monai_xr.errors import ConfigurationError, HostError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.pixel_cache import PixelCache
 from monai_xr.data.records import find_records
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
@@ -82,7 +82,7 @@ def test_second_run_opens_no_dicom_file(
     def opened(path: Path) -> None:
         raise AssertionError(path)
 
-    monkeypatch.setattr("monai_xr.data.folders.read_header", opened)
+    monkeypatch.setattr("monai_xr.data.sources.folders.read_header", opened)
     assert len(run(archive, tmp_path / "out").records) == 24
 
 

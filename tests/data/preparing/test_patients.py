@@ -12,7 +12,7 @@ import pytest
 
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.records import find_records
-from monai_xr.data.split_table import split_folder
+from monai_xr.data.splits.split_table import split_folder
 from monai_xr.data.trained_on import read_lineage, write_lineage
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError

@@ -1,0 +1,246 @@
+"""Data folder in; its one table of who is in which split out: `splits.json`, dealt once and then only added to.
+
+Whatever trains, mixes or judges reads the same table, so that a patient who was once trained on is never scored. Who is
+new is dealt in beside the others, nobody moves; a new deal is made by `--resplit` alone. A folder whose own tables name
+splits is taken at its word. Where a data folder cannot be written to, its table lies in the user's state folder.
+"""
+
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.files.output import write_text
+from monai_xr.data.identifiers import KEY_VARIABLE, key_tag
+from monai_xr.data.records import Records, read_folder
+from monai_xr.data.splits.dealing import FRACTIONS, check_deal, split_patients
+from monai_xr.data.splits.units import keys_of
+from monai_xr.errors import ConfigurationError, HostError, InputDataError
+
+SPLITS_FILE = "splits.json"
+NAMED, DEALT = "named by the data", "dealt by patient"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """Who is in which split.
+
+    Args:
+        split_of: Split by unit, as `keys_of` names it.
+        rule: `NAMED` or `DEALT`.
+        seed: Of the deal.
+        fractions: Of the images, by split.
+        no_patients: Whether images of unknown patients were dealt one by one.
+        key: Tells the key that the ids were hashed with, see `key_tag`.
+    """
+
+    split_of: Mapping[str, str]
+    rule: str = NAMED
+    seed: int = 0
+    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+    no_patients: bool = False
+    key: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of who is where."""
+        return sha256(json.dumps(sorted(self.split_of.items())).encode()).hexdigest()
+
+    def outside(self, split: str) -> frozenset[str]:
+        """Give the units of the other splits."""
+        return frozenset(unit for unit, found in self.split_of.items() if found != split)
+
+    def moved(self, after: "SplitTable") -> int:
+        """Count the units that another table has in another split."""
+        return sum(after.split_of.get(unit, split) != split for unit, split in self.split_of.items())
+
+    def extended(self, records: Records) -> "SplitTable":
+        """Add the splits of records; the units of before stay, also those whose images are gone.
+
+        A group whose images are in several splits stands for none of them.
+        """
+        splits: dict[str, set[str]] = {}
+        for record in records:
+            for key in keys_of(record, records.root):
+                splits.setdefault(key, set()).add(record.split)
+        new = {key: min(found) for key, found in splits.items() if len(found) == 1 and "" not in found}
+        return replace(self, split_of={**self.split_of, **new})
+
+
+def table_place(root: Path) -> Path:
+    """Give the place of the table of a data folder: in it, or in the state folder where it is or was read-only."""
+    inside = root / SPLITS_FILE
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    outside = state / "monai_xr" / "splits" / f"{sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]}.json"
+    if inside.is_file() or (os.access(root, os.W_OK) and not outside.is_file()):
+        return inside
+    return outside
+
+
+def read_table(place: Path, *, any_key: bool = False) -> SplitTable | None:
+    """Read a table; None where there is none.
+
+    Args:
+        place: Of the file.
+        any_key: Whether its ids may be hashed with another key than that of this site.
+
+    Raises:
+        InputDataError: It is damaged or of a newer version.
+        ConfigurationError: Its ids were hashed with another key: nobody in it could be known again.
+    """
+    try:
+        content: dict[str, Any] = json.loads(place.read_bytes())
+        version = content.pop("version")
+        table = SplitTable(**{**content, "split_of": {str(k): str(v) for k, v in content["split_of"].items()}})
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"table of splits cannot be read ({error.strerror})", place, "check its permissions") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputDataError("table of splits is damaged", place, "get it back, or deal anew with --resplit") from None
+    if version != _VERSION:
+        raise InputDataError(f"table of splits of version {version}, not {_VERSION}", place, "update monai_xr")
+    if not any_key and table.key != key_tag():
+        raise ConfigurationError(
+            "ids in the table of splits were hashed with another key",
+            place,
+            f"name the key file in {KEY_VARIABLE}, or deal anew with --resplit",
+        )
+    return table
+
+
+def write_table(place: Path, table: SplitTable) -> None:
+    """Write a table whole.
+
+    Raises:
+        HostError: It cannot be written.
+    """
+    content = {**vars(table), "split_of": dict(sorted(table.split_of.items())), "version": _VERSION}
+    content.pop("digest", None)
+    write_text(place, json.dumps(content, indent=0))
+
+
+def named_table(records: Records) -> SplitTable:
+    """Give the table of records that name their splits; those of a prepared folder may have another site's hashes."""
+    written = read_table(table_place(records.root), any_key=True) if records.store else None
+    return (written or SplitTable({}, key=key_tag())).extended(records)
+
+
+def dealt(
+    records: Records,
+    *,
+    seed: int | None = None,
+    fractions: Mapping[str, float] | None = None,
+    no_patients: bool = False,
+    resplit: bool = False,
+) -> Records:
+    """Give each record the split that the table of its folder has for it; who is new is dealt in first.
+
+    Args:
+        records: All images of the folder; the splits that they name are overwritten.
+        seed: Of the first deal; None is 0 or as dealt.
+        fractions: Of the first deal; None is 0.7, 0.1, 0.2 or as dealt.
+        no_patients: Lets images of unknown patients be split one by one; once for a folder.
+        resplit: Deals anew.
+
+    Raises:
+        ConfigurationError: Settings that cannot be; a table of another key.
+        InputDataError: Images that cannot be split.
+        HostError: The table cannot be written.
+    """
+    place = table_place(records.root)
+    with _alone(place):
+        before = None if resplit else read_table(place)
+        base = before or new_table(seed, fractions, no_patients=no_patients)
+        split = split_patients(
+            records,
+            seed=base.seed,
+            fractions=base.fractions,
+            no_patients=no_patients or base.no_patients,
+            known=base.split_of,
+        )
+        after = replace(base.extended(split.records), no_patients=no_patients or base.no_patients)
+        if after != before:
+            write_table(place, after)
+    return replace(split.records, table=after, notes=(*records.notes, *split.notes))
+
+
+def new_table(seed: int | None, fractions: Mapping[str, float] | None, *, no_patients: bool) -> SplitTable:
+    """Give an empty table that is to be dealt.
+
+    Raises:
+        ConfigurationError: Fractions or a seed that cannot be.
+    """
+    check_deal(fractions or FRACTIONS, seed or 0)
+    return SplitTable({}, DEALT, seed or 0, dict(fractions or FRACTIONS), no_patients, key_tag())
+
+
+def check_same_deal(before: SplitTable | None, seed: int | None, fractions: Mapping[str, float] | None) -> None:
+    """Refuse settings that a deal of before did not have.
+
+    Raises:
+        ConfigurationError: Naming the setting.
+    """
+    for name, wanted in (("seed", seed), ("fractions", fractions)):
+        if before and before.rule == DEALT and wanted is not None and wanted != getattr(before, name):
+            raise ConfigurationError(
+                f"the splits were dealt with another {name} ({getattr(before, name)})",
+                name,
+                f"leave --{name} out, or deal anew with --resplit",
+            )
+
+
+def split_folder(
+    folder: str | Path,
+    *,
+    seed: int | None = None,
+    fractions: Mapping[str, float] | None = None,
+    resplit: bool = False,
+    no_patients: bool = False,
+) -> list[str]:
+    """Deal the splits of a data folder, or what is new in it, as `dealt`; gives lines that tell who is where.
+
+    Raises:
+        ConfigurationError: The data names its splits itself; another seed or other fractions without `resplit`.
+        InputDataError: Images that cannot be split.
+        HostError: The table cannot be written.
+    """
+    records = read_folder(folder)
+    if records.splits:
+        way_out = "make new splits with monai-xr prepare --resplit"
+        raise ConfigurationError(f"the data names its splits: {', '.join(records.splits)}", records.root, way_out)
+    place = table_place(records.root)
+    before = read_table(place, any_key=resplit)
+    if not resplit:
+        check_same_deal(before, seed, fractions)
+    done = dealt(records, seed=seed, fractions=fractions, no_patients=no_patients, resplit=resplit)
+    assert done.table is not None  # noqa: S101 - dealt above
+    moved = before.moved(done.table) if before else 0
+    counts = Counter((record.split, record.label or "no label") for record in done)
+    lines = [f"{split}: {count} {label}" for (split, label), count in sorted(counts.items())]
+    told = [f"{moved} of {len(before.split_of)} patients or groups moved"] if before and resplit else []
+    return [*lines, *told, *done.notes, f"table: {place}"]
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Let one process at a time deal; on file systems without locks all may."""
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(place.parent, os.O_RDONLY)
+    except OSError as error:
+        raise HostError(f"table of splits cannot be written ({error.strerror})", place, "check the folder") from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,272 @@
+"""Records and tile settings in, a finished pixel cache on disk out."""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_args
+
+from monai_xr.data.images.image_file import Decode
+from monai_xr.data.images.tiles import check_fit
+from monai_xr.data.records import Record, Records
+from monai_xr.data.store.decoding import (
+    CacheSettings,
+    FileFilms,
+    Outcome,
+    Source,
+    StoredFilms,
+    TileMaker,
+    source_of,
+)
+from monai_xr.data.store.journal import JOURNAL, Journal
+from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
+from monai_xr.data.store.pixel_cache import (
+    SCHEMA,
+    PixelCache,
+    Progress,
+    hashed_root,
+    identity_of,
+    labels_of,
+    read_index,
+    write_index,
+)
+from monai_xr.errors import ConfigurationError, HostError, InputDataError
+
+_SPARE_BYTES = 1 << 20  # for the index
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """What to build and how; the meaning of each is that of `PixelCache.build`."""
+
+    records: Records
+    settings: CacheSettings
+    folder: Path
+    decode: Decode
+    workers: int
+    progress: Progress | None
+    store: PixelCache | None = None
+    retry: bool = True
+
+    @property
+    def root(self) -> str:
+        """Hash of where the images are, for telling whether another cache is of the same."""
+        return hashed_root(self.records.root)
+
+    def header(self) -> dict[str, Any]:
+        """Give what every tile depends on, as JSON gives it back."""
+        header: dict[str, Any] = json.loads(json.dumps({**asdict(self.settings), "root": self.root}))
+        return header
+
+    def report(self, done: int) -> None:
+        """Tell how far the work is."""
+        if self.progress:
+            self.progress(done, len(self.records))
+
+
+def build_cache(plan: CachePlan) -> Path:
+    """Give the folder of the finished cache.
+
+    Raises:
+        ConfigurationError: A size, fit or number of workers that does not exist.
+        InputDataError: No usable image.
+        HostError: No room, no permission.
+    """
+    check_fit(plan.settings.size, plan.settings.fit)
+    check_decoding(plan.decode, plan.workers)
+    if plan.store and plan.store.size < plan.settings.size:
+        raise ConfigurationError(
+            f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
+        )
+    sources = _sources(plan)
+    key = _key(plan, sources)
+    base = plan.folder / f"{plan.settings.size}px-{key[:16]}"
+    before = finished(base)
+    if before and not (plan.retry and has_passing(before)):
+        return before
+    bytes_needed = 2 * plan.settings.size**2 * len(sources) + _SPARE_BYTES
+    with _disk_trouble(plan.folder, bytes_needed):
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        with _one_builder(plan.folder) as alone:
+            if finished(base) == before:  # no other process was faster
+                _check_room(plan.folder, bytes_needed)
+                _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
+            if alone:
+                _remove_orphans(plan.folder)
+    return finished(base) or base
+
+
+def check_decoding(decode: str, workers: int) -> None:
+    """Check how films are to be decoded.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    if workers < 1:
+        raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
+    if decode not in get_args(Decode):
+        raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
+
+
+def _sources(plan: CachePlan) -> list[Source]:
+    if plan.store:
+        return StoredFilms(plan.store).sources()
+    return [source_of(record, plan.records.root) for record in plan.records]
+
+
+def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
+    """Digest all that the cache holds or depends on."""
+    digest = sha256(json.dumps(plan.header()).encode())
+    for source, record in zip(sources, _records(plan), strict=True):
+        row = [source.file, source.key, *source.stamp, *labels_of(record).values()]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def _records(plan: CachePlan) -> Records:
+    """Give the records of the sources: those of a store may be fewer than asked for."""
+    return plan.store.records if plan.store else plan.records
+
+
+@contextmanager
+def _disk_trouble(folder: Path, bytes_needed: int) -> Iterator[None]:
+    try:
+        yield
+    except (HostError, BrokenPipeError):  # the pipe is that of a progress report
+        raise
+    except OSError as error:
+        raise HostError(
+            f"pixel cache cannot be written ({error.strerror})",
+            folder,
+            f"it needs {bytes_needed:,} bytes in a folder of yours",
+        ) from error
+
+
+def _check_room(folder: Path, bytes_needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < bytes_needed:
+        raise HostError(f"{free:,} bytes free", folder, f"the pixel cache needs {bytes_needed:,} bytes")
+
+
+@contextmanager
+def _one_builder(folder: Path) -> Iterator[bool]:
+    """Let one process build in a folder, and tell whether that is sure. The lock ends with its process."""
+    handle = os.open(folder, os.O_RDONLY)
+    alone = False
+    try:
+        with suppress(OSError):  # file systems without locks: then two may build, and the first rename counts
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            alone = True
+        yield alone
+    finally:
+        os.close(handle)
+
+
+def _remove_orphans(folder: Path) -> None:
+    for orphan in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
+    """Build under another name and rename; what is unfinished stays for the next run where only one can build.
+
+    What is no better than an earlier cache, `instead_of`, is dropped.
+    """
+    building = plan.folder / f"{TEMPORARY}{target.name}"
+    if alone:
+        building.mkdir(mode=0o700, exist_ok=True)  # pixels of patients are their owner's alone
+    else:
+        building = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=plan.folder))
+    keep = False
+    try:
+        if not is_whole(building):
+            write_index(building, _write_tiles(plan, sources, building))
+        (building / JOURNAL).unlink(missing_ok=True)
+        if instead_of and read_index(building)["refused"] == read_index(instead_of)["refused"]:
+            return
+        if target.exists() and not is_whole(target):
+            target.rename(plan.folder / f"{TEMPORARY}damaged-{target.name}")
+        _put_in_place(building, target)
+    except InputDataError:
+        raise
+    except BaseException:
+        keep = alone
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_in_place(building: Path, target: Path) -> None:
+    try:
+        building.rename(target)
+    except OSError:
+        if not is_whole(target):  # a whole one is that of another process, on a file system without locks
+            raise
+    _sync(target.parent)
+
+
+def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
+    known = known_outcomes(plan.folder, plan.header(), building)
+    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
+    journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
+    done = len(journal.lines)
+    outcomes = TileMaker(plan.settings, film, known).outcomes(sources[done:], plan.workers)
+    way_out = ""
+    try:
+        for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
+            journal.add(_entry(source, record, outcome), outcome.tile)
+            way_out = way_out or outcome.way_out
+            plan.report(len(journal.lines))
+        journal.sync()
+    finally:
+        journal.close()
+    images = [line for line in journal.lines if "sha256" in line]
+    refused = [line for line in journal.lines if "reason" in line]
+    if not images:
+        raise _nothing_usable(plan.records.root, refused, way_out)
+    return _index(plan, images, refused)
+
+
+def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: str) -> InputDataError:
+    counts = Counter(each["reason"] for each in refused).most_common(3)
+    first = {
+        reason: next(Path(each["file"]).name for each in refused if each["reason"] == reason) for reason, _ in counts
+    }
+    reasons = "; ".join(f"{count} like {first[reason]}: {reason}" for reason, count in counts)
+    return InputDataError(f"none of {len(refused)} images can be used ({reasons})", root, way_out or "see the reasons")
+
+
+def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
+    facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason, "passes": outcome.passes}
+    return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
+
+
+def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
+    settings = plan.header()
+    root = settings.pop("root")
+    return {
+        "schema": SCHEMA,
+        "settings": settings,
+        "root": root,
+        "source": plan.records.source,
+        "split_used": plan.records.split_used,
+        "manifest_sha256": identity_of(settings, images),
+        "images": images,
+        "refused": refused,
+    }
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
