@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from monai_xr.data.images.image_file import Decode
-from monai_xr.data.images.tiles import check_fit
+from monai_xr.data.images.png_exports import exports_under
+from monai_xr.data.images.tiles import Fit, check_fit
 from monai_xr.data.records import Record, Records
 from monai_xr.data.store.decoding import (
     CacheSettings,
@@ -30,7 +31,6 @@ from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, i
 from monai_xr.data.store.pixel_cache import (
     SCHEMA,
     PixelCache,
-    Progress,
     hashed_root,
     identity_of,
     labels_of,
@@ -41,10 +41,12 @@ from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 _SPARE_BYTES = 1 << 20  # for the index
 
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
-class CachePlan:
-    """What to build and how; the meaning of each is that of `PixelCache.build`."""
+class _Plan:
+    """What to build and how; the meaning of each is that of `build_store`. `store` is that of a prepared data set."""
 
     records: Records
     settings: CacheSettings
@@ -52,42 +54,74 @@ class CachePlan:
     decode: Decode
     workers: int
     progress: Progress | None
-    store: PixelCache | None = None
-    retry: bool = True
-
-    @property
-    def root(self) -> str:
-        """Hash of where the images are, for telling whether another cache is of the same."""
-        return hashed_root(self.records.root)
+    store: PixelCache | None
+    retry: bool
 
     def header(self) -> dict[str, Any]:
-        """Give what every tile depends on, as JSON gives it back."""
-        header: dict[str, Any] = json.loads(json.dumps({**asdict(self.settings), "root": self.root}))
-        return header
-
-    def report(self, done: int) -> None:
-        """Tell how far the work is."""
-        if self.progress:
-            self.progress(done, len(self.records))
+        """Give what every tile depends on, as JSON gives it back; the root tells other caches of the same films."""
+        header = {**asdict(self.settings), "root": hashed_root(self.records.root)}
+        return dict(json.loads(json.dumps(header)))
 
 
-def build_cache(plan: CachePlan) -> Path:
-    """Give the folder of the finished cache.
+def build_store(
+    records: Records,
+    *,
+    size: int,
+    folder: str | Path,
+    admit: tuple[str, ...] = ("patient",),
+    fit: Fit = "squash",
+    decode: Decode = "direct",
+    workers: int = 2,
+    progress: Progress | None = None,
+    retry: bool = True,
+) -> PixelCache:
+    """Open the pixel cache of these records, or make it.
+
+    Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
+    same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
+    processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
+    its size is the one asked for; smaller tiles are made from it without decoding.
+
+    Args:
+        records: What to read. Images that cannot be used are left out and listed in `refused`.
+        size: Pixels on a side of a tile.
+        folder: Holds the caches, each in a folder of its own; made where it does not exist.
+        admit: Origins that are let in, as in `read_image`.
+        fit: What happens to the aspect ratio, as in `tile_of`.
+        decode: Where DICOM pixels are decoded, as in `read_image`.
+        workers: Threads that decode.
+        progress: Called with (done, total) after each image.
+        retry: Whether to try films again that this machine could not read in an earlier run.
 
     Raises:
-        ConfigurationError: A size, fit or number of workers that does not exist.
+        ConfigurationError: A size, fit or number of workers that does not exist; a size above that of a prepared store.
         InputDataError: No usable image.
         HostError: No room, no permission.
     """
-    check_fit(plan.settings.size, plan.settings.fit)
-    check_decoding(plan.decode, plan.workers)
-    if plan.store and plan.store.size < plan.settings.size:
+    check_fit(size, fit)
+    check_decoding(decode, workers)
+    store = PixelCache(records.store).part(records, admit) if records.store else None
+    if store and store.size == size:
+        return store
+    if store and store.size < size:
         raise ConfigurationError(
-            f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
+            f"image size {size}", "size", f"the data was prepared at {store.size}: prepare it larger"
         )
+    of_files = not store and records.source != "DICOM folder"
+    exports = exports_under(records.root) if of_files else ()
+    settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
+    plan = _Plan(records, settings, Path(folder).expanduser(), decode, workers, progress, store, retry)
+    cache = PixelCache(_built(plan), root=records.root)
+    if store and store.index["refused"]:
+        refused = [*store.index["refused"], *cache.index["refused"]]
+        cache = PixelCache(cache.folder, {**cache.index, "refused": refused}, records.root)
+    return cache
+
+
+def _built(plan: _Plan) -> Path:
+    """Give the folder of the finished cache."""
     sources = _sources(plan)
-    key = _key(plan, sources)
-    base = plan.folder / f"{plan.settings.size}px-{key[:16]}"
+    base = plan.folder / f"{plan.settings.size}px-{_key(plan, sources)[:16]}"
     before = finished(base)
     if before and not (plan.retry and has_passing(before)):
         return before
@@ -115,13 +149,13 @@ def check_decoding(decode: str, workers: int) -> None:
         raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
 
 
-def _sources(plan: CachePlan) -> list[Source]:
+def _sources(plan: _Plan) -> list[Source]:
     if plan.store:
         return StoredFilms(plan.store).sources()
     return [source_of(record, plan.records.root) for record in plan.records]
 
 
-def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
+def _key(plan: _Plan, sources: Sequence[Source]) -> str:
     """Digest all that the cache holds or depends on."""
     digest = sha256(json.dumps(plan.header()).encode())
     for source, record in zip(sources, _records(plan), strict=True):
@@ -130,7 +164,7 @@ def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
-def _records(plan: CachePlan) -> Records:
+def _records(plan: _Plan) -> Records:
     """Give the records of the sources: those of a store may be fewer than asked for."""
     return plan.store.records if plan.store else plan.records
 
@@ -174,7 +208,7 @@ def _remove_orphans(folder: Path) -> None:
         shutil.rmtree(orphan, ignore_errors=True)
 
 
-def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
+def _make(plan: _Plan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
     """Build under another name and rename; what is unfinished stays for the next run where only one can build.
 
     What is no better than an earlier cache, `instead_of`, is dropped.
@@ -213,7 +247,7 @@ def _put_in_place(building: Path, target: Path) -> None:
     _sync(target.parent)
 
 
-def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
+def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
     known = known_outcomes(plan.folder, plan.header(), building)
     film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
@@ -224,7 +258,8 @@ def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> 
         for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
             journal.add(_entry(source, record, outcome), outcome.tile)
             way_out = way_out or outcome.way_out
-            plan.report(len(journal.lines))
+            if plan.progress:
+                plan.progress(len(journal.lines), len(plan.records))
         journal.sync()
     finally:
         journal.close()
@@ -249,7 +284,7 @@ def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
     return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
 
 
-def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
+def _index(plan: _Plan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
     settings = plan.header()
     root = settings.pop("root")
     return {

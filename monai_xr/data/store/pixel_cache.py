@@ -9,17 +9,17 @@ import fcntl
 import json
 import mmap
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from monai_xr.data.identifiers import HashedId, hashed
-from monai_xr.data.images.tiles import Fit, Tile
+from monai_xr.data.images.tiles import Tile
 from monai_xr.data.records import Record, Records, SkippedFile
 from monai_xr.data.store.tile_facts import facts_of
 from monai_xr.errors import InputDataError
@@ -29,8 +29,6 @@ PIXELS = "pixels.u16"
 SCHEMA = 4
 _UNKNOWN = Path()
 _NOT_IDENTITY = ("stamp", "key", "row")
-
-Progress = Callable[[int, int], None]
 
 
 class PixelCache:
@@ -56,61 +54,6 @@ class PixelCache:
         self.refused = tuple(SkippedFile(each["file"], each["reason"]) for each in index["refused"])
         self._stored = _mapped(folder, self.size)  # (M, size, size)
         self._rows = [each.get("row", place) for place, each in enumerate(index["images"])]
-
-    @classmethod
-    def build(
-        cls,
-        records: Records,
-        *,
-        size: int,
-        folder: str | Path,
-        admit: tuple[str, ...] = ("patient",),
-        fit: Fit = "squash",
-        decode: Literal["direct", "isolated"] = "direct",
-        workers: int = 2,
-        progress: Progress | None = None,
-        retry: bool = True,
-    ) -> "PixelCache":
-        """Open the cache of these records, or make it.
-
-        Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
-        same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
-        processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
-        its size is the one asked for; smaller tiles are made from it without decoding.
-
-        Args:
-            records: What to read. Images that cannot be used are left out and listed in `refused`.
-            size: Pixels on a side of a tile.
-            folder: Holds the caches, each in a folder of its own; made where it does not exist.
-            admit: Origins that are let in, as in `read_image`.
-            fit: What happens to the aspect ratio, as in `tile_of`.
-            decode: Where DICOM pixels are decoded, as in `read_image`.
-            workers: Threads that decode.
-            progress: Called with (done, total) after each image.
-            retry: Whether to try films again that this machine could not read in an earlier run.
-
-        Raises:
-            ConfigurationError: A size or fit that does not exist, or a size above that of the prepared store.
-            InputDataError: No usable image.
-            HostError: No room, no permission.
-        """
-        from monai_xr.data.images.png_exports import exports_under
-        from monai_xr.data.store.building import CachePlan, build_cache
-        from monai_xr.data.store.decoding import CacheSettings
-
-        store = cls(records.store).part(records, admit) if records.store else None
-        if store and store.size == size:
-            return store
-        of_files = not store and records.source != "DICOM folder"
-        exports = exports_under(records.root) if of_files else ()
-        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
-        target = Path(folder).expanduser()
-        plan = CachePlan(records, settings, target, decode, workers, progress, store, retry)
-        cache = cls(build_cache(plan), root=records.root)
-        if store and store.index["refused"]:
-            refused = [*store.index["refused"], *cache.index["refused"]]
-            cache = cls(cache.folder, {**cache.index, "refused": refused}, records.root)
-        return cache
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
         """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.

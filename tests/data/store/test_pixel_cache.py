@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.records import Records, find_records
+from monai_xr.data.records import Records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.store import building as pixel_building
 from monai_xr.data.store import decoding as pixel_decoding
+from monai_xr.data.store.building import build_store
 from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
@@ -34,7 +36,7 @@ def films(tmp_path: Path, png: Any, dicom: Any) -> Path:
 
 
 def _build(root: Path, folder: Path, **settings: Any) -> PixelCache:
-    return PixelCache.build(find_records(root), folder=folder, **{"size": 8} | settings)
+    return build_store(find_records(root), folder=folder, **{"size": 8} | settings)
 
 
 def test_tiles_are_area_means_at_16_bit(films: Path, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_phantoms_are_let_in_only_where_admitted(tmp_path: Path, dicom: Any) -> 
 def test_file_that_went_away_is_refused(films: Path, tmp_path: Path) -> None:
     records = find_records(films)
     records[0].image.unlink()
-    cache = PixelCache.build(records, size=8, folder=tmp_path / "cache")
+    cache = build_store(records, size=8, folder=tmp_path / "cache")
     assert [each.file for each in cache.refused] == ["sick/0.png", "well/broken.png"]
 
 
@@ -233,7 +235,7 @@ def _no_locks(*_: object) -> None:
 
 def _build_in_process(root: str, folder: str, start: Any, results: Any) -> None:
     start.wait()
-    cache = PixelCache.build(find_records(root), size=8, folder=folder)
+    cache = build_store(find_records(root), size=8, folder=folder)
     results.put((cache.folder.name, cache.manifest_sha256))
 
 
@@ -259,12 +261,12 @@ def test_two_processes_build_one_cache(
 
 _SLOW_BUILD = """
 import sys, time
-from monai_xr.data.store.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
+from monai_xr.data.store.building import build_store
+from monai_xr.data.sources.finding import find_records
 def slow(done, total):
     print(done, flush=True)
     time.sleep(0.5)
-PixelCache.build(find_records(sys.argv[1]), size=8, folder=sys.argv[2], progress=slow)
+build_store(find_records(sys.argv[1]), size=8, folder=sys.argv[2], progress=slow)
 """
 
 
@@ -287,7 +289,7 @@ def test_killed_build_leaves_no_cache_and_the_next_one_cleans_up(films: Path, tm
 def test_real_set_is_cached_at_its_own_size_without_loss(real_data: Path, tmp_path: Path) -> None:
     found = find_records(real_data / "cxr" / "kermany", split="val")
     records: Records = found.keeping(found.items[:50])
-    cache = PixelCache.build(records, size=128, folder=tmp_path / "cache")
+    cache = build_store(records, size=128, folder=tmp_path / "cache")
     assert len(cache) == 50
     for record, tile in zip(records, cache.pixels, strict=True):
         assert np.array_equal(np.asarray(Image.open(record.image), np.uint16) * 257, tile)  # 65535 / 255 = 257
