@@ -18,7 +18,6 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     disk_trouble,
     encoded,
     read_lines,
-    write_whole,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
@@ -26,6 +25,7 @@ from monai_xr.data.deidentifying.report import DUPLICATE, READY, REFUSED, WAITIN
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.files.key_file import open_key
+from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LabelTable
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, deidentify

@@ -5,20 +5,20 @@ new is dealt in beside the others, nobody moves; a new deal is made by `--respli
 splits is taken at its word. Where a data folder cannot be written to, its table lies in the user's state folder.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import KEY_VARIABLE, key_tag
 from monai_xr.data.records import DEALT, FRACTIONS, Records, SplitTable
 from monai_xr.data.splits.dealing import check_deal, split_patients
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 SPLITS_FILE = "splits.json"
@@ -107,7 +107,8 @@ def dealt(
         HostError: The table cannot be written.
     """
     place = table_place(records.root)
-    with _alone(place):
+    make_folder(place.parent, mode=0o700)
+    with host_trouble(place, "check the folder", what="table of splits cannot be written ({})"), locked(place.parent):
         before = None if resplit else read_table(place)
         base = before or new_table(seed, fractions, no_patients=no_patients)
         split = split_patients(
@@ -146,19 +147,3 @@ def check_same_deal(before: SplitTable | None, seed: int | None, fractions: Mapp
                 name,
                 f"leave --{name} out, or deal anew with --resplit",
             )
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Let one process at a time deal; on file systems without locks all may."""
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(place.parent, os.O_RDONLY)
-    except OSError as error:
-        raise HostError(f"table of splits cannot be written ({error.strerror})", place, "check the folder") from error
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -1,18 +1,16 @@
 """Records and tile settings in, a finished pixel cache on disk out."""
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+from monai_xr.data.files.locks import locked
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.images.tiles import Fit, check_fit
@@ -37,6 +35,7 @@ from monai_xr.data.store.pixel_cache import (
     read_index,
     write_index,
 )
+from monai_xr.disk import host_trouble, sync
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 _SPARE_BYTES = 1 << 20  # for the index
@@ -126,9 +125,10 @@ def _built(plan: _Plan) -> Path:
     if before and not (plan.retry and has_passing(before)):
         return before
     bytes_needed = 2 * plan.settings.size**2 * len(sources) + _SPARE_BYTES
-    with _disk_trouble(plan.folder, bytes_needed):
+    way_out = f"it needs {bytes_needed:,} bytes in a folder of yours"
+    with host_trouble(plan.folder, way_out, what="pixel cache cannot be written ({})"):
         plan.folder.mkdir(parents=True, exist_ok=True)
-        with _one_builder(plan.folder) as alone:
+        with locked(plan.folder) as alone:  # where that is not sure two may build, and the first rename counts
             if finished(base) == before:  # no other process was faster
                 _check_room(plan.folder, bytes_needed)
                 _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
@@ -169,38 +169,10 @@ def _records(plan: _Plan) -> Records:
     return plan.store.records if plan.store else plan.records
 
 
-@contextmanager
-def _disk_trouble(folder: Path, bytes_needed: int) -> Iterator[None]:
-    try:
-        yield
-    except (HostError, BrokenPipeError):  # the pipe is that of a progress report
-        raise
-    except OSError as error:
-        raise HostError(
-            f"pixel cache cannot be written ({error.strerror})",
-            folder,
-            f"it needs {bytes_needed:,} bytes in a folder of yours",
-        ) from error
-
-
 def _check_room(folder: Path, bytes_needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < bytes_needed:
         raise HostError(f"{free:,} bytes free", folder, f"the pixel cache needs {bytes_needed:,} bytes")
-
-
-@contextmanager
-def _one_builder(folder: Path) -> Iterator[bool]:
-    """Let one process build in a folder, and tell whether that is sure. The lock ends with its process."""
-    handle = os.open(folder, os.O_RDONLY)
-    alone = False
-    try:
-        with suppress(OSError):  # file systems without locks: then two may build, and the first rename counts
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            alone = True
-        yield alone
-    finally:
-        os.close(handle)
 
 
 def _remove_orphans(folder: Path) -> None:
@@ -244,7 +216,7 @@ def _put_in_place(building: Path, target: Path) -> None:
     except OSError:
         if not is_whole(target):  # a whole one is that of another process, on a file system without locks
             raise
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
@@ -297,11 +269,3 @@ def _index(plan: _Plan, images: list[dict[str, Any]], refused: list[dict[str, An
         "images": images,
         "refused": refused,
     }
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

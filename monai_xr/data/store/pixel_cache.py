@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from monai_xr.data.files.output import write_whole
 from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.images.tiles import Tile
 from monai_xr.data.records import Record, Records, SkippedFile
@@ -205,8 +206,4 @@ def is_in_use(folder: Path) -> bool:
 
 def write_index(folder: Path, index: Mapping[str, Any]) -> None:
     """Write `index.json` and see it on disk."""
-    handle = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        json.dump(index, file, indent=0)
-        file.flush()
-        os.fsync(file.fileno())
+    write_whole(folder / INDEX, json.dumps(index, indent=0).encode("ascii"))

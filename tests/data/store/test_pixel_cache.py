@@ -1,5 +1,6 @@
 """`PixelCache`: right pixels, decoded once, whole or not there."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -207,7 +208,7 @@ def test_disk_that_fills_up_leaves_no_cache_and_loses_no_work(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pixel_building.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(HostError, match=r"No space left on device.* : cache : it needs [0-9,]+ bytes"):
             _build(films, tmp_path / "cache")
     assert [path.name[:10] for path in (tmp_path / "cache").iterdir()] == [".building-"]
@@ -244,7 +245,7 @@ def test_two_processes_build_one_cache(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
 ) -> None:
     if not locks:
-        monkeypatch.setattr(pixel_building.fcntl, "flock", _no_locks)
+        monkeypatch.setattr(fcntl, "flock", _no_locks)
     context = multiprocessing.get_context("fork")
     start, results = context.Event(), context.Queue()
     arguments = (str(films), str(tmp_path / "cache"), start, results)
