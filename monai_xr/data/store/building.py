@@ -24,16 +24,16 @@ from monai_xr.data.store.decoding import (
     TileMaker,
     source_of,
 )
-from monai_xr.data.store.journal import JOURNAL, Journal
+from monai_xr.data.store.journal import Journal
 from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
 from monai_xr.data.store.pixel_cache import (
     SCHEMA,
     PixelCache,
     hashed_root,
     identity_of,
+    index_of,
     labels_of,
     read_index,
-    write_index,
 )
 from monai_xr.disk import host_trouble, sync
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
@@ -58,7 +58,7 @@ class _Plan:
 
     def header(self) -> dict[str, Any]:
         """Give what every tile depends on, as JSON gives it back; the root tells other caches of the same films."""
-        header = {**asdict(self.settings), "root": hashed_root(self.records.root)}
+        header = {"schema": SCHEMA, **asdict(self.settings), "root": hashed_root(self.records.root)}
         return dict(json.loads(json.dumps(header)))
 
 
@@ -193,8 +193,7 @@ def _make(plan: _Plan, sources: Sequence[Source], target: Path, alone: bool, *, 
     keep = False
     try:
         if not is_whole(building):
-            write_index(building, _write_tiles(plan, sources, building))
-        (building / JOURNAL).unlink(missing_ok=True)
+            _write_tiles(plan, sources, building)
         if instead_of and read_index(building)["refused"] == read_index(instead_of)["refused"]:
             return
         if target.exists() and not is_whole(target):
@@ -219,7 +218,7 @@ def _put_in_place(building: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
+def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> None:
     known = known_outcomes(plan.folder, plan.header(), building)
     film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
@@ -232,14 +231,14 @@ def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> dict
             way_out = way_out or outcome.way_out
             if plan.progress:
                 plan.progress(len(journal.lines), len(plan.records))
-        journal.sync()
+        index = index_of(plan.header(), journal.lines)
+        if not index["images"]:
+            raise _nothing_usable(plan.records.root, index["refused"], way_out)
+        digest = identity_of(index["settings"], index["images"])
+        records = plan.records
+        journal.finish({"source": records.source, "split_used": records.split_used, "manifest_sha256": digest})
     finally:
         journal.close()
-    images = [line for line in journal.lines if "sha256" in line]
-    refused = [line for line in journal.lines if "reason" in line]
-    if not images:
-        raise _nothing_usable(plan.records.root, refused, way_out)
-    return _index(plan, images, refused)
 
 
 def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: str) -> InputDataError:
@@ -254,18 +253,3 @@ def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: s
 def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
     facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason, "passes": outcome.passes}
     return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
-
-
-def _index(plan: _Plan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
-    settings = plan.header()
-    root = settings.pop("root")
-    return {
-        "schema": SCHEMA,
-        "settings": settings,
-        "root": root,
-        "source": plan.records.source,
-        "split_used": plan.records.split_used,
-        "manifest_sha256": identity_of(settings, images),
-        "images": images,
-        "refused": refused,
-    }

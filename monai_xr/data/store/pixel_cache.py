@@ -1,7 +1,8 @@
 """Records in, every image decoded once into one memory-mapped file of uint16 tiles out.
 
-On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.json`. It is
-written under another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
+On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.jsonl`: a
+line with what the tiles depend on, a line for each file, and a last line that makes it whole. It is written under
+another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
 of the data folder are kept as hashes only.
 """
 
@@ -18,18 +19,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monai_xr.data.files.output import write_whole
 from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.images.tiles import Tile
 from monai_xr.data.records import Record, Records, SkippedFile
 from monai_xr.data.store.tile_facts import facts_of
 from monai_xr.errors import InputDataError
 
-INDEX = "index.json"
+INDEX = "index.jsonl"
 PIXELS = "pixels.u16"
-SCHEMA = 4
+SCHEMA = 5
 _UNKNOWN = Path()
 _NOT_IDENTITY = ("stamp", "key", "row")
+
+FileKey = tuple[str, tuple[int, int]]  # by which a file is known again: hash of its path, size and time
 
 
 class PixelCache:
@@ -37,7 +39,7 @@ class PixelCache:
 
     Args:
         folder: Of a finished cache.
-        index: The content of its `index.json` to save reading it again, or a part of it.
+        index: The content of its index to save reading it again, or a part of it.
         root: Of the data folder, where known: the index does not say.
     """
 
@@ -151,17 +153,27 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     way_out = "delete the cache; it is made again"
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_bytes())
-        schema = index["schema"]
+        header, *entries, end = map(json.loads, (folder / INDEX).read_bytes().splitlines())
+        index = {**index_of(header, entries), **end["whole"]}
         size_bytes = (folder / PIXELS).stat().st_size
         wanted = 2 * len(index["images"]) * index["settings"]["size"] ** 2
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputDataError("pixel cache cannot be read", folder, way_out) from error
-    if schema != SCHEMA:
-        raise InputDataError(f"pixel cache of version {schema}, not {SCHEMA}", folder, way_out)
+    if header["schema"] != SCHEMA:
+        raise InputDataError(f"pixel cache of version {header['schema']}, not {SCHEMA}", folder, way_out)
     if size_bytes != wanted:
         raise InputDataError(f"pixel cache of {size_bytes} bytes instead of {wanted}", folder, way_out)
     return index
+
+
+def index_of(header: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put together what the lines of an index say: settings, and images apart from refused files."""
+    return {
+        "settings": {name: value for name, value in header.items() if name not in ("schema", "root")},
+        "root": header["root"],
+        "images": [each for each in entries if "sha256" in each],
+        "refused": [each for each in entries if "reason" in each],
+    }
 
 
 def _records_of(index: Mapping[str, Any], root: Path) -> Records:
@@ -202,8 +214,3 @@ def is_in_use(folder: Path) -> bool:
         except OSError:  # file systems without locks: nobody can know
             return False
     return False
-
-
-def write_index(folder: Path, index: Mapping[str, Any]) -> None:
-    """Write `index.json` and see it on disk."""
-    write_whole(folder / INDEX, json.dumps(index, indent=0).encode("ascii"))

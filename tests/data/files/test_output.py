@@ -59,7 +59,7 @@ def test_what_is_made_from_patients_is_their_owners_alone(tmp_path: Path, dicom:
     sheet, table, facts = (tmp_path / "told" / f"told.{kind}" for kind in ("png", "csv", "json"))
     monai_xr("inspect", tmp_path / "in", "--json", facts, "--csv", table, "--sheet", sheet, "--decode", "direct")
     assert {stat.S_IMODE(path.stat().st_mode) for path in (sheet, table, facts)} == {0o600}
-    assert stat.S_IMODE((next((out / "pixels").rglob("index.json"))).stat().st_mode) == 0o600
+    assert stat.S_IMODE((next((out / "pixels").rglob("index.jsonl"))).stat().st_mode) == 0o600
     made = [path for path in out.rglob("*") if path.is_file() and "pixels" not in path.relative_to(out).parts]
     assert len(made) == 5 + 1 + 5  # reports, manifest, splits and headers, sheet, images with their picture
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}

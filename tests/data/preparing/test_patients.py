@@ -201,7 +201,7 @@ def test_nothing_in_the_set_names_the_folder_of_a_patient(
         with suppress(InputDataError):
             run(root, tmp_path / "out", **refusing)
         written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-        assert {"report.json", "report.html", "index.json"} <= {path.name for path in written}
+        assert {"report.json", "report.html", "index.jsonl"} <= {path.name for path in written}
         for path in written:
             content = path.read_bytes().decode("utf-8", "replace").lower()
             assert not [word for word in ("zzphi", "müller", "canary", str(tmp_path)) if word in content], path.name

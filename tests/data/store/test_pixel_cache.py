@@ -101,7 +101,7 @@ def test_other_settings_make_another_cache(films: Path, tmp_path: Path) -> None:
 def test_result_does_not_depend_on_the_number_of_workers(films: Path, tmp_path: Path) -> None:
     one, four = (_build(films, tmp_path / f"cache{n}", workers=n) for n in (1, 4))
     assert (one.folder / "pixels.u16").read_bytes() == (four.folder / "pixels.u16").read_bytes()
-    assert (one.folder / "index.json").read_bytes() == (four.folder / "index.json").read_bytes()
+    assert (one.folder / "index.jsonl").read_bytes() == (four.folder / "index.jsonl").read_bytes()
 
 
 def test_progress_counts_to_the_end(films: Path, tmp_path: Path) -> None:
@@ -188,9 +188,9 @@ def test_flipped_bit_is_found_by_verify_and_not_copied_on(films: Path, tmp_path:
 def test_index_holds_no_identifier(tmp_path: Path, dicom: Any) -> None:
     dicom(tmp_path / "films" / "1.dcm", PatientID="CANARY-1", StudyInstanceUID="1.2.3.99")
     cache = _build(tmp_path / "films", tmp_path / "cache")
-    text = (cache.folder / "index.json").read_text()
+    text = (cache.folder / "index.jsonl").read_text()
     assert not [word for word in ("CANARY", "ZZPHI", "1.2.3.99") if word in text]
-    assert json.loads(text)["images"][0]["patient"] == cache.records[0].patient_id != ""
+    assert json.loads(text.splitlines()[1])["patient"] == cache.records[0].patient_id != ""
 
 
 def test_no_room_tells_the_bytes_needed(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
