@@ -13,10 +13,10 @@ from monai_xr.handlers.run_record import RunRecord
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
 from monai_xr.handlers.tracking.tracking import Tracking
 from monai_xr.handlers.validation import Validation
-from monai_xr.runs.alarm_log import read_alarms
-from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
-from monai_xr.runs.trained.trained_generator import LoadedGenerator, generator_as_trained, load_generator
-from monai_xr.runs.trained.weights import load_weights, save_weights
+from monai_xr.runs import read_alarms
+from monai_xr.runs.trained import TrainedClassifier, load_classifier, load_generator
+from monai_xr.runs.trained.trained_generator import LoadedGenerator, generator_as_trained
+from monai_xr.runs.trained.weight_files import load_weights, save_weights
 
 __all__ = [
     "Checkpoint",
