@@ -21,7 +21,8 @@ from monai_xr.runs.openings import note_opening
 from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.settings import parse_count
-from monai_xr.transforms.labelled import LabelledXrays, labelled_films, validation_loader
+from monai_xr.transforms.labelled import LabelledXrays, labelled_films
+from monai_xr.transforms.loader import xray_loader
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
 
@@ -125,7 +126,7 @@ def _evaluate(
     trained: TrainedClassifier, dataset: LabelledXrays, device: torch.device, batch_size: int, draws: int, seed: int
 ) -> Evaluation:
     decision = trained.decision
-    logits, targets = predict(trained.network.to(device), validation_loader(dataset, batch_size), device)
+    logits, targets = predict(trained.network.to(device), xray_loader(dataset, batch_size, shuffle=False), device)
     probabilities = decision.probabilities(logits)
     said = decision.answers(probabilities)
     unsure = torch.tensor([["unsure" in row] for row in said]).any(1)
