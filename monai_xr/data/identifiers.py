@@ -14,7 +14,7 @@ from unicodedata import normalize
 
 from monai_xr.data.files.key_file import open_key
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
-from monai_xr.errors import HostError
+from monai_xr.disk import host_trouble
 
 KEY_VARIABLE = "MONAI_XR_KEY"
 _DIGITS = 16
@@ -68,12 +68,9 @@ def _site() -> Pseudonyms:
 @cache
 def _opened(named: str) -> Pseudonyms:
     path = Path(named).expanduser() if named else _default_key()
-    try:
+    what = "no folder for the key that ids are hashed with ({})"
+    with host_trouble(path, f"name a file in {KEY_VARIABLE}", what=what):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(
-            f"no folder for the key that ids are hashed with ({error.strerror})", path, f"name a file in {KEY_VARIABLE}"
-        ) from error
     return open_key(path)
 
 

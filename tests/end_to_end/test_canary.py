@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 from monai_xr.cli import main
 from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.records import find_records
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"
@@ -188,7 +188,7 @@ def run_everything(data, folder, command):
     """Inspect, cache and train on a data folder; everything is written below `folder`."""
     json_file, sheet = folder / "inspection.json", folder / "sheet.png"
     assert command("inspect", data, "--json", json_file, "--sheet", sheet) == 0
-    PixelCache.build(find_records(data), size=32, folder=folder / "cache", decode="isolated").verify()
+    build_store(find_records(data), size=32, folder=folder / "cache", decode="isolated").verify()
     run_bundle(
         BUNDLE,
         "training",

@@ -18,14 +18,14 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     disk_trouble,
     encoded,
     read_lines,
-    write_whole,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.deidentifying.report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
-from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
+from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
 from monai_xr.data.files.key_file import open_key
+from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LabelTable
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, deidentify
@@ -190,12 +190,7 @@ class Job:
             return ""
 
     def _source(self, file: str) -> str:
-        try:
-            found = os.stat(self.source / file)
-            stamp = (str(found.st_size), str(found.st_mtime_ns))
-        except OSError:
-            stamp = ("", "")
-        return self.pseudonyms.tag("file", file, *stamp)
+        return self.pseudonyms.tag("file", file, *map(str, stamp_of(self.source / file)))
 
     def _still_stands(self, entry: Entry) -> bool:
         """What was refused is tried again: the cause may be gone."""

@@ -4,12 +4,10 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.trained_on import units_in
@@ -23,32 +21,12 @@ from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_cla
 from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
+from monai_xr.workflows.judging_classifiers.found import Evaluation
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
 _FEWEST_IN_GROUP = 20
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
-
-    Args:
-        answers: On all films.
-        measures: By name.
-        groups: The same for each group of films, by the name of the group.
-        counts: Confusion, rows the truth; None for several findings a film.
-        abstained: Share of films with an "unsure" answer.
-        notes: What a reader must know beside the numbers.
-    """
-
-    answers: Answers
-    measures: Mapping[str, Estimate]
-    groups: Mapping[str, Mapping[str, Estimate]]
-    counts: Tensor | None
-    abstained: float
-    notes: tuple[str, ...]
 
 
 def evaluate_classifier(

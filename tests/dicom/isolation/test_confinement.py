@@ -134,8 +134,7 @@ def hostile_child(monkeypatch, tmp_path, names):
     def start(deed: str) -> Worker:
         answer = "from monai_xr.errors import InputDataError\ndef answer(text):\n    raise InputDataError(text)"
         take_over = (
-            "import monai_xr.dicom.reading as r\nr.read_stored = do\n"
-            "from monai_xr.dicom.isolation.worker import main\nmain()"
+            "import monai_xr.dicom.reading as r\nr.read_stored = do\nfrom monai_xr.dicom.worker import main\nmain()"
         )
         (tmp_path / "hostile.py").write_text(script(names, take_over, deed, answer))
         python = tmp_path / "python"
