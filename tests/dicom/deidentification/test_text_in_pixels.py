@@ -19,7 +19,7 @@ from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification.blacking_out import black_out
 from monai_xr.dicom.deidentification.markers import is_marker
-from monai_xr.dicom.isolation import isolated_reading as isolation
+from monai_xr.dicom.isolation.isolated_reading import isolated_reading as isolation
 from monai_xr.dicom.isolation.isolated_reading import look_for_text
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -144,7 +144,7 @@ class TestLooking:
     @pytest.mark.parametrize(("text", "marker", "kind"), [(1, 0.97, "text"), (0.9, 0.95, "text"), (0.7, 0.9, "marker"),
                                                           (0.7, 0.75, "anatomy"), (0.0, 0.9, "marker")])  # fmt: skip
     def test_what_reads_almost_as_surely_as_more_is_no_marker(self, text, marker, kind):
-        from monai_xr.dicom.text_in_pixels import _Line
+        from monai_xr.dicom.deidentification.text_in_pixels import _Line
 
         line = _Line((0, 0, 10, 20), text, marker)
         assert (line.is_text(), line.is_marker()) == (kind == "text", kind == "marker")
