@@ -193,6 +193,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "Heade
         ConfigurationError: No such folder or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files.
     """
+    from monai_xr.data.sources.folder_names import note_folder
     from monai_xr.data.sources.folders import folder_records
     from monai_xr.data.sources.layouts import known_records
     from monai_xr.data.sources.manifest import MANIFEST, manifest_records
@@ -203,6 +204,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "Heade
         raise ConfigurationError(
             f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
         )
+    note_folder(Path(dataset_dir))
     records = known_records(root, layout)
     if records is None:
         records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)

@@ -9,6 +9,7 @@ from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.identifiers import HashedId, hashed, hashed_id
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
+from monai_xr.data.sources.folder_names import note_names
 from monai_xr.data.sources.header_memory import Header, HeaderMemory
 from monai_xr.data.sources.label_table import LABELS, LabelTable
 from monai_xr.data.sources.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
@@ -116,6 +117,7 @@ def _read_header(root: Path, file: str) -> Header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     identity = film_identity(header)
     patient, issuer, study = (hashed_id(each) for each in identity[:3])
+    note_names(header)
     name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
     return Header(shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
