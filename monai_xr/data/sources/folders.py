@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.files.tables import TableRow
-from monai_xr.data.identifiers import HashedId, hashed, hashed_id
+from monai_xr.data.identifiers import HashedId, hashed, hashed_id, ids_of_several
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_names
 from monai_xr.data.sources.header_memory import Header, HeaderMemory
@@ -135,8 +135,7 @@ def _told_apart(found: Sequence[Found], named: Collection[str]) -> list[Found]:
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:
         issuers[each.header.patient_id].add(each.header.issuer)
-    open_to_doubt = {"", *named, *(patient for patient, names in issuers.items() if "" in names)}
-    several = {patient for patient, names in issuers.items() if len(names) > 1} - open_to_doubt
+    several = ids_of_several(issuers, {"", *named})
     return [
         replace(each, header=replace(each.header, patient_id=HashedId(f"{each.header.patient_id}{each.header.issuer}")))
         if each.header.patient_id in several
