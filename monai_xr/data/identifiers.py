@@ -8,6 +8,7 @@ with another key cannot be compared: `key_tag` tells keys apart.
 
 import os
 import re
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from unicodedata import normalize
@@ -54,6 +55,16 @@ def _as_one_writes_it(identifier: str) -> str:
     bare = "".join(normalize("NFKC", identifier).casefold().upper().split()).lstrip("'")
     bare = re.sub(r"^(\d+)\.0+$", r"\1", bare)
     return bare.lstrip("0") or bare[:1]
+
+
+def ids_of_several(issuers: Mapping[str, Collection[str]], named: Collection[str] = ()) -> set[str]:
+    """Give the ids that are of several patients: several hospitals issued them, and nothing leaves open which one.
+
+    Args:
+        issuers: Of each id, over all its films; "" for a film that names none.
+        named: Ids in a table, which names no issuer.
+    """
+    return {each for each, names in issuers.items() if len(names) > 1 and "" not in names and each not in named}
 
 
 def key_tag() -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from monai_xr.data.images.png import write_png
 from monai_xr.disk import make_folder
+from monai_xr.handlers.trained import Sampled
 from monai_xr.settings import parse_count
 
 
@@ -42,7 +43,7 @@ class ImageGrid:
         """Draw when an epoch ends."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
 
-    def draw(self, engine: Any) -> None:
+    def draw(self, engine: Sampled) -> None:
         """Sample the engine and write the picture."""
         epoch = engine.state.epoch
         engine.state.image_grid = None

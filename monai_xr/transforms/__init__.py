@@ -5,7 +5,7 @@ from monai_xr.transforms.augment import Augmentation, make_augmentation
 from monai_xr.transforms.dataset import XrayDataset, make_aiin
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
-from monai_xr.transforms.loaders import validation_loader, xray_loader
+from monai_xr.transforms.loader import xray_loader
 from monai_xr.transforms.mixed_dataset import MixedXrayDataset
 from monai_xr.transforms.volumes import LoadVolume
 
@@ -26,6 +26,5 @@ __all__ = [
     "labelled_films",
     "make_aiin",
     "make_augmentation",
-    "validation_loader",
     "xray_loader",
 ]

@@ -1,4 +1,4 @@
-"""Films of one split with a target for every class: `LabelledXrays`, `labelled_films`."""
+"""Films of one split in, items with a target for every class out."""
 
 from collections.abc import Sequence
 from pathlib import Path

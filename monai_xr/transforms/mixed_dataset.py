@@ -1,4 +1,4 @@
-"""A mixture of real and generated images as a data set that training reads: `MixedXrayDataset`."""
+"""A mixture of real and generated images in; the data set that training reads out."""
 
 import logging
 from collections.abc import Mapping

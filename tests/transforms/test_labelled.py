@@ -7,7 +7,7 @@ import torch
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, validation_loader, xray_loader
+from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, xray_loader
 
 NAN = float("nan")
 
@@ -79,7 +79,7 @@ def test_balanced_weights_and_sampling_make_classes_equal(make, folders):
 
 def test_validation_gives_every_film_once_in_order(make):
     films = make(split="val")
-    places = torch.cat([batch["index"] for batch in validation_loader(films, 3)])
+    places = torch.cat([batch["index"] for batch in xray_loader(films, 3, shuffle=False)])
     assert places.tolist() == list(range(len(films)))
 
 

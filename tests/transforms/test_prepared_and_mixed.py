@@ -26,6 +26,7 @@ from monai_xr.transforms import (
     labelled_films,
     xray_loader,
 )
+from monai_xr.transforms.loader import MixtureSampler
 
 
 def _films(root: Path, count: int) -> None:
@@ -228,9 +229,7 @@ def test_mixed_stream_is_the_same_whatever_the_workers(mixed: MixedXrayDataset) 
 
 
 def test_processes_share_a_mixed_epoch(mixed: MixedXrayDataset) -> None:
-    from monai_xr.transforms.loaders import MixtureSampler
-
-    shares = [list(MixtureSampler(mixed, rank=rank, ranks=3)) for rank in range(3)]
+    shares = [list(MixtureSampler(mixed, rank=rank, num_replicas=3)) for rank in range(3)]
     assert [len(share) for share in shares] == [15, 15, 15]
     assert len({place for share in shares for place in share}) == 45
 

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from monai_xr.data.deidentifying.deidentified_folder import (
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry
+from monai_xr.data.deidentifying.patients import Patients
 from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
@@ -88,6 +90,11 @@ class Job:
     decided: set[str] = field(default_factory=set)
     to_look_at: set[str] = field(default_factory=set)
 
+    @cached_property
+    def patients(self) -> Patients:
+        """Who is who among the films of all runs."""
+        return Patients(self.pseudonyms)
+
     @classmethod
     def open(
         cls,
@@ -151,6 +158,7 @@ class Job:
 
     def _note(self, entry: Entry) -> None:
         self.done[entry.source] = entry
+        self.patients.note(entry)
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
@@ -167,6 +175,9 @@ class Job:
             if file not in OWN_FILES
         ]
         self.present.update(each.source for each in files)
+        for each in files:
+            if each.kind == "DICOM" and not (each.source in self.done and self.done[each.source].id_tag):
+                self.patients.look_at(self.source / each.file)
         return files
 
     def take(self, each: SourceFile) -> tuple[Entry, bool]:
@@ -219,7 +230,8 @@ class Job:
             ds = read_one_frame(self.source / each.file)
             admitted(ds, self.admission.admit)
             doubt = chest_doubt(ds, accept_non_chest=self.admission.accept_non_chest)
-            clean = deidentify(ds, self.pseudonyms, self.options)
+            identity, kept = self.patients.of(ds)
+            clean = deidentify(ds, self.pseudonyms, self.options, identity=identity)
             digest = content_digest(clean)
         except ConfigurationError:
             raise
@@ -240,6 +252,7 @@ class Job:
             study_instance_uid=str(clean.StudyInstanceUID),
             sop_instance_uid=str(clean.SOPInstanceUID),
             digest=digest,
+            **kept,
         )
         return self._placed(entry, clean)
 

@@ -20,6 +20,7 @@ from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_rep
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
 from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.finding import find_records
+from monai_xr.data.sources.folder_names import without_names
 from monai_xr.data.store.building import check_decoding
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
@@ -100,7 +101,8 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         data_set = {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
     twins = {file for group in found.duplicates for file in group}
     films = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in found.films)
-    return replace(found, films=films, data_set=data_set, notes=(*_notes(films), *told, *exports_note(exports)))
+    notes = (*_notes(films), *told, *exports_note(exports))
+    return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
 
 
 def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:

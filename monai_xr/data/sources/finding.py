@@ -20,6 +20,7 @@ from pathlib import Path
 
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.records import Records, canonical_split
+from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
 from monai_xr.data.sources.header_memory import HeaderMemory
 from monai_xr.data.sources.layouts import known_records
@@ -85,6 +86,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
         raise ConfigurationError(
             f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
         )
+    note_folder(Path(dataset_dir))
     records = known_records(root, layout)
     if records is None:
         records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)

@@ -11,6 +11,8 @@ import torch
 from monai.transforms import Randomizable, Transform
 from torch.utils.data import Dataset
 
+from monai_xr.handlers.trained import Trained
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,7 +29,7 @@ class RandomState:
     transforms: Mapping[str, Randomizable] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, engine: Any) -> "RandomState":
+    def of(cls, engine: Trained) -> "RandomState":
         """Find those of an engine, of its loader and in the transforms of its data set."""
         loader = engine.data_loader
         owners = {"loader": loader, "sampler": getattr(loader, "sampler", None)}

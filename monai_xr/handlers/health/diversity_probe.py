@@ -5,11 +5,11 @@ import math
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from monai_xr.handlers.trained import Sampled
 from monai_xr.metrics.diversity import ms_ssim_of_random_pairs
 from monai_xr.transforms.ranges import to_unit_range
 
@@ -64,7 +64,7 @@ class DiversityProbe:
         while sum(map(len, self.kept)) - len(self.kept[0]) >= self.images:
             self.kept.popleft()
 
-    def measure(self, engine: Any, real_similarity: float | None) -> Measurement | None:
+    def measure(self, engine: Sampled, real_similarity: float | None) -> Measurement | None:
         """Look, unless this look is left out, there are fewer than two reals, or samples are not finite.
 
         Args:
@@ -86,7 +86,7 @@ class DiversityProbe:
             logger.info("measuring diversity took %.1f s: the next %d looks are left out", seconds, self.left_out)
         return found
 
-    def _compare(self, engine: Any, real_similarity: float | None) -> Measurement | None:
+    def _compare(self, engine: Sampled, real_similarity: float | None) -> Measurement | None:
         reals = to_unit_range(torch.cat(list(self.kept))[-self.images :].float().cpu()).clamp(0, 1)
         fakes = engine.sample(len(reals), seed=self.seed)
         if not fakes.isfinite().all():

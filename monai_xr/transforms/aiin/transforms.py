@@ -1,17 +1,19 @@
 """AIIN as MONAI transforms: a grey image in, the equalised image of the same kind out (2309.12245).
 
-`AIIN` and `AIINd` normalise, `RandAIIN` and `RandAIINd` draw grid and clip limit as augmentation. The functions behind
-them are in `aiin_functions` and importable from here.
+`AIIN` and `AIINd` normalise, `RandAIIN` and `RandAIINd` draw grid and clip limit as augmentation. Lazy operations that
+are pending on a MetaTensor are applied first; `torch.compile` leaves the transforms as they are.
 """
 
 import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform, RandomizableTransform
-from monai.utils import TransformBackends
+from monai.transforms.lazy.functional import apply_pending_transforms
+from monai.utils import TraceKeys, TransformBackends
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.transforms.aiin.functions import Grid, TileMaps, aiin, aiin_batch, aiin_maps, apply_aiin_maps
@@ -49,6 +51,21 @@ class _Recorded(InvertibleTransform):
             self.pop_transform(data)
         return data
 
+    def _transforms_match(self, transform: Mapping[str, Any]) -> bool:
+        """Any transform of this class takes back a record: it may have been made in another process."""
+        return bool(transform.get(TraceKeys.CLASS_NAME) == type(self).__name__)
+
+
+class _Dictionary(MapTransform, InvertibleTransform):
+    """Puts the images under `keys` through the array transform `aiin`, one after the other."""
+
+    backend = _Recorded.backend
+    aiin: "AIIN | RandAIIN"
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Take back the record of this transform under each key."""
+        return {**data, **{key: self.aiin.inverse(data[key]) for key in self.key_iterator(data)}}
+
 
 class AIIN(_Recorded):
     """Normalise a grey image; see `aiin` for the arguments.
@@ -78,6 +95,7 @@ class AIIN(_Recorded):
         self.settings = checked_settings(tile_grid_size, clip_limit, mode, bits)
         self.slice_axis, self.threads = slice_axis, threads
 
+    @torch.compiler.disable
     def __call__(
         self,
         img: ImageT,
@@ -97,6 +115,7 @@ class AIIN(_Recorded):
             ConfigurationError: Settings and image do not fit together.
             InputDataError: An image that AIIN is not defined for.
         """
+        img, mask, reference = apply_pending_transforms((img, mask, reference), None)
         applied = {
             "tile_grid_size": self.settings.tile_grid_size,
             "clip_limit": self.settings.clip_limit,
@@ -120,7 +139,7 @@ class AIIN(_Recorded):
         return self.settings.tile_grid_size, self.settings.clip_limit, self.settings.mode
 
 
-class AIINd(MapTransform, InvertibleTransform):
+class AIINd(_Dictionary):
     """Normalise the images under `keys`; see `AIIN` for the other arguments.
 
     Args:
@@ -140,8 +159,6 @@ class AIINd(MapTransform, InvertibleTransform):
         ConfigurationError: A setting that cannot work.
     """
 
-    backend = AIIN.backend
-
     def __init__(
         self,
         keys: KeysCollection,
@@ -157,7 +174,7 @@ class AIINd(MapTransform, InvertibleTransform):
         origin_key: Hashable | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
+        super().__init__(keys, allow_missing_keys)
         if origin_key is not None and reference_key is None:
             raise ConfigurationError(f"{origin_key!r}", "origin_key", "an origin needs a reference_key as well")
         self.aiin = AIIN(tile_grid_size, clip_limit, mode, bits=bits, slice_axis=slice_axis, threads=threads)
@@ -165,18 +182,8 @@ class AIINd(MapTransform, InvertibleTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Normalise the image under each key."""
-        result = dict(data)
         beside = {name: data[key] for name, key in self.beside.items() if key is not None}
-        for key in self.key_iterator(result):
-            result[key] = self.aiin(result[key], **beside)
-        return result
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Take back the record of this transform under each key."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            result[key] = self.aiin.inverse(result[key])
-        return result
+        return {**data, **{key: self.aiin(data[key], **beside) for key in self.key_iterator(data)}}
 
 
 class RandAIIN(RandomizableTransform, _Recorded):
@@ -223,22 +230,21 @@ class RandAIIN(RandomizableTransform, _Recorded):
         tiles = int(self.R.randint(fewest, most + 1))
         self.drawn = tiles, math.exp(self.R.uniform(math.log(lowest), math.log(highest)))
 
+    @torch.compiler.disable
     def __call__(self, img: ImageT, randomize: bool = True) -> ImageT:
         """Normalise `img`, (1, H, W) or (H, W), or leave it; with randomize=False by the last draw."""
         if randomize:
             self.randomize()
         tiles, limit = self.drawn
         applied = {"tile_grid_size": (tiles, tiles), "clip_limit": limit, "mode": self.mode, "bits": self.bits}
-        result = img
+        result: ImageT = apply_pending_transforms(img, None)
         if self._do_transform:
-            result = aiin(img, tiles, limit, self.mode, bits=self.bits, threads=self.threads)
+            result = aiin(result, tiles, limit, self.mode, bits=self.bits, threads=self.threads)
         return self.recorded(result, applied)
 
 
-class RandAIINd(RandomizableTransform, MapTransform, InvertibleTransform):
+class RandAIINd(RandomizableTransform, _Dictionary):
     """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments."""
-
-    backend = AIIN.backend
 
     def __init__(
         self,
@@ -264,15 +270,5 @@ class RandAIINd(RandomizableTransform, MapTransform, InvertibleTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Draw once, then normalise the image under each key."""
-        result = dict(data)
         self.aiin.randomize()
-        for key in self.key_iterator(result):
-            result[key] = self.aiin(result[key], randomize=False)
-        return result
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Take back the record of this transform under each key."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            result[key] = self.aiin.inverse(result[key])
-        return result
+        return {**data, **{key: self.aiin(data[key], randomize=False) for key in self.key_iterator(data)}}

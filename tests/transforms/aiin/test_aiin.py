@@ -101,10 +101,10 @@ def test_record_survives_a_batch(levels):
     assert [item["image"].applied_operations[-1]["class"] for item in decollate_batch(batch)] == ["AIIN", "AIIN"]
 
 
-def test_pending_operations_are_not_overlooked(levels):
+def test_functions_refuse_pending_operations(levels):
     pending = Flipd("image", 1, lazy=True)({"image": MetaTensor(torch.from_numpy(levels)[None] / 255)})["image"]
     with pytest.raises(InputDataError, match="pending"):
-        AIIN()(pending)
+        aiin(pending)
 
 
 def test_transforms_cross_a_process_border(levels):
