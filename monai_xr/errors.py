@@ -4,6 +4,8 @@ A failure says what happened, where, and the way out. It is printed as one line
 `monai_xr: error: <what> : <where> : <way out>`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -43,6 +45,15 @@ class InputDataError(XrError, ValueError):
 
 class PassingError(InputDataError):
     """A file that this machine could not use this time: too slow, out of memory, unreadable; worth another try."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in the refusals of what reads it without knowing its name."""
+    try:
+        yield
+    except InputDataError as error:
+        raise type(error)(error.what, path, error.way_out) from None
 
 
 class HostError(XrError, OSError):

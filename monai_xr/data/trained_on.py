@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json
 from monai_xr.data.records import Records, keys_of
 from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import InputDataError
@@ -120,7 +120,7 @@ def write_lineage(folder: str | Path, behind: TrainedOn) -> None:
     Raises:
         HostError: The file cannot be written.
     """
-    write_text(Path(folder) / LINEAGE, json.dumps({"trained_on": behind.as_dict()}, indent=0))
+    write_json(Path(folder) / LINEAGE, {"trained_on": behind.as_dict()})
 
 
 def read_lineage(folder: str | Path) -> TrainedOn:

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import ImplicitVRLittleEndian
 
 from monai_xr.dicom.values import quiet
-from monai_xr.errors import InputDataError
+from monai_xr.errors import InputDataError, naming
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_HEADER_BYTES = 32 * 2**20
@@ -133,11 +133,8 @@ def read_header(path: str | os.PathLike[str]) -> Dataset:
     Raises:
         InputDataError: Not a DICOM file, damaged, Deflated or beyond the limits.
     """
-    with open_dicom(path) as file:
-        try:
-            return parse_header(file)
-        except InputDataError as error:
-            raise InputDataError(error.what, Path(path), error.way_out) from None
+    with open_dicom(path) as file, naming(Path(path)):
+        return parse_header(file)
 
 
 def parse_header(file: HeaderFile) -> Dataset:

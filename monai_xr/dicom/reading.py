@@ -22,7 +22,7 @@ from monai_xr.dicom.isolation.isolated_reading import read_isolated
 from monai_xr.dicom.pixels.decoding import Frame, decode_frame
 from monai_xr.dicom.pixels.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.values import text, uid
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError, naming
 
 
 def read_xray(
@@ -50,17 +50,16 @@ def read_xray(
 
     Raises:
         InputDataError: The file cannot be read right; the message says why.
+        PassingError: This machine could not read it this time.
         ConfigurationError: An argument is out of range.
     """
     _check_arguments(frame, window, decode)
-    try:
-        if decode == "isolated":
-            return read_isolated(path, frame=frame, window=window, admit=admit).image()
-        return read_stored(path, frame=frame, window=window, admit=admit).image()
-    except InputDataError as error:
-        raise InputDataError(error.what, Path(path), error.way_out) from None
-    except MemoryError:
-        raise InputDataError("it needs more memory than allowed", Path(path)) from None
+    read = read_isolated if decode == "isolated" else read_stored
+    with naming(Path(path)):
+        try:
+            return read(path, frame=frame, window=window, admit=admit).image()
+        except MemoryError:
+            raise PassingError("it needs more memory than allowed") from None
 
 
 def _check_arguments(frame: int | None, window: int | str, decode: str) -> None:

@@ -1,8 +1,5 @@
 """Writes what a classifier says of films: `findings.csv`, `findings.json` and a map a film."""
 
-import csv
-import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json, write_text
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.images.png import write_png
 from monai_xr.data.store.tile_making import source_of
@@ -74,17 +72,11 @@ class FindingsWriter:
 
     def finish(self) -> None:
         """Write the table and the JSON, each whole or not at all."""
-        stream = io.StringIO()
-        table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        for film in self.films:
-            known = {name: film[name] for name in ("file", "sop_uid", "map")}
-            for finding, said in film["findings"].items():
-                table.writerow({**known, "finding": finding, **said})
-        write_text(self.folder / "findings.csv", stream.getvalue())
+        rows = ({**film, "finding": name, **said} for film in self.films for name, said in film["findings"].items())
+        write_text(self.folder / "findings.csv", csv_text(COLUMNS, rows))
         refused = [{"file": each.file, "reason": each.reason} for each in self.dataset.cache.refused]
         content = {"model": self.trained.lineage(), "films": self.films, "refused": refused}
-        write_text(self.folder / "findings.json", json.dumps(content, indent=2, default=str) + "\n")
+        write_json(self.folder / "findings.json", content)
 
     def _write_map(self, pixels: Tensor) -> str:
         name = f"maps/{len(self.films):06d}.png"

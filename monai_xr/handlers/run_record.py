@@ -13,7 +13,7 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json
 from monai_xr.data.sources.folder_names import without_names
 from monai_xr.errors import HostError
 from monai_xr.handlers.events import RunEvents
@@ -124,4 +124,4 @@ class RunRecord:
 
     def _write(self) -> None:
         if idist.get_rank() == 0:
-            write_text(self.path, json.dumps(self.content, indent=2, default=str) + "\n")
+            write_json(self.path, self.content)

@@ -1,7 +1,5 @@
 """Writes generated images as files that say what they are: clean PNG with lineage, and marked DICOM."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
@@ -69,11 +68,7 @@ class SyntheticWriter:
 
     def finish(self) -> None:
         """Write the manifest: one row per file, all in the training split as the house rule wants."""
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, ["image", "label", "patient_id", "split"])
-        table.writeheader()
-        table.writerows(self.rows)
-        write_text(self.folder / "manifest.csv", text.getvalue())
+        write_text(self.folder / "manifest.csv", csv_text(("image", "label", "patient_id", "split"), self.rows))
 
     def _write_one(self, item: Mapping[str, Any], pixels: Any) -> None:
         index, label = int(item["index"]), str(item["label"])

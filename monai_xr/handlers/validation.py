@@ -4,7 +4,6 @@ The decision (temperature, thresholds, bands) is saved in the checkpoint with th
 can part them, and for people also in `metadata.json` beside it.
 """
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -21,7 +20,7 @@ from torchmetrics.functional.classification import (
     multiclass_auroc,
 )
 
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule
 from monai_xr.losses.classification import ClassLoss
@@ -131,7 +130,7 @@ class Validation:
     def _write(self, decision: Decision) -> None:
         known = {name: self.best[name] for name in ("architecture", "inputs", "epoch")}
         content = {**self.metadata, **known, "decision": decision.as_dict()}
-        write_text(self.folder / "metadata.json", json.dumps(content, indent=2, default=str) + "\n")
+        write_json(self.folder / "metadata.json", content)
 
 
 @torch.no_grad()

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from monai_xr.disk import make_folder
-from monai_xr.runs.curves import append_line, keep_lines, read_after
+from monai_xr.data.files.json_lines import add_line, read_lines
+from monai_xr.disk import host_trouble, make_folder
+from monai_xr.runs.curves import keep_lines
 
 _NAME = "alarms.jsonl"
 
 
 def add_entry(folder: Path, **entry: Any) -> None:
     """Add one line: `epoch`, `iteration`, `alarm`, `state` (on, off or stop) and, unless off, `what` and `way_out`."""
-    append_line(make_folder(folder) / _NAME, entry)
+    with host_trouble(folder / _NAME):
+        add_line(make_folder(folder) / _NAME, entry, to_disk=False)
 
 
 def forget_entries(folder: Path, epoch: int) -> None:
@@ -24,7 +26,7 @@ def read_alarms(folder: str | Path) -> list[str]:
     path = Path(folder) / _NAME
     sentences: list[str] = []
     started: dict[str, tuple[int, dict[str, Any]]] = {}
-    for entry in read_after(path, 0, cut=True)[0]:
+    for entry in read_lines(path, cut=True)[0]:
         if entry["state"] == "off" and entry["alarm"] in started:
             place, begin = started.pop(entry["alarm"])
             sentences[place] = _sentence(begin, f"in epochs {begin['epoch']} to {entry['epoch'] - 1}")

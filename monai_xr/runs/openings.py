@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -30,4 +30,4 @@ def note_opening(run: Path, split: str, *, films: int, data_sha256: str) -> None
     record.setdefault("openings", []).append({**opening, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
     if sum(each["split"] == split for each in record["openings"]) > 1:
         logger.warning("the split %s was opened before for this training: choose nothing by what it shows", split)
-    write_text(path, json.dumps(record, indent=2, default=str) + "\n")
+    write_json(path, record)

@@ -10,11 +10,8 @@ job.json, report.json      options, counts and reasons
 """
 
 import io
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,9 +20,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from monai_xr.data.files.data_folder import IMAGES, JOB, QUARANTINE
+from monai_xr.data.files.json_lines import read_lines
 from monai_xr.data.files.locks import locked
 from monai_xr.dicom.values import quiet
-from monai_xr.disk import OWNER_ALONE, PART, host_trouble
+from monai_xr.disk import PART, host_trouble
 from monai_xr.errors import ConfigurationError
 
 _PRIVATE = 0o700
@@ -33,41 +31,23 @@ MAY_GO_OUT = 0o640
 _NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
 
 
-@dataclass(frozen=True)
 class DeidentifiedFolder:
-    """Places and records in the output folder."""
+    """Places and records in the output folder.
 
-    root: Path
+    Attributes:
+        images: Folder of what may go out.
+        quarantine: Folder of what waits for review.
+        rejected: Folder of what must not go out.
+        manifest: Record of the source files.
+        decisions: Record of the reviews.
+        labels: Labels of all images, also of those that wait.
+    """
 
-    @property
-    def images(self) -> Path:
-        """Folder of what may go out."""
-        return self.root / IMAGES
-
-    @property
-    def quarantine(self) -> Path:
-        """Folder of what waits for review."""
-        return self.root / QUARANTINE
-
-    @property
-    def rejected(self) -> Path:
-        """Folder of what must not go out."""
-        return self.quarantine / "rejected"
-
-    @property
-    def manifest(self) -> Path:
-        """Record of the source files."""
-        return self.root / "manifest.jsonl"
-
-    @property
-    def decisions(self) -> Path:
-        """Record of the reviews."""
-        return self.root / "decisions.jsonl"
-
-    @property
-    def labels(self) -> Path:
-        """Labels of all images, also of those that wait."""
-        return self.root / "labels.csv"
+    def __init__(self, root: Path) -> None:
+        self.root, self.images, self.quarantine = root, root / IMAGES, root / QUARANTINE
+        self.rejected = self.quarantine / "rejected"
+        self.manifest, self.decisions = root / "manifest.jsonl", root / "decisions.jsonl"
+        self.labels = root / "labels.csv"
 
     def image(self, patient: str, sop_uid: str) -> Path:
         """Where an image goes that may go out."""
@@ -113,7 +93,7 @@ class DeidentifiedFolder:
 
     def decided(self) -> dict[str, dict[str, Any]]:
         """Give the last decision on each image, by its new SOP Instance UID."""
-        return {line["sop_instance_uid"]: line for line in read_lines(self.decisions)}
+        return {line["sop_instance_uid"]: line for line in known_lines(self.decisions)}
 
 
 def disk_trouble() -> AbstractContextManager[None]:
@@ -147,29 +127,6 @@ def content_digest(ds: Dataset) -> str:
     return sha256(encoded(bare)).hexdigest()
 
 
-def add_line(path: Path, content: Mapping[str, Any], *, mode: int = OWNER_ALONE, to_disk: bool = True) -> None:
-    """Add one JSON line in one write; a line that a killed process left half is ended first."""
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
-    try:
-        size = os.fstat(handle).st_size
-        start = "\n" if size and os.pread(handle, 1, size - 1) != b"\n" else ""
-        os.write(handle, f"{start}{json.dumps(content)}\n".encode("ascii"))
-        if to_disk:
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the JSON lines of a file; a torn one is skipped."""
-    try:
-        with path.open(encoding="ascii", errors="replace") as file:
-            for line in file:
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(found, dict) and "sop_instance_uid" in found:
-                    yield found
-    except FileNotFoundError:
-        return
+def known_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Give the lines of a record that name an image; torn ones are passed over."""
+    return (line for line in read_lines(path, cut=True)[0] if "sop_instance_uid" in line)

@@ -4,14 +4,13 @@
 joined anew in each run from what the table of the source says now; `images/labels.csv` is its part that may go out.
 """
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import MAY_GO_OUT, DeidentifiedFolder
 from monai_xr.data.files.output import write_whole
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.sources.label_table import LABELS, LabelTable
 from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom import read_header
@@ -92,6 +91,4 @@ def _write(path: Path, labels: Mapping[str, str], *, mode: int = MAY_GO_OUT) -> 
     if not labels:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("SOPInstanceUID", "label"), *sorted(labels.items())])
-    write_whole(path, text.getvalue().encode("utf-8"), mode=mode)
+    write_whole(path, csv_text(("SOPInstanceUID", "label"), sorted(labels.items())).encode("utf-8"), mode=mode)

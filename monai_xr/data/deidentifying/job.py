@@ -14,11 +14,10 @@ from monai_xr import __version__
 from monai_xr.data.deidentifying.deidentified_folder import (
     MAY_GO_OUT,
     DeidentifiedFolder,
-    add_line,
     content_digest,
     disk_trouble,
     encoded,
-    read_lines,
+    known_lines,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry
@@ -26,6 +25,7 @@ from monai_xr.data.deidentifying.patients import Patients
 from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
+from monai_xr.data.files.json_lines import add_line
 from monai_xr.data.files.key_file import open_key
 from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LabelTable
@@ -151,7 +151,7 @@ class Job:
         if not before:
             write_whole(note, json.dumps(facts, indent=2).encode("ascii"))
         self.decided.update(self.folder.decided())
-        for line in read_lines(self.folder.manifest):
+        for line in known_lines(self.folder.manifest):
             self._note(Entry(**{name: str(line.get(name, "")) for name in Entry.__dataclass_fields__}))
         version = before.get("monai_xr", __version__)
         return () if version == __version__ else (_OTHER_VERSION.format(version=version),)

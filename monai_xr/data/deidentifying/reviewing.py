@@ -13,12 +13,12 @@ import pydicom
 from monai_xr.data.deidentifying.deidentified_folder import (
     MAY_GO_OUT,
     DeidentifiedFolder,
-    add_line,
     disk_trouble,
     encoded,
 )
 from monai_xr.data.deidentifying.deidentified_labels import write_labels
 from monai_xr.data.deidentifying.pixel_text import BLACKED_OUT, Boxes, cleaned, vouch
+from monai_xr.data.files.json_lines import add_line
 from monai_xr.data.files.output import write_whole
 from monai_xr.dicom.values import quiet
 from monai_xr.disk import sync

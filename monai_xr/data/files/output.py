@@ -1,9 +1,11 @@
-"""Writes text or bytes to whole files: `write_text`, `write_bytes`, and `check_target` before long work."""
+"""Writes text, JSON or bytes to whole files: `write_text`, `write_json`, `write_bytes`, `check_target`."""
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
 from monai_xr.errors import HostError
@@ -22,6 +24,11 @@ def check_target(path: Path) -> None:
     there = _nearest(path)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise HostError("cannot be written", path, "choose a folder that can be written to")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people to read, too, as `write_bytes` does; what JSON does not know becomes text."""
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads CSV files into rows with their line numbers, or names the line that is wrong: `read_table`.
+"""Reads CSV files into rows with their line numbers, or names the line that is wrong; writes CSV text.
 
 Accepted as spreadsheets write them: byte-order mark, CRLF, `,` `;` or tab, quotes, blanks at the ends of fields,
 empty lines, any case in the header.
@@ -6,9 +6,10 @@ empty lines, any case in the header.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monai_xr.errors import InputDataError
 
@@ -99,3 +100,12 @@ def require_columns(rows: list[TableRow], path: Path, *needed: tuple[str, ...]) 
     if missing:
         found = ", ".join(list(rows[0].fields)[:8])
         raise InputDataError(f"line 1 lacks column {', '.join(missing)}", path, f"it has: {found}")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> str:
+    """Give a header line and rows as CSV; a row is a list of fields, or has them by column."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] if isinstance(row, Mapping) else row for row in rows)
+    return text.getvalue()

@@ -18,7 +18,7 @@ from monai_xr.data.images.png_depth import DOUBTFUL, FULL, depth_of, told_depth
 from monai_xr.dicom.display.colour import grey_of_rgb
 from monai_xr.dicom.image import Origin, XrayImage
 from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
-from monai_xr.errors import ConfigurationError, InputDataError, PassingError
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError, naming
 
 MARK_KEY = "Synthetic"
 MAX_BYTES = 256 * 2**20
@@ -51,7 +51,7 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), expor
     """
     if isinstance(admit, str) or not set(admit) <= set(get_args(Origin)):
         raise ConfigurationError("unknown origin", "admit", f"a tuple of {', '.join(get_args(Origin))}")
-    try:
+    with naming(path):
         content = _content(path)
         image, text = _decode(content)
         origin = _admitted(text, admit)
@@ -60,8 +60,6 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), expor
             grey, bits, told = _depth_in_use(grey, content, exports)
             step = (*step, told)
         upright, turn = _apply_orientation(grey, image)
-    except InputDataError as error:
-        raise type(error)(error.what, path, error.way_out) from None
     if image.format == "MPO":
         step = (f"first of {getattr(image, 'n_frames', 1)} pictures", *step)
     steps = (f"{image.format} of {image.mode} decoded by Pillow", *step, f"divided by {2**bits - 1}", *turn)

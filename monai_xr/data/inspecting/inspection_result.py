@@ -1,7 +1,5 @@
 """What was found in a folder, as counts by code, as tables to print, as JSON and as a CSV of technical values."""
 
-import csv
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -9,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.images.shown_range import RANGE_DOUBTS
 from monai_xr.data.inspecting.contact_sheet import write_contact_sheet
 from monai_xr.data.inspecting.faults import SEVERITIES, Fault, fault_of, worst_of
@@ -126,13 +125,10 @@ class Inspection:
         Nothing in it is free text of a header or a name of a file: such words are counted, "equipment 2" for the second
         kind seen, and known words of a closed list are kept.
         """
-        text = io.StringIO()
         rows = [_technical(place, film) for place, film in enumerate(self.films)]
-        numbered = _numbered(self.films)
-        writer = csv.DictWriter(text, (*_technical(0, FilmReport("", "")), "equipment"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | {"equipment": number} for row, number in zip(rows, numbered, strict=True))
-        return text.getvalue()
+        numbered = zip(rows, _numbered(self.films), strict=True)
+        columns = (*_technical(0, FilmReport("", "")), "equipment")
+        return csv_text(columns, (row | {"equipment": number} for row, number in numbered))
 
     def write_contact_sheet(self, path: Path) -> None:
         """Write the thumbnails as one PNG, numbered as in the table; films with a problem are framed.

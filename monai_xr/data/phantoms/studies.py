@@ -3,16 +3,16 @@
 Three kinds of folder: DICOM with `labels.csv`, DICOM with `manifest.csv` too, and class folders of PNG.
 """
 
-import csv
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom
@@ -91,10 +91,10 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 def _write_tables(folder: Path, rows: Sequence[PhantomRow], *, labels: bool, manifest: bool) -> None:
     if labels:
-        _write_csv(folder / "labels.csv", ["path", "label"], [[row.image, row.label] for row in rows])
+        (folder / "labels.csv").write_text(csv_text(["path", "label"], [[row.image, row.label] for row in rows]))
     if manifest:
         names = [field.name for field in fields(PhantomRow)]
-        _write_csv(folder / "manifest.csv", names, [[getattr(row, n) for n in names] for row in rows])
+        (folder / "manifest.csv").write_text(csv_text(names, [asdict(row) for row in rows]))
 
 
 def deal_splits(labels: Sequence[str], fractions: tuple[float, float, float], rng: np.random.Generator) -> list[str]:
@@ -199,9 +199,3 @@ def _write_png(folder: Path, phantom: Phantom, place: tuple[int, int, int], chan
 
 def _patient_id(number: int) -> str:
     return f"{SYNTHETIC_ID_PREFIX}P{number + 1:06d}"
-
-
-def _write_csv(path: Path, header: list[str], rows: list[list[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([header, *rows])

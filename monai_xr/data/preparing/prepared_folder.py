@@ -1,7 +1,5 @@
 """The folder of a prepared data set: checks before the work, what an earlier run knew, the manifest after the work."""
 
-import csv
-import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +8,7 @@ from typing import Any
 
 from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.preparing.preparation import Preparation
 from monai_xr.data.sources.manifest import MANIFEST, STORES
 from monai_xr.data.store.pixel_cache import hashed_root, is_in_use, read_index
@@ -79,19 +78,15 @@ def write_manifest(folder: Path, result: Preparation) -> None:
     Raises:
         HostError: It cannot be written.
     """
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     assert result.cache is not None  # noqa: S101 - written after the pixels alone
     for record, place in zip(result.records, result.places, strict=True):
         facts = result.cache.facts[place]
         spacing = [f"{side:.6g}" for side in facts.spacing_mm] if facts.spacing_mm else ["", ""]
         findings = ["|".join(record.present), "|".join(record.absent)]
         ids = [record.shown, record.label, record.patient_id, record.group_id, record.split]
-        writer.writerow(
-            [*ids, *findings, facts.origin, facts.view, facts.bits, *spacing, result.cache.folder.name, place]
-        )
-    write_text(folder / MANIFEST, table.getvalue())
+        rows.append([*ids, *findings, facts.origin, facts.view, facts.bits, *spacing, result.cache.folder.name, place])
+    write_text(folder / MANIFEST, csv_text(_COLUMNS, rows))
 
 
 def remove_other_stores(folder: Path, result: Preparation) -> tuple[str, ...]:

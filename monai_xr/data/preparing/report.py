@@ -1,7 +1,6 @@
 """Writes `report.json` and a self-contained `report.html` of a prepared data set: no script, no request."""
 
 import base64
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import jinja2
 import numpy as np
 
 from monai_xr import __version__
-from monai_xr.data.files.output import write_text
+from monai_xr.data.files.output import write_json, write_text
 from monai_xr.data.images.tiles import Tile
 from monai_xr.data.preparing.preparation import Preparation
 
@@ -27,7 +26,7 @@ def write_reports(folder: Path, result: Preparation) -> None:
     Raises:
         HostError: They cannot be written.
     """
-    write_text(folder / "report.json", json.dumps(_content(result), indent=1) + "\n")
+    write_json(folder / "report.json", _content(result))
     write_text(folder / "report.html", _page(result))
 
 

@@ -1,4 +1,4 @@
-"""A text of a run's record in; the same without names of data folders that name a patient, with hashes instead, out.
+"""Hides in texts of a run's record the names of data folders that name a patient: `without_names`.
 
 A data folder may be named after a patient. What tells so are the words of the headers that this process read, by the
 rule of `shown_paths`; what may be hidden are the names by which the data folders of this process were given. Whoever

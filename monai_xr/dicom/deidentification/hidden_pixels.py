@@ -16,7 +16,7 @@ from monai_xr.dicom.image import Array
 from monai_xr.dicom.pixels.decoding import NATIVE
 from monai_xr.dicom.pixels.fragments import encapsulated_frame, file_samples, native_samples, pixel_element
 from monai_xr.dicom.pixels.layout import PixelLayout, pixel_layout
-from monai_xr.errors import InputDataError
+from monai_xr.errors import InputDataError, naming
 
 
 def read_one_frame(path: str | os.PathLike[str]) -> Dataset:
@@ -25,20 +25,17 @@ def read_one_frame(path: str | os.PathLike[str]) -> Dataset:
     Raises:
         InputDataError: As `read_header`; or no image, several frames, truncated pixels.
     """
-    try:
-        with open_dicom(path) as file:
-            ds = parse_header(file)
-            syntax = str(ds.file_meta.TransferSyntaxUID)
-            layout = _layout(ds, syntax)
-            element = pixel_element(file, ds)
-            if syntax in NATIVE:
-                samples = file_samples(file, element, layout, 0)
-                ds.add_new(0x7FE00010, f"O{'B' if layout.bits_allocated == 8 else 'W'}", samples.tobytes())
-            else:
-                stream, _ = encapsulated_frame(file, element, layout, 0)
-                ds.add_new(0x7FE00010, "OB", encapsulate([stream]))
-    except InputDataError as error:
-        raise InputDataError(error.what, Path(path), error.way_out) from None
+    with naming(Path(path)), open_dicom(path) as file:
+        ds = parse_header(file)
+        syntax = str(ds.file_meta.TransferSyntaxUID)
+        layout = _layout(ds, syntax)
+        element = pixel_element(file, ds)
+        if syntax in NATIVE:
+            samples = file_samples(file, element, layout, 0)
+            ds.add_new(0x7FE00010, f"O{'B' if layout.bits_allocated == 8 else 'W'}", samples.tobytes())
+        else:
+            stream, _ = encapsulated_frame(file, element, layout, 0)
+            ds.add_new(0x7FE00010, "OB", encapsulate([stream]))
     return ds
 
 

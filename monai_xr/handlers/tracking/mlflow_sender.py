@@ -17,6 +17,7 @@ from typing import Any
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from monai_xr.data.files.json_lines import read_lines
 from monai_xr.data.files.output import write_text
 from monai_xr.handlers.tracking.mlflow_run import (
     connect,
@@ -26,7 +27,7 @@ from monai_xr.handlers.tracking.mlflow_run import (
     mark_dead_runs,
     open_run,
 )
-from monai_xr.runs.curves import PLACE, read_after
+from monai_xr.runs.curves import PLACE
 
 RETRY_S = 10.0
 PATIENCE_S = 8.0  # of a training that ends, for a server that may be dead
@@ -110,7 +111,7 @@ class MlflowSender:
 
     def missing(self) -> tuple[int, int]:
         """Count the points and pictures not sent."""
-        unsent = [entry for name in _CURVES for entry in read_after(self.folder / name, self.offsets[name])[0]]
+        unsent = [entry for name in _CURVES for entry in read_lines(self.folder / name, self.offsets[name])[0]]
         points = sum(len(entry.keys() - set(PLACE)) for entry in unsent)
         return points, len(self.pictures) + sum("image_grid" in entry for entry in unsent)
 
@@ -155,7 +156,7 @@ class MlflowSender:
     def _send_curves(self) -> None:
         client = self._open()
         for name, (step, prefix) in _CURVES.items():
-            entries, end = read_after(self.folder / name, self.offsets[name])
+            entries, end = read_lines(self.folder / name, self.offsets[name])
             points = [point for entry in entries for point in _points(entry, step, prefix)]
             client.log_batch(self.run_id, metrics=[p for p in points if (p.key, p.step) not in self.known])
             self.pictures += [entry["image_grid"] for entry in entries if "image_grid" in entry]

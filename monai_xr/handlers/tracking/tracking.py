@@ -12,14 +12,15 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from mlflow.tracking import MlflowClient
 
-from monai_xr.disk import make_folder
+from monai_xr.data.files.json_lines import add_line
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.non_finite import named_losses
 from monai_xr.handlers.run_record import settings_as_run, without_folders
 from monai_xr.handlers.tracking.mlflow_run import register_model
 from monai_xr.handlers.tracking.mlflow_sender import MlflowSender
-from monai_xr.runs.curves import append_line, keep_lines, numbers
+from monai_xr.runs.curves import keep_lines, numbers
 from monai_xr.runs.trained.model_files import write_weights
 from monai_xr.settings import parse_count, parse_flag
 
@@ -120,7 +121,8 @@ class Tracking:
             return
         state = engine.state
         line = {"epoch": state.epoch, "iteration": state.iteration, "time": time.time()}
-        append_line(self.folder / name, {**numbers(metrics), **line, **place})
+        with host_trouble(self.folder / name):
+            add_line(self.folder / name, {**numbers(metrics), **line, **place}, to_disk=False)
         if self.sender is not None:
             self.sender.wake()
 

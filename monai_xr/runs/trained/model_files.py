@@ -1,11 +1,11 @@
 """The newest weights of a training as files that hold no code."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import monai_xr
+from monai_xr.data.files.output import write_json
 from monai_xr.runs.trained.weight_files import save_weights
 
 
@@ -25,4 +25,4 @@ def write_weights(folder: Path, engine: Any, settings: Mapping[str, Any]) -> Non
         "settings": dict(settings),
     }
     save_weights(network, folder / "model.safetensors", {"network": told["network"], "epoch": told["epoch"]})
-    (folder / "model.json").write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
+    write_json(folder / "model.json", told)

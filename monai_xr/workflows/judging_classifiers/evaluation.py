@@ -1,7 +1,6 @@
 """Trained classifier and labelled films in; measures with intervals, predictions, a page and an MLflow record out."""
 
 import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.tables import csv_text
 from monai_xr.data.trained_on import units_in
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
@@ -186,10 +186,8 @@ def _as_json(found: Evaluation, settings: Mapping[str, Any]) -> str:
 
 def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
     """Give a row a film: file, hash of the patient, and truth, probability and answer for each class."""
-    stream = io.StringIO()
     columns = [f"{what}:{name}" for name in answers.classes for what in ("truth", "probability", "positive")]
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["file", "patient", *columns])
+    rows = []
     for place, record in enumerate(dataset.real.cache.records):
         row = []
         for truth, probability, positive in zip(
@@ -199,8 +197,8 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
             strict=True,
         ):
             row += ["" if truth != truth else int(truth), f"{probability:.8g}", int(positive)]
-        table.writerow([record.shown or record.image.name, answers.patients[place], *row])
-    return stream.getvalue()
+        rows.append([record.shown or record.image.name, answers.patients[place], *row])
+    return csv_text(["file", "patient", *columns], rows)
 
 
 def run_evaluation(*arguments: Any, **knobs: Any) -> None:

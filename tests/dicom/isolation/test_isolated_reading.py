@@ -14,7 +14,7 @@ import numpy as np
 import pydicom.uid as uids
 import pytest
 
-from monai_xr.dicom import read_xray
+from monai_xr.dicom import read_xray, reading
 from monai_xr.dicom.isolation import isolated_reading as isolation
 from monai_xr.dicom.isolation.child import Worker, WorkerLostError
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
@@ -123,6 +123,15 @@ def test_a_decoder_that_takes_too_long_is_killed(slow_film, pool):
         isolation.read_isolated(slow_film, frame=None, window=0, admit=("patient",), max_seconds=0.05)
     assert time.monotonic() - begin < 5
     assert pool._idle == []
+
+
+def test_what_passes_is_told_apart_through_read_xray(monkeypatch):
+    def slow(*_, **__):
+        raise PassingError("its decoding took over 20 s")
+
+    monkeypatch.setattr(reading, "read_isolated", slow)
+    with pytest.raises(PassingError, match=r"took over 20 s : film\.dcm"):
+        read_xray("film.dcm", decode="isolated")
 
 
 def test_a_child_that_hangs_is_killed(write_film, pool):
