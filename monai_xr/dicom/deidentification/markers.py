@@ -33,6 +33,9 @@ def is_marker(text: str, *, times: bool = False) -> bool:
     Args:
         text: As read.
         times: Times of exposure count as markers.
+
+    >>> is_marker("AP SUPINE"), is_marker("DOE JANE"), is_marker("L 12:30", times=True)
+    (True, False, True)
     """
     if times:
         text = _TIME.sub(" L ", text)
