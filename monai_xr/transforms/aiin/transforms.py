@@ -80,6 +80,9 @@ class AIIN(_Recorded):
 
     Raises:
         ConfigurationError: A setting that cannot work.
+
+    >>> AIIN((2, 2), 4.0, "exact")(torch.rand(1, 16, 16)).shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -157,6 +160,9 @@ class AIINd(_Dictionary):
 
     Raises:
         ConfigurationError: A setting that cannot work.
+
+    >>> AIINd("image", (2, 2), mode="exact")({"image": torch.rand(1, 16, 16), "label": 1})["image"].shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -199,6 +205,9 @@ class RandAIIN(RandomizableTransform, _Recorded):
 
     Raises:
         ConfigurationError: A range that cannot work.
+
+    >>> RandAIIN(1.0).set_random_state(0)(torch.rand(1, 16, 16)).shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -244,7 +253,11 @@ class RandAIIN(RandomizableTransform, _Recorded):
 
 
 class RandAIINd(RandomizableTransform, _Dictionary):
-    """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments."""
+    """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments.
+
+    >>> sorted(RandAIINd(["image", "mask"], 0.0)({"image": 1, "mask": 2}))
+    ['image', 'mask']
+    """
 
     def __init__(
         self,
