@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.errors import ConfigurationError
@@ -121,13 +121,14 @@ def prepare_conditioned(
 
 
 class GeneratorInferer(Inferer):
-    """Runs a generator on latents (B, Z) and its condition; gives its finest images (B, 1, H, W) in [0, 1]."""
+    """Runs a generator, or its `FinestImage`, on latents (B, Z) and a condition: images (B, 1, H, W) in [0, 1]."""
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: Generator, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Generate one batch in evaluation mode."""
         was_training = network.training
-        images = network.eval()(inputs, *args, **kwargs)[-1]
+        images = network.eval()(inputs, *args, **kwargs)
+        images = images if isinstance(images, Tensor) else images[-1]
         network.train(was_training)
         return to_unit_range(images.float()).clamp(0, 1)
 
