@@ -1,6 +1,5 @@
 """Stops a training whose numbers are no longer numbers."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from monai_xr.errors import DivergedError
+from monai_xr.handlers.losses import named_losses
 
 
 class StopOnNonFinite:
@@ -35,7 +35,7 @@ class StopOnNonFinite:
 
     def check(self, engine: Any) -> None:
         """Look at the losses and weights of this iteration."""
-        losses = {name: torch.as_tensor(loss).detach() for name, loss in _losses(engine.state.output).items()}
+        losses = {name: torch.as_tensor(loss).detach() for name, loss in named_losses(engine.state.output).items()}
         values = [loss.float().sum() for loss in losses.values()]
         home = values[0].device
         for tensors in self.networks.values():
@@ -62,13 +62,6 @@ def _networks(engine: Any) -> dict[str, nn.Module]:
 def _floating(network: nn.Module) -> list[Tensor]:
     tensors = [*network.parameters(), *network.buffers()]
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
-
-
-def _losses(output: Any) -> Mapping[str, Any]:
-    """The named losses of an output; MONAI's trainers may give one output per image, with the same loss in each."""
-    first = output[0] if isinstance(output, Sequence) else output
-    losses: Mapping[str, Any] = first.get("losses") or {"loss": first["loss"]}
-    return losses
 
 
 def _way_out(engine: Any) -> str:

@@ -201,8 +201,3 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
             row += ["" if truth != truth else int(truth), f"{probability:.8g}", int(positive)]
         table.writerow([record.shown or record.image.name, answers.patients[place], *row])
     return stream.getvalue()
-
-
-def run_evaluation(*arguments: Any, **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle."""
-    evaluate_classifier(*arguments, **knobs)
