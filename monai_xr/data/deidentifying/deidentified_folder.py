@@ -77,6 +77,11 @@ class DeidentifiedFolder:
         """Where an image goes that waits for review."""
         return self.quarantine / f"{sop_uid}.dcm"
 
+    def waits(self, sop_uid: str) -> bool:
+        """Tell whether an image is there that waits for review, with why it does."""
+        image = self.waiting(sop_uid)
+        return image.exists() and image.with_suffix(".json").exists()
+
     def check(self) -> None:
         """Refuse a folder that holds anything else.
 

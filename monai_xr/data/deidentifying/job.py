@@ -22,7 +22,7 @@ from monai_xr.data.deidentifying.deidentified_folder import (
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.patients import Patients
-from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
+from monai_xr.data.deidentifying.pixel_text import NO_READER, NOT_THIS_TIME, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.deidentifying.report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
@@ -153,7 +153,8 @@ class Job:
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
-            is_late = NO_READER in entry.reason and can_look_for_text() and entry.sop_instance_uid not in self.decided
+            waits_for_a_look = any(reason in entry.reason for reason in (NO_READER, NOT_THIS_TIME))
+            is_late = waits_for_a_look and can_look_for_text() and entry.sop_instance_uid not in self.decided
             (self.to_look_at.add if is_late else self.to_look_at.discard)(entry.sop_instance_uid)
         elif entry.status == DUPLICATE:
             self.by_content.setdefault(entry.content, entry)
@@ -209,7 +210,7 @@ class Job:
         if entry.status == READY:
             return self.folder.image(entry.patient_id, uid).exists()
         if entry.status == WAITING:
-            return uid in self.decided or (uid not in self.to_look_at and self.folder.waiting(uid).exists())
+            return uid in self.decided or (uid not in self.to_look_at and self.folder.waits(uid))
         return entry.status == DUPLICATE
 
     def _refused(self, each: SourceFile) -> Entry:
@@ -273,8 +274,7 @@ class Job:
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:
-        places = (self.folder.image(patient, uid), self.folder.waiting(uid))
-        is_there = uid not in self.to_look_at and any(place.exists() for place in places)
+        is_there = uid not in self.to_look_at and (self.folder.image(patient, uid).exists() or self.folder.waits(uid))
         return uid not in self.decided and not is_there
 
 

@@ -129,17 +129,17 @@ def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
 def carry_out_decisions(folder: DeidentifiedFolder) -> None:
     """Move what has been decided on out of the quarantine; also what a killed review left there."""
     for uid, line in folder.decided().items():
-        path = folder.waiting(uid)
-        if not path.exists():
+        path, note = folder.waiting(uid), folder.waiting(uid).with_suffix(".json")
+        if not (path.exists() or note.exists()):
             continue
         if line["decision"] in _LETS_OUT:
-            _let_out(folder, path, _LETS_OUT[line["decision"]])
-            path.unlink()
-            path.with_suffix(".json").unlink(missing_ok=True)
+            if path.exists():
+                _let_out(folder, path, _LETS_OUT[line["decision"]])
         else:
-            os.replace(path, folder.rejected / path.name)
-            if path.with_suffix(".json").exists():
-                os.replace(path.with_suffix(".json"), folder.rejected / f"{uid}.json")
+            for each in filter(Path.exists, (path, note)):
+                os.replace(each, folder.rejected / each.name)
+        path.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
         sync(folder.quarantine)
 
 

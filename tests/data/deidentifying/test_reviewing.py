@@ -118,6 +118,31 @@ def test_an_image_without_its_note(out):
         waiting_images(out)
 
 
+def test_a_note_that_was_lost_is_made_again(out, tmp_path):
+    lost = waiting_images(out)[0]
+    lost.path.with_suffix(".json").unlink()
+    deidentify_folder(tmp_path / "source", out)
+    assert waiting_images(out)[0] == lost
+
+
+@pytest.mark.parametrize("decision", ["release", "reject"])
+def test_a_review_killed_before_the_note_moved_leaves_none_behind(out, monkeypatch, decision):
+    one = waiting_images(out)[0]
+    note, moves = one.path.with_suffix(".json").read_text(), []
+
+    def killed(folder):
+        moves.append(folder)
+        if len(moves) == 1:
+            one.path.with_suffix(".json").write_text(note)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(reviewing, "sync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        review_folder(out, **{decision: [one.name]}, by="AB")
+    review_folder(out, by="AB")
+    assert not one.path.with_suffix(".json").exists()
+
+
 def test_a_killed_review_is_carried_out_by_the_next_command(out, tmp_path, monkeypatch):
     one, two, *_ = waiting_images(out)
 
