@@ -13,11 +13,11 @@ from torch import Tensor
 from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.images.png import write_png
-from monai_xr.data.store.decoding import source_of
+from monai_xr.data.store.tile_making import source_of
 from monai_xr.disk import make_folder
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
-from monai_xr.runs.trained.trained_classifier import TrainedClassifier
+from monai_xr.runs.trained import TrainedClassifier
 from monai_xr.settings import parse_flag
 from monai_xr.transforms.dataset import XrayDataset
 
@@ -30,9 +30,6 @@ class FindingsWriter:
     A film goes by its path in the data folder and its SOP Instance UID, for whoever may read that folder.
 
     Args:
-        folder: Where the files go.
-        trained: The classifier.
-        dataset: The films.
         maps: Whether to write a map a film.
     """
 

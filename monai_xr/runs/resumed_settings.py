@@ -1,4 +1,4 @@
-"""Settings of a training then and now in; a refusal that names the difference out."""
+"""Refuses to resume a training with other settings, and names the difference: `refuse_other_settings`."""
 
 import json
 from collections.abc import Mapping

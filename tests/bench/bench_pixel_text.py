@@ -31,8 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from planted_text import plant
 
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, look_for_text

@@ -98,6 +98,11 @@ class DeidentifiedFolder:
         for folder in (self.quarantine, self.rejected):
             folder.mkdir(mode=_PRIVATE, exist_ok=True)
 
+    def remove_sheets(self) -> None:
+        """Remove the sheets of waiting images."""
+        for sheet in self.quarantine.glob("sheet-*.png"):
+            sheet.unlink()
+
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""
         for folder in (self.root, self.quarantine, self.images):

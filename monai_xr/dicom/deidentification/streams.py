@@ -1,4 +1,4 @@
-"""A compressed frame in; the same values without anything that a decoder passes over, out: `clean_stream`.
+"""Cleans a compressed frame of all that a decoder passes over: `clean_stream`.
 
 Hidden in plain sight: comments, previews and unknown segments, bytes behind the end, words of the RLE header that
 nobody reads, bits above the stored ones, data behind the last pixel. Lossless JPEG, JPEG-LS and RLE are decoded and

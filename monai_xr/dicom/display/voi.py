@@ -23,7 +23,6 @@ class Window:
     """A window: modality values to `[0, 1]`.
 
     Attributes:
-        center: WindowCenter.
         width: WindowWidth, at least 1 for LINEAR and above 0 for the others.
         function: LINEAR (C.11.2.1.2.1), LINEAR_EXACT (C.11.2.1.3.2) or SIGMOID (C.11.2.1.3.1).
     """

@@ -19,11 +19,12 @@ from monai_xr.handlers.checkpointing.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.losses import named_losses
+from monai_xr.handlers.non_finite import networks_of, not_finite
+from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
 from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings
-from monai_xr.runs.run_folder import RunFolder
 from monai_xr.runs.run_lock import alone_in_run
-from monai_xr.runs.trained.weights import fill
+from monai_xr.runs.trained.weight_files import fill
 from monai_xr.settings import parse_count, parse_flag
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class Checkpoint:
         if iteration == self.saved:
             return
         epoch, done = divmod(iteration, engine.state.epoch_length)
-        if not _is_finite(engine):
+        if not_finite(named_losses(engine.state.output), networks_of(engine)):
             logger.warning("not saved after iteration %d: losses or weights are not finite", iteration)
             return
         if idist.get_rank() == 0:
@@ -288,11 +289,3 @@ def _best(engine: Any) -> dict[str, float]:
     """The best metric so far and its epoch, where the engine keeps them."""
     names = ("best_metric", "best_metric_epoch")
     return {name: float(value) for name in names if (value := getattr(engine.state, name, None)) is not None}
-
-
-def _is_finite(engine: Any) -> bool:
-    """Whether the losses of the last iteration and all weights are numbers."""
-    networks = [thing for thing in engine.objects_to_save().values() if isinstance(thing, nn.Module)]
-    weights = (value for network in networks for value in network.state_dict().values() if value.is_floating_point())
-    losses = map(torch.as_tensor, named_losses(engine.state.output).values())
-    return all(bool(torch.isfinite(value).all()) for value in (*losses, *weights))

@@ -35,9 +35,7 @@ class Tracking:
     first one writes. Attach it after the handlers whose results it logs.
 
     Args:
-        folder: Output folder of the run.
         settings: Logged as parameters.
-        experiment: MLflow experiment.
         uri: MLflow store; the variable MLFLOW_TRACKING_URI, else a local sqlite file.
         enabled: False keeps the local files only.
         register_as: Registers the newest weights of a finished training as a version of this model.

@@ -1,4 +1,4 @@
-"""Checkpoint of a classifier in; the network of its best epoch with its decision and its input settings out."""
+"""Loads the network of a classifier's best epoch with its decision and input settings: `load_classifier`."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from monai_xr.inferers.decision import Decision
 from monai_xr.networks.vit import XrayClassifier, make_classifier
 from monai_xr.networks.weights import check_sha256, read_safetensors
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.trained.weights import fill
+from monai_xr.runs.trained.weight_files import fill
 from monai_xr.settings import parse_names
 
 
@@ -22,7 +22,6 @@ class TrainedClassifier:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        decision: How its logits become answers.
         aiin: Normalisation of its input.
         image_size: Of its input, in pixels.
         scores: What it reached on validation.

@@ -16,9 +16,9 @@ from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.validation import predict
 from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
-from monai_xr.runs.openings import note_opening
+from monai_xr.runs import note_opening
 from monai_xr.runs.provenance import provenance
-from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
+from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
 from monai_xr.workflows.judging_classifiers.found import Evaluation

@@ -17,8 +17,7 @@ from monai_xr.errors import InputDataError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
-from monai_xr.runs import run_behind
-from monai_xr.runs.alarm_log import read_alarms
+from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin

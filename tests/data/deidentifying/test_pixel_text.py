@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 from planted_text import letters
 
-from monai_xr.data.deidentifying import pixel_text
-from monai_xr.data.deidentifying.review_sheets import write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import (
+    deidentify_folder,
+    pixel_text,
+    review_folder,
+    waiting_images,
+    write_review_sheets,
+)
 from monai_xr.dicom.isolation.child import TextPlaces
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 

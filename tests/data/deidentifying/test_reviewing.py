@@ -9,10 +9,8 @@ import pydicom
 import pytest
 from PIL import Image
 
-from monai_xr.data.deidentifying import reviewing
-from monai_xr.data.deidentifying.review_sheets import SIDE, write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, reviewing, waiting_images, write_review_sheets
+from monai_xr.data.deidentifying.review_sheets import SIDE
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 
