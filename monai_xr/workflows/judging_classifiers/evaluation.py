@@ -22,7 +22,7 @@ from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
 from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
-from monai_xr.transforms.loader import xray_loader
+from monai_xr.transforms.xray_loader import xray_loader
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
 
