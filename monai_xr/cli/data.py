@@ -145,7 +145,8 @@ def prepare(
     options = {**locals()}
     from monai_xr.data.files.progress import progress_bar
     from monai_xr.data.preparing.console import print_preparation
-    from monai_xr.data.preparing.prepare_folder import PrepareSettings, parse_fractions, prepare
+    from monai_xr.data.preparing.prepare_folder import prepare
+    from monai_xr.data.preparing.settings import PrepareSettings, parse_fractions
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})
@@ -166,8 +167,8 @@ def split(
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
 ) -> None:
     """Deal the patients of a folder to train, val and test, once, and tell who is where; trainings do it themselves."""
-    from monai_xr.data.preparing.prepare_folder import parse_fractions
-    from monai_xr.data.splits.split_table import split_folder
+    from monai_xr.data.preparing.folder_splits import split_folder
+    from monai_xr.data.preparing.settings import parse_fractions
 
     shares = parse_fractions(fractions) if fractions else None
     found = split_folder(folder, seed=seed, fractions=shares, resplit=resplit, no_patients=no_patients)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.output import write_text
-from monai_xr.data.records import Records
-from monai_xr.data.splits.units import keys_of
+from monai_xr.data.records import Records, keys_of
 from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import InputDataError
 

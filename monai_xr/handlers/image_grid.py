@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from monai_xr.data.images.png import write_png
+from monai_xr.disk import make_folder
 from monai_xr.handlers.trained import Sampled
 from monai_xr.settings import parse_count
 
@@ -51,8 +52,7 @@ class ImageGrid:
         if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
         images = engine.sample(self.count, seed=self.seed)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"epoch_{epoch:04d}.png"
+        path = make_folder(self.folder) / f"epoch_{epoch:04d}.png"
         columns = max(1, round(self.count**0.5))
         write_png(path, tile(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})
         engine.state.image_grid = path

@@ -12,8 +12,9 @@ from ignite import distributed as idist
 from torch.utils.data import Dataset
 
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.records import Records, SkippedFile, find_records
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.records import Records, SkippedFile
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
@@ -110,7 +111,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
                 logger.warning("%s", note)
             _tell("skipped", self.source.skipped)
             first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
-            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
+            self.cache = build_store(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
         _tell("refused", self.cache.refused)
         _tell_doubts(self.chest_doubts)
         self.classes = sorted({record.label for record in self.cache.records})

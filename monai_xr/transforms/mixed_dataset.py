@@ -9,8 +9,8 @@ from ignite import distributed as idist
 from torch.utils.data import Dataset
 
 from monai_xr.data.mixing import mix
-from monai_xr.data.records import find_records
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.transforms.dataset import XrayDataset
 
@@ -39,9 +39,7 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
         with idist.one_rank_first():
             first = idist.get_rank() == 0  # as in `XrayDataset`
-            generated = PixelCache.build(
-                records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
-            )
+            generated = build_store(records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first)
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
         behind = lineage_behind(records.images())
         _refuse_others(real, behind, synthetic_dir)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, xray_loader
 

@@ -9,12 +9,11 @@ decisions.jsonl            who let out or rejected what, and when; lines are onl
 job.json, report.json      options, counts and reasons
 """
 
-import fcntl
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,13 +23,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from monai_xr.data.files.data_folder import IMAGES, JOB, QUARANTINE
-from monai_xr.data.files.output import sync
+from monai_xr.data.files.locks import locked
 from monai_xr.dicom.values import quiet
-from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.disk import OWNER_ALONE, PART, host_trouble
+from monai_xr.errors import ConfigurationError
 
-_PART = ".part"
 _PRIVATE = 0o700
-OWNER_ALONE, MAY_GO_OUT = 0o600, 0o640
+MAY_GO_OUT = 0o640
 _NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
 
 
@@ -84,7 +83,7 @@ class DeidentifiedFolder:
         Raises:
             ConfigurationError: It does.
         """
-        if self.root.exists() and any(path.name.removesuffix(_PART) not in _NAMES for path in self.root.iterdir()):
+        if self.root.exists() and any(path.name not in _NAMES and path.suffix != PART for path in self.root.iterdir()):
             raise ConfigurationError("folder holds other files", "OUT", "name a new folder")
 
     def make(self) -> None:
@@ -97,47 +96,24 @@ class DeidentifiedFolder:
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""
         for folder in (self.root, self.quarantine, self.images):
-            for part in folder.glob(f"*{_PART}"):
+            for part in folder.glob(f"*{PART}"):
                 part.unlink(missing_ok=True)
-        for part in self.images.glob(f"*/*{_PART}"):
+        for part in self.images.glob(f"*/*{PART}"):
             part.unlink(missing_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let one process work in the folder.
-
-        Raises:
-            ConfigurationError: Another one does.
-        """
-        with (self.root / ".lock").open("a+", encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise ConfigurationError(
-                    f"folder is in use by process {file.read(20).strip() or 'unknown'}", "OUT", "wait for its end"
-                ) from None
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            yield
+    def locked(self) -> AbstractContextManager[bool]:
+        """Let one process work in the folder; a ConfigurationError where another one does."""
+        refusal = ConfigurationError("folder is in use by process {}", "OUT", "wait for its end")
+        return locked(self.root / ".lock", refusal)
 
     def decided(self) -> dict[str, dict[str, Any]]:
         """Give the last decision on each image, by its new SOP Instance UID."""
         return {line["sop_instance_uid"]: line for line in read_lines(self.decisions)}
 
 
-@contextmanager
-def disk_trouble() -> Iterator[None]:
+def disk_trouble() -> AbstractContextManager[None]:
     """Turn trouble with the output folder into one line without any path of the source."""
-    try:
-        yield
-    except (HostError, BrokenPipeError):
-        raise
-    except OSError as error:
-        raise HostError(
-            f"cannot be written ({error.strerror})", "OUT", "check the folder and the space left, then run it again"
-        ) from error
+    return host_trouble("OUT", "check the folder and the space left, then run it again", what="cannot be written ({})")
 
 
 def encoded(ds: Dataset) -> bytes:
@@ -164,22 +140,6 @@ def content_digest(ds: Dataset) -> str:
     bare.file_meta.TransferSyntaxUID = ds.file_meta.TransferSyntaxUID
     bare.file_meta.ImplementationVersionName = "-"
     return sha256(encoded(bare)).hexdigest()
-
-
-def write_whole(path: Path, content: bytes, *, mode: int = OWNER_ALONE) -> None:
-    """Write a file so that it is there whole, and on the disk, or not at all."""
-    part = path.with_name(path.name + _PART)
-    part.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
 
 
 def add_line(path: Path, content: Mapping[str, Any], *, mode: int = OWNER_ALONE, to_disk: bool = True) -> None:

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monai_xr.data.deidentifying.deidentified_folder import MAY_GO_OUT, OWNER_ALONE, DeidentifiedFolder, write_whole
+from monai_xr.data.deidentifying.deidentified_folder import MAY_GO_OUT, DeidentifiedFolder
+from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LABELS, LabelTable
 from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import names_of_people
+from monai_xr.disk import OWNER_ALONE
 from monai_xr.errors import InputDataError
 
 TABLES = (MANIFEST, LABELS)  # the first one that is there, as where a training reads the folder

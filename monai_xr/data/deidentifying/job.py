@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     disk_trouble,
     encoded,
     read_lines,
-    write_whole,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
+from monai_xr.data.deidentifying.patients import Patients
 from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.deidentifying.report import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
-from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
+from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
 from monai_xr.data.files.key_file import open_key
+from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LabelTable
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, deidentify
@@ -75,6 +77,11 @@ class Job:
     present: set[str] = field(default_factory=set)
     decided: set[str] = field(default_factory=set)
     to_look_at: set[str] = field(default_factory=set)
+
+    @cached_property
+    def patients(self) -> Patients:
+        """Who is who among the films of all runs."""
+        return Patients(self.pseudonyms)
 
     @classmethod
     def open(
@@ -142,6 +149,7 @@ class Job:
 
     def _note(self, entry: Entry) -> None:
         self.done[entry.source] = entry
+        self.patients.note(entry)
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
@@ -158,6 +166,9 @@ class Job:
             if file not in OWN_FILES
         ]
         self.present.update(each.source for each in files)
+        for each in files:
+            if each.kind == "DICOM" and not (each.source in self.done and self.done[each.source].id_tag):
+                self.patients.look_at(self.source / each.file)
         return files
 
     def take(self, each: SourceFile) -> tuple[Entry, bool]:
@@ -190,12 +201,7 @@ class Job:
             return ""
 
     def _source(self, file: str) -> str:
-        try:
-            found = os.stat(self.source / file)
-            stamp = (str(found.st_size), str(found.st_mtime_ns))
-        except OSError:
-            stamp = ("", "")
-        return self.pseudonyms.tag("file", file, *stamp)
+        return self.pseudonyms.tag("file", file, *map(str, stamp_of(self.source / file)))
 
     def _still_stands(self, entry: Entry) -> bool:
         """What was refused is tried again: the cause may be gone."""
@@ -215,7 +221,8 @@ class Job:
             ds = read_one_frame(self.source / each.file)
             admitted(ds, self.admit)
             doubt = chest_doubt(ds, accept_non_chest=self.accept_non_chest)
-            clean = deidentify(ds, self.pseudonyms, self.options)
+            identity, kept = self.patients.of(ds)
+            clean = deidentify(ds, self.pseudonyms, self.options, identity=identity)
             digest = content_digest(clean)
         except ConfigurationError:
             raise
@@ -236,6 +243,7 @@ class Job:
             study_instance_uid=str(clean.StudyInstanceUID),
             sop_instance_uid=str(clean.SOPInstanceUID),
             digest=digest,
+            **kept,
         )
         return self._placed(entry, clean)
 

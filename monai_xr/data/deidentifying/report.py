@@ -19,6 +19,9 @@ class Entry:
         sop_instance_uid: The new one.
         content: Keyed hash of the bytes of the source file.
         digest: Of the de-identified image, as `content_digest` makes it.
+        id_tag: Keyed hash of the id of the patient.
+        issuer_tag: Keyed hash of who issued it.
+        by_issuer: Whether the issuer was taken into the pseudonym: yes or no.
     """
 
     source: str
@@ -29,6 +32,9 @@ class Entry:
     sop_instance_uid: str = ""
     content: str = ""
     digest: str = ""
+    id_tag: str = ""
+    issuer_tag: str = ""
+    by_issuer: str = ""
 
 
 @dataclass

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
 
-from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder, disk_trouble, encoded, write_whole
+from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder, disk_trouble, encoded
 from monai_xr.data.deidentifying.reviewing import WaitingImage
+from monai_xr.data.files.output import write_whole
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification.text_in_pixels import told_apart
 from monai_xr.dicom.values import quiet

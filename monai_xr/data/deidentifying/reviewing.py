@@ -16,12 +16,12 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     add_line,
     disk_trouble,
     encoded,
-    write_whole,
 )
 from monai_xr.data.deidentifying.deidentified_labels import write_labels
 from monai_xr.data.deidentifying.pixel_text import BLACKED_OUT, Boxes, cleaned, vouch
-from monai_xr.data.files.output import sync
+from monai_xr.data.files.output import write_whole
 from monai_xr.dicom.values import quiet
+from monai_xr.disk import sync
 from monai_xr.errors import ConfigurationError, InputDataError
 
 RELEASED, REJECTED, BLANKED = "released", "rejected", "blanked"

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from monai_xr.data.deidentifying.deidentified_folder import disk_trouble, write_whole
+from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
 from monai_xr.data.deidentifying.deidentified_labels import join_labels, write_labels
 from monai_xr.data.deidentifying.job import Job, is_inside
 from monai_xr.data.deidentifying.report import REFUSED, DeidentificationReport
 from monai_xr.data.deidentifying.reviewing import carry_out_decisions
+from monai_xr.data.files.output import write_whole
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE, DeidentificationOptions
 from monai_xr.errors import ConfigurationError, InputDataError
 

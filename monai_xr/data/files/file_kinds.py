@@ -1,4 +1,4 @@
-"""Folder in; its files, each with the kind that its first bytes show, out. Extensions are not looked at."""
+"""Finds the files under a folder and tells what each is by its first bytes; extensions are not looked at."""
 
 import os
 import stat
@@ -110,3 +110,12 @@ def _kind_of_entry(entry: "os.DirEntry[str]", inside: str) -> str:
 def printable(name: str) -> str:
     """Escape what would break a line of a report: control characters, bytes that are not UTF-8."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Give size and time of change, by which a file is known again; (-1, -1) where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, -1)
+    return (found.st_size, found.st_mtime_ns)

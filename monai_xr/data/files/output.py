@@ -1,11 +1,11 @@
-"""Text or bytes in, a whole file or none out."""
+"""Writes text or bytes to whole files: `write_text`, `write_bytes`, and `check_target` before long work."""
 
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
+from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
 from monai_xr.errors import HostError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -19,7 +19,7 @@ def check_target(path: Path) -> None:
     """
     if path.is_dir():
         raise HostError("is a folder", path, "name a file")
-    there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    there = _nearest(path)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise HostError("cannot be written", path, "choose a folder that can be written to")
 
@@ -30,39 +30,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part; missing folders are made.
-
-    File and name are forced to the disk before this returns. Only its owner may read the file: what is written here was
-    made from films of patients.
+    """Write a file whole, for its owner alone, see `whole_file`; missing folders are made.
 
     Raises:
         HostError: The folder cannot be made or written to, or the disk is full.
     """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            temporary = stream.name
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        sync(path.parent)
-    except OSError as failure:
-        way_out = "choose a folder that can be written to"
-        if failure.errno in _FULL:
-            there = next(folder for folder in path.absolute().parents if folder.exists())
-            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(there).free} free"
-        raise HostError(failure.strerror or str(failure), path, way_out) from failure
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+    with host_trouble(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(_nearest(path)).free} free"
+            raise HostError(str(error.strerror), path, way_out) from error
 
 
-def sync(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def write_whole(path: Path, data: bytes | memoryview, *, mode: int = OWNER_ALONE) -> None:
+    """Write bytes as `whole_file` does; raises OSError."""
+    with whole_file(path, mode=mode) as file:
+        file.write(data)
+
+
+def _nearest(path: Path) -> Path:
+    """Give the nearest folder above a path that is there."""
+    return next(folder for folder in path.absolute().parents if os.path.lexists(folder))

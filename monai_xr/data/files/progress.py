@@ -1,19 +1,17 @@
 """Work that goes on in; a bar on a terminal, else a line now and then, on standard error, out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from monai_xr.data.store.pixel_cache import Progress as Report
-
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Iterator[Report]:
+def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Iterator[Callable[[int, int], None]]:
     """Show how far the work is; give the function to call with (done, total).
 
     Args:

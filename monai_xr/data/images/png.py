@@ -4,7 +4,6 @@ Such files hold no polarity: bright is taken as dense, as in every public chest 
 """
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Collection, Sequence
@@ -18,7 +17,8 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from monai_xr.data.images.png_depth import DOUBTFUL, FULL, depth_of, told_depth
 from monai_xr.dicom.display.colour import grey_of_rgb
 from monai_xr.dicom.image import Origin, XrayImage
-from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
+from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 
 MARK_KEY = "Synthetic"
 MAX_BYTES = 256 * 2**20
@@ -247,11 +247,9 @@ def write_png(path: Path, pixels: NDArray[np.float32], text: dict[str, str], *, 
     chunks.add(b"sBIT", bytes([bits]))  # a dark picture of 16 bits is not taken for one of fewer
     for key, value in text.items():
         (chunks.add_text if value.isascii() else chunks.add_itxt)(key, value)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.touch(mode=0o666 if MARK_KEY in text else 0o600)  # what is not made up is its owner's alone
-        Image.fromarray(levels).save(part, format="PNG", pnginfo=chunks)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise HostError(f"cannot write: {error.strerror}", path, "check the folder and the space left") from error
+    mode = 0o666 if MARK_KEY in text else OWNER_ALONE  # what is not made up is its owner's alone
+    with (
+        host_trouble(path, "check the folder and the space left", what="cannot write: {}"),
+        whole_file(path, mode=mode) as file,
+    ):
+        Image.fromarray(levels).save(file, format="PNG", pnginfo=chunks)

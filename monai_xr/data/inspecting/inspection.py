@@ -19,7 +19,9 @@ from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting.film_findings import DUPLICATE, NO_PATIENT, READER_FAILED
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
-from monai_xr.data.records import SkippedFile, find_records
+from monai_xr.data.records import SkippedFile
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.sources.folder_names import without_names
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
@@ -74,7 +76,7 @@ def inspect_folder(
     patients, data_set, told = _data_set(root)
     marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
     return Inspection(
-        folder=Path(folder).name,
+        folder=without_names(Path(folder).name),
         films=marked,
         others=others,
         duplicates=duplicates,

@@ -7,15 +7,12 @@ must know is in `report.json` and `report.html`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from monai_xr.data.files.data_folder import data_folder
-from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import DOUBTFUL, exports_note
-from monai_xr.data.images.tiles import Fit, check_fit
 from monai_xr.data.preparing.preparation import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparing.prepared_folder import (
     alone_in,
@@ -26,84 +23,22 @@ from monai_xr.data.preparing.prepared_folder import (
 )
 from monai_xr.data.preparing.prepared_splits import split_prepared
 from monai_xr.data.preparing.report import write_reports
-from monai_xr.data.records import Records, SkippedFile, read_folder
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.records import Records, SkippedFile, SplitTable
+from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.sources.header_memory import HeaderMemory
 from monai_xr.data.sources.manifest import STORES
 from monai_xr.data.sources.shown_paths import hidden
-from monai_xr.data.splits.dealing import FRACTIONS, check_deal, keep_splits
-from monai_xr.data.splits.split_table import (
-    SPLITS_FILE,
-    SplitTable,
-    check_same_deal,
-    new_table,
-    read_table,
-    write_table,
-)
+from monai_xr.data.splits.dealing import keep_splits
+from monai_xr.data.splits.split_table import SPLITS_FILE, check_same_deal, read_table, write_table
 from monai_xr.data.splits.units import check_units
-from monai_xr.data.store.building import check_decoding
+from monai_xr.data.store.building import Progress, build_store
 from monai_xr.data.store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
-from monai_xr.data.store.pixel_cache import PixelCache, Progress
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 
 _MOST_NAMED = 20
-
-
-@dataclass(frozen=True)
-class PrepareSettings:
-    """How to prepare a data set.
-
-    Args:
-        size: Pixels on a side of a tile.
-        fit: What happens to the aspect ratio: "squash", "pad" or "crop".
-        layout: Name of a known data set, "auto" to recognise one, "folder" for none.
-        decode: "isolated" reads DICOM in child processes with limits, for files nobody vouches for.
-        workers: Films decoded at the same time.
-        seed: Of the deal of splits; None is 0, or as they were dealt before.
-        fractions: Of the images, by split; None is 0.7, 0.1, 0.2, or as they were dealt before.
-        resplit: Deals new splits where the source names some or they were dealt before.
-        no_patients: Lets images without patient and group be split one by one.
-        allow_duplicates: Lets a film and its copy be in two splits.
-        accept_phantoms: Lets phantoms in beside films of patients.
-        accept_synthetic: Lets generated images in, into train alone.
-        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph.
-        max_bad: Refused files above which the data set is not written; None takes any number.
-        overwrite: Replaces a data set that was prepared with other settings.
-    """
-
-    size: int = 256
-    fit: Fit = "squash"
-    layout: str = "auto"
-    decode: Decode = "isolated"
-    workers: int = 2
-    seed: int | None = None
-    fractions: Mapping[str, float] | None = None
-    resplit: bool = False
-    no_patients: bool = False
-    allow_duplicates: bool = False
-    accept_phantoms: bool = False
-    accept_synthetic: bool = False
-    accept_non_chest: bool = False
-    max_bad: int | None = None
-    overwrite: bool = False
-
-    @property
-    def admit(self) -> tuple[str, ...]:
-        """Origins that are let in."""
-        wanted = {"patient": True, "phantom": self.accept_phantoms, "generated": self.accept_synthetic}
-        return tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
-
-    def check(self) -> None:
-        """Check all that needs no film to be seen as wrong.
-
-        Raises:
-            ConfigurationError: A setting that cannot be.
-        """
-        check_fit(self.size, self.fit)
-        check_decoding(self.decode, self.workers)
-        check_deal(self.fractions or FRACTIONS, self.seed or 0)
-        if self.max_bad is not None and self.max_bad < 0:
-            raise ConfigurationError(f"{self.max_bad} refused files", "max_bad", "0 or more")
 
 
 def prepare(
@@ -128,7 +63,7 @@ def prepare(
     check_folders(root, folder)
     root = data_folder(root)
     with alone_in(folder):
-        check_same(root, folder, _told(settings), overwrite=settings.overwrite)
+        check_same(root, folder, settings.told(), overwrite=settings.overwrite)
         result = Preparation(source=hidden(root.name))  # until it is known whether it names a patient
         try:
             result = _prepared(root, folder, settings, progress)
@@ -154,7 +89,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     if not settings.resplit:
         check_same_deal(before, settings.seed, settings.fractions)
     records = _films(root, folder, settings, before)
-    cache = PixelCache.build(
+    cache = build_store(
         records,
         size=settings.size,
         folder=folder / STORES,
@@ -177,7 +112,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     return Preparation(
         source=records.name or root.name,
         kind=records.source,
-        settings=_told(settings, split.records.table),
+        settings=settings.told(split.records.table),
         cache=cache,
         places=tuple(places),
         records=split.records,
@@ -268,33 +203,3 @@ def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
     names = ", ".join(doubtful[:_MOST_NAMED]) + (", ... (report.json has all)" if len(doubtful) > _MOST_NAMED else "")
     named = (f"{DOUBTFUL} of {len(doubtful)} films: {names}",) if doubtful else ()
     return (*exports_note(cache.settings["exports"]), *named)
-
-
-def _told(settings: PrepareSettings, table: SplitTable | None = None) -> dict[str, Any]:
-    """Give the settings that decide what is in the data set; of the deal those that it was made with."""
-    dealt = table or new_table(settings.seed, settings.fractions, no_patients=settings.no_patients)
-    return {
-        "size": settings.size,
-        "fit": settings.fit,
-        "admit": ", ".join(settings.admit),
-        "splits": dealt.rule,
-        "seed": dealt.seed,
-        "fractions": ", ".join(f"{name} {share:g}" for name, share in dealt.fractions.items()),
-        "resplit": settings.resplit,
-        "no_patients": settings.no_patients,
-        "accept_non_chest": settings.accept_non_chest,
-        "allow_duplicates": settings.allow_duplicates,
-    }
-
-
-def parse_fractions(text: str) -> dict[str, float]:
-    """Read the shares of train, val and test from numbers with commas between.
-
-    Raises:
-        ConfigurationError: Not three numbers.
-    """
-    try:
-        train, val, test = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigurationError(f"{text!r} as shares", "fractions", "three numbers such as 0.7,0.1,0.2") from None
-    return {"train": train, "val": val, "test": test}

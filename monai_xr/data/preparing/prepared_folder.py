@@ -1,20 +1,20 @@
 """The folder of a prepared data set: checks before the work, what an earlier run knew, the manifest after the work."""
 
 import csv
-import fcntl
 import io
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.preparing.preparation import Preparation
 from monai_xr.data.sources.manifest import MANIFEST, STORES
 from monai_xr.data.store.pixel_cache import hashed_root, is_in_use, read_index
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.disk import make_folder
+from monai_xr.errors import ConfigurationError, InputDataError
 
 _COLUMNS = (
     "image",
@@ -80,25 +80,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         ConfigurationError: Another one does.
         HostError: The folder cannot be made.
     """
-    try:
-        (folder / STORES).mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise HostError(f"cannot be written ({error.strerror})", folder, "choose a folder of yours") from error
-    try:
-        _lock(handle, folder)
+    make_folder(folder / STORES)
+    with locked(folder, ConfigurationError("another process prepares this folder", folder, "wait for it")):
         yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigurationError("another process prepares this folder", folder, "wait for it") from None
-    except OSError:  # file systems without locks
-        return
 
 
 def write_manifest(folder: Path, result: Preparation) -> None:

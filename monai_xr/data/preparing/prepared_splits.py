@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from monai_xr.data.identifiers import key_tag
-from monai_xr.data.records import Record, Records
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.records import DEALT, Record, Records, SplitTable
 from monai_xr.data.splits.dealing import Split, keep_splits, split_patients
-from monai_xr.data.splits.split_table import DEALT, SplitTable, new_table, read_table, table_place
+from monai_xr.data.splits.split_table import new_table, read_table, table_place
 from monai_xr.data.store.duplicates import Duplicates
 from monai_xr.errors import InputDataError
 
-if TYPE_CHECKING:
-    from monai_xr.data.preparing.prepare_folder import PrepareSettings
-
 
 def split_prepared(
-    records: Records, origins: Sequence[str], found: Duplicates, settings: "PrepareSettings", before: SplitTable | None
+    records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
 ) -> Split:
     """Split the films, copies into one split; generated images are train's.
 
@@ -48,7 +45,7 @@ def split_prepared(
 
 
 def _dealt(
-    films: Records, places: Sequence[int], found: Duplicates, settings: "PrepareSettings", before: SplitTable | None
+    films: Records, places: Sequence[int], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
 ) -> Split:
     """Deal who is new beside those whom an earlier run, or the source's own table, dealt; all with `resplit`."""
     at = {index: number for number, index in enumerate(places)}
@@ -66,7 +63,7 @@ def _dealt(
     return replace(split, records=replace(split.records, table=base.extended(split.records)))
 
 
-def _for_training(generated: Record, settings: "PrepareSettings") -> Record:
+def _for_training(generated: Record, settings: PrepareSettings) -> Record:
     if generated.split not in ("", "train") and not settings.resplit:
         raise InputDataError(
             f"a generated image in the split {generated.split}", generated.shown, "generated images are for train alone"

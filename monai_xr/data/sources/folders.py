@@ -7,8 +7,9 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.files.tables import TableRow
-from monai_xr.data.identifiers import HashedId, hashed, hashed_id
+from monai_xr.data.identifiers import HashedId, hashed, hashed_id, ids_of_several
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
+from monai_xr.data.sources.folder_names import note_names
 from monai_xr.data.sources.header_memory import Header, HeaderMemory
 from monai_xr.data.sources.label_table import LABELS, LabelTable
 from monai_xr.data.sources.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
@@ -116,6 +117,7 @@ def _read_header(root: Path, file: str) -> Header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     identity = film_identity(header)
     patient, issuer, study = (hashed_id(each) for each in identity[:3])
+    note_names(header)
     name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
     return Header(shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
@@ -133,8 +135,7 @@ def _told_apart(found: Sequence[Found], named: Collection[str]) -> list[Found]:
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:
         issuers[each.header.patient_id].add(each.header.issuer)
-    open_to_doubt = {"", *named, *(patient for patient, names in issuers.items() if "" in names)}
-    several = {patient for patient, names in issuers.items() if len(names) > 1} - open_to_doubt
+    several = ids_of_several(issuers, {"", *named})
     return [
         replace(each, header=replace(each.header, patient_id=HashedId(f"{each.header.patient_id}{each.header.issuer}")))
         if each.header.patient_id in several

@@ -5,12 +5,12 @@ Only the header's own words are kept, ids as hashes. What a table of labels says
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.file_kinds import stamp_of
 from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 
@@ -91,15 +91,6 @@ class HeaderMemory:
             "sop": hashed(header.sop_uid),
             "names_folder": header.names_folder,
         }
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Give size and time of change by which a file is known again; one that is not there is never the same."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (-1, time.time_ns())
-    return (found.st_size, found.st_mtime_ns)
 
 
 def _name_of(root: Path) -> str:

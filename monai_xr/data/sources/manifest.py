@@ -7,6 +7,7 @@ from pathlib import Path
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
+from monai_xr.data.sources.folder_names import note_names_of_files
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"
@@ -15,7 +16,7 @@ _COLUMNS = (("image", "file"), ("label",), ("patient_id",), ("split",))
 
 
 def manifest_records(root: Path) -> Records:
-    """Read the manifest of a data folder; the image files themselves are not opened.
+    """Read the manifest of a data folder; of the image files only the headers of DICOM are opened, for their names.
 
     Raises:
         InputDataError: A column that is missing, a row without image name, an image that is not there or lies outside
@@ -39,7 +40,9 @@ def manifest_records(root: Path) -> Records:
         raise InputDataError(
             f"{len(missing)} rows without file: {', '.join(missing[:5])}", table, "paths are relative to the manifest"
         )
-    return Records(root, tuple(_record(root, name, row) for name, row in first_of.items()), "manifest")
+    items = tuple(_record(root, name, row) for name, row in first_of.items())
+    note_names_of_files(record.image for record in items)
+    return Records(root, items, "manifest")
 
 
 def _prepared_records(root: Path, rows: list[TableRow]) -> Records:

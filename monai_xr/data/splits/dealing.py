@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from monai_xr.data.records import Records
-from monai_xr.data.splits.units import Units, check_one_split_each, joined, keys_of, units_of
+from monai_xr.data.records import FRACTIONS, Records, keys_of
+from monai_xr.data.splits.units import Units, check_one_split_each, joined, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 
-FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 _STRICTEST_FIRST = ("test", "val", "train")
 _RESPLIT = "deal anew with --resplit (monai-xr split, or prepare)"
 

@@ -5,74 +5,24 @@ new is dealt in beside the others, nobody moves; a new deal is made by `--respli
 splits is taken at its word. Where a data folder cannot be written to, its table lies in the user's state folder.
 """
 
-import fcntl
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import KEY_VARIABLE, key_tag
-from monai_xr.data.records import Records, read_folder
-from monai_xr.data.splits.dealing import FRACTIONS, check_deal, split_patients
-from monai_xr.data.splits.units import keys_of
+from monai_xr.data.records import DEALT, FRACTIONS, Records, SplitTable
+from monai_xr.data.splits.dealing import check_deal, split_patients
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 SPLITS_FILE = "splits.json"
-NAMED, DEALT = "named by the data", "dealt by patient"
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class SplitTable:
-    """Who is in which split.
-
-    Args:
-        split_of: Split by unit, as `keys_of` names it.
-        rule: `NAMED` or `DEALT`.
-        seed: Of the deal.
-        fractions: Of the images, by split.
-        no_patients: Whether images of unknown patients were dealt one by one.
-        key: Tells the key that the ids were hashed with, see `key_tag`.
-    """
-
-    split_of: Mapping[str, str]
-    rule: str = NAMED
-    seed: int = 0
-    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
-    no_patients: bool = False
-    key: str = ""
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of who is where."""
-        return sha256(json.dumps(sorted(self.split_of.items())).encode()).hexdigest()
-
-    def outside(self, split: str) -> frozenset[str]:
-        """Give the units of the other splits."""
-        return frozenset(unit for unit, found in self.split_of.items() if found != split)
-
-    def moved(self, after: "SplitTable") -> int:
-        """Count the units that another table has in another split."""
-        return sum(after.split_of.get(unit, split) != split for unit, split in self.split_of.items())
-
-    def extended(self, records: Records) -> "SplitTable":
-        """Add the splits of records; the units of before stay, also those whose images are gone.
-
-        A group whose images are in several splits stands for none of them.
-        """
-        splits: dict[str, set[str]] = {}
-        for record in records:
-            for key in keys_of(record, records.root):
-                splits.setdefault(key, set()).add(record.split)
-        new = {key: min(found) for key, found in splits.items() if len(found) == 1 and "" not in found}
-        return replace(self, split_of={**self.split_of, **new})
 
 
 def table_place(root: Path) -> Path:
@@ -157,7 +107,8 @@ def dealt(
         HostError: The table cannot be written.
     """
     place = table_place(records.root)
-    with _alone(place):
+    make_folder(place.parent, mode=0o700)
+    with host_trouble(place, "check the folder", what="table of splits cannot be written ({})"), locked(place.parent):
         before = None if resplit else read_table(place)
         base = before or new_table(seed, fractions, no_patients=no_patients)
         split = split_patients(
@@ -196,51 +147,3 @@ def check_same_deal(before: SplitTable | None, seed: int | None, fractions: Mapp
                 name,
                 f"leave --{name} out, or deal anew with --resplit",
             )
-
-
-def split_folder(
-    folder: str | Path,
-    *,
-    seed: int | None = None,
-    fractions: Mapping[str, float] | None = None,
-    resplit: bool = False,
-    no_patients: bool = False,
-) -> list[str]:
-    """Deal the splits of a data folder, or what is new in it, as `dealt`; gives lines that tell who is where.
-
-    Raises:
-        ConfigurationError: The data names its splits itself; another seed or other fractions without `resplit`.
-        InputDataError: Images that cannot be split.
-        HostError: The table cannot be written.
-    """
-    records = read_folder(folder)
-    if records.splits:
-        way_out = "make new splits with monai-xr prepare --resplit"
-        raise ConfigurationError(f"the data names its splits: {', '.join(records.splits)}", records.root, way_out)
-    place = table_place(records.root)
-    before = read_table(place, any_key=resplit)
-    if not resplit:
-        check_same_deal(before, seed, fractions)
-    done = dealt(records, seed=seed, fractions=fractions, no_patients=no_patients, resplit=resplit)
-    assert done.table is not None  # noqa: S101 - dealt above
-    moved = before.moved(done.table) if before else 0
-    counts = Counter((record.split, record.label or "no label") for record in done)
-    lines = [f"{split}: {count} {label}" for (split, label), count in sorted(counts.items())]
-    told = [f"{moved} of {len(before.split_of)} patients or groups moved"] if before and resplit else []
-    return [*lines, *told, *done.notes, f"table: {place}"]
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Let one process at a time deal; on file systems without locks all may."""
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(place.parent, os.O_RDONLY)
-    except OSError as error:
-        raise HostError(f"table of splits cannot be written ({error.strerror})", place, "check the folder") from error
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

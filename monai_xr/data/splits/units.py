@@ -5,15 +5,13 @@ A group that has both images with and images without a patient id ties them toge
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from monai_xr.data.identifiers import hashed
-from monai_xr.data.records import Record, Records
+from monai_xr.data.records import Records, keys_of
 from monai_xr.errors import InputDataError
 
 _KINDS = ("patient", "group", "image")
@@ -27,23 +25,6 @@ class Units(NamedTuple):
 
     members: list[list[int]]
     kind: str
-
-
-def keys_of(record: Record, root: Path) -> tuple[str, ...]:
-    """Give the names by which the unit of an image is known again, the one that counts most first.
-
-    Args:
-        record: The image.
-        root: Of its data folder.
-
-    Returns:
-        "patient/HASH" and "group/HASH" as far as they are known, else "image/HASH" of the place in the folder.
-    """
-    known = [f"{kind}/{each}" for kind, each in (("patient", record.patient_id), ("group", record.group_id)) if each]
-    if known:
-        return tuple(known)
-    place = record.image.relative_to(root) if record.image.is_relative_to(root) else record.image
-    return (f"image/{hashed(record.shown or place.as_posix())}",)
 
 
 def units_of(records: Records, *, no_patients: bool) -> Units:

@@ -1,20 +1,19 @@
 """Records and tile settings in, a finished pixel cache on disk out."""
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+from monai_xr.data.files.locks import locked
 from monai_xr.data.images.image_file import Decode
-from monai_xr.data.images.tiles import check_fit
+from monai_xr.data.images.png_exports import exports_under
+from monai_xr.data.images.tiles import Fit, check_fit
 from monai_xr.data.records import Record, Records
 from monai_xr.data.store.decoding import (
     CacheSettings,
@@ -25,26 +24,28 @@ from monai_xr.data.store.decoding import (
     TileMaker,
     source_of,
 )
-from monai_xr.data.store.journal import JOURNAL, Journal
+from monai_xr.data.store.journal import Journal
 from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
 from monai_xr.data.store.pixel_cache import (
     SCHEMA,
     PixelCache,
-    Progress,
     hashed_root,
     identity_of,
+    index_of,
     labels_of,
     read_index,
-    write_index,
 )
+from monai_xr.disk import host_trouble, sync
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 _SPARE_BYTES = 1 << 20  # for the index
 
+Progress = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
-class CachePlan:
-    """What to build and how; the meaning of each is that of `PixelCache.build`."""
+class _Plan:
+    """What to build and how; the meaning of each is that of `build_store`. `store` is that of a prepared data set."""
 
     records: Records
     settings: CacheSettings
@@ -52,49 +53,82 @@ class CachePlan:
     decode: Decode
     workers: int
     progress: Progress | None
-    store: PixelCache | None = None
-    retry: bool = True
-
-    @property
-    def root(self) -> str:
-        """Hash of where the images are, for telling whether another cache is of the same."""
-        return hashed_root(self.records.root)
+    store: PixelCache | None
+    retry: bool
 
     def header(self) -> dict[str, Any]:
-        """Give what every tile depends on, as JSON gives it back."""
-        header: dict[str, Any] = json.loads(json.dumps({**asdict(self.settings), "root": self.root}))
-        return header
-
-    def report(self, done: int) -> None:
-        """Tell how far the work is."""
-        if self.progress:
-            self.progress(done, len(self.records))
+        """Give what every tile depends on, as JSON gives it back; the root tells other caches of the same films."""
+        header = {"schema": SCHEMA, **asdict(self.settings), "root": hashed_root(self.records.root)}
+        return dict(json.loads(json.dumps(header)))
 
 
-def build_cache(plan: CachePlan) -> Path:
-    """Give the folder of the finished cache.
+def build_store(
+    records: Records,
+    *,
+    size: int,
+    folder: str | Path,
+    admit: tuple[str, ...] = ("patient",),
+    fit: Fit = "squash",
+    decode: Decode = "direct",
+    workers: int = 2,
+    progress: Progress | None = None,
+    retry: bool = True,
+) -> PixelCache:
+    """Open the pixel cache of these records, or make it.
+
+    Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
+    same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
+    processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
+    its size is the one asked for; smaller tiles are made from it without decoding.
+
+    Args:
+        records: What to read. Images that cannot be used are left out and listed in `refused`.
+        size: Pixels on a side of a tile.
+        folder: Holds the caches, each in a folder of its own; made where it does not exist.
+        admit: Origins that are let in, as in `read_image`.
+        fit: What happens to the aspect ratio, as in `tile_of`.
+        decode: Where DICOM pixels are decoded, as in `read_image`.
+        workers: Threads that decode.
+        progress: Called with (done, total) after each image.
+        retry: Whether to try films again that this machine could not read in an earlier run.
 
     Raises:
-        ConfigurationError: A size, fit or number of workers that does not exist.
+        ConfigurationError: A size, fit or number of workers that does not exist; a size above that of a prepared store.
         InputDataError: No usable image.
         HostError: No room, no permission.
     """
-    check_fit(plan.settings.size, plan.settings.fit)
-    check_decoding(plan.decode, plan.workers)
-    if plan.store and plan.store.size < plan.settings.size:
+    check_fit(size, fit)
+    check_decoding(decode, workers)
+    store = PixelCache(records.store).part(records, admit) if records.store else None
+    if store and store.size == size:
+        return store
+    if store and store.size < size:
         raise ConfigurationError(
-            f"image size {plan.settings.size}", "size", f"the data was prepared at {plan.store.size}: prepare it larger"
+            f"image size {size}", "size", f"the data was prepared at {store.size}: prepare it larger"
         )
+    of_files = not store and records.source != "DICOM folder"
+    exports = exports_under(records.root) if of_files else ()
+    settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
+    plan = _Plan(records, settings, Path(folder).expanduser(), decode, workers, progress, store, retry)
+    cache = PixelCache(_built(plan), root=records.root)
+    if store and store.index["refused"]:
+        refused = [*store.index["refused"], *cache.index["refused"]]
+        cache = PixelCache(cache.folder, {**cache.index, "refused": refused}, records.root)
+    return cache
+
+
+def _built(plan: _Plan) -> Path:
+    """Give the folder of the finished cache."""
     sources = _sources(plan)
-    key = _key(plan, sources)
-    base = plan.folder / f"{plan.settings.size}px-{key[:16]}"
+    base = plan.folder / f"{plan.settings.size}px-{_key(plan, sources)[:16]}"
     before = finished(base)
     if before and not (plan.retry and has_passing(before)):
         return before
     bytes_needed = 2 * plan.settings.size**2 * len(sources) + _SPARE_BYTES
-    with _disk_trouble(plan.folder, bytes_needed):
+    way_out = f"it needs {bytes_needed:,} bytes in a folder of yours"
+    with host_trouble(plan.folder, way_out, what="pixel cache cannot be written ({})"):
         plan.folder.mkdir(parents=True, exist_ok=True)
-        with _one_builder(plan.folder) as alone:
+        with locked(plan.folder) as alone:  # where that is not sure two may build, and the first rename counts
             if finished(base) == before:  # no other process was faster
                 _check_room(plan.folder, bytes_needed)
                 _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
@@ -115,13 +149,13 @@ def check_decoding(decode: str, workers: int) -> None:
         raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
 
 
-def _sources(plan: CachePlan) -> list[Source]:
+def _sources(plan: _Plan) -> list[Source]:
     if plan.store:
         return StoredFilms(plan.store).sources()
     return [source_of(record, plan.records.root) for record in plan.records]
 
 
-def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
+def _key(plan: _Plan, sources: Sequence[Source]) -> str:
     """Digest all that the cache holds or depends on."""
     digest = sha256(json.dumps(plan.header()).encode())
     for source, record in zip(sources, _records(plan), strict=True):
@@ -130,23 +164,9 @@ def _key(plan: CachePlan, sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
-def _records(plan: CachePlan) -> Records:
+def _records(plan: _Plan) -> Records:
     """Give the records of the sources: those of a store may be fewer than asked for."""
     return plan.store.records if plan.store else plan.records
-
-
-@contextmanager
-def _disk_trouble(folder: Path, bytes_needed: int) -> Iterator[None]:
-    try:
-        yield
-    except (HostError, BrokenPipeError):  # the pipe is that of a progress report
-        raise
-    except OSError as error:
-        raise HostError(
-            f"pixel cache cannot be written ({error.strerror})",
-            folder,
-            f"it needs {bytes_needed:,} bytes in a folder of yours",
-        ) from error
 
 
 def _check_room(folder: Path, bytes_needed: int) -> None:
@@ -155,26 +175,12 @@ def _check_room(folder: Path, bytes_needed: int) -> None:
         raise HostError(f"{free:,} bytes free", folder, f"the pixel cache needs {bytes_needed:,} bytes")
 
 
-@contextmanager
-def _one_builder(folder: Path) -> Iterator[bool]:
-    """Let one process build in a folder, and tell whether that is sure. The lock ends with its process."""
-    handle = os.open(folder, os.O_RDONLY)
-    alone = False
-    try:
-        with suppress(OSError):  # file systems without locks: then two may build, and the first rename counts
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            alone = True
-        yield alone
-    finally:
-        os.close(handle)
-
-
 def _remove_orphans(folder: Path) -> None:
     for orphan in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(orphan, ignore_errors=True)
 
 
-def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
+def _make(plan: _Plan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
     """Build under another name and rename; what is unfinished stays for the next run where only one can build.
 
     What is no better than an earlier cache, `instead_of`, is dropped.
@@ -187,8 +193,7 @@ def _make(plan: CachePlan, sources: Sequence[Source], target: Path, alone: bool,
     keep = False
     try:
         if not is_whole(building):
-            write_index(building, _write_tiles(plan, sources, building))
-        (building / JOURNAL).unlink(missing_ok=True)
+            _write_tiles(plan, sources, building)
         if instead_of and read_index(building)["refused"] == read_index(instead_of)["refused"]:
             return
         if target.exists() and not is_whole(target):
@@ -210,10 +215,10 @@ def _put_in_place(building: Path, target: Path) -> None:
     except OSError:
         if not is_whole(target):  # a whole one is that of another process, on a file system without locks
             raise
-    _sync(target.parent)
+    sync(target.parent)
 
 
-def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> dict[str, Any]:
+def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> None:
     known = known_outcomes(plan.folder, plan.header(), building)
     film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
@@ -224,15 +229,16 @@ def _write_tiles(plan: CachePlan, sources: Sequence[Source], building: Path) -> 
         for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
             journal.add(_entry(source, record, outcome), outcome.tile)
             way_out = way_out or outcome.way_out
-            plan.report(len(journal.lines))
-        journal.sync()
+            if plan.progress:
+                plan.progress(len(journal.lines), len(plan.records))
+        index = index_of(plan.header(), journal.lines)
+        if not index["images"]:
+            raise _nothing_usable(plan.records.root, index["refused"], way_out)
+        digest = identity_of(index["settings"], index["images"])
+        records = plan.records
+        journal.finish({"source": records.source, "split_used": records.split_used, "manifest_sha256": digest})
     finally:
         journal.close()
-    images = [line for line in journal.lines if "sha256" in line]
-    refused = [line for line in journal.lines if "reason" in line]
-    if not images:
-        raise _nothing_usable(plan.records.root, refused, way_out)
-    return _index(plan, images, refused)
 
 
 def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: str) -> InputDataError:
@@ -247,26 +253,3 @@ def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: s
 def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
     facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason, "passes": outcome.passes}
     return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}
-
-
-def _index(plan: CachePlan, images: list[dict[str, Any]], refused: list[dict[str, Any]]) -> dict[str, Any]:
-    settings = plan.header()
-    root = settings.pop("root")
-    return {
-        "schema": SCHEMA,
-        "settings": settings,
-        "root": root,
-        "source": plan.records.source,
-        "split_used": plan.records.split_used,
-        "manifest_sha256": identity_of(settings, images),
-        "images": images,
-        "refused": refused,
-    }
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,17 +1,16 @@
 """Image files in, their tiles out in the same order, or the reason why there is none."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from monai_xr import __version__
-from monai_xr.data.files.file_kinds import printable
+from monai_xr.data.files.file_kinds import printable, stamp_of
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.images.image_file import READER_VERSION, Decode, read_image
 from monai_xr.data.images.lineage import lineage_of
@@ -20,7 +19,7 @@ from monai_xr.data.images.shown_range import range_doubt
 from monai_xr.data.images.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
 from monai_xr.data.records import Record
 from monai_xr.data.store.duplicates import perceptual_hash
-from monai_xr.data.store.pixel_cache import PixelCache, checksum
+from monai_xr.data.store.pixel_cache import FileKey, PixelCache, checksum
 from monai_xr.data.store.tile_facts import TileFacts
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 
@@ -55,21 +54,6 @@ class Source:
     stamp: tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
-class Film:
-    """What a tile is made of."""
-
-    pixels: Pixels
-    bits: int
-    origin: str
-    view: str
-    chest_doubt: str
-    spacing_mm: tuple[float, float] | None
-    digest: str
-    doubt: str = ""
-    lineage: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """A tile with its facts, or the reason why there is none; `passes` where that is of this machine at this time."""
@@ -81,21 +65,14 @@ class Outcome:
     passes: bool = False
 
 
-KnownOutcomes = Mapping[tuple[str, tuple[int, int]], Outcome]  # by key and stamp
+KnownOutcomes = Mapping[FileKey, Outcome]
+Film = tuple[Pixels, TileFacts]  # the facts as far as the whole film tells them
 
 
 def source_of(record: Record, root: Path) -> Source:
     """Look at a file without opening it; one that is not there has the stamp (-1, -1)."""
     file = record.image.relative_to(root).as_posix()
-    return Source(record.image, printable(record.shown or file), hashed(file), _stamp(record.image))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (-1, -1)
-    return (found.st_size, found.st_mtime_ns)
+    return Source(record.image, printable(record.shown or file), hashed(file), stamp_of(record.image))
 
 
 def digest_of(pixels: Pixels) -> str:
@@ -125,17 +102,16 @@ class FileFilms:
             InputDataError: It cannot be used, or changed meanwhile.
         """
         image = read_image(source.path, admit=self.admit, decode=self.decode, exports=self.exports)
-        if _stamp(source.path) != source.stamp:
+        if stamp_of(source.path) != source.stamp:
             raise InputDataError("changed while it was read")
         check_usable(image.pixels)
-        return Film(
-            image.pixels,
-            image.bits,
-            image.origin,
-            image.view,
-            image.chest_doubt,
-            image.spacing_mm,
-            digest=digest_of(image.pixels),
+        return image.pixels, TileFacts(
+            bits=image.bits,
+            origin=image.origin,
+            film=digest_of(image.pixels),
+            view=printable(image.view),
+            chest_doubt=image.chest_doubt,
+            spacing_mm=image.spacing_mm,
             doubt=DOUBTFUL if any(DOUBTFUL in step for step in image.provenance) else "",
             lineage=lineage_of(source.path) if image.origin == "generated" else {},
         )
@@ -162,19 +138,7 @@ class StoredFilms:
     def __call__(self, source: Source) -> Film:
         """Take one tile."""
         place = self.place_of[source.file]
-        facts = self.store.facts[place]
-        pixels = self.store[place].astype(np.float32) / np.float32(FULL_SCALE)
-        return Film(
-            pixels,
-            facts.bits,
-            facts.origin,
-            facts.view,
-            facts.chest_doubt,
-            facts.spacing_mm,
-            digest=facts.film,
-            doubt=facts.doubt,
-            lineage=facts.lineage,
-        )
+        return self.store[place].astype(np.float32) / np.float32(FULL_SCALE), self.store.facts[place]
 
 
 @dataclass(frozen=True)
@@ -227,20 +191,14 @@ class TileMaker:
             return Outcome(reason=f"the reader failed: {type(error).__name__}")
 
     def _decoded(self, source: Source) -> Outcome:
-        film = self.film(source)
-        tile = tile_of(film.pixels, self.settings.size, self.settings.fit)
-        shape = (film.pixels.shape[0], film.pixels.shape[1])
-        facts = TileFacts(
-            bits=film.bits,
-            origin=film.origin,
+        pixels, facts = self.film(source)
+        size, fit = self.settings.size, self.settings.fit
+        tile = tile_of(pixels, size, fit)
+        facts = replace(
+            facts,
             sha256=checksum(tile),
             phash=perceptual_hash(tile),
-            film=film.digest,
-            view=printable(film.view),
-            chest_doubt=film.chest_doubt,
-            doubt=film.doubt,
-            lineage=film.lineage,
-            spacing_mm=tile_spacing(film.spacing_mm, shape, self.settings.size, self.settings.fit),
-            range_doubt=range_doubt(film.pixels),
+            spacing_mm=tile_spacing(facts.spacing_mm, (pixels.shape[0], pixels.shape[1]), size, fit),
+            range_doubt=range_doubt(pixels),
         )
         return Outcome(tile, facts)

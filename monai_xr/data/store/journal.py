@@ -1,6 +1,6 @@
-"""Outcomes one after the other in; a pixel file and a journal beside it out, which a killed process can go on with.
+"""Writes tiles and the index beside them one after the other, such that a killed process can go on: `Journal`.
 
-Each line of the journal tells one file's outcome and is written after its pixels. Whoever opens the journal again
+Each line of the index tells one file's outcome and is written after its pixels. Whoever opens an unfinished cache again
 checks every tile against its checksum and goes on behind the last good one; nothing is decoded twice.
 """
 
@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.store.pixel_cache import PIXELS, checksum
-
-Known = tuple[str, tuple[int, int]]  # by what a file is known again: the key and the stamp of its source
-JOURNAL = "journal.jsonl"
+from monai_xr.data.store.pixel_cache import INDEX, PIXELS, FileKey, checksum
 
 
 class Journal:
@@ -29,14 +26,14 @@ class Journal:
         expected: Key and stamp of each source in order; what is on disk is kept as far as it agrees.
     """
 
-    def __init__(self, folder: Path, header: Mapping[str, Any], expected: Sequence[Known]) -> None:
+    def __init__(self, folder: Path, header: Mapping[str, Any], expected: Sequence[FileKey]) -> None:
         self.folder = folder
         size = header["size"]
         self.lines = _agreeing(good_lines(folder, header), expected)
         tiles = sum("sha256" in line for line in self.lines)
         self._pixels = _opened(folder / PIXELS, 2 * size * size * tiles)
         texts = [_text(header), *map(_text, self.lines)] if self.lines else []
-        self._journal = _opened(folder / JOURNAL, sum(map(len, texts)))
+        self._journal = _opened(folder / INDEX, sum(map(len, texts)))
         if not texts:
             _write(self._journal, _text(header))
 
@@ -47,20 +44,22 @@ class Journal:
         _write(self._journal, _text(line))
         self.lines.append(json.loads(_text(line)))
 
+    def finish(self, end: Mapping[str, Any]) -> None:
+        """See all on disk, with a last line that makes the cache whole."""
+        os.fsync(self._pixels)
+        _write(self._journal, _text({"whole": end}))
+        os.fsync(self._journal)
+
     def close(self) -> None:
         """Close both files."""
         os.close(self._pixels)
         os.close(self._journal)
 
-    def sync(self) -> None:
-        """See the pixels on disk."""
-        os.fsync(self._pixels)
-
 
 def good_lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give the lines of a journal as far as they are whole and their tiles have the right checksums."""
     lines: list[dict[str, Any]] = []
-    with suppress(OSError, ValueError, KeyError), (folder / JOURNAL).open("rb") as journal:
+    with suppress(OSError, ValueError, KeyError), (folder / INDEX).open("rb") as journal:
         if journal.readline() != _text(header):
             return []
         with (folder / PIXELS).open("rb") as pixels:
@@ -76,10 +75,10 @@ def good_lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def _agreeing(lines: Sequence[dict[str, Any]], expected: Sequence[Known]) -> list[dict[str, Any]]:
+def _agreeing(lines: Sequence[dict[str, Any]], expected: Sequence[FileKey]) -> list[dict[str, Any]]:
     agreeing = []
     for line, wanted in zip(lines, expected, strict=False):
-        if (line["key"], tuple(line["stamp"])) != wanted:
+        if (line.get("key"), tuple(line.get("stamp", ()))) != wanted:
             break
         agreeing.append(line)
     return agreeing

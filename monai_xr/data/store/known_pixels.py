@@ -1,4 +1,4 @@
-"""Folder of pixel caches in; which of them is whole, and what they and killed runs know of files, out.
+"""Tells which pixel caches of a folder are whole, and what they and killed runs know of files.
 
 A refusal is of the file (damaged, too small, not admitted, a decoder that crashes on it) or of this machine at that
 time (too slow, out of memory, unreadable). The first is remembered like a tile; the second passes and is tried again by
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.store.decoding import KnownOutcomes, Outcome
-from monai_xr.data.store.journal import Known, good_lines
-from monai_xr.data.store.pixel_cache import PixelCache, read_index
+from monai_xr.data.store.journal import good_lines
+from monai_xr.data.store.pixel_cache import SCHEMA, FileKey, PixelCache, index_of, read_index
 from monai_xr.errors import InputDataError
 
 TEMPORARY = ".building-"
@@ -45,19 +45,16 @@ def has_passing(folder: Path) -> bool:
 
 def known_outcomes(folder: Path, header: Mapping[str, Any], without: Path) -> KnownOutcomes:
     """Give what other caches and killed runs in the folder hold of the same files with the same settings."""
-    known: dict[Known, Outcome] = {}
+    known: dict[FileKey, Outcome] = {}
     for cache in folder.glob(f"{header['size']}px-*"):
         with suppress(InputDataError, OSError):
             index = read_index(cache)
-            if {**index["settings"], "root": index["root"]} == header:
+            if {"schema": SCHEMA, **index["settings"], "root": index["root"]} == header:
                 known |= _outcomes(cache, index)
     for cache in folder.glob(f"{TEMPORARY}*"):
-        lines = good_lines(cache, header) if cache != without else []
-        images = [line for line in lines if "sha256" in line]
-        refused = [line for line in lines if "reason" in line]
-        said = {"settings": header, "source": "", "split_used": "", "manifest_sha256": "", "root": header["root"]}
-        if images:
-            known |= _outcomes(cache, {**said, "images": images, "refused": refused})
+        index = index_of(header, good_lines(cache, header) if cache != without else [])
+        if index["images"]:
+            known |= _outcomes(cache, {**index, "source": "", "split_used": "", "manifest_sha256": ""})
     return known
 
 

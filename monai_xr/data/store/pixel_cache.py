@@ -1,7 +1,8 @@
 """Records in, every image decoded once into one memory-mapped file of uint16 tiles out.
 
-On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.json`. It is
-written under another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
+On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.jsonl`: a
+line with what the tiles depend on, a line for each file, and a last line that makes it whole. It is written under
+another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
 of the data folder are kept as hashes only.
 """
 
@@ -9,28 +10,28 @@ import fcntl
 import json
 import mmap
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from monai_xr.data.identifiers import HashedId, hashed
-from monai_xr.data.images.tiles import Fit, Tile
+from monai_xr.data.images.tiles import Tile
 from monai_xr.data.records import Record, Records, SkippedFile
 from monai_xr.data.store.tile_facts import facts_of
 from monai_xr.errors import InputDataError
 
-INDEX = "index.json"
+INDEX = "index.jsonl"
 PIXELS = "pixels.u16"
-SCHEMA = 4
+SCHEMA = 5
 _UNKNOWN = Path()
 _NOT_IDENTITY = ("stamp", "key", "row")
 
-Progress = Callable[[int, int], None]
+FileKey = tuple[str, tuple[int, int]]  # by which a file is known again: hash of its path, size and time
 
 
 class PixelCache:
@@ -38,7 +39,7 @@ class PixelCache:
 
     Args:
         folder: Of a finished cache.
-        index: The content of its `index.json` to save reading it again, or a part of it.
+        index: The content of its index to save reading it again, or a part of it.
         root: Of the data folder, where known: the index does not say.
     """
 
@@ -56,61 +57,6 @@ class PixelCache:
         self.refused = tuple(SkippedFile(each["file"], each["reason"]) for each in index["refused"])
         self._stored = _mapped(folder, self.size)  # (M, size, size)
         self._rows = [each.get("row", place) for place, each in enumerate(index["images"])]
-
-    @classmethod
-    def build(
-        cls,
-        records: Records,
-        *,
-        size: int,
-        folder: str | Path,
-        admit: tuple[str, ...] = ("patient",),
-        fit: Fit = "squash",
-        decode: Literal["direct", "isolated"] = "direct",
-        workers: int = 2,
-        progress: Progress | None = None,
-        retry: bool = True,
-    ) -> "PixelCache":
-        """Open the cache of these records, or make it.
-
-        Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
-        same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
-        processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
-        its size is the one asked for; smaller tiles are made from it without decoding.
-
-        Args:
-            records: What to read. Images that cannot be used are left out and listed in `refused`.
-            size: Pixels on a side of a tile.
-            folder: Holds the caches, each in a folder of its own; made where it does not exist.
-            admit: Origins that are let in, as in `read_image`.
-            fit: What happens to the aspect ratio, as in `tile_of`.
-            decode: Where DICOM pixels are decoded, as in `read_image`.
-            workers: Threads that decode.
-            progress: Called with (done, total) after each image.
-            retry: Whether to try films again that this machine could not read in an earlier run.
-
-        Raises:
-            ConfigurationError: A size or fit that does not exist, or a size above that of the prepared store.
-            InputDataError: No usable image.
-            HostError: No room, no permission.
-        """
-        from monai_xr.data.images.png_exports import exports_under
-        from monai_xr.data.store.building import CachePlan, build_cache
-        from monai_xr.data.store.decoding import CacheSettings
-
-        store = cls(records.store).part(records, admit) if records.store else None
-        if store and store.size == size:
-            return store
-        of_files = not store and records.source != "DICOM folder"
-        exports = exports_under(records.root) if of_files else ()
-        settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
-        target = Path(folder).expanduser()
-        plan = CachePlan(records, settings, target, decode, workers, progress, store, retry)
-        cache = cls(build_cache(plan), root=records.root)
-        if store and store.index["refused"]:
-            refused = [*store.index["refused"], *cache.index["refused"]]
-            cache = cls(cache.folder, {**cache.index, "refused": refused}, records.root)
-        return cache
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
         """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.
@@ -207,17 +153,27 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     way_out = "delete the cache; it is made again"
     try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_bytes())
-        schema = index["schema"]
+        header, *entries, end = map(json.loads, (folder / INDEX).read_bytes().splitlines())
+        index = {**index_of(header, entries), **end["whole"]}
         size_bytes = (folder / PIXELS).stat().st_size
         wanted = 2 * len(index["images"]) * index["settings"]["size"] ** 2
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputDataError("pixel cache cannot be read", folder, way_out) from error
-    if schema != SCHEMA:
-        raise InputDataError(f"pixel cache of version {schema}, not {SCHEMA}", folder, way_out)
+    if header["schema"] != SCHEMA:
+        raise InputDataError(f"pixel cache of version {header['schema']}, not {SCHEMA}", folder, way_out)
     if size_bytes != wanted:
         raise InputDataError(f"pixel cache of {size_bytes} bytes instead of {wanted}", folder, way_out)
     return index
+
+
+def index_of(header: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put together what the lines of an index say: settings, and images apart from refused files."""
+    return {
+        "settings": {name: value for name, value in header.items() if name not in ("schema", "root")},
+        "root": header["root"],
+        "images": [each for each in entries if "sha256" in each],
+        "refused": [each for each in entries if "reason" in each],
+    }
 
 
 def _records_of(index: Mapping[str, Any], root: Path) -> Records:
@@ -258,12 +214,3 @@ def is_in_use(folder: Path) -> bool:
         except OSError:  # file systems without locks: nobody can know
             return False
     return False
-
-
-def write_index(folder: Path, index: Mapping[str, Any]) -> None:
-    """Write `index.json` and see it on disk."""
-    handle = os.open(folder / INDEX, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        json.dump(index, file, indent=0)
-        file.flush()
-        os.fsync(file.fileno())

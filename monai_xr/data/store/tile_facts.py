@@ -1,7 +1,7 @@
 """What is kept of a film beside its tile: `TileFacts`, as they lie in the index of a cache."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -12,9 +12,9 @@ class TileFacts:
     Args:
         bits: Stored.
         origin: patient, phantom or generated.
+        film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
         sha256: Of the tile as it lies in the file.
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
-        film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
         view: As written, for example PA.
         chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
         spacing_mm: Of the rows and columns of the tile.
@@ -25,9 +25,9 @@ class TileFacts:
 
     bits: int
     origin: str
-    sha256: str
-    phash: str
     film: str
+    sha256: str = ""
+    phash: str = ""
     view: str = ""
     chest_doubt: str = ""
     spacing_mm: tuple[float, float] | None = None
@@ -39,16 +39,5 @@ class TileFacts:
 def facts_of(entry: Mapping[str, Any]) -> TileFacts:
     """Read the facts from an entry of an index."""
     spacing = entry["spacing_mm"]
-    return TileFacts(
-        bits=entry["bits"],
-        origin=entry["origin"],
-        sha256=entry["sha256"],
-        phash=entry["phash"],
-        film=entry["film"],
-        view=entry["view"],
-        chest_doubt=entry.get("chest_doubt", ""),
-        spacing_mm=(spacing[0], spacing[1]) if spacing else None,
-        doubt=entry["doubt"],
-        lineage=entry["lineage"],
-        range_doubt=entry.get("range_doubt", ""),
-    )
+    known = {each.name: entry[each.name] for each in fields(TileFacts)}
+    return TileFacts(**{**known, "spacing_mm": (spacing[0], spacing[1]) if spacing else None})

@@ -70,7 +70,13 @@ class DeidentificationOptions:
 BASIC_PROFILE = DeidentificationOptions()
 
 
-def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions = BASIC_PROFILE) -> Dataset:
+def deidentify(
+    ds: Dataset,
+    pseudonyms: Pseudonyms,
+    options: DeidentificationOptions = BASIC_PROFILE,
+    *,
+    identity: tuple[str, ...] = (),
+) -> Dataset:
     """Make a de-identified copy with file meta; without Pixel Data only the header.
 
     The same instance under the same key and options always gives the same copy. All UIDs are replaced, and references
@@ -82,19 +88,22 @@ def deidentify(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOpt
         ds: A CR, DX or Secondary Capture image of one frame, with file meta.
         pseudonyms: Of the key.
         options: What is kept beyond the basic profile.
+        identity: Of the patient, where more is known than this film tells; else as `patient_identity` gives it.
 
     Raises:
         InputDataError: Another kind of object, one without instance UID, or pixels that cannot be told from other data.
             No message repeats a value of the data set.
     """
     with quiet():
-        return _deidentified(ds, pseudonyms, options)
+        return _deidentified(ds, pseudonyms, options, identity)
 
 
-def _deidentified(ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions) -> Dataset:
+def _deidentified(
+    ds: Dataset, pseudonyms: Pseudonyms, options: DeidentificationOptions, identity: tuple[str, ...]
+) -> Dataset:
     syntax = _checked_syntax(ds)
     try:
-        identity, is_patient = patient_identity(ds), film_origin(ds) == "patient"
+        identity, is_patient = identity or patient_identity(ds), film_origin(ds) == "patient"
         hidden = secrets(ds) if is_patient else Secrets(frozenset())
         cleaner = Cleaner(pseudonyms, identity, hidden, shift_dates=options.shift_dates)
         rules: dict[str, Rule] = {**RULES, **(CHARACTERISTICS if options.keep_characteristics else {})}

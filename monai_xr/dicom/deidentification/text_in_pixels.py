@@ -2,9 +2,9 @@
 
 The detector and the reader of PP-OCR, by rapidocr, whose models lie in its wheel. Each film is looked at as displayed
 and with the stored greys of each neighbourhood spread, because letters may lie outside the window; small films are
-enlarged, large ones looked at in tiles and once reduced, for large letters. The detector finds lines in any direction
-and in both polarities; each is read in every direction. Anatomy that looks like text cannot be read, which tells it
-apart. What was read stays here, for it may name the patient: only places are given.
+enlarged, large ones looked at in tiles, and all of them reduced too, for large letters. The detector finds lines in any
+direction and in both polarities; each is read in every direction. Anatomy that looks like text cannot be read, which
+tells it apart. What was read stays here, for it may name the patient: only places are given.
 """
 
 import math
@@ -22,14 +22,19 @@ from monai_xr.errors import InputDataError
 
 MIN_SIDE = 96  # a smaller film holds letters that nobody can look for
 _ENLARGED_SIDE, _MOST_ENLARGED = 1024, 6
+_REDUCED_SIDE = 384
 _TILE, _OVERLAP = 1024, 128
 _NEIGHBOURHOODS = 24  # along the longer side
 _DETECTED = 0.4  # scores between 0 and 1
 # Measured at 512 px: planted names, dates and numbers of 10 px read at 0.92 and more, anatomy mostly below 0.75.
 _READ = 0.8
-_CLOSE = 0.15
+_CLOSE = 0.1
 _SQUARE, _LONG = 1.5, 3.0  # length of a line over its height
-_SAME_PLACE = 0.3
+_SAME_PLACE, _WITHIN = 0.3, 0.9  # shares of area
+_BLURRED = 15  # pixels of a place whose letters are lower than 10
+# Shares of the shorter side of a film. The detector finds high letters in the reduced film; what is higher still is no
+# line of letters.
+_HIGH, _HIGHEST = 0.12, 0.5
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, left, bottom, right
@@ -37,26 +42,25 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 @dataclass(frozen=True)
 class _Line:
-    """Something that looks like a line of text: its place, its sides and what it reads as in each direction."""
+    """Something that looks like a line of text.
+
+    Attributes:
+        box: Its place.
+        text: How surely it reads, in the best of its directions, as more than markers.
+        marker: How surely it reads as markers.
+    """
 
     box: Box
-    sides: tuple[float, float]
-    readings: tuple[tuple[str, float], ...]
+    text: float
+    marker: float
 
-    @property
-    def score(self) -> float:
-        return max(score for _, score in self.readings)
-
-    def is_marker(self, *, times: bool) -> bool:
-        """Read for sure, in a direction that is as good as any, as a marker."""
-        least = max(_READ, self.score - _CLOSE)
-        return any(score >= least and is_marker(text, times=times) for text, score in self.readings)
+    def is_marker(self) -> bool:
+        """Tell a marker: surer as one than as more, for the side of a film is also how "Li" begins."""
+        return self.marker >= _READ and self.marker > self.text + _CLOSE
 
     def is_text(self) -> bool:
         """Tell text from anatomy."""
-        # One glyph alone names nobody; a long line that reads as one is text of which the rest could not be read.
-        is_long = max(self.sides) > _LONG * min(self.sides)
-        return any(score >= _READ and (is_long or len(text) > 1) for text, score in self.readings)
+        return self.text >= _READ and not self.is_marker()
 
 
 class TextReader:
@@ -90,7 +94,7 @@ class TextReader:
         picture = np.zeros((64, 256), np.uint8)
         cv2.putText(picture, "READY", (20, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 2)
         self._times = False
-        self._add_from(picture, 1.0, (0, 0), [])
+        self._add_from(picture, 1.0, [], heights=(0, 64))
 
     def look(self, film: StoredFilm, *, times: bool = False) -> tuple[Box, ...]:
         """Find the places of text that is no marker, in pixels of the upright film.
@@ -113,35 +117,46 @@ class TextReader:
             on_end: list[_Line] = []
             self._add_lines(np.ascontiguousarray(np.rot90(view)), on_end)
             lines += [replace(line, box=_turned_back(line.box, columns)) for line in on_end]
-        markers = [line for line in lines if line.is_marker(times=times)]
-        texts = [line for line in lines if self._is_text(line)]
+        markers = [line for line in lines if line.is_marker()]
         return tuple(
             line.box
-            for line in texts
-            if not any(_is_same(line.box, marker.box) and marker.score >= line.score for marker in markers)
+            for line in lines
+            if line.is_text()
+            and not any(_is_within(line.box, marker.box) and marker.marker > line.text for marker in markers)
         )
-
-    def _is_text(self, line: _Line) -> bool:
-        return line.is_text() and not line.is_marker(times=self._times)
 
     def _add_lines(self, view: Picture, lines: list[_Line]) -> None:
         longer = max(view.shape)
-        self._add_from(view, min(_MOST_ENLARGED, _ENLARGED_SIDE / longer), (0, 0), lines)
+        least, high, most = (share * min(view.shape) for share in (0, _HIGH, _HIGHEST))
+        self._add_from(view, min(_MOST_ENLARGED, _ENLARGED_SIDE / longer), lines, heights=(least, most))
+        self._add_from(view, min(_MOST_ENLARGED, _REDUCED_SIDE / longer), lines, heights=(high, most))
         if longer <= _ENLARGED_SIDE:
             return
         for top in _starts(view.shape[0]):
             for left in _starts(view.shape[1]):
-                self._add_from(view[top : top + _TILE, left : left + _TILE], 1.0, (top, left), lines)
+                part = view[top : top + _TILE, left : left + _TILE]
+                self._add_from(part, 1.0, lines, heights=(least, most), corner=(top, left))
 
-    def _add_from(self, part: Picture, scale: float, corner: tuple[int, int], lines: list[_Line]) -> None:
-        """Detect and read in a part of a picture whose upper left corner is given; what is known is not read again."""
+    def _add_from(
+        self,
+        part: Picture,
+        scale: float,
+        lines: list[_Line],
+        *,
+        heights: tuple[float, float],
+        corner: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Detect and read lines of some heights in a part of a picture; what is known is not read again."""
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         scaled = cv2.resize(part, None, fx=scale, fy=scale, interpolation=way)
         colour = cv2.cvtColor(scaled, cv2.COLOR_GRAY2BGR)
         boxes = self._detect(colour).boxes
         for quad in () if boxes is None else np.asarray(boxes, np.float32):
             box = _box(quad / scale, corner)
-            if not any(_is_same(box, line.box) and self._is_text(line) for line in lines):
+            sides = math.dist(quad[0], quad[1]), math.dist(quad[1], quad[2])
+            if not heights[0] <= min(sides) / scale <= heights[1]:
+                continue
+            if not any(_is_same(box, line.box) and line.is_text() for line in lines):
                 lines.append(self._line(colour, quad, scale, box))
 
     def _line(self, colour: Picture, quad: npt.NDArray[np.float32], scale: float, box: Box) -> _Line:
@@ -149,10 +164,15 @@ class TextReader:
         height, width = crop.shape[:2]
         turns = (0, 2) if width > _SQUARE * height else (0, 1, 2, 3)
         found = self._read(self._input(img=[np.ascontiguousarray(np.rot90(crop, turn)) for turn in turns]))
-        readings = tuple(
-            (str(text).strip(), float(score)) for text, score in zip(found.txts, found.scores, strict=True)
-        )
-        return _Line(box, (height / scale, width / scale), readings or (("", 0.0),))
+        text = marker = 0.0
+        is_long, is_blurred = max(height, width) > _LONG * min(height, width), min(height, width) / scale < _BLURRED
+        for words, score in zip(found.txts, found.scores, strict=True):
+            if is_marker(words, times=self._times, blurred=is_blurred):
+                marker = max(marker, float(score))
+            # One glyph alone names nobody; a long line that reads as one is text of which the rest could not be read.
+            elif len(words.strip()) > 1 or (is_long and words.strip()):
+                text = max(text, float(score))
+        return _Line(box, text, marker)
 
 
 def _box(quad: npt.NDArray[np.float32], corner: tuple[int, int]) -> Box:
@@ -179,11 +199,21 @@ def _starts(length: int) -> list[int]:
 
 def _is_same(one: Box, other: Box) -> bool:
     """Tell whether two boxes share most of their area."""
-    top, left = (max(one[i], other[i]) for i in (0, 1))
-    bottom, right = (min(one[i], other[i]) for i in (2, 3))
-    shared = max(0, bottom - top) * max(0, right - left)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return shared > _SAME_PLACE * max(1, areas - shared)
+    shared = _shared(one, other)
+    return shared > _SAME_PLACE * max(1, _area(one) + _area(other) - shared)
+
+
+def _is_within(box: Box, other: Box) -> bool:
+    return _shared(box, other) >= _WITHIN * _area(box)
+
+
+def _shared(one: Box, other: Box) -> int:
+    return _area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))
+
+
+def _area(box: Box) -> int:
+    top, left, bottom, right = box
+    return max(0, bottom - top) * max(0, right - left)
 
 
 def _views(film: StoredFilm) -> tuple[Picture, Picture]:

@@ -1,4 +1,4 @@
-"""The parent's end of one child process that reads films: `Worker`. The child's end is `worker`."""
+"""The parent's end of one child process that reads films: `Worker`. The child's end is `monai_xr.dicom.worker`."""
 
 import contextlib
 import dataclasses
@@ -19,10 +19,10 @@ import numpy as np
 import monai_xr
 from monai_xr.dicom.display.lookup import StoredFilm
 from monai_xr.dicom.image import XrayImage
-from monai_xr.dicom.isolation.worker import READ
 from monai_xr.dicom.pixels.layout import MAX_SAMPLES
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
+READ, LOOK = "read", "look"
 MAX_MEMORY_BYTES = 2 * 2**30
 _MAX_START_SECONDS = 60.0
 _MAX_FACTS_BYTES = 2**20
@@ -73,7 +73,7 @@ class Worker:
         self.films = 0
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "monai_xr.dicom.isolation.worker", str(max_bytes), task],
+                [sys.executable, "-P", "-m", "monai_xr.dicom.worker", str(max_bytes), task],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

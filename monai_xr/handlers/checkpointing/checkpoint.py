@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from monai_xr.handlers.events import RunEvents
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
 from monai_xr.runs.resumed_settings import as_text, refuse_other_settings
 from monai_xr.runs.run_folder import RunFolder
-from monai_xr.runs.run_lock import RunLock
+from monai_xr.runs.run_lock import alone_in_run
 from monai_xr.runs.trained.weights import fill
 from monai_xr.settings import parse_count, parse_flag
 
@@ -68,7 +69,7 @@ class Checkpoint:
         self.keep = parse_count(keep, "keep", least=2)
         self.settings = {name: as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
         self.allow_changed_data = parse_flag(allow_changed_data, "allow_changed_data")
-        self.lock = RunLock(self.folder.with_name(f".{self.folder.name}.lock"))
+        self.lock = ExitStack()
         self.stop = StopRequest()
         self.random = RandomState()
         self.random_at_epoch_start: dict[str, Any] = {}
@@ -122,11 +123,11 @@ class Checkpoint:
     def close(self) -> None:
         """Give folder and signals back."""
         self.stop.forget()
-        self.lock.release()
+        self.lock.close()
 
     def _own_folder(self) -> dict[str, Any] | None:
         """Take the folder over; give what is to be resumed."""
-        self.lock.take()
+        self.lock.enter_context(alone_in_run(self.folder))
         remove_leftovers(self.folder)
         content = newest_checkpoint(self.folder, set_aside=True) if self.resume else None
         if content is None:

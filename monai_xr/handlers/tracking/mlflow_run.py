@@ -9,6 +9,7 @@ from mlflow.entities import Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from monai_xr.disk import make_folder
 from monai_xr.runs.process import is_gone, process_tags, same_boot
 
 
@@ -16,7 +17,7 @@ def connect(uri: str) -> MlflowClient:
     """Open the store. A sqlite file that is not there yet is made readable for its owner alone."""
     path = sqlite_path(uri)
     if path is not None and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     return MlflowClient(tracking_uri=uri)
 

@@ -12,6 +12,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from mlflow.tracking import MlflowClient
 
+from monai_xr.disk import make_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.run_record import settings_as_run, without_folders
@@ -76,7 +77,7 @@ class Tracking:
         """Open the MLflow run, the old one where the training was resumed."""
         if idist.get_rank() > 0:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         keep_lines(self.folder / "metrics.jsonl", "epoch", engine.state.epoch)
         keep_lines(self.folder / "iterations.jsonl", "iteration", engine.state.iteration)
         if not engine.state.iteration:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import pydoc
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from monai_xr.data.sources.shown_paths import HIDDEN
 from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_running.bundle_folders import check_versions, nearest
 from monai_xr.workflows.bundle_running.plain_command import literal
+
+_LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
 
 def run_bundle(
@@ -84,8 +88,8 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
 def _check_folders(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
     """Refuse knobs whose folders a kept config left out, see `without_folders`."""
     for knob, value in ConfigParser.load_config_files([str(file) for file in files]).items():
-        if isinstance(value, str) and "\N{HORIZONTAL ELLIPSIS}/" in value and knob not in overrides:
-            raise ConfigurationError("the record holds the last name of this path alone", knob, f"give --{knob} PATH")
+        if isinstance(value, str) and _LEFT_OUT.search(value) and knob not in overrides:
+            raise ConfigurationError("the record does not hold this path whole", knob, f"give --{knob} PATH")
 
 
 def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:

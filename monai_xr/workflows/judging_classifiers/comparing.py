@@ -9,7 +9,7 @@ import torch
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.classification import Answers
-from monai_xr.metrics.comparing import Difference, delong, holm, paired_bootstrap
+from monai_xr.metrics.comparing import Difference, holm, paired_difference
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,14 @@ class Comparison:
     Args:
         arm: Its name.
         measure: What is compared.
-        difference: Arm minus reference, by resampled patients.
+        difference: Arm minus reference, with patients as units; of AUROC DeLong's, clustered.
         adjusted_p: Of `difference`, over all comparisons of the table (Holm).
-        delong: Of the AUROC, taking films for independent; None for other measures and more than two classes.
     """
 
     arm: str
     measure: str
     difference: Difference
     adjusted_p: float | None
-    delong: Difference | None
 
 
 def compare_classifiers(
@@ -36,8 +34,6 @@ def compare_classifiers(
     arms: Mapping[str, Path],
     *,
     measures: tuple[str, ...] = ("auroc", "balanced_accuracy"),
-    draws: int = 1000,
-    seed: int = 0,
 ) -> list[Comparison]:
     """Compare the `predictions.csv` of arms with that of a reference.
 
@@ -45,27 +41,18 @@ def compare_classifiers(
         reference: File of the reference.
         arms: File by name of the arm.
         measures: Names as in `all_measures`.
-        draws: Of patients.
-        seed: Of the draws.
 
     Raises:
         InputDataError: A file that cannot be read, or other films.
     """
     base = read_predictions(reference)
-    found = []
+    found: list[tuple[str, str, Difference]] = []
     for arm, path in arms.items():
         answers = read_predictions(path)
-        for measure in measures:
-            difference = paired_bootstrap(answers, base, measure, draws=draws, seed=seed)
-            exact = None
-            if measure == "auroc" and len(base.classes) == 2 and not bool(torch.isnan(base.targets).any()):
-                columns = (table[:, 1].numpy() for table in (base.targets, answers.probabilities, base.probabilities))
-                exact = delong(*columns)
-            found.append((arm, measure, difference, exact))
-    adjusted = holm([difference.p for _, _, difference, _ in found])
+        found += [(arm, measure, paired_difference(answers, base, measure)) for measure in measures]
+    adjusted = holm([difference.p for _, _, difference in found])
     return [
-        Comparison(arm, measure, difference, p, exact)
-        for (arm, measure, difference, exact), p in zip(found, adjusted, strict=True)
+        Comparison(arm, measure, difference, p) for (arm, measure, difference), p in zip(found, adjusted, strict=True)
     ]
 
 

@@ -4,51 +4,29 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.trained_on import units_in
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.validation import predict
-from monai_xr.metrics.classification import Answers, Estimate, all_measures, confusion, estimates
+from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
 from monai_xr.runs.openings import note_opening
 from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
-from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.xray_loader import xray_loader
+from monai_xr.workflows.judging_classifiers.found import Evaluation
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
 _FEWEST_IN_GROUP = 20
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
-
-    Args:
-        answers: On all films.
-        measures: By name.
-        groups: The same for each group of films, by the name of the group.
-        counts: Confusion, rows the truth; None for several findings a film.
-        abstained: Share of films with an "unsure" answer.
-        notes: What a reader must know beside the numbers.
-    """
-
-    answers: Answers
-    measures: Mapping[str, Estimate]
-    groups: Mapping[str, Mapping[str, Estimate]]
-    counts: Tensor | None
-    abstained: float
-    notes: tuple[str, ...]
 
 
 def evaluate_classifier(
@@ -61,9 +39,7 @@ def evaluate_classifier(
     cache_dir: str | Path = "",
     device: str = "auto",
     batch_size: Any = 64,
-    draws: Any = 1000,
     group_by: str = "view",
-    seed: Any = 0,
     **films: Any,
 ) -> Evaluation:
     """Judge a classifier on the films of one split and write what was found.
@@ -81,9 +57,7 @@ def evaluate_classifier(
         cache_dir: Of the pixels; `output`/cache if empty.
         device: Where the network runs.
         batch_size: Films at once.
-        draws: Of patients, for the intervals.
         group_by: "view", or a column of the data's `manifest.csv`; groups of fewer than 20 films are left out.
-        seed: Of the draws.
         films: Further settings of `labelled_films`.
 
     Raises:
@@ -108,10 +82,10 @@ def evaluate_classifier(
     trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
     shown_split = source.split_used or "all"
     note_opening(trained.run, shown_split, films=len(dataset), data_sha256=cache.manifest_sha256)
-    found = _evaluate(trained, dataset, pick_device(device), int(batch_size), parse_count(draws, "draws"), int(seed))
-    groups = _by_group(found, groups_of(dataset, group_by), parse_count(draws, "draws"), int(seed))
+    found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
+    groups = _by_group(found, groups_of(dataset, group_by))
     found = Evaluation(**{**vars(found), "groups": groups})
-    settings = {"split": shown_split, "films": len(dataset), "draws": draws, "seed": seed}
+    settings = {"split": shown_split, "films": len(dataset)}
     settings |= {"patients": len(set(dataset.patients)), "classes": list(dataset.classes)}
     settings["data_sha256"] = cache.manifest_sha256
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
@@ -122,39 +96,33 @@ def evaluate_classifier(
     return found
 
 
-def _evaluate(
-    trained: TrainedClassifier, dataset: LabelledXrays, device: torch.device, batch_size: int, draws: int, seed: int
-) -> Evaluation:
+def _evaluate(trained: TrainedClassifier, dataset: LabelledXrays, device: torch.device, batch_size: int) -> Evaluation:
     decision = trained.decision
     logits, targets = predict(trained.network.to(device), xray_loader(dataset, batch_size, shuffle=False), device)
     probabilities = decision.probabilities(logits)
     said = decision.answers(probabilities)
     unsure = torch.tensor([["unsure" in row] for row in said]).any(1)
     counts = None
-    positive = torch.stack([probabilities[:, c] >= t for c, t in enumerate(decision.thresholds)], 1)
-    if not decision.multi_label:
-        predicted = decision.predicted(probabilities)
-        positive = torch.nn.functional.one_hot(predicted, len(decision.classes)).bool()
+    positive = decision.said(probabilities)
     answers = Answers(
         probabilities, positive, targets, dataset.patients, decision.classes, multi_label=decision.multi_label
     )
     if not decision.multi_label:
-        counts = confusion(answers, predicted)
+        counts = confusion(answers, decision.predicted(probabilities))
     kept = torch.nonzero(~unsure).flatten()
-    measures = estimates(answers, lambda a: {**all_measures(a), **_argmax(a)}, draws=draws, seed=seed)
-    certain = all_measures(answers.of(kept))["balanced_accuracy"] if len(kept) else float("nan")
-    measures["balanced_accuracy_of_certain"] = Estimate(None if certain != certain else certain, None)
+    measures = {**estimates(answers), "balanced_accuracy_at_half": _without_thresholds(answers)}
+    certain = estimates(answers.of(kept))["balanced_accuracy"] if len(kept) else Estimate(None, None)
+    measures["balanced_accuracy_of_certain"] = certain
     notes = _notes(trained, measures, dataset)
     return Evaluation(answers, measures, {}, counts, float(unsure.float().mean()), notes)
 
 
-def _argmax(answers: Answers) -> dict[str, float]:
-    """Give the balanced accuracy without thresholds: the likeliest class, or one half for findings."""
+def _without_thresholds(answers: Answers) -> Estimate:
+    """Give the balanced accuracy of the likeliest class, or at one half for findings."""
     positive = answers.probabilities >= 0.5
     if not answers.multi_label:
         positive = torch.nn.functional.one_hot(answers.probabilities.argmax(1), len(answers.classes)).bool()
-    plain = Answers(**{**vars(answers), "positive": positive})
-    return {"balanced_accuracy_at_half": all_measures(plain)["balanced_accuracy"]}
+    return estimates(replace(answers, positive=positive))["balanced_accuracy"]
 
 
 def _notes(trained: TrainedClassifier, measures: Mapping[str, Estimate], dataset: LabelledXrays) -> tuple[str, ...]:
@@ -167,6 +135,7 @@ def _notes(trained: TrainedClassifier, measures: Mapping[str, Estimate], dataset
         )
     if not all(record.patient_id or record.group_id for record in dataset.real.cache.records):
         notes.append("The patients of some films are unknown: intervals take each such film for a patient.")
+    notes.append(trained.decision.operating_text())
     notes.append("Intervals cover the choice of patients, not the luck of a training: another seed may move more.")
     return tuple(notes)
 
@@ -190,13 +159,13 @@ def groups_of(dataset: LabelledXrays, group_by: str) -> list[str]:
     return [value_of.get(record.shown, "") for record in dataset.real.cache.records]
 
 
-def _by_group(found: Evaluation, groups: list[str], draws: int, seed: int) -> dict[str, dict[str, Estimate]]:
+def _by_group(found: Evaluation, groups: list[str]) -> dict[str, dict[str, Estimate]]:
     """Measure each group that has at least 20 films, where there is more than one."""
     names = sorted({name for name in groups if name and groups.count(name) >= _FEWEST_IN_GROUP})
     if len(names) < 2:
         return {}
     films = {name: torch.tensor([i for i, each in enumerate(groups) if each == name]) for name in names}
-    return {name: estimates(found.answers.of(chosen), draws=draws, seed=seed) for name, chosen in films.items()}
+    return {name: estimates(found.answers.of(chosen)) for name, chosen in films.items()}
 
 
 def _as_json(found: Evaluation, settings: Mapping[str, Any]) -> str:

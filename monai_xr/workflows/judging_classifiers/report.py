@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import torch
@@ -17,14 +17,12 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 from monai_xr.data.files.output import write_text
 from monai_xr.metrics.classification import Answers, Estimate
 from monai_xr.runs.provenance import provenance
-
-if TYPE_CHECKING:
-    from monai_xr.workflows.judging_classifiers.evaluation import Evaluation
+from monai_xr.workflows.judging_classifiers.found import Evaluation
 
 _BINS = 10
 
 
-def write_classification_report(path: Path, found: "Evaluation", *, settings: Mapping[str, Any]) -> None:
+def write_classification_report(path: Path, found: Evaluation, *, settings: Mapping[str, Any]) -> None:
     """Write the page, replaced whole.
 
     Args:

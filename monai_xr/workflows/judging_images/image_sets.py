@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monai_xr.data import PixelCache, Record, Records, find_records
+from monai_xr.data import Record, Records, find_records
 from monai_xr.data.images.tiles import FULL_SCALE
+from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs import RunFolder
@@ -69,7 +70,7 @@ def load_image_set(
         InputDataError: No usable image.
         HostError: No room or permission for the cache.
     """
-    cache = PixelCache.build(records, size=image_size, folder=cache_dir, admit=admit)
+    cache = build_store(records, size=image_size, folder=cache_dir, admit=admit)
     pixels = torch.from_numpy(cache.pixels.astype(np.float32) / np.float32(FULL_SCALE))[:, None]
     known = tuple(record.patient_id or record.group_id for record in cache.records)
     reasons = Counter(skipped.reason for skipped in (*records.skipped, *cache.refused))

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import Floored
-from monai_xr.metrics.measures import Finding, Interval, Measure
+from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.measures import Finding, Measure
 
 _FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
 _STRAY_REPEATS = 0.01

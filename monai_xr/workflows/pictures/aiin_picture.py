@@ -1,8 +1,7 @@
 """Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
 
-import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from monai_xr.data.files.file_kinds import files_under
 from monai_xr.data.images.image_file import read_image
 from monai_xr.data.images.png import write_png
 from monai_xr.data.images.png_exports import exports_under
-from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.disk import host_trouble, make_folder, whole_file
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms.aiin.transforms import AIIN, AIINWarning, aiin
 
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
@@ -109,32 +109,20 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 
 
 def _write_image(image: NDArray[Any], path: Path, bits: int, mark: dict[str, str]) -> Path:
-    pixels = image.reshape(image.shape[-2:])
-    return _written(path, lambda part: write_png(part, pixels, mark, bits=8 if bits == 8 else 16))
+    make_folder(path.parent)
+    write_png(path, image.reshape(image.shape[-2:]), mark, bits=8 if bits == 8 else 16)
+    return path
 
 
 def write_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG.
+    """Write a figure as PNG, for its owner alone.
 
     Raises:
         HostError: The folder cannot be written.
     """
-    return _written(path, lambda part: figure.savefig(part, format="png"))
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target and move it there: no half file bears its name, and only its owner may read it."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch(mode=0o600)
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True) if path.parent.is_dir() else None
-        raise HostError(
-            f"cannot write ({error.strerror or error})", path, "give a folder that can be written"
-        ) from error
+    make_folder(path.parent)
+    with host_trouble(path, what="cannot write ({})"), whole_file(path) as file:
+        figure.savefig(file, format="png")
     return path
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monai_xr.data.phantoms import make_phantom
 from monai_xr.dicom.writing import PhantomHeader, write_phantom
 from monai_xr.transforms import XrayReader
+from monai_xr.workflows.pictures.aiin_picture import write_figure
 
 
 def draw_polarity_picture(path: Path) -> None:
@@ -56,5 +57,4 @@ def _draw(path: Path, panels: dict[str, NDArray[np.float32]]) -> None:
         axes.set_xlabel(f"{image.shape[0]} x {image.shape[1]}, {image.min():.0f} to {image.max():.0f}", fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    write_figure(figure, path)

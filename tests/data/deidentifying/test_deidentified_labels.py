@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 
 from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.data.deidentifying.tree import deidentify_folder
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import InputDataError
 
 

@@ -1,5 +1,6 @@
 """De-identifying again into one folder: what is the same film, whatever became of its file or of the program."""
 
+import json
 import os
 
 import pydicom
@@ -93,3 +94,47 @@ def test_no_record_tells_the_content_of_a_file_without_the_key(tree, tmp_path):
     for path in tree.rglob("*.dcm"):
         assert sha256(path.read_bytes()).hexdigest() not in records
     assert pydicom.dcmread(tree / "p1" / "a.dcm").SOPInstanceUID not in records
+
+
+def pseudonyms_of(out):
+    """Give the pseudonyms of what was de-identified, by the number of the film."""
+    places = (json.loads(line) for line in (out.parent / "who.jsonl").read_text().splitlines())
+    return {each["file"].removesuffix(".dcm"): each["patient_id"] for each in places}
+
+
+@pytest.fixture
+def issued(dicom, tmp_path):
+    """Write films of a patient 123, by who issued the id."""
+    (tmp_path / "in").mkdir()
+
+    def write(**films):
+        for number, (name, issuer) in enumerate(films.items(), start=len(list((tmp_path / "in").iterdir()))):
+            tags = {"PatientID": "123", "BodyPartExamined": "CHEST", "IssuerOfPatientID": issuer}
+            dicom(tmp_path / "in" / f"{name}.dcm", number, **tags)
+        deidentify_folder(tmp_path / "in", tmp_path / "out", crosswalk=tmp_path / "who.jsonl")
+        return pseudonyms_of(tmp_path / "out")
+
+    return write
+
+
+def test_an_issuer_that_only_some_films_name_makes_no_second_patient(issued):
+    assert len(set(issued(a="", b="NORTH", c="").values())) == 1
+
+
+def test_an_issuer_that_comes_later_makes_no_second_patient(issued):
+    first = issued(a="NORTH")
+    later = issued(b="", c="NORTH")
+    assert set(later.values()) == set(first.values())
+
+
+def test_two_issuers_are_two_patients_and_keep_their_pseudonyms(issued):
+    first = issued(a="NORTH", b="SOUTH")
+    assert first["a"] != first["b"]
+    later = issued(c="NORTH", d="SOUTH", e="")
+    assert (later["c"], later["d"]) == (first["a"], first["b"])
+
+
+def test_a_second_issuer_that_comes_later_is_a_second_patient(issued):
+    first = issued(a="NORTH")
+    later = issued(b="SOUTH", c="NORTH")
+    assert later["a"] == later["c"] == first["a"] != later["b"]

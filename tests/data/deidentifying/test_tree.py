@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 from monai_xr.errors import ConfigurationError, InputDataError
 

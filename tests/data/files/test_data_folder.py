@@ -9,8 +9,9 @@ from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import PrepareSettings, prepare
-from monai_xr.data.records import find_records
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 
 WAYS_IN = {

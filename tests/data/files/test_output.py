@@ -11,7 +11,8 @@ from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.data.files.output import write_text
 from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import PrepareSettings, prepare
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.errors import HostError
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.workflows.pictures.aiin_picture import normalise_files
@@ -58,7 +59,7 @@ def test_what_is_made_from_patients_is_their_owners_alone(tmp_path: Path, dicom:
     sheet, table, facts = (tmp_path / "told" / f"told.{kind}" for kind in ("png", "csv", "json"))
     monai_xr("inspect", tmp_path / "in", "--json", facts, "--csv", table, "--sheet", sheet, "--decode", "direct")
     assert {stat.S_IMODE(path.stat().st_mode) for path in (sheet, table, facts)} == {0o600}
-    assert stat.S_IMODE((next((out / "pixels").rglob("index.json"))).stat().st_mode) == 0o600
+    assert stat.S_IMODE((next((out / "pixels").rglob("index.jsonl"))).stat().st_mode) == 0o600
     made = [path for path in out.rglob("*") if path.is_file() and "pixels" not in path.relative_to(out).parts]
     assert len(made) == 5 + 1 + 5  # reports, manifest, splits and headers, sheet, images with their picture
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}

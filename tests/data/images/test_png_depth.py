@@ -12,9 +12,10 @@ from monai_xr.data.images.png_depth import depth_of, exports_of
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting.film_findings import DEPTH
 from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import PrepareSettings, prepare
-from monai_xr.data.records import find_records
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_folder_of_12_bits_is_read_alike_by_training_preparing_and_inspecting(
 ) -> None:
     levels = _film(3, 4095)
     assert exports_under(twelve_bits) == (12,)
-    cache = PixelCache.build(find_records(twelve_bits), size=40, folder=tmp_path / "cache")
+    cache = build_store(find_records(twelve_bits), size=40, folder=tmp_path / "cache")
     place = [record.image.name for record in cache.records].index("3.png")
     np.testing.assert_allclose(cache[place] / 65535, levels / 4095, atol=1e-5)
     assert {facts.bits for facts in cache.facts} == {12}
@@ -100,7 +101,7 @@ def test_folder_of_12_bits_is_read_alike_by_training_preparing_and_inspecting(
 def test_dark_film_among_films_of_16_bits_stays_dark(tmp_path: Path, png: Any) -> None:
     for index in range(20):
         png(tmp_path / "films" / f"{index}.png", pixels=_film(index, 60000 if index else 3000))
-    cache = PixelCache.build(find_records(tmp_path / "films"), size=40, folder=tmp_path / "cache")
+    cache = build_store(find_records(tmp_path / "films"), size=40, folder=tmp_path / "cache")
     place = [record.image.name for record in cache.records].index("0.png")
     assert cache[place].max() == 3000
     assert [facts.doubt for facts in cache.facts].count("depth doubtful") == 1

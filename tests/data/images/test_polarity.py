@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from monai_xr.data.images.polarity import mediastinum_margin
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 
 
 def test_inverting_a_film_changes_the_sign() -> None:

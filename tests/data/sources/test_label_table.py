@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.label_table import LabelTable
 from monai_xr.errors import InputDataError
 

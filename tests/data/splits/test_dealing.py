@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_xr.data.records import Record, Records, find_records
+from monai_xr.data.records import Record, Records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.splits.dealing import split_patients
 from monai_xr.errors import ConfigurationError, InputDataError
 

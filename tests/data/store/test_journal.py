@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.store.journal import JOURNAL, Journal
-from monai_xr.data.store.pixel_cache import checksum
+from monai_xr.data.store.journal import Journal
+from monai_xr.data.store.pixel_cache import INDEX, checksum
 
 HEADER: dict[str, Any] = {"size": 8, "fit": "squash"}
 EXPECTED = [(f"key{place}", (place, 1)) for place in range(5)]
@@ -46,8 +46,8 @@ def test_everything_whole_is_kept(folder: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_line_that_was_cut_is_dropped_with_its_tile(folder: Path, cut: int) -> None:
-    text = (folder / JOURNAL).read_bytes()
-    (folder / JOURNAL).write_bytes(text[:-cut])
+    text = (folder / INDEX).read_bytes()
+    (folder / INDEX).write_bytes(text[:-cut])
     assert _kept(folder) == (3, 2)
 
 
@@ -81,7 +81,7 @@ def test_changed_source_ends_what_is_kept(folder: Path) -> None:
 
 
 def test_going_on_ends_as_if_nothing_had_happened(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    (folder / JOURNAL).write_bytes((folder / JOURNAL).read_bytes()[:-3])
+    (folder / INDEX).write_bytes((folder / INDEX).read_bytes()[:-3])
     journal = Journal(folder, HEADER, EXPECTED)
     for place in (3, 4):
         journal.add(_line(place), _tile(place))
@@ -93,5 +93,5 @@ def test_going_on_ends_as_if_nothing_had_happened(folder: Path, tmp_path_factory
     for place in (2, 3, 4):
         journal.add(_line(place), _tile(place))
     journal.close()
-    for name in (JOURNAL, "pixels.u16"):
+    for name in (INDEX, "pixels.u16"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()

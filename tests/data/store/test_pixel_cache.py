@@ -1,5 +1,6 @@
 """`PixelCache`: right pixels, decoded once, whole or not there."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.records import Records, find_records
+from monai_xr.data.records import Records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.store import building as pixel_building
 from monai_xr.data.store import decoding as pixel_decoding
+from monai_xr.data.store.building import build_store
 from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
@@ -33,7 +36,7 @@ def films(tmp_path: Path, png: Any, dicom: Any) -> Path:
 
 
 def _build(root: Path, folder: Path, **settings: Any) -> PixelCache:
-    return PixelCache.build(find_records(root), folder=folder, **{"size": 8} | settings)
+    return build_store(find_records(root), folder=folder, **{"size": 8} | settings)
 
 
 def test_tiles_are_area_means_at_16_bit(films: Path, tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_other_settings_make_another_cache(films: Path, tmp_path: Path) -> None:
 def test_result_does_not_depend_on_the_number_of_workers(films: Path, tmp_path: Path) -> None:
     one, four = (_build(films, tmp_path / f"cache{n}", workers=n) for n in (1, 4))
     assert (one.folder / "pixels.u16").read_bytes() == (four.folder / "pixels.u16").read_bytes()
-    assert (one.folder / "index.json").read_bytes() == (four.folder / "index.json").read_bytes()
+    assert (one.folder / "index.jsonl").read_bytes() == (four.folder / "index.jsonl").read_bytes()
 
 
 def test_progress_counts_to_the_end(films: Path, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_phantoms_are_let_in_only_where_admitted(tmp_path: Path, dicom: Any) -> 
 def test_file_that_went_away_is_refused(films: Path, tmp_path: Path) -> None:
     records = find_records(films)
     records[0].image.unlink()
-    cache = PixelCache.build(records, size=8, folder=tmp_path / "cache")
+    cache = build_store(records, size=8, folder=tmp_path / "cache")
     assert [each.file for each in cache.refused] == ["sick/0.png", "well/broken.png"]
 
 
@@ -184,9 +187,9 @@ def test_flipped_bit_is_found_by_verify_and_not_copied_on(films: Path, tmp_path:
 def test_index_holds_no_identifier(tmp_path: Path, dicom: Any) -> None:
     dicom(tmp_path / "films" / "1.dcm", PatientID="CANARY-1", StudyInstanceUID="1.2.3.99")
     cache = _build(tmp_path / "films", tmp_path / "cache")
-    text = (cache.folder / "index.json").read_text()
+    text = (cache.folder / "index.jsonl").read_text()
     assert not [word for word in ("CANARY", "ZZPHI", "1.2.3.99") if word in text]
-    assert json.loads(text)["images"][0]["patient"] == cache.records[0].patient_id != ""
+    assert json.loads(text.splitlines()[1])["patient"] == cache.records[0].patient_id != ""
 
 
 def test_no_room_tells_the_bytes_needed(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +207,7 @@ def test_disk_that_fills_up_leaves_no_cache_and_loses_no_work(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pixel_building.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(HostError, match=r"No space left on device.* : cache : it needs [0-9,]+ bytes"):
             _build(films, tmp_path / "cache")
     assert [path.name[:10] for path in (tmp_path / "cache").iterdir()] == [".building-"]
@@ -232,7 +235,7 @@ def _no_locks(*_: object) -> None:
 
 def _build_in_process(root: str, folder: str, start: Any, results: Any) -> None:
     start.wait()
-    cache = PixelCache.build(find_records(root), size=8, folder=folder)
+    cache = build_store(find_records(root), size=8, folder=folder)
     results.put((cache.folder.name, cache.manifest_sha256))
 
 
@@ -241,7 +244,7 @@ def test_two_processes_build_one_cache(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
 ) -> None:
     if not locks:
-        monkeypatch.setattr(pixel_building.fcntl, "flock", _no_locks)
+        monkeypatch.setattr(fcntl, "flock", _no_locks)
     context = multiprocessing.get_context("fork")
     start, results = context.Event(), context.Queue()
     arguments = (str(films), str(tmp_path / "cache"), start, results)
@@ -258,12 +261,12 @@ def test_two_processes_build_one_cache(
 
 _SLOW_BUILD = """
 import sys, time
-from monai_xr.data.store.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
+from monai_xr.data.store.building import build_store
+from monai_xr.data.sources.finding import find_records
 def slow(done, total):
     print(done, flush=True)
     time.sleep(0.5)
-PixelCache.build(find_records(sys.argv[1]), size=8, folder=sys.argv[2], progress=slow)
+build_store(find_records(sys.argv[1]), size=8, folder=sys.argv[2], progress=slow)
 """
 
 
@@ -286,7 +289,7 @@ def test_killed_build_leaves_no_cache_and_the_next_one_cleans_up(films: Path, tm
 def test_real_set_is_cached_at_its_own_size_without_loss(real_data: Path, tmp_path: Path) -> None:
     found = find_records(real_data / "cxr" / "kermany", split="val")
     records: Records = found.keeping(found.items[:50])
-    cache = PixelCache.build(records, size=128, folder=tmp_path / "cache")
+    cache = build_store(records, size=128, folder=tmp_path / "cache")
     assert len(cache) == 50
     for record, tile in zip(records, cache.pixels, strict=True):
         assert np.array_equal(np.asarray(Image.open(record.image), np.uint16) * 257, tile)  # 65535 / 255 = 257

@@ -42,6 +42,14 @@ ANYONE = ("patient", "phantom")
         "A-P",
         "L.",
         "(R)",
+        "DCHA.",
+        "Izqda",
+        "DECÚBITO SUPINO",
+        "PORTÁTIL",
+        "droite",
+        "LINKS",
+        "DX",
+        "SX",
     ],
 )
 def test_markers_name_nobody(text):
@@ -65,11 +73,22 @@ def test_markers_name_nobody(text):
         "SUPINEDOE",
         "PORT",
         "A-A",
+        "DXSX",
+        "DCHA LI",
+        "IZQDA 02.03.1955",
+        "02.03.1955",
+        "OCHA",
         "山",
     ],
 )
 def test_other_words_may_name_somebody(text):
     assert not is_marker(text)
+
+
+@pytest.mark.parametrize(("text", "passes"), [("OCHA.", True), ("DCEA", True), ("P0RTABLE", True), ("OCHOA", False),
+                                              ("ROCHA", False), ("DONA", False), ("DX LO", False)])  # fmt: skip
+def test_low_letters_are_taken_for_others_like_them(text, passes):
+    assert is_marker(text, blurred=True) is passes
 
 
 @pytest.mark.parametrize(("text", "passes"), [("12:30", True), ("AP 07:05:59 AM", True), ("12:75", False),
@@ -111,6 +130,24 @@ class TestLooking:
             assert found(write_film(as_words(ground), bits=12)) == ()
             pixels, planted = plant(ground, random)
             assert covered(planted.box, found(write_film(as_words(pixels), bits=12))) > 0.2, planted
+
+    @pytest.mark.parametrize(("words", "height", "turns"), [("Li", 40, 1), ("A. Li", 40, 1), ("L. Li", 90, 3),
+                                                            ("L. Li", 90, 0)])  # fmt: skip
+    def test_a_name_that_holds_a_marker_is_more_than_a_marker(self, write_film, grounds, words, height, turns):
+        pixels = grounds[5].copy()
+        strokes = np.rot90(letters(words, height), turns)
+        box = (40, 60, 40 + strokes.shape[0], 60 + strokes.shape[1])
+        place = np.s_[box[0] : box[2], box[1] : box[3]]
+        pixels[place] = pixels[place] * (1 - strokes) + strokes
+        assert covered(box, found(write_film(as_words(pixels), bits=12))) > 0.2
+
+    @pytest.mark.parametrize(("text", "marker", "kind"), [(1, 0.97, "text"), (0.9, 0.95, "text"), (0.7, 0.9, "marker"),
+                                                          (0.7, 0.75, "anatomy"), (0.0, 0.9, "marker")])  # fmt: skip
+    def test_what_reads_almost_as_surely_as_more_is_no_marker(self, text, marker, kind):
+        from monai_xr.dicom.deidentification.text_in_pixels import _Line
+
+        line = _Line((0, 0, 10, 20), text, marker)
+        assert (line.is_text(), line.is_marker()) == (kind == "text", kind == "marker")
 
     def test_text_of_10_pixels_on_a_large_film(self, write_film, grounds):
         large = cv2.resize(grounds[0], (1300, 600), interpolation=cv2.INTER_CUBIC).clip(0, 1)

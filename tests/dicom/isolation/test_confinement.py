@@ -134,8 +134,7 @@ def hostile_child(monkeypatch, tmp_path, names):
     def start(deed: str) -> Worker:
         answer = "from monai_xr.errors import InputDataError\ndef answer(text):\n    raise InputDataError(text)"
         take_over = (
-            "import monai_xr.dicom.reading as r\nr.read_stored = do\n"
-            "from monai_xr.dicom.isolation.worker import main\nmain()"
+            "import monai_xr.dicom.reading as r\nr.read_stored = do\nfrom monai_xr.dicom.worker import main\nmain()"
         )
         (tmp_path / "hostile.py").write_text(script(names, take_over, deed, answer))
         python = tmp_path / "python"
@@ -254,3 +253,13 @@ def test_the_version_tells_what_is_in_force(monkeypatch, capsys):
     monkeypatch.setattr("monai_xr.workflows.tables.confinement_in_force", tuple)
     main()
     assert "neither Landlock nor seccomp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("is_there", "words"), [(True, "rapidocr looks for it"), (False, "without the extra ocr")])
+def test_the_version_tells_whether_text_is_looked_for(monkeypatch, capsys, is_there, words):
+    from monai_xr.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["monai-xr", "--version"])
+    monkeypatch.setattr("monai_xr.workflows.tables.can_look_for_text", lambda: is_there)
+    main()
+    assert words in capsys.readouterr().out

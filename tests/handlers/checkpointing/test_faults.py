@@ -20,7 +20,7 @@ from monai_xr.errors import ConfigurationError, DivergedError, HostError, ModelE
 from monai_xr.handlers import Checkpoint, StopOnNonFinite
 from monai_xr.handlers.checkpointing.random_state import random_transforms
 from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
-from monai_xr.runs.run_lock import RunLock
+from monai_xr.runs.run_lock import alone_in_run
 
 
 def small_disk(folder):
@@ -50,9 +50,9 @@ def test_full_disk_is_told_with_file_and_bytes_and_leaves_the_old_checkpoint(tmp
 
 
 def _hold(path, ready):
-    RunLock(path).take()
-    ready.send(os.getpid())
-    signal.pause()
+    with alone_in_run(path):
+        ready.send(os.getpid())
+        signal.pause()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def other_training(tmp_path):
     """A process that trains into tmp_path / "c"."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
-    holder = context.Process(target=_hold, args=(tmp_path / ".c.lock", there))
+    holder = context.Process(target=_hold, args=(tmp_path / "c", there))
     holder.start()
     here.recv()
     yield holder
@@ -82,23 +82,21 @@ def test_second_training_in_a_folder_is_refused_until_the_first_is_gone(tmp_path
 
 
 def test_worker_that_outlives_a_killed_training_does_not_hold_its_folder(tmp_path):
-    path = tmp_path / ".c.lock"
     here, there = os.pipe()
     training = os.fork()
     if training == 0:
-        RunLock(path).take()
-        worker = os.fork()
-        if worker == 0:
-            signal.pause()
-        os.write(there, str(worker).encode())
-        os.kill(os.getpid(), signal.SIGKILL)
+        with alone_in_run(tmp_path / "c"):
+            worker = os.fork()
+            if worker == 0:
+                signal.pause()
+            os.write(there, str(worker).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(training, 0)
     worker = int(os.read(here, 20))
     try:
         os.kill(worker, 0)
-        lock = RunLock(path)
-        lock.take()
-        lock.release()
+        with alone_in_run(tmp_path / "c"):
+            pass
     finally:
         os.kill(worker, signal.SIGKILL)
 

@@ -5,7 +5,8 @@ import torch
 
 from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import Floored
-from monai_xr.metrics.measures import Finding, Interval, Measure
+from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.measures import Finding, Measure
 from monai_xr.workflows.judging_images.verdicts import (
     count_text,
     distance_rows,
