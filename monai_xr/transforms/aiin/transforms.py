@@ -147,12 +147,6 @@ class AIINd(_Dictionary):
 
     Args:
         keys: Keys of the images.
-        tile_grid_size: Tiles along width and height.
-        clip_limit: The contrast threshold.
-        mode: "opencv" or "exact".
-        bits: Depth of the images.
-        slice_axis: Axis of a volume along which each slice is an image.
-        threads: CPU threads.
         mask_key: Key of a mask of the pixels that count.
         reference_key: Key of the whole image, or of its maps, when the images are patches of it.
         origin_key: Key of a patch's (row, column) in the whole.
