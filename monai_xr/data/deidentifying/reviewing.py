@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -98,7 +98,7 @@ def review_folder(
         carry_out_decisions(folder)
         waiting = waiting_images(output)
         choices = ((RELEASED, release), (REJECTED, reject), (BLANKED, blank))
-        wanted = [(decision, _named(waiting, name)) for decision, names in choices for name in names]
+        wanted = [(decision, _named(waiting, name, folder.decided())) for decision, names in choices for name in names]
         if len({image.sop_uid for _, image in wanted}) < len(wanted):
             raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
         for decision, image in wanted:
@@ -169,12 +169,14 @@ def _waiting(path: Path) -> WaitingImage:
         raise InputDataError("its JSON is missing or damaged", path, "run monai-xr deidentify again") from None
 
 
-def _named(waiting: Sequence[WaitingImage], name: str) -> WaitingImage:
-    fitting = [image for image in waiting if image.sop_uid.endswith(name.strip())]
-    if len(name.strip()) < _SHORTEST_NAME or len(fitting) != 1:
-        raise ConfigurationError(
-            f"{len(fitting)} waiting images are called so",
-            "release, reject, blank",
-            "give an ID of the list, 6 digits or more",
-        )
-    return fitting[0]
+def _named(waiting: Sequence[WaitingImage], name: str, decided: Mapping[str, Mapping[str, str]]) -> WaitingImage:
+    name = name.strip()
+    fitting = [image for image in waiting if image.sop_uid.endswith(name)]
+    if len(fitting) == 1 and len(name) >= _SHORTEST_NAME:
+        return fitting[0]
+    what = f"{len(fitting)} waiting images are called so"
+    if len(name) < _SHORTEST_NAME:
+        what = f"an ID of {len(name)} characters"
+    elif before := {line["decision"] for uid, line in decided.items() if uid.endswith(name)} if not fitting else ():
+        what = f"that image does not wait: it was {' or '.join(sorted(before))} before"
+    raise ConfigurationError(what, "release, reject, blank", "give an ID of the list, 6 digits or more")
