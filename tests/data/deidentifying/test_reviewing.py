@@ -85,8 +85,8 @@ def test_several_at_once(out):
     ("arguments", "message"),
     [
         ({"release": ["12345678"], "by": "AB"}, "0 waiting images are called so"),
-        ({"release": ["1"], "by": "AB"}, "waiting images are called so"),
-        ({"release": [""], "by": "AB"}, "5 waiting images are called so"),
+        ({"release": ["1"], "by": "AB"}, "an ID of 1 characters"),
+        ({"release": [" "], "by": "AB"}, "an ID of 0 characters"),
         ({"release": ["{name}"], "by": ""}, "nobody is named"),
         ({"release": ["{name}"], "by": "  "}, "nobody is named"),
         ({"release": ["{name}"], "by": "A\nB"}, "nobody is named"),
@@ -103,6 +103,15 @@ def test_wrong_names_decide_nothing(out, arguments, message):
         review_folder(out, **given)
     assert len(waiting_images(out)) == 5
     assert not (out / "decisions.jsonl").exists()
+
+
+@pytest.mark.parametrize(("decision", "told"), [("release", "released"), ("reject", "rejected")])
+def test_an_image_that_was_decided_on_before_is_told(out, decision, told):
+    name = waiting_images(out)[0].name
+    review_folder(out, **{decision: [name]}, by="AB")
+    with pytest.raises(ConfigurationError, match=f"^that image does not wait: it was {told} before"):
+        review_folder(out, release=[name], by="AB")
+    assert len(lines(out)) == 1
 
 
 def test_a_folder_that_is_no_output(tmp_path):
