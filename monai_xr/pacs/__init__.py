@@ -1,1 +1,1 @@
-"""Studies of a PACS in; de-identified films in a data set, and results back in the PACS, out."""
+"""Studies of a hospital's archive in; received, de-identified and queued for training, and results sent back, out."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from monai_xr.pacs.section import Section
+from monai_xr.pacs.section import Bad, Section
 
 PLACEHOLDERS = ("study", "version", "predecessor", "data_set", "objects", "images", "output")
 Seconds = Annotated[float, Field(ge=0)]
@@ -16,6 +16,7 @@ class Queue(Section):
     """When a study is taken, and what is tried again.
 
     Args:
+        ask: Peer that is asked how many objects a study has.
         quiet_s: Since its last object, before a study counts as complete or its peer is asked for the count.
         most_wait_s: Longest wait for a count that is not reached; then the study goes its way as it is, and says so.
         workers: Studies worked on at the same time.
@@ -24,6 +25,7 @@ class Queue(Section):
         study_timeout_s: After which the worker of a study is killed.
     """
 
+    ask: str | None = None
     quiet_s: Seconds = 60
     most_wait_s: Seconds = 3600
     workers: Annotated[int, Field(ge=1, le=64)] = 2
@@ -96,5 +98,5 @@ class HandOver(Section):
             try:
                 part.format(**dict.fromkeys(PLACEHOLDERS, ""))
             except (KeyError, IndexError, ValueError, AttributeError):
-                raise ValueError(f"only these stand in braces: {', '.join(PLACEHOLDERS)}") from None
+                raise Bad("braces", f"only these stand in braces: {', '.join(PLACEHOLDERS)}") from None
         return command

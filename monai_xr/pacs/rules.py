@@ -18,7 +18,7 @@ from monai_xr.dicom.deidentification_words import names_of_people
 from monai_xr.dicom.identity import admitted, view_position
 from monai_xr.dicom.values import items, text
 from monai_xr.errors import InputDataError
-from monai_xr.pacs.section import PlainName, Section
+from monai_xr.pacs.section import Bad, PlainName, Section
 
 MAIN = "main"
 _DAYS_A_YEAR = 365.25
@@ -65,11 +65,11 @@ class Rule(Section):
     @model_validator(mode="after")
     def _routes_somewhere(self) -> "Rule":
         if (self.then == "route") != (self.to is not None):
-            raise ValueError("`to` names the data set of `then: route`, and stands beside nothing else")
+            raise Bad("rule", "`to` names the data set of `then: route`, and stands beside nothing else")
         if self.to == MAIN:
-            raise ValueError(f"`then: keep` is for the data set {MAIN}")
+            raise Bad("rule", f"`then: keep` is for the data set {MAIN}")
         if self.age_from is not None and self.age_below is not None and self.age_from >= self.age_below:
-            raise ValueError("age_from is not below age_below")
+            raise Bad("rule", "age_from is not below age_below")
         return self
 
     @property
