@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from monai_xr.pacs.section import Bad, Section
 
-PLACEHOLDERS = ("study", "version", "predecessor", "data_set", "objects", "images", "output")
+PLACEHOLDERS = ("study", "version", "predecessor", "objects", "images", "output")
 Seconds = Annotated[float, Field(ge=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
 
@@ -83,11 +83,14 @@ class HandOver(Section):
     """A command that is started for each study that is in the data set.
 
     Args:
-        command: Program and arguments, no shell. In braces: study (its new UID), version, predecessor (0 for none),
-            data_set, and the folders objects (the received files), images (the de-identified ones) and output (empty).
+        folder: With a folder for each version of a study, for its owner alone; what the command puts into its `output`
+            and says into its `command.log` stays there.
+        command: Program and arguments, no shell. In braces: study (its new UID), version, predecessor (0 for none), and
+            the folders objects (the received files), images (the de-identified ones, by data set) and output (empty).
         timeout_s: After which it is killed with all that it started.
     """
 
+    folder: Path
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     timeout_s: PositiveSeconds = 600
 

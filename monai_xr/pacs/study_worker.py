@@ -97,9 +97,13 @@ class StudyWorker:
         except KeyError:
             raise StudyWorkerLostError("its worker gave an impossible answer") from None
 
+    def kill(self) -> None:
+        """Kill the process; whoever waits for its answer is told that it is lost."""
+        self._process.kill()
+
     def stop(self) -> None:
         """Kill the process and close its pipes."""
-        self._process.kill()
+        self.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 cast(IO[bytes], pipe).close()
