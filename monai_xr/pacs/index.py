@@ -164,7 +164,8 @@ class Index:
         """Give the versions of studies that are in a state, or of one study, those that wait longest first."""
         sql = """SELECT study_uid, version, state, predecessor,
             (SELECT count(*) FROM objects o WHERE o.study_uid = s.study_uid AND o.version <= s.version),
-            last_received, expected, tries, not_before, reason
+            last_received, coalesce(expected, (SELECT max(r.expected) FROM retrievals r
+                WHERE r.study_uid = s.study_uid AND r.state != 'given up')), tries, not_before, reason
             FROM studies s WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR study_uid = ?2)
             ORDER BY last_received, study_uid, version"""
         return [StudyRow(*row) for row in self.rows(sql, (state, study_uid))]

@@ -82,6 +82,8 @@ class Peer(Section):
     port: Port | None = None
     addresses: tuple[Network, ...] = ()
     may_send: bool = False
+    timeout_s: Seconds = 60
+    query: Literal["c-find", "qido"] = "c-find"
     tls: TLS | None = None
     dicomweb: DICOMweb | None = None
 
@@ -99,6 +101,7 @@ class Retrieve(Section):
     method: Literal["c-move", "c-get", "wado"] = "c-move"
     hours: tuple[Hours, ...] = ()
     images_per_minute: Annotated[float, Field(gt=0)] = 60
+    tries: Annotated[int, Field(ge=1, le=100)] = 5
     deadline_s: Seconds = 12 * 3600
 
 
