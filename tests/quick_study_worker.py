@@ -1,8 +1,10 @@
 """Worker of studies for tests, started as a script: films too small to be looked at show the text their header tells.
 
-With STUDY_WORKER_DIES=NAME:FILE it kills itself once where `NAME` is called, and leaves FILE behind.
+STUDY_WORKER_DIES lists places such as `before deidentify` with commas between, where a worker kills itself, once each;
+the marks of those that happened are in the folder STUDY_WORKER_MARKS. While a file `full` is there, the disk is full.
 """
 
+import errno
 import io
 import os
 import signal
@@ -14,30 +16,49 @@ import pydicom
 from monai_xr.data import deidentification_job, pixel_text
 from monai_xr.pacs import study_worker, studying
 
+MARKS = Path(os.environ.get("STUDY_WORKER_MARKS", "."))
+
 
 def look_at_header(image: bytes, folder: Path, **options: Any) -> pixel_text.Looked:
     said = pydicom.dcmread(io.BytesIO(image), stop_before_pixels=True).get("BurnedInAnnotation")
     return pixel_text.Looked("" if said in ("NO", "YES") else pixel_text.TEXT_FOUND)
 
 
-def dying_once(original: Any, mark: Path, *, after: bool) -> Any:
-    def call(*arguments: Any, **options: Any) -> Any:
-        answer = original(*arguments, **options) if after else None
-        try:
-            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return answer if after else original(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
-        return None
+def die_once(place: str) -> None:
+    try:
+        os.close(os.open(MARKS / place.replace(" ", "-"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    return call
+
+def patched(module: Any, name: str, when: str) -> None:
+    original = getattr(module, name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if when == "before":
+            die_once(f"before {name}")
+        answer = original(*arguments, **options)
+        if when == "after":
+            die_once(f"after {name}")
+        return answer
+
+    setattr(module, name, call)
+
+
+def writing(original: Any) -> Any:
+    def write(*arguments: Any, **options: Any) -> Any:
+        if (MARKS / "full").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments, **options)
+
+    return write
 
 
 deidentification_job.looked_at = look_at_header
-if os.environ.get("STUDY_WORKER_DIES"):
-    name, _, mark = os.environ["STUDY_WORKER_DIES"].partition(":")
-    when, _, name = name.partition(" ")
-    place = next(each for each in (studying, deidentification_job) if hasattr(each, name))
-    setattr(place, name, dying_once(getattr(place, name), Path(mark), after=when == "after"))
+deidentification_job.write_whole = writing(deidentification_job.write_whole)
+for each in filter(None, os.environ.get("STUDY_WORKER_DIES", "").split(",")):
+    when, name = each.split()
+    patched(studying if hasattr(studying, name) else deidentification_job, name, when)
 
 study_worker.main()

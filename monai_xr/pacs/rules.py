@@ -13,11 +13,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.deidentification_words import names_of_people
-from monai_xr.dicom.identity import admitted, view_position
+from monai_xr.dicom.identity import view_position
 from monai_xr.dicom.values import items, text
-from monai_xr.errors import InputDataError
 from monai_xr.pacs.section import Bad, PlainName, Section
 
 MAIN = "main"
@@ -102,7 +100,7 @@ class Rule(Section):
         if age is None:
             return "age is unknown"
         fits = (self.age_from or 0) <= age < (self.age_below or float("inf"))
-        return "" if fits else f"age is outside {self.age_from or 0:g} to {self.age_below or 'any':}"
+        return "" if fits else f"age is outside {self.age_from or 0:g} to {self.age_below or 150:g}"
 
 
 @dataclass(frozen=True)
@@ -135,30 +133,6 @@ def decide(ds: Dataset, rules: Sequence[Rule]) -> Verdict:
             return Verdict(rule, rule.data_set, tuple(others))
         others.append((rule.name, against))
     return Verdict(None, "", tuple(others))
-
-
-def explained(ds: Dataset, rules: Sequence[Rule], *, admit: tuple[str, ...], accept_non_chest: bool) -> list[str]:
-    """Tell in lines what the rules say of a film, and the checks of the header that come after them.
-
-    Raises:
-        InputDataError: A value that a rule asks for cannot be read.
-    """
-    verdict = decide(ds, rules)
-    lines = [f"{name}: does not take it, {why}" for name, why in verdict.others]
-    if verdict.rule:
-        lines.append(f"{verdict.rule.name}: takes it, {verdict.rule.then} {verdict.rule.to or ''}".rstrip())
-        later = rules[len(verdict.others) + 1 :]
-        lines += [f"{rule.name}: is not asked" for rule in later]
-    else:
-        lines.append("no rule takes it: ignored" if rules else "there are no rules: kept")
-    if not verdict.data_set:
-        return lines
-    try:
-        admitted(ds, admit)
-        doubt = chest_doubt(ds, accept_non_chest=accept_non_chest)
-    except InputDataError as error:
-        return [*lines, f"then refused by its header: {error.what}"]
-    return [*lines, f"then to data set {verdict.data_set}" + f" ({doubt})" * bool(doubt)]
 
 
 def is_derived(ds: Dataset) -> bool:

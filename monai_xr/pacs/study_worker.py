@@ -3,7 +3,6 @@
 A request and an answer are one line of JSON each. The child ends with its parent, even in the middle of a film.
 """
 
-import contextlib
 import json
 import os
 import select
@@ -11,18 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 import monai_xr
-from monai_xr.errors import ConfigurationError, HostError, XrError
+from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule
 
 COMMAND = (sys.executable, "-P", "-m", "monai_xr.pacs.study_worker")
 HOST = "host"
-_MOST_ANSWER_BYTES = 2**16
+_CONFIGURATION = "configuration"
+_MOST_BYTES = 2**16
 _START_S = 120.0
 
 
@@ -49,8 +49,8 @@ class StudyWorker:
         store: Path,
         rules: Sequence[Rule],
         settings: Deidentification,
+        locks: Sequence[int],
         *,
-        locks: Sequence[int] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
         root = str(Path(monai_xr.__file__).parents[1])
@@ -66,21 +66,11 @@ class StudyWorker:
                 start_new_session=True,
                 bufsize=0,
             )
-        except OSError as error:
-            raise HostError(f"no process can be started ({error.strerror})") from None
-        self.pid = self._process.pid
-        self._requests = cast(IO[bytes], self._process.stdin)
-        self._answers = cast(IO[bytes], self._process.stdout).fileno()
-        told = {
-            "store": str(store),
-            "rules": [rule.model_dump(mode="json") for rule in rules],
-            "deidentification": settings.model_dump(mode="json"),
-        }
-        try:
-            self._ask(told, _START_S)
-        except StudyWorkerLostError:
-            self.stop()
-            raise HostError("the process that works on studies does not start") from None
+            self._requests, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+            told = [rule.model_dump(mode="json") for rule in rules], settings.model_dump(mode="json")
+            self._ask([str(store), *told], _START_S)
+        except (OSError, StudyWorkerLostError) as error:
+            raise HostError(f"the process that works on studies does not start ({error})") from None
 
     def work(self, files: Sequence[str], max_seconds: float) -> tuple[str, str]:
         """Have one study worked on: gives state and reason, the state `HOST` where this machine is in trouble.
@@ -89,13 +79,10 @@ class StudyWorker:
             StudyWorkerLostError: The process is of no more use; stop it.
             ConfigurationError: The site cannot work like this.
         """
-        answer = self._ask({"files": list(files)}, max_seconds)
-        if answer.get("state") == ConfigurationError.__name__:
-            raise ConfigurationError(str(answer.get("reason")))
-        try:
-            return str(answer["state"]), str(answer["reason"])
-        except KeyError:
-            raise StudyWorkerLostError("its worker gave an impossible answer") from None
+        state, reason = self._ask(list(files), max_seconds)
+        if state == _CONFIGURATION:
+            raise ConfigurationError(reason)
+        return state, reason
 
     def kill(self) -> None:
         """Kill the process; whoever waits for its answer is told that it is lost."""
@@ -104,33 +91,27 @@ class StudyWorker:
     def stop(self) -> None:
         """Kill the process and close its pipes."""
         self.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                cast(IO[bytes], pipe).close()
+        self._requests.close()
+        self._answers.close()
         self._process.wait()
 
-    def _ask(self, request: Mapping[str, Any], max_seconds: float) -> dict[str, Any]:
+    def _ask(self, request: Sequence[Any], max_seconds: float) -> tuple[str, str]:
+        deadline, line, poll = time.monotonic() + max_seconds, b"", select.poll()
+        poll.register(self._answers, select.POLLIN)
         try:
             self._requests.write(json.dumps(request).encode("ascii") + b"\n")
-            answer: dict[str, Any] = json.loads(self._line(time.monotonic() + max_seconds))
-            return dict(answer)
-        except OSError:
-            raise StudyWorkerLostError("its worker had died before") from None
-        except (TypeError, ValueError):
-            raise StudyWorkerLostError("its worker gave an impossible answer") from None
-
-    def _line(self, deadline: float) -> bytes:
-        line, poll = b"", select.poll()
-        poll.register(self._answers, select.POLLIN)
-        while not line.endswith(b"\n"):
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not poll.poll(left_s * 1000):
-                raise StudyWorkerLostError("its work took too long")
-            part = os.read(self._answers, _MOST_ANSWER_BYTES)
-            if not part or len(line) > _MOST_ANSWER_BYTES:
-                raise StudyWorkerLostError("its worker was killed or crashed")
-            line += part
-        return line
+            while not line.endswith(b"\n"):
+                left_s = max(0.0, deadline - time.monotonic())
+                if not poll.poll(left_s * 1000):
+                    raise StudyWorkerLostError(f"its work took over {max_seconds:g} s")
+                part = os.read(self._answers.fileno(), _MOST_BYTES)
+                if not part or len(line) > _MOST_BYTES:
+                    raise StudyWorkerLostError("its worker was killed or crashed")
+                line += part
+            state, reason = json.loads(line)
+        except (OSError, TypeError, ValueError):
+            raise StudyWorkerLostError("its worker was killed or gave no answer") from None
+        return str(state), str(reason)
 
 
 def main() -> None:
@@ -142,19 +123,21 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from monai_xr.pacs.studying import StudyWork
 
-    told = json.loads(sys.stdin.buffer.readline())
-    rules = [Rule.model_validate(each) for each in told["rules"]]
-    work = StudyWork(Path(told["store"]), rules, Deidentification.model_validate(told["deidentification"]))
-    os.write(answers, b"{}\n")
-    for line in sys.stdin.buffer:
-        try:
-            done = work.work(json.loads(line)["files"])
-            answer = {"state": done.state, "reason": done.reason}
-        except ConfigurationError as error:
-            answer = {"state": ConfigurationError.__name__, "reason": str(error)}
-        except (XrError, OSError) as error:
-            answer = {"state": HOST, "reason": getattr(error, "what", "") or type(error).__name__}
+    store, rules, settings = json.loads(sys.stdin.buffer.readline())
+    told = [Rule.model_validate(each) for each in rules], Deidentification.model_validate(settings)
+    work, answer = StudyWork(Path(store), *told), ("ready", "")
+    while True:
         os.write(answers, json.dumps(answer).encode("ascii") + b"\n")
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        try:
+            done = work.work(json.loads(line))
+            answer = (done.state, done.reason)
+        except ConfigurationError as error:
+            answer = (_CONFIGURATION, str(error))
+        except OSError as error:
+            answer = (HOST, error.what if isinstance(error, HostError) else type(error).__name__)
 
 
 def _end_with_parent() -> None:

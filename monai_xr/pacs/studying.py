@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from monai_xr.data.deidentification_job import Job
 from monai_xr.data.deidentification_report import REFUSED, WAITING
 from monai_xr.data.deidentified_folder import disk_trouble
-from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt
+from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt, is_other_than_chest
 from monai_xr.dicom.deidentification import DeidentificationOptions
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import patient_identity, sop_class
@@ -24,6 +24,7 @@ from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule, decide
 
 PLACED, IGNORED, QUARANTINED, AGAIN = "placed", "ignored", "quarantined", "again"
+_MOST_REASONS = 5
 _KEPT, _REVIEW = "in the data set", "wait for monai-xr review"
 
 
@@ -31,25 +32,23 @@ _KEPT, _REVIEW = "in the data set", "wait for monai-xr review"
 class Sum:
     """What became of the films of a study, counted by fixed words."""
 
+    passing: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-    passing: Counter[str] = field(default_factory=Counter)
 
     @property
     def state(self) -> str:
-        """A film that fails brings its study to the quarantine; one that may do better next time, has it done again."""
-        if self.passing:
-            return AGAIN
-        if self.failed:
-            return QUARANTINED
+        """What may do better next time is done again; one film that fails brings its study to the quarantine."""
+        if self.passing or self.failed:
+            return AGAIN if self.passing else QUARANTINED
         return PLACED if self.kept else IGNORED
 
     @property
     def reason(self) -> str:
         """All counts in words."""
-        parts = [(self.passing, ""), (self.failed, ""), (self.kept, ""), (self.ignored, "ignored: ")]
-        return "; ".join(f"{count} {kind}{words}" for counts, kind in parts for words, count in counts.most_common())
+        counts = (self.passing, self.failed, self.kept, self.ignored)
+        return "; ".join(f"{count} {words}" for each in counts for words, count in each.most_common(_MOST_REASONS))
 
 
 class StudyWork:
@@ -98,7 +97,7 @@ class StudyWork:
                 done.failed[error.what] += 1
                 continue
             if why_not:
-                done.ignored[why_not] += 1
+                done.ignored[f"ignored: {why_not}"] += 1
             else:
                 chosen[file] = data_set
         return chosen, patients
@@ -109,10 +108,9 @@ class StudyWork:
         verdict = decide(header, self.rules)
         if not verdict.data_set:
             return "", f"rule {verdict.rule.name}" if verdict.rule else "no rule takes it"
-        try:
-            chest_doubt(header, accept_non_chest=self.settings.accept_non_chest)
-        except InputDataError as error:
-            return "", error.what
+        doubt = chest_doubt(header)
+        if is_other_than_chest(doubt) and not self.settings.accept_non_chest:
+            return "", doubt
         return verdict.data_set, ""
 
     def _take(self, file: str, data_set: str, done: Sum) -> None:
@@ -124,17 +122,15 @@ class StudyWork:
         except InputDataError as error:
             done.failed[error.what] += 1
             return
-        job = self._jobs.get(data_set) or self._open(data_set)
+        if data_set not in self._jobs:
+            self._jobs[data_set] = open_job(self.store, self.settings, data_set)
+            self._jobs[data_set].resume()
+        job = self._jobs[data_set]
         entry, _ = job.take(job.file(file))
         if entry.status == REFUSED:
             done.failed[entry.reason] += 1
         else:
             done.kept[_REVIEW if entry.status == WAITING else _KEPT] += 1
-
-    def _open(self, data_set: str) -> Job:
-        job = self._jobs[data_set] = open_job(self.store, self.settings, data_set)
-        job.resume()
-        return job
 
 
 def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:

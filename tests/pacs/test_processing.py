@@ -127,7 +127,7 @@ def test_the_count_of_the_archive_is_waited_for(tmp_path: Path) -> None:
         return answer
 
     told = work(site, ask=ask)
-    assert told == ["count of a study is not known: no answer", "a study waits for 1 of 2 objects"]
+    assert told == ["the count of a study is not known: no answer", "a study waits for 1 of 2 objects"]
     assert ends(site) == {("1.2.4.1", 1): ("done", "1 in the data set")}
 
 

@@ -3,12 +3,10 @@
 from typing import Any
 
 import pytest
-from canary import CANARIES, canary, film, put
+from canary import film, put
 from pydantic import ValidationError
 
-from monai_xr.pacs.rules import Rule, age_years, decide, explained
-
-ADMIT = {"admit": ("patient",), "accept_non_chest": False}
+from monai_xr.pacs.rules import Rule, age_years, decide
 
 
 def rule(name: str = "r", then: str = "keep", **criteria: Any) -> Rule:
@@ -70,33 +68,6 @@ def test_a_film_that_no_rule_takes_is_ignored_and_without_rules_all_are_kept() -
     nothing = decide(film(), [rule(modality=["CT"])])
     assert (nothing.rule, nothing.data_set) == (None, "")
     assert decide(film(), []).data_set == "main"
-
-
-def test_explain_tells_what_each_rule_says_and_what_comes_after() -> None:
-    rules = [rule("ct", "ignore", modality=["CT"]), rule("frontal", view=["PA"]), rule("rest", "ignore")]
-    assert explained(film(), rules, **ADMIT) == [
-        "ct: does not take it, modality is 'CR', wanted CT",
-        "frontal: takes it, keep",
-        "rest: is not asked",
-        "then to data set main",
-    ]
-    assert explained(film(ViewPosition="LL"), rules[:2], **ADMIT)[-1] == "no rule takes it: ignored"
-    assert explained(film(), [], **ADMIT) == ["there are no rules: kept", "then to data set main"]
-    hand = explained(film(BodyPartExamined="HAND"), [], **ADMIT)
-    assert hand[-1] == "then refused by its header: not a chest radiograph by its body part"
-
-
-def test_explain_names_no_patient() -> None:
-    ds = film()
-    for keyword in ("Modality", "BodyPartExamined", "ViewPosition", "StudyDescription", "StationName", "PatientAge"):
-        put(ds, keyword, canary("LO"))
-    rules = [rule(kind, **{kind: ["X"]}) for kind in ("modality", "body_part", "view", "description", "station")] + [
-        rule("age", age_from=4),
-        rule("all"),
-    ]
-    told = "\n".join(explained(ds, rules, **ADMIT)).encode()
-    assert b"modality is hidden, wanted X" in told
-    assert not [word for word in CANARIES if word in told]
 
 
 @pytest.mark.parametrize(
