@@ -91,7 +91,6 @@ class DICOMweb(_Section):
     user: str = ""
     password_file: Path | None = None
     authorities: Path | None = None
-    timeout_s: Seconds = 60
 
 
 class Peer(_Section):
