@@ -119,13 +119,20 @@ class Job:
         }
 
     def start(self) -> tuple[str, ...]:
-        """Make the folders and read what earlier runs did; give what a user should know of it.
+        """Make the folders, sweep them, and `resume`; the folder must be locked."""
+        self.folder.make()
+        self.folder.sweep()
+        return self.resume()
+
+    def resume(self) -> tuple[str, ...]:
+        """Read what earlier runs did; give what a user should know of it.
+
+        Several processes may each take files of their own after this, while the process that started them holds the
+        lock of the folder.
 
         Raises:
             ConfigurationError: They had another key or other options.
         """
-        self.folder.make()
-        self.folder.sweep()
         note = self.folder.root / JOB
         facts = self.facts()
         before = json.loads(note.read_text(encoding="ascii")) if note.exists() else {}
@@ -159,6 +166,10 @@ class Job:
         ]
         self.present.update(each.source for each in files)
         return files
+
+    def file(self, name: str) -> SourceFile:
+        """Give one DICOM file of the source, which need not be listed for that."""
+        return SourceFile(name, "DICOM", self._source(name))
 
     def take(self, each: SourceFile) -> tuple[Entry, bool]:
         """Bring one file to its place; tell whether an earlier run had done so."""

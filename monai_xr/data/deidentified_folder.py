@@ -103,8 +103,8 @@ class DeidentifiedFolder:
             part.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let one process work in the folder.
+    def locked(self) -> Iterator[int]:
+        """Let one process work in the folder, with those to which it hands the descriptor of the lock.
 
         Raises:
             ConfigurationError: Another one does.
@@ -120,7 +120,7 @@ class DeidentifiedFolder:
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
-            yield
+            yield file.fileno()
 
     def decided(self) -> dict[str, dict[str, Any]]:
         """Give the last decision on each image, by its new SOP Instance UID."""

@@ -1,14 +1,18 @@
 """De-identifying again into one folder: what is the same film, whatever became of its file or of the program."""
 
 import os
+from collections import Counter
 
 import pydicom
 import pytest
 
 import monai_xr
 from monai_xr.data import deidentification_job
+from monai_xr.data.deidentification_job import Job
 from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.dicom import deidentification
+from monai_xr.dicom.deidentification import BASIC_PROFILE
+from monai_xr.errors import ConfigurationError
 
 COUNTS = {"ready": 2, "waiting": 2, "refused": 3}
 
@@ -93,3 +97,29 @@ def test_no_record_tells_the_content_of_a_file_without_the_key(tree, tmp_path):
     for path in tree.rglob("*.dcm"):
         assert sha256(path.read_bytes()).hexdigest() not in records
     assert pydicom.dcmread(tree / "p1" / "a.dcm").SOPInstanceUID not in records
+
+
+def test_several_jobs_take_files_of_their_own_in_a_folder_that_one_has_locked(tree, tmp_path):
+    def job():
+        return Job.open(tree, tmp_path / "out", None, BASIC_PROFILE, admit=("patient",), accept_non_chest=False)
+
+    first = job()
+    files = ["p1/a.dcm", "p1/b", "p1/c.dcm", "p2/a.dcm"]
+    with first.folder.locked() as lock:
+        first.start()
+        kept = os.dup(lock)
+        others = [job(), job()]
+        for other in others:
+            other.resume()
+        shared = [others[number % 2].take(others[number % 2].file(name))[0] for number, name in enumerate(files)]
+    with pytest.raises(ConfigurationError, match="in use by process"), first.folder.locked():
+        pytest.fail("locked twice")
+    os.close(kept)
+    report = deidentify_folder(tree, tmp_path / "whole", key=tmp_path / "out.key")
+    assert Counter(entry.status for entry in shared)["ready"] == report.counts["ready"]
+    assert {p.name for p in (tmp_path / "out/images").rglob("*.dcm")} == {
+        p.name for p in (tmp_path / "whole/images").rglob("*.dcm")
+    }
+    again = job()
+    again.resume()
+    assert again.take(again.file(files[0])) == (shared[0], True)
