@@ -7,7 +7,8 @@ from typing import Any
 
 from pydicom import config
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind as Find,
@@ -22,6 +23,27 @@ from pynetdicom.sop_class import (
 _AT = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 
 
+def film(study: str, series: str, sop: str, *, day: str = "20240301", modality: str = "DX", **more: str) -> Dataset:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, sop
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality, ds.StudyDate = study, series, modality, day
+    ds.AccessionNumber = more.pop("accession", "")
+    for keyword, value in more.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+HELD = [
+    film("1.2.1", "1.2.1.1", "1.2.1.1.1", day="20240301", accession="A1", StudyDescription="Chest PA"),
+    film("1.2.1", "1.2.1.1", "1.2.1.1.2", day="20240301", accession="A1", StudyDescription="Chest PA"),
+    film("1.2.1", "1.2.1.2", "1.2.1.2.1", day="20240301", accession="A1", StudyDescription="Chest PA"),
+    film("1.2.2", "1.2.2.1", "1.2.2.1.1", day="20240302", modality="CR", accession="A2", StudyDescription="Hand"),
+    film("1.2.3", "1.2.3.1", "1.2.3.1.1", day="20240303", accession="A3", StudyDescription="CHEST lateral"),
+]
+
+
 @dataclass
 class OddPeer:
     """What a peer holds and how it behaves; `asked` and `sent` count.
@@ -32,8 +54,13 @@ class OddPeer:
         pads: It fills UIDs up to 64 characters with blanks and NULs.
         pending: Status of its answers.
         most: It refuses a question that has more answers.
-        hangs_up: Answers, or images of a retrieval, after which it drops an association; one is dropped for each entry.
-        matches: It ignores all keys but UIDs, the date and the accession number.
+        hangs_up: Answers after which it drops an association; one is dropped for each entry.
+        drops: The same for images of a retrieval.
+        answers_images: Whether it lists images.
+        destination: AE title and port that it can move to.
+        copies: What it sends beside the images with the same UID.
+
+    It ignores all keys but UIDs, the date and the accession number.
     """
 
     held: list[Dataset]
@@ -42,6 +69,7 @@ class OddPeer:
     pending: int = 0xFF00
     most: int = 10**6
     hangs_up: list[int] = field(default_factory=list)
+    drops: list[int] = field(default_factory=list)
     answers_images: bool = True
     destination: tuple[str, int] | None = None
     copies: list[Dataset] = field(default_factory=list)
@@ -110,7 +138,7 @@ class OddPeer:
         uids = {each.SOPInstanceUID for each in wanted}
         wanted += [copy for copy in self.copies if copy.SOPInstanceUID in uids]
         yield len(wanted)  # type: ignore[misc]
-        drop = self.hangs_up.pop(0) if self.hangs_up else None
+        drop = self.drops.pop(0) if self.drops else None
         for number, held in enumerate(wanted):
             if number == drop:
                 threading.Thread(target=event.assoc.abort).start()

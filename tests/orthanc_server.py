@@ -1,4 +1,4 @@
-"""Debian's Orthanc as the PACS of the tests: its own folder, loopback, passwords of the run, ended by its process id."""
+"""Debian's Orthanc as the PACS of the tests: own folder, loopback, passwords of the run, ended by process id."""
 
 import json
 import secrets
@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+
+from monai_xr.pacs.site import DICOMweb, Peer
 
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -32,7 +34,7 @@ class OrthancServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port, self.http_port = free_port(), free_port()
+        self.port, self.http_port, self.move_port = free_port(), free_port(), free_port()
         self.password = secrets.token_urlsafe(12)
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.web_url = f"{self.url}/dicom-web"
@@ -75,6 +77,15 @@ class OrthancServer:
         """Let a peer of loopback in, and send to it when it moves."""
         peer = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
         self.rest("PUT", f"/modalities/{ae_title.lower()}", json=peer)
+
+    def as_peer(self, **more: Any) -> Peer:
+        """This server as a peer of site.yaml; MONAI_XR is let in and moved to `move_port`."""
+        password = self.folder / "password"
+        password.write_text(self.password + "\n")
+        password.chmod(0o600)
+        self.knows("MONAI_XR", self.move_port)
+        web = DICOMweb(url=self.web_url, user=self.user, password_file=password)
+        return Peer(ae_title=self.ae_title, host="127.0.0.1", port=self.port, dicomweb=web, timeout_s=20, **more)
 
     def put(self, files: Iterable[Path]) -> None:
         """Store DICOM files."""

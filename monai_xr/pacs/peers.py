@@ -1,10 +1,10 @@
 """A peer of site.yaml in; an association or a DICOMweb session with it out, or why there is none, in words."""
 
+import itertools
 import os
 import random
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ from monai_xr.errors import ConfigurationError, HostError, NetworkError
 from monai_xr.pacs.site import TLS, Peer
 
 Answer = TypeVar("Answer")
+_LONGEST_PAUSE_S = 300
 
 
 class PassingNetworkError(NetworkError):
@@ -28,18 +29,31 @@ class PassingNetworkError(NetworkError):
     after_s: float = 0
 
 
-def patiently(ask: Callable[[], Answer], *, tries: int, wait: Callable[[float], None] = time.sleep) -> Answer:
-    """Ask again after 1, 2, 4... seconds, or what the peer says, as long as the trouble is passing.
+class UnreachableError(PassingNetworkError):
+    """A peer that is not there at all: switched off, or the network to it."""
+
+
+def patiently(
+    ask: Callable[[], Answer],
+    *,
+    tries: float,
+    wait: Callable[[float], None],
+    on: type[PassingNetworkError] = PassingNetworkError,
+) -> Answer:
+    """Ask again after 1, 2, 4... seconds, or what the peer says, as long as the trouble is passing, of the kind `on`.
 
     Raises:
         NetworkError: It is not, or there were `tries` of it.
     """
-    for attempt in range(tries - 1):
+    for attempt in itertools.count(1):
         try:
             return ask()
-        except PassingNetworkError as trouble:
-            wait(trouble.after_s or min(60, 2**attempt) * random.uniform(0.8, 1.2))  # noqa: S311 (not all at once)
-    return ask()
+        except on as trouble:
+            if attempt >= tries:
+                raise
+            pause = min(_LONGEST_PAUSE_S, 2 ** min(attempt, 20) / 2) * random.uniform(0.8, 1.2)  # noqa: S311
+            wait(trouble.after_s or pause)
+    raise AssertionError
 
 
 @contextmanager
@@ -98,7 +112,7 @@ def _why_refused(tried: Association, peer: Peer) -> NetworkError:
         return (PassingNetworkError if answer.result == 2 else NetworkError)(said, where, way_out)
     if answer is not None and not tried.accepted_contexts:
         return NetworkError("none of the services asked for is offered", where, "let us query, retrieve or store there")
-    return unreachable(peer) or PassingNetworkError("association aborted or not answered", where, "see the peer's log")
+    return unreachable(peer) or UnreachableError("association aborted or not answered", where, "see the peer's log")
 
 
 def unreachable(peer: Peer) -> NetworkError | None:
@@ -116,10 +130,10 @@ def unreachable(peer: Peer) -> NetworkError | None:
     except socket.gaierror:
         return NetworkError("host name unknown", where, "check the name or give an address")
     except ConnectionRefusedError:
-        return PassingNetworkError("nobody listens", where, "start the peer, check its port")
+        return UnreachableError("nobody listens", where, "start the peer, check its port")
     except OSError as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
-        return PassingNetworkError(f"no connection: {reason}", where, "check network and firewall")
+        return UnreachableError(f"no connection: {reason}", where, "check network and firewall")
     return None
 
 
@@ -137,8 +151,8 @@ def tls_context(tls: TLS) -> ssl.SSLContext:
     return context
 
 
-def web_client(peer: Peer) -> DICOMwebClient:
-    """Give a client of the peer's DICOMweb service; its errors become ours inside `web_errors`.
+def web_session(peer: Peer) -> tuple[requests.Session, str]:
+    """Give a session with the peer's DICOMweb service and its URL; errors become ours inside `web_errors`.
 
     Raises:
         ConfigurationError: The peer has no `dicomweb`, or its password file can be read by others.
@@ -154,7 +168,13 @@ def web_client(peer: Peer) -> DICOMwebClient:
         session.auth = (peer.dicomweb.user, read_secret(peer.dicomweb.password_file))
     if peer.dicomweb.authorities:
         session.verify = str(peer.dicomweb.authorities)
-    client = DICOMwebClient(peer.dicomweb.url, session=session, timeout=peer.dicomweb.timeout_s, permissive_uid=True)
+    return session, peer.dicomweb.url.rstrip("/")
+
+
+def web_client(peer: Peer) -> DICOMwebClient:
+    """Give a client of the peer's DICOMweb service, as `web_session`."""
+    session, url = web_session(peer)
+    client = DICOMwebClient(url, session=session, timeout=peer.timeout_s, permissive_uid=True)
     client.set_http_retry_params(retry=False)
     return client
 
@@ -176,9 +196,11 @@ def web_errors(peer: Peer) -> Iterator[None]:
         raise NetworkError("certificate refused or no TLS", where, "check url, authorities, dates and name") from None
     except requests.JSONDecodeError:
         raise NetworkError("the answer is not DICOM JSON", where, "check the path of its url") from None
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise UnreachableError(f"no answer ({type(error).__name__})", where, "check host, port and network") from None
     except requests.RequestException as error:
         kind = type(error).__name__
-        raise PassingNetworkError(f"no whole answer ({kind})", where, "check host, port and network") from None
+        raise PassingNetworkError(f"no whole answer ({kind})", where, "see the peer's log") from None
 
 
 def _refused(answer: Any, where: str) -> NetworkError:

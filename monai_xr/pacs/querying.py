@@ -5,6 +5,7 @@ their answers, refuse too many or hang up in the middle. Nothing that names a pa
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -19,13 +20,14 @@ from pynetdicom import build_context
 from monai_xr.data.tables import read_table, require_columns
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.errors import InputDataError, NetworkError
+from monai_xr.pacs.films import FILM_CLASSES, FILM_MODALITIES
 from monai_xr.pacs.peers import PassingNetworkError, association, patiently, web_client, web_errors
 from monai_xr.pacs.site import Peer
 
 _KEYS = {
     "STUDY": ("StudyInstanceUID", "ModalitiesInStudy", "StudyDescription", "NumberOfStudyRelatedInstances"),
     "SERIES": ("SeriesInstanceUID", "Modality"),
-    "IMAGE": ("SOPInstanceUID",),
+    "IMAGE": ("SOPInstanceUID", "SOPClassUID"),
 }
 _ACCESSION_COLUMNS = ("accession", "accession_number", "accessionnumber")
 _STUDY_COLUMNS = ("study_uid", "study_instance_uid", "studyinstanceuid")
@@ -39,6 +41,10 @@ _PENDING = (0xFF00, 0xFF01)  # 0xFF01: an optional key was not matched, so more 
 _TOO_MANY = (0xA700, 0xA701)
 
 Find = Callable[[str, dict[str, str]], list[Dataset]]
+
+
+class NotAnsweredError(NetworkError):
+    """A peer that does not answer a question of this kind."""
 
 
 class TooManyAnswersError(NetworkError):
@@ -66,7 +72,6 @@ class FoundImage:
 
     sop_uid: str
     series_uid: str
-    modality: str
 
 
 @dataclass(frozen=True)
@@ -102,13 +107,13 @@ def _checked(value: str, allowed: re.Pattern[str], line: int, path: Path) -> str
     return value
 
 
-def finder(peer: Peer, calling: str, *, tries: int = 5) -> Find:
+def finder(peer: Peer, calling: str, *, tries: int = 5, wait: Callable[[float], None] = time.sleep) -> Find:
     """Give the function that asks a peer at a level, STUDY, SERIES or IMAGE, what matches, with patience.
 
     It raises NetworkError where the peer cannot or does not answer.
     """
     ask = _qido if peer.query == "qido" else _c_find
-    return lambda level, match: patiently(lambda: ask(peer, calling, level, match), tries=tries)
+    return lambda level, match: patiently(lambda: ask(peer, calling, level, match), tries=tries, wait=wait)
 
 
 def find_studies(find: Find, wanted: Wanted) -> Iterator[FoundStudy]:
@@ -129,24 +134,27 @@ def find_studies(find: Find, wanted: Wanted) -> Iterator[FoundStudy]:
 
 
 def find_images(find: Find, study_uid: str) -> list[FoundImage]:
-    """Give the images of a study, each once; none where the peer does not answer at this level."""
+    """Give the films of a study, each once; none where the peer does not list images."""
     images = {}
-    for series in find("SERIES", {"StudyInstanceUID": study_uid}):
-        if series_uid := uid(series, "SeriesInstanceUID"):
-            match = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
-            for image in find("IMAGE", match):
-                if sop_uid := uid(image, "SOPInstanceUID"):
-                    images[sop_uid] = FoundImage(sop_uid, series_uid, text(series, "Modality"))
+    try:
+        for series in find("SERIES", {"StudyInstanceUID": study_uid}):
+            if series_uid := uid(series, "SeriesInstanceUID"):
+                match = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
+                for image in find("IMAGE", match):
+                    sop_uid, kind = uid(image, "SOPInstanceUID"), uid(image, "SOPClassUID")
+                    if sop_uid and (kind in FILM_CLASSES if kind else text(series, "Modality") in FILM_MODALITIES):
+                        images[sop_uid] = FoundImage(sop_uid, series_uid)
+    except NotAnsweredError:
+        return []
     return list(images.values())
 
 
 def count_images(find: Find, study_uid: str) -> int | None:
-    """Tell how many images a peer has of a study: what it says, else what it lists, else None."""
-    for answer in find("STUDY", {"StudyInstanceUID": study_uid}):
-        study = _study(answer)
-        if study.uid == study_uid:
-            return len(find_images(find, study_uid)) or None if study.images is None else study.images
-    return None
+    """Tell how many films a peer has of a study: as it lists them, else as it says, else None."""
+    if images := find_images(find, study_uid):
+        return len(images)
+    answers = map(_study, find("STUDY", {"StudyInstanceUID": study_uid}))
+    return next((study.images for study in answers if study.uid == study_uid), None)
 
 
 def _questions(wanted: Wanted) -> Iterable[dict[str, str]]:
@@ -218,7 +226,7 @@ def _not_found(status: int | None, peer: Peer) -> NetworkError:
         return PassingNetworkError("hung up before its last answer", peer.ae_title, "see the peer's log")
     if status in _TOO_MANY:
         return TooManyAnswersError("too many answers for it (0xA700)", peer.ae_title, "ask for fewer days")
-    return NetworkError(f"C-FIND failed with 0x{status:04X}", peer.ae_title, "is our AE title let in to query there?")
+    return NotAnsweredError(f"C-FIND failed with 0x{status:04X}", peer.ae_title, "may our AE title query there?")
 
 
 def _qido(peer: Peer, calling: str, level: str, match: dict[str, str]) -> list[Dataset]:

@@ -68,7 +68,6 @@ class DICOMweb(Section):
     user: str = ""
     password_file: Path | None = None
     authorities: Path | None = None
-    timeout_s: Seconds = 60
 
 
 class Peer(Section):

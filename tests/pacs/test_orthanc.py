@@ -3,17 +3,8 @@
 import subprocess
 from pathlib import Path
 
-import pytest
 from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
-
-from monai_xr.data.phantoms import write_phantom_studies
-
-
-@pytest.fixture
-def phantoms(tmp_path: Path) -> list[Path]:
-    write_phantom_studies(tmp_path / "phantoms", patients=3, seed=1, size=64, manifest=False)
-    return sorted((tmp_path / "phantoms").rglob("*.dcm"))
 
 
 def dcmtk(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:

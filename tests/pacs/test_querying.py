@@ -1,18 +1,15 @@
 """Which studies and images a peer has, from Orthanc over both protocols and from peers with odd habits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
-from odd_peer import OddPeer
+from odd_peer import HELD, OddPeer
 from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
 from monai_xr.errors import InputDataError, NetworkError
-from monai_xr.pacs import peers
 from monai_xr.pacs.querying import (
     FoundStudy,
     TooManyAnswersError,
@@ -23,73 +20,18 @@ from monai_xr.pacs.querying import (
     finder,
     read_wanted,
 )
-from monai_xr.pacs.site import DICOMweb, Peer
-
-
-def film(study: str, series: str, sop: str, *, day: str = "20240301", modality: str = "DX", **more: str) -> Dataset:
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = ComputedRadiographyImageStorage, sop
-    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality, ds.StudyDate = study, series, modality, day
-    ds.AccessionNumber = more.pop("accession", "")
-    for keyword, value in more.items():
-        setattr(ds, keyword, value)
-    return ds
-
-
-HELD = [
-    film("1.2.1", "1.2.1.1", "1.2.1.1.1", day="20240301", accession="A1", StudyDescription="Chest PA"),
-    film("1.2.1", "1.2.1.1", "1.2.1.1.2", day="20240301", accession="A1", StudyDescription="Chest PA"),
-    film("1.2.1", "1.2.1.2", "1.2.1.2.1", day="20240301", accession="A1", StudyDescription="Chest PA"),
-    film("1.2.2", "1.2.2.1", "1.2.2.1.1", day="20240302", modality="CR", accession="A2", StudyDescription="Hand"),
-    film("1.2.3", "1.2.3.1", "1.2.3.1.1", day="20240303", accession="A3", StudyDescription="CHEST lateral"),
-]
-
-
-@pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[OddPeer, Peer]]]:
-    monkeypatch.setattr(peers.random, "uniform", lambda low, high: 0.01)
-    started = []
-
-    def start(**habits: object) -> tuple[OddPeer, Peer]:
-        odd_peer = OddPeer(HELD, **habits)  # type: ignore[arg-type]
-        started.append(odd_peer)
-        return odd_peer, Peer(ae_title="ODD", host="127.0.0.1", port=odd_peer.start(), timeout_s=5)
-
-    yield start
-    for each in started:
-        each.stop()
-
-
-@pytest.fixture
-def phantoms(tmp_path: Path) -> list[Path]:
-    from monai_xr.data.phantoms import write_phantom_studies
-
-    write_phantom_studies(tmp_path / "phantoms", patients=4, seed=1, size=64, manifest=False)
-    return sorted((tmp_path / "phantoms").rglob("*.dcm"))
-
-
-def orthanc_as_peer(orthanc: OrthancServer, tmp_path: Path, query: str) -> Peer:
-    password = tmp_path / "password"
-    password.write_text(orthanc.password + "\n")
-    password.chmod(0o600)
-    orthanc.knows("MONAI_XR", free_port())
-    web = DICOMweb(url=orthanc.web_url, user=orthanc.user, password_file=password)
-    return Peer(ae_title="ORTHANC", host="127.0.0.1", port=orthanc.port, dicomweb=web, query=query)  # type: ignore[arg-type]
+from monai_xr.pacs.site import Peer
 
 
 @pytest.mark.parametrize("query", ["c-find", "qido"])
 class TestOrthanc:
-    def test_all_studies_and_images_are_found(
-        self, query: str, orthanc: OrthancServer, phantoms: list[Path], tmp_path: Path
-    ) -> None:
+    def test_all_studies_and_images_are_found(self, query: str, orthanc: OrthancServer, phantoms: list[Path]) -> None:
         orthanc.put(phantoms)
-        find = finder(orthanc_as_peer(orthanc, tmp_path, query), "MONAI_XR")
+        find = finder(orthanc.as_peer(query=query), "MONAI_XR")
         headers = [dcmread(path, stop_before_pixels=True) for path in phantoms]
-        held = {(h.StudyInstanceUID, h.SeriesInstanceUID, h.SOPInstanceUID, h.Modality) for h in headers}
+        held = {(h.StudyInstanceUID, h.SeriesInstanceUID, h.SOPInstanceUID) for h in headers}
         found = list(find_studies(find, Wanted()))
-        listed = {(s.uid, i.series_uid, i.sop_uid, i.modality) for s in found for i in find_images(find, s.uid)}
+        listed = {(s.uid, i.series_uid, i.sop_uid) for s in found for i in find_images(find, s.uid)}
         assert listed == held
         assert sum(study.images or 0 for study in found) == len(held)
 
@@ -100,7 +42,7 @@ class TestOrthanc:
         for held in HELD:
             held.save_as(tmp_path / "film.dcm", enforce_file_format=True)
             orthanc.put([tmp_path / "film.dcm"])
-        find = finder(orthanc_as_peer(orthanc, tmp_path, query), "MONAI_XR")
+        find = finder(orthanc.as_peer(query=query), "MONAI_XR")
 
         def uids(**wanted: object) -> set[str]:
             return {study.uid for study in find_studies(find, Wanted(**wanted))}  # type: ignore[arg-type]
@@ -116,12 +58,9 @@ class TestOrthanc:
         assert count_images(find, "1.2.1") == 3
         assert count_images(find, "1.2.9") is None
 
-    def test_a_stranger_is_told_why_not(
-        self, query: str, orthanc: OrthancServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(peers.random, "uniform", lambda low, high: 0.01)
-        peer = orthanc_as_peer(orthanc, tmp_path, query)
-        (tmp_path / "password").write_text("wrong")
+    def test_a_stranger_is_told_why_not(self, query: str, orthanc: OrthancServer) -> None:
+        peer = orthanc.as_peer(query=query)
+        (orthanc.folder / "password").write_text("wrong")
         with pytest.raises(NetworkError, match=r"HTTP 401 : DICOMweb of ORTHANC|hung up|association"):
             list(find_studies(finder(peer, "STRANGER", tries=1), Wanted()))
 
