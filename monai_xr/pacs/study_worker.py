@@ -109,7 +109,7 @@ class StudyWorker:
 def main() -> None:
     """Work on the studies that the parent names until it closes the pipe."""
     pipe: Connection[bytes, bytes] = Connection(int(sys.argv[-1]))
-    threading.Thread(target=_end_with_parent, args=(pipe.fileno(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(pipe.fileno(),), daemon=True).start()
     from monai_xr.pacs.studying import StudyWork
 
     store, rules, settings = json.loads(pipe.recv_bytes())
@@ -128,7 +128,8 @@ def main() -> None:
             answer = (HOST, error.what if isinstance(error, HostError) else type(error).__name__)
 
 
-def _end_with_parent(pipe: int) -> None:
+def end_with_parent(pipe: int) -> None:
+    """End this process when the other end of a pipe is closed, be it by SIGKILL."""
     poll = select.poll()
     poll.register(pipe, 0)  # the end of the pipe is told unasked
     poll.poll()
