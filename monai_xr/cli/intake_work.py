@@ -77,6 +77,7 @@ def retry(
     names: Annotated[list[str] | None, typer.Argument(help="As listed without names, or Study Instance UIDs.")] = None,
     config: SiteFile = SITE_FILE,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    ignored: Annotated[bool, typer.Option("--ignored", help="Not those in quarantine but the ignored ones.")] = False,
 ) -> None:
     """List the studies in quarantine with the reasons; have those that are named worked on again."""
     from monai_xr.data.identifiers import hashed
@@ -84,11 +85,11 @@ def retry(
     from monai_xr.pacs.site import read_site
 
     index = Index(read_site(config).store.folder / "index.db")
-    rows = index.studies("quarantined")
+    rows = index.studies("ignored" if ignored else "quarantined")
     called = {(row.study_uid, row.version): hashed(row.study_uid) for row in rows}
     for name in names or ():
         if not any(_is_called(name, each, uid) for (uid, _), each in called.items()):
-            raise ConfigurationError("no study in quarantine is called so", "names", "see the list without names")
+            raise ConfigurationError("none of these studies is called so", "names", "see the list without names")
     again = [
         row
         for row in rows
@@ -101,7 +102,7 @@ def retry(
         return
     for row in rows:
         typer.echo(f"{called[row.study_uid, row.version]} version {row.version}: {row.reason}")
-    typer.echo(f"{len(rows)} studies in quarantine")
+    typer.echo(f"{len(rows)} studies {'ignored' if ignored else 'in quarantine'}")
 
 
 def _is_called(name: str, listed: str, study_uid: str) -> bool:
