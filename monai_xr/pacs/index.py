@@ -41,6 +41,9 @@ CREATE TABLE studies (
 CREATE INDEX studies_by_state ON studies (state);
 CREATE TABLE failures (
     sha256 TEXT PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL, sender TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE commitments (
+    transaction_uid TEXT PRIMARY KEY, peer TEXT NOT NULL, objects TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE outgoing (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
     tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, reason TEXT, UNIQUE (path, peer));

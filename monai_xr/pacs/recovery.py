@@ -56,7 +56,7 @@ def sweep(store: ObjectStore, *, rebuilt: bool = False) -> Swept:
     found = {str(path.relative_to(store.folder)) for path in store.objects.glob("*/*.dcm")}
     indexed = damaged = 0
     for path in sorted(found - known):
-        row = _row_of_file(store.folder, path)
+        row = read_back(store.folder, path)
         if row is None:
             damaged += 1
             _set_aside(store, store.folder / path)
@@ -81,8 +81,8 @@ def _sweep_spool(folder: Path) -> int:
     return parts
 
 
-def _row_of_file(folder: Path, name: str) -> ObjectRow | None:
-    """Read back what `Spooled` wrote; None where the file is not whole or not ours."""
+def read_back(folder: Path, name: str) -> ObjectRow | None:
+    """Read back what `Spooled` wrote, with its digest; None where the file is not whole or not ours."""
     path = folder / name
     try:
         with quiet(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -104,7 +104,7 @@ def _row_of_file(folder: Path, name: str) -> ObjectRow | None:
             )
     except Exception:  # pydicom raises many kinds on damaged files
         return None
-    whole = path.name == f"{row.sop_uid}.dcm" and path.parent.name == row.study_uid and is_uid(row.series_uid)
+    whole = path.name == f"{row.sop_uid}.dcm" and is_uid(row.study_uid) and is_uid(row.series_uid)
     return row if whole else None
 
 
@@ -117,6 +117,6 @@ def _set_aside(store: ObjectStore, path: Path) -> None:
 def damaged_files(store: ObjectStore) -> Iterator[str]:
     """Compare every file with its digest; give the paths of those that differ or are not there."""
     for path, digest in store.index.rows("SELECT path, sha256 FROM objects"):
-        row = _row_of_file(store.folder, path)
+        row = read_back(store.folder, path)
         if row is None or row.sha256 != digest:
             yield path

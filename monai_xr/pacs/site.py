@@ -50,6 +50,7 @@ class Receiver(Section):
     host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
     port: Port = 11112
     tls: TLS | None = None
+    metrics_host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
     metrics_port: Port | None = None
     associations: Annotated[int, Field(ge=1, le=256)] = 32
     associations_per_peer: Annotated[int, Field(ge=1, le=256)] = 20

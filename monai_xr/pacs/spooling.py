@@ -12,15 +12,12 @@ import re
 import struct
 from pathlib import Path
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from monai_xr.dicom.header import DEFLATED
 
 SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_IMPLEMENTATION = UID("2.25.202616127349527104618402215793527362087")
+_IMPLEMENTATION = "2.25.202616127349527104618402215793527362087"
 _MAX_ELEMENTS = 50_000
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -115,14 +112,18 @@ class Spooled:
 
 
 def _file_meta(spooled: Spooled) -> bytes:
-    """Preamble of zeros and file meta of PS3.10 section 7.1."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(spooled.sop_class), UID(spooled.sop_uid)
-    meta.TransferSyntaxUID, meta.ImplementationClassUID = UID(spooled.transfer_syntax), _IMPLEMENTATION
-    meta.SourceApplicationEntityTitle = spooled.sender[:16]
-    stream = DicomBytesIO()
-    write_file_meta_info(stream, meta)
-    return b"\0" * 128 + b"DICM" + stream.getvalue()
+    """Preamble of zeros and file meta (PS3.10 section 7.1), by hand: pydicom takes a tenth of the time of an object."""
+    meta = struct.pack("<HH2s2xL", 2, 1, b"OB", 2) + b"\0\1"
+    meta += _meta_element(0x0002, b"UI", spooled.sop_class) + _meta_element(0x0003, b"UI", spooled.sop_uid)
+    meta += _meta_element(0x0010, b"UI", spooled.transfer_syntax) + _meta_element(0x0012, b"UI", _IMPLEMENTATION)
+    meta += _meta_element(0x0016, b"AE", spooled.sender[:16])
+    return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta)) + meta
+
+
+def _meta_element(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii", "replace")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
 
 
 def top_uids(data: mmap.mmap | bytes, at: int, transfer_syntax: str) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Spooled objects in; `ObjectStore`, where each is on the disk, whole and indexed, before `add` returns, out.
 
 The order is that of every promise made here: data fsynced, renamed, folder fsynced, row committed, answered. Objects
-that arrive together share the fsync of their folders and of the index.
+that arrive together share the fsync of the index and that of their folder, which is one a day for that reason.
 """
 
 import fcntl
@@ -141,7 +141,7 @@ class ObjectStore:
         try:
             with self.index.change() as connection:
                 answers = [self._take_or_refuse(spooled, connection, renamed) for spooled in batch]
-                for folder in dict.fromkeys(path.parent for path in renamed):
+                for folder in {path.parent for path in renamed}:
                     sync(folder)
             return answers
         except (OSError, sqlite3.Error) as error:
@@ -156,21 +156,20 @@ class ObjectStore:
             return _out_of_resources(error)
 
     def _take(self, spooled: Spooled, connection: sqlite3.Connection, renamed: list[Path]) -> Answer:
-        path = self.objects / spooled.study_uid / f"{spooled.sop_uid}.dcm"
+        path = self.objects / time.strftime("%Y-%m-%d", time.gmtime()) / f"{spooled.sop_uid}.dcm"
         known = self.index.object(spooled.sop_uid)
         if known and known.sha256 != spooled.sha256:
             refused = Refused(OTHER_CONTENT, "SOP Instance UID is known with other content")
             return self._set_aside(spooled, refused, connection)
         if known and (self.folder / known.path).exists():
             return Known()
-        if not path.parent.is_dir():
-            path.parent.mkdir(mode=0o700)
+        if not path.parent.is_dir():  # once a day
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             sync(self.objects)
         os.replace(spooled.path, path)
-        if known:  # its file was lost
-            sync(path.parent)
-            return Stored(known.version)
         renamed.append(path)
+        if known:  # its file was lost
+            return Stored(known.version)
         return Stored(add_object(connection, object_row(spooled, path.relative_to(self.folder))))
 
     def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:

@@ -19,7 +19,7 @@ from monai_xr.errors import ConfigurationError, HostError, NetworkError
 from monai_xr.pacs import fetching, retrieving
 from monai_xr.pacs.pace import Pace
 from monai_xr.pacs.querying import Wanted
-from monai_xr.pacs.retrieving import give_up, plan, pull, retrieval, unfinished
+from monai_xr.pacs.retrieving import NOTHING, give_up, plan, pull, retrieval, unfinished
 from monai_xr.pacs.site import DICOMweb, Peer, Retrieve, Site, Store
 from monai_xr.pacs.storing import ObjectStore
 
@@ -211,7 +211,8 @@ class TestDeath:
         orthanc.start()
         assert pull(dying, store, waiting) == (partial, 0)
         assert held(store) == {str(dcmread(path).SOPInstanceUID): data_set(path.read_bytes()) for path in phantoms}
-        assert unfinished(store.index, "pacs") == Wanted()
+        assert unfinished(store.index, "pacs") is NOTHING
+        assert pull(dying, store, NOTHING) == (0, 0)
 
     def test_within_the_deadline_it_waits_for_the_peer(
         self, dying: Site, orthanc: OrthancServer, phantoms: list[Path], store: ObjectStore
