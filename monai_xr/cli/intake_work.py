@@ -21,11 +21,15 @@ _SHORTEST_NAME = 6
 def work(
     config: SiteFile = SITE_FILE,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
     """Bring received studies into the data set; `serve` does so by itself."""
     from monai_xr.pacs.processing import Processing
     from monai_xr.pacs.site import read_site
+    from monai_xr.pacs.study_worker import end_with_parent
 
+    if beside:  # the process that holds the other end of the pipe
+        threading.Thread(target=end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     processing = Processing(read_site(config), tell=lambda line: typer.echo(line, err=True))
     try:
         processing.run(once=once)
@@ -107,19 +111,20 @@ def _is_called(name: str, listed: str, study_uid: str) -> bool:
 @contextmanager
 def working_beside(config: Path) -> Iterator[None]:
     """Have `monai-xr intake work` run in a process of its own, started again when it ends."""
-    command = [sys.executable, "-P", "-m", "monai_xr", "intake", "work", "--config", str(config)]
-    stop, running = threading.Event(), [subprocess.Popen(command)]
+    command = [sys.executable, "-P", "-m", "monai_xr", "intake", "work", "--beside", "--config", str(config)]
+    stop, running = threading.Event(), [subprocess.Popen(command, stdin=subprocess.PIPE)]
 
     def keep() -> None:
         while not stop.is_set():
             running[0].wait()
             if not stop.wait(_PAUSE_S):
-                running[0] = subprocess.Popen(command)
+                running[0] = subprocess.Popen(command, stdin=subprocess.PIPE)
 
-    threading.Thread(target=keep, daemon=True).start()
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
     try:
         yield
     finally:
         stop.set()
         running[0].terminate()
-        running[0].wait()
+        keeper.join()

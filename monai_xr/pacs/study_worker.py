@@ -1,6 +1,7 @@
 """A process that works on studies, and its parent's end: `StudyWorker`. It can be killed at any time.
 
-A request and an answer are one line of JSON each. The child ends with its parent, even in the middle of a film.
+A request and an answer are JSON, so that nothing in them can run code. The child ends with its parent, even in the
+middle of a film.
 """
 
 import json
@@ -9,10 +10,11 @@ import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, HostError
@@ -38,7 +40,7 @@ class StudyWorker:
         rules: Of the site.
         settings: Of its de-identification.
         locks: Descriptors of locks that are held until the child has ended, too.
-        command: What to start.
+        command: What to start; the descriptor of its end of the pipe is added.
 
     Raises:
         HostError: It cannot be started.
@@ -53,20 +55,19 @@ class StudyWorker:
         *,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        root = str(Path(monai_xr.__file__).parents[1])
-        search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        search = os.pathsep.join([str(Path(monai_xr.__file__).parents[1]), *filter(None, [os.getenv("PYTHONPATH")])])
+        self._pipe, theirs = Pipe()
         try:
             self._process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [*command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # libraries may print values of films
                 stderr=subprocess.DEVNULL,
-                pass_fds=tuple(locks),
+                pass_fds=(*locks, theirs.fileno()),
                 env={**os.environ, "PYTHONPATH": search},
                 start_new_session=True,
-                bufsize=0,
             )
-            self._requests, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+            theirs.close()
             told = [rule.model_dump(mode="json") for rule in rules], settings.model_dump(mode="json")
             self._ask([str(store), *told], _START_S)
         except (OSError, StudyWorkerLostError) as error:
@@ -89,60 +90,48 @@ class StudyWorker:
         self._process.kill()
 
     def stop(self) -> None:
-        """Kill the process and close its pipes."""
+        """Kill the process and close the pipe."""
         self.kill()
-        self._requests.close()
-        self._answers.close()
+        self._pipe.close()
         self._process.wait()
 
     def _ask(self, request: Sequence[Any], max_seconds: float) -> tuple[str, str]:
-        deadline, line, poll = time.monotonic() + max_seconds, b"", select.poll()
-        poll.register(self._answers, select.POLLIN)
         try:
-            self._requests.write(json.dumps(request).encode("ascii") + b"\n")
-            while not line.endswith(b"\n"):
-                left_s = max(0.0, deadline - time.monotonic())
-                if not poll.poll(left_s * 1000):
-                    raise StudyWorkerLostError(f"its work took over {max_seconds:g} s")
-                part = os.read(self._answers.fileno(), _MOST_BYTES)
-                if not part or len(line) > _MOST_BYTES:
-                    raise StudyWorkerLostError("its worker was killed or crashed")
-                line += part
-            state, reason = json.loads(line)
-        except (OSError, TypeError, ValueError):
-            raise StudyWorkerLostError("its worker was killed or gave no answer") from None
+            self._pipe.send_bytes(json.dumps(request).encode("ascii"))
+            if not self._pipe.poll(max_seconds):
+                raise StudyWorkerLostError(f"its work took over {max_seconds:g} s")
+            state, reason = json.loads(self._pipe.recv_bytes(_MOST_BYTES))
+        except (EOFError, OSError, TypeError, ValueError):
+            raise StudyWorkerLostError("its worker was killed or crashed") from None
         return str(state), str(reason)
 
 
 def main() -> None:
     """Work on the studies that the parent names until it closes the pipe."""
-    answers = os.dup(1)
-    silence = os.open(os.devnull, os.O_WRONLY)  # libraries may print values of films
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe: Connection[bytes, bytes] = Connection(int(sys.argv[-1]))
+    threading.Thread(target=end_with_parent, args=(pipe.fileno(),), daemon=True).start()
     from monai_xr.pacs.studying import StudyWork
 
-    store, rules, settings = json.loads(sys.stdin.buffer.readline())
+    store, rules, settings = json.loads(pipe.recv_bytes())
     told = [Rule.model_validate(each) for each in rules], Deidentification.model_validate(settings)
     work, answer = StudyWork(Path(store), *told), ("ready", "")
     while True:
-        os.write(answers, json.dumps(answer).encode("ascii") + b"\n")
-        line = sys.stdin.buffer.readline()
-        if not line:
-            return
+        pipe.send_bytes(json.dumps(answer).encode("ascii"))
         try:
-            done = work.work(json.loads(line))
+            done = work.work(json.loads(pipe.recv_bytes()))
             answer = (done.state, done.reason)
+        except EOFError:
+            return
         except ConfigurationError as error:
             answer = (_CONFIGURATION, str(error))
         except OSError as error:
             answer = (HOST, error.what if isinstance(error, HostError) else type(error).__name__)
 
 
-def _end_with_parent() -> None:
+def end_with_parent(pipe: int) -> None:
+    """End this process when the other end of a pipe is closed, be it by SIGKILL."""
     poll = select.poll()
-    poll.register(0, 0)  # the end of the pipe is told unasked
+    poll.register(pipe, 0)  # the end of the pipe is told unasked
     poll.poll()
     os._exit(1)
 

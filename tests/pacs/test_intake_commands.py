@@ -1,11 +1,19 @@
 """`monai-xr intake work`, `explain` and `retry` as an administrator calls them."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
+
 import pytest
 import yaml
 from canary import CANARIES, canary, film, put
 from intake_site import chest, receive, site_in, studies, work
 
 from monai_xr.data.deidentified_folder import encoded
+from monai_xr.pacs.site import read_site
+from monai_xr.pacs.storing import lock_folder
 
 RULES = [
     {"name": "ct", "then": "ignore", "modality": ["CT"]},
@@ -86,3 +94,44 @@ def test_work_ends_when_nothing_is_left(monai_xr, config, tmp_path) -> None:
     sections = {"deidentification": {"folder": "clean", "key": "secret.key"}, "dataset": {"folder": "data"}}
     code, out, err = monai_xr("intake", "work", "--once", "--config", config(**sections))
     assert (code, out, err) == (0, "", "")
+
+
+def test_serve_works_on_what_it_received_and_the_work_ends_with_it(config, tmp_path) -> None:
+    sections = {
+        "queue": {"quiet_s": 0},
+        "receiver": {"port": free_port()},
+        "deidentification": {"folder": "clean", "key": "secret.key"},
+        "dataset": {"folder": "data"},
+    }
+    path = config(**sections)
+    site = read_site(path)
+    receive(site, chest(1))
+    command = [sys.executable, "-P", "-m", "monai_xr", "intake", "serve", "--config", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: studies(site)["1.2.4.1", 1].state == "done")
+    finally:
+        process.kill()
+        process.wait()
+    assert studies(site)["1.2.4.1", 1].reason == "1 wait for monai-xr review"
+    wait_until(lambda: not is_locked(site.store.folder / "processing"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_locked(folder) -> bool:
+    handle = lock_folder(folder)
+    if handle is not None:
+        os.close(handle)
+    return handle is None
+
+
+def wait_until(is_so) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

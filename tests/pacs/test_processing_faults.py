@@ -16,7 +16,12 @@ from pydicom.dataset import Dataset
 from monai_xr.pacs.index import Index, ObjectRow, add_object
 from monai_xr.pacs.processing import Processing
 
-READY = """print('["ready", ""]', flush=True)"""
+READY = """
+import sys, time
+from multiprocessing.connection import Connection
+pipe = Connection(int(sys.argv[-1]))
+pipe.send_bytes(b'["ready", ""]')
+"""
 STEPS = ("decide", "read_isolated", "deidentify", "write_whole", "add_line")
 
 
@@ -53,7 +58,7 @@ def test_a_worker_killed_at_any_step_changes_nothing_in_the_end(
 
 
 def test_a_study_whose_worker_always_dies_ends_in_quarantine(tmp_path: Path) -> None:
-    dies = f"{READY}; import sys; sys.stdin.readline(), sys.stdin.readline()"
+    dies = f"{READY}pipe.recv_bytes(), pipe.recv_bytes()"
     site = site_in(tmp_path)
     receive(site, chest(1))
     processing = Processing(site, command=(sys.executable, "-c", dies))
@@ -64,7 +69,7 @@ def test_a_study_whose_worker_always_dies_ends_in_quarantine(tmp_path: Path) -> 
 
 
 def test_a_worker_that_hangs_is_killed(tmp_path: Path) -> None:
-    sleeps = f"{READY}; import time; time.sleep(600)"
+    sleeps = f"{READY}time.sleep(600)"
     site = site_in(tmp_path, queue={"study_timeout_s": 0.2, "tries": 1})
     receive(site, chest(1))
     processing = Processing(site, command=(sys.executable, "-c", sleeps))
