@@ -8,11 +8,13 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import RLELossless
 from pynetdicom import build_context, build_role, evt
 
+from monai_xr.dicom.chest import SOP_CLASSES
+from monai_xr.dicom.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import HostError, NetworkError
-from monai_xr.pacs.films import FILM_CLASSES, FILM_SYNTAXES
 from monai_xr.pacs.pace import Pace
 from monai_xr.pacs.peers import PassingNetworkError, association, web_errors, web_session
 from monai_xr.pacs.querying import FoundImage
@@ -20,6 +22,7 @@ from monai_xr.pacs.site import Peer
 from monai_xr.pacs.storing import OUT_OF_RESOURCES, Answer, ObjectStore, Refused
 
 MOVE_MODEL, GET_MODEL = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
+SYNTAXES = (*NATIVE, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)  # what is decoded; nothing Deflated
 _UNKNOWN_DESTINATION = 0xA801
 _UIDS_A_REQUEST = 100
 
@@ -67,8 +70,8 @@ def _c_move(peer: Peer, calling: str, pace: Pace, identifiers: Iterator[Dataset]
 
 def _c_get(peer: Peer, calling: str, pace: Pace, store: ObjectStore, identifiers: Iterator[Dataset]) -> None:
     # A context for each syntax: with several in one, the peer may choose one and convert.
-    contexts = [build_context(kind, syntax) for kind in FILM_CLASSES for syntax in FILM_SYNTAXES]
-    roles = [build_role(kind, scp_role=True) for kind in FILM_CLASSES]
+    contexts = [build_context(kind, syntax) for kind in SOP_CLASSES for syntax in SYNTAXES]
+    roles = [build_role(kind, scp_role=True) for kind in SOP_CLASSES]
     full: list[Refused] = []
 
     def keep(event: Any) -> int:

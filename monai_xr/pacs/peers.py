@@ -17,7 +17,8 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from monai_xr.errors import ConfigurationError, HostError, NetworkError
-from monai_xr.pacs.site import TLS, Peer
+from monai_xr.pacs.site import Peer
+from monai_xr.pacs.tls import client_context
 
 Answer = TypeVar("Answer")
 _LONGEST_PAUSE_S = 300
@@ -83,7 +84,7 @@ def association(
         raise ConfigurationError(f"{peer.ae_title} has no host or port", "site.yaml", "say where it listens")
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.connection_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_s
-    tls = (tls_context(peer.tls), peer.host) if peer.tls else None
+    tls = (client_context(peer.tls), peer.host) if peer.tls else None
     opened = ae.associate(
         peer.host,
         peer.port,
@@ -121,7 +122,7 @@ def unreachable(peer: Peer) -> NetworkError | None:
     try:
         with socket.create_connection((peer.host, peer.port or 0), peer.timeout_s) as plain:
             if peer.tls:
-                with tls_context(peer.tls).wrap_socket(plain, server_hostname=peer.host):
+                with client_context(peer.tls).wrap_socket(plain, server_hostname=peer.host):
                     pass
     except ssl.SSLCertVerificationError as error:
         return NetworkError(f"certificate refused: {error.verify_message}", where, "check authorities, dates and name")
@@ -135,20 +136,6 @@ def unreachable(peer: Peer) -> NetworkError | None:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
         return UnreachableError(f"no connection: {reason}", where, "check network and firewall")
     return None
-
-
-def tls_context(tls: TLS) -> ssl.SSLContext:
-    """Believe the named authorities alone, and show our certificate.
-
-    Raises:
-        HostError: A certificate or key cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=tls.authorities)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except OSError as error:  # ssl.SSLError, too
-        raise HostError(f"certificate or key cannot be used ({error.strerror or error})", tls.authorities) from None
-    return context
 
 
 def web_session(peer: Peer) -> tuple[requests.Session, str]:

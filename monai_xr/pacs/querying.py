@@ -18,11 +18,11 @@ from pydicom.uid import UID
 from pynetdicom import build_context
 
 from monai_xr.data.tables import read_table, require_columns
+from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.errors import InputDataError, NetworkError
-from monai_xr.pacs.films import FILM_CLASSES, FILM_MODALITIES
 from monai_xr.pacs.peers import PassingNetworkError, association, patiently, web_client, web_errors
-from monai_xr.pacs.site import Peer
+from monai_xr.pacs.site import Peer, Site
 
 _KEYS = {
     "STUDY": ("StudyInstanceUID", "ModalitiesInStudy", "StudyDescription", "NumberOfStudyRelatedInstances"),
@@ -33,6 +33,7 @@ _ACCESSION_COLUMNS = ("accession", "accession_number", "accessionnumber")
 _STUDY_COLUMNS = ("study_uid", "study_instance_uid", "studyinstanceuid")
 _STUDY_UID = re.compile(r"[0-9.]{1,64}")
 _ACCESSION = re.compile(r"[^*?\\\x00-\x1f]{1,16}")  # a pattern would match other patients, too
+_MODALITIES = ("CR", "DX", "RG", "OT", "SC")  # of films, where a peer does not tell the class
 _PAGE = 200
 _MODEL = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve Information Model - FIND
 _SEARCH = {"STUDY": "search_for_studies", "SERIES": "search_for_series", "IMAGE": "search_for_instances"}
@@ -142,7 +143,7 @@ def find_images(find: Find, study_uid: str) -> list[FoundImage]:
                 match = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid}
                 for image in find("IMAGE", match):
                     sop_uid, kind = uid(image, "SOPInstanceUID"), uid(image, "SOPClassUID")
-                    if sop_uid and (kind in FILM_CLASSES if kind else text(series, "Modality") in FILM_MODALITIES):
+                    if sop_uid and (kind in SOP_CLASSES if kind else text(series, "Modality") in _MODALITIES):
                         images[sop_uid] = FoundImage(sop_uid, series_uid)
     except NotAnsweredError:
         return []
@@ -155,6 +156,16 @@ def count_images(find: Find, study_uid: str) -> int | None:
         return len(images)
     answers = map(_study, find("STUDY", {"StudyInstanceUID": study_uid}))
     return next((study.images for study in answers if study.uid == study_uid), None)
+
+
+def counted(site: Site, study_uid: str) -> int | None:
+    """Tell how many films the peer that `queue.ask` names has of a study, asked once.
+
+    Raises:
+        NetworkError: It does not answer.
+    """
+    peer = site.peers.get(site.queue.ask or "")
+    return count_images(finder(peer, site.receiver.ae_title, tries=1), study_uid) if peer else None
 
 
 def _questions(wanted: Wanted) -> Iterable[dict[str, str]]:

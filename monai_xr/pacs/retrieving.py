@@ -20,6 +20,7 @@ from monai_xr.pacs.querying import Find, FoundImage, Wanted, find_images, find_s
 from monai_xr.pacs.site import Retrieve, Site
 from monai_xr.pacs.storing import ObjectStore
 
+NOTHING = Wanted(study_uids=("",))
 _SETTLE_S = 10  # some peers say that a move is done while its last images are on the way
 _IN_A_ROW = 3  # studies that fail for good before all do
 
@@ -70,7 +71,7 @@ def plan(find: Find, index: Index, wanted: Wanted) -> Iterable[StudyPlan]:
     Raises:
         NetworkError: The peer does not answer.
     """
-    for study in find_studies(find, wanted):
+    for study in find_studies(find, wanted) if wanted is not NOTHING else ():
         yield _compare(find, index, StudyPlan(study.uid, study.modalities, study.images, None))
 
 
@@ -87,7 +88,7 @@ def _compare(find: Find, index: Index, study: StudyPlan) -> StudyPlan:
 def unfinished(index: Index, peer: str) -> Wanted:
     """Give the studies whose retrieval began and did not end."""
     rows = index.rows("SELECT study_uid FROM retrievals WHERE peer = ? AND state = 'partial'", (peer,))
-    return Wanted(study_uids=tuple(uid for (uid,) in rows))
+    return Wanted(study_uids=tuple(uid for (uid,) in rows)) if rows else NOTHING
 
 
 def give_up(index: Index, peer: str) -> None:

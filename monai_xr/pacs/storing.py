@@ -67,7 +67,7 @@ class ObjectStore:
         self.objects, self.quarantine = self.folder / "objects", self.folder / "quarantine"
         self.spool_folder = self.folder / "spool" / uuid.uuid4().hex
         try:
-            for folder in (self.objects, self.quarantine, self.spool_folder):
+            for folder in (self.folder, self.objects, self.quarantine, self.spool_folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self.folder, self.folder.parent):
                 sync(folder)

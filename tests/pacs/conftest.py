@@ -1,5 +1,7 @@
 """Fixtures of the PACS tests: an Orthanc, a peer with odd habits, phantoms."""
 
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,15 @@ __all__ = ["orthanc", "orthanc_process"]
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Peers are asked again after hundredths of the seconds."""
     monkeypatch.setattr(peers.random, "uniform", lambda low, high: 0.01)
+
+
+@pytest.fixture
+def refused_sockets() -> Iterator[None]:
+    """Collect the sockets of refused connections, which pynetdicom leaves open, while nobody is warned of them."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

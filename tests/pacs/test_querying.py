@@ -10,17 +10,19 @@ from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
 
 from monai_xr.errors import InputDataError, NetworkError
+from monai_xr.pacs.processing_settings import Queue
 from monai_xr.pacs.querying import (
     FoundStudy,
     TooManyAnswersError,
     Wanted,
     count_images,
+    counted,
     find_images,
     find_studies,
     finder,
     read_wanted,
 )
-from monai_xr.pacs.site import Peer
+from monai_xr.pacs.site import Peer, Site, Store
 
 
 @pytest.mark.parametrize("query", ["c-find", "qido"])
@@ -78,6 +80,12 @@ def test_habits_of_a_peer_change_no_answer(odd: Callable[..., tuple[OddPeer, Pee
     }
 
 
+def test_the_peer_that_the_queue_asks_is_counted(odd: Callable[..., tuple[OddPeer, Peer]], tmp_path: Path) -> None:
+    _, peer = odd(omits=True)
+    site = Site(store=Store(folder=tmp_path), peers={"pacs": peer}, queue=Queue(ask="pacs"))
+    assert (counted(site, "1.2.1"), counted(site, "1.2.9")) == (3, None)
+
+
 def test_what_a_peer_cannot_match_is_matched_here(odd: Callable[..., tuple[OddPeer, Peer]]) -> None:
     _, peer = odd(pending=0xFF01)  # it gives all studies, whatever their description
     found = list(find_studies(finder(peer, "MONAI_XR"), Wanted(description="*chest*")))
@@ -115,7 +123,8 @@ def test_too_many_answers_are_asked_for_in_fewer_days(odd: Callable[..., tuple[O
         list(find_studies(finder(peer, "MONAI_XR"), Wanted()))
 
 
-@pytest.mark.filterwarnings("ignore:.*socket.socket")  # pynetdicom leaves the refused socket to the garbage collector
+@pytest.mark.filterwarnings("ignore:.*socket.socket")
+@pytest.mark.usefixtures("refused_sockets")
 def test_the_port_of_nobody_is_named() -> None:
     port = free_port()
     peer = Peer(ae_title="GONE", host="127.0.0.1", port=port)

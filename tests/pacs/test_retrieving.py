@@ -14,18 +14,17 @@ from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.errors import ConfigurationError, HostError, NetworkError
 from monai_xr.pacs import fetching, retrieving
-from monai_xr.pacs.films import FILM_CLASSES, FILM_SYNTAXES
 from monai_xr.pacs.pace import Pace
 from monai_xr.pacs.querying import Wanted
-from monai_xr.pacs.retrieving import give_up, plan, pull, retrieval, unfinished
+from monai_xr.pacs.retrieving import NOTHING, give_up, plan, pull, retrieval, unfinished
 from monai_xr.pacs.site import DICOMweb, Peer, Retrieve, Site, Store
 from monai_xr.pacs.storing import ObjectStore
 
 ALL = Wanted()
-# pynetdicom leaves a refused socket to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:.*socket.socket")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*socket.socket"), pytest.mark.usefixtures("refused_sockets")]
 
 
 def site_of(tmp_path: Path, peer: Peer, method: str = "c-get", **retrieve: Any) -> Site:
@@ -65,8 +64,8 @@ def receiver(orthanc: OrthancServer, store: ObjectStore) -> Iterator[None]:
         return getattr(answer, "status", 0)
 
     ae = AE("MONAI_XR")
-    for kind in FILM_CLASSES:
-        ae.add_supported_context(kind, list(FILM_SYNTAXES))
+    for kind in SOP_CLASSES:
+        ae.add_supported_context(kind, list(fetching.SYNTAXES))
     server = ae.start_server(("127.0.0.1", orthanc.move_port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
     yield
     server.shutdown()
@@ -212,7 +211,8 @@ class TestDeath:
         orthanc.start()
         assert pull(dying, store, waiting) == (partial, 0)
         assert held(store) == {str(dcmread(path).SOPInstanceUID): data_set(path.read_bytes()) for path in phantoms}
-        assert unfinished(store.index, "pacs") == Wanted()
+        assert unfinished(store.index, "pacs") is NOTHING
+        assert pull(dying, store, NOTHING) == (0, 0)
 
     def test_within_the_deadline_it_waits_for_the_peer(
         self, dying: Site, orthanc: OrthancServer, phantoms: list[Path], store: ObjectStore
