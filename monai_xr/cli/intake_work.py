@@ -24,13 +24,16 @@ def work(
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
     """Bring received studies into the data set; `serve` does so by itself."""
+    from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.processing import Processing
+    from monai_xr.pacs.querying import counted
     from monai_xr.pacs.site import read_site
     from monai_xr.pacs.study_worker import end_with_parent
 
     if beside:  # the process that holds the other end of the pipe
         threading.Thread(target=end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
-    processing = Processing(read_site(config), tell=lambda line: typer.echo(line, err=True))
+    silence_libraries()
+    processing = Processing(read_site(config), ask=counted, tell=lambda line: typer.echo(line, err=True))
     try:
         processing.run(once=once)
     finally:

@@ -16,6 +16,7 @@ from typing import cast
 
 from monai_xr.data.deidentification_key import open_key
 from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
 from monai_xr.pacs.index import Index, State, StudyRow
 from monai_xr.pacs.rules import MAIN
@@ -54,7 +55,8 @@ class Processing:
         self._key = open_key(self._clean.key)
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
-        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell)
+        audit = Audit(self._store / "audit")
+        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell, audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
         self._next_build, self._failed_builds = 0.0, 0
