@@ -55,7 +55,7 @@ class Processing:
         self._key = open_key(self._clean.key)
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
-        audit = Audit(self._store / "audit")
+        audit = Audit(self._store / "log")
         self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell, audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
