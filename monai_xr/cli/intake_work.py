@@ -1,10 +1,7 @@
 """Commands of the intake on what was received: work on it, explain what the rules say of a film, try again."""
 
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +10,6 @@ import typer
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
 from monai_xr.errors import ConfigurationError
 
-_PAUSE_S = 5.0
 _SHORTEST_NAME = 6
 
 
@@ -110,25 +106,3 @@ def retry(
 
 def _is_called(name: str, listed: str, study_uid: str) -> bool:
     return name == study_uid or (len(name) >= _SHORTEST_NAME and listed.startswith(name))
-
-
-@contextmanager
-def working_beside(config: Path) -> Iterator[None]:
-    """Have `monai-xr intake work` run in a process of its own, started again when it ends."""
-    command = [sys.executable, "-P", "-m", "monai_xr", "intake", "work", "--beside", "--config", str(config)]
-    stop, running = threading.Event(), [subprocess.Popen(command, stdin=subprocess.PIPE)]
-
-    def keep() -> None:
-        while not stop.is_set():
-            running[0].wait()
-            if not stop.wait(_PAUSE_S):
-                running[0] = subprocess.Popen(command, stdin=subprocess.PIPE)
-
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        running[0].terminate()
-        keeper.join()

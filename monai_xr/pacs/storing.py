@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monai_xr.data.output import sync, write_text
+from monai_xr.data.files.output import write_text
+from monai_xr.disk import sync
 from monai_xr.errors import HostError
 from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
 from monai_xr.pacs.site import Store

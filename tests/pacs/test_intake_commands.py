@@ -11,7 +11,7 @@ import yaml
 from canary import CANARIES, canary, film, put
 from intake_site import chest, receive, site_in, studies, work
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.pacs.site import read_site
 from monai_xr.pacs.storing import lock_folder
 

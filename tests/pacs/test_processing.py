@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from intake_site import chest, images, manifest, receive, site_in, studies, work
 
-from monai_xr.data.reviewing import review_folder, waiting_images
+from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.errors import ConfigurationError, NetworkError
 from monai_xr.pacs.processing import Processing
 from monai_xr.pacs.storing import Refused
