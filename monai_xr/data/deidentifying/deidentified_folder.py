@@ -165,10 +165,11 @@ def add_line(path: Path, content: Mapping[str, Any], *, mode: int = OWNER_ALONE,
         os.close(handle)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the JSON lines of a file; a torn one is skipped."""
+def read_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Give the JSON lines of a file from a byte on; a torn one is skipped."""
     try:
         with path.open(encoding="ascii", errors="replace") as file:
+            file.seek(start)
             for line in file:
                 try:
                     found = json.loads(line)

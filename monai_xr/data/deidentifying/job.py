@@ -135,13 +135,17 @@ class Job:
         }
 
     def start(self) -> tuple[str, ...]:
-        """Make the folders and read what earlier runs did; give what a user should know of it.
+        """Make the folders, sweep them, and `resume`; the folder must be locked."""
+        self.folder.make()
+        self.folder.sweep()
+        return self.resume()
+
+    def resume(self) -> tuple[str, ...]:
+        """Read what earlier runs did; give what a user should know of it.
 
         Raises:
             ConfigurationError: They had another key or other options.
         """
-        self.folder.make()
-        self.folder.sweep()
         note = self.folder.root / JOB
         facts = self.facts()
         before = json.loads(note.read_text(encoding="ascii")) if note.exists() else {}
@@ -151,12 +155,19 @@ class Job:
         if not before:
             write_whole(note, json.dumps(facts, indent=2).encode("ascii"))
         self.decided.update(self.folder.decided())
-        for line in read_lines(self.folder.manifest):
-            self._note(Entry(**{name: str(line.get(name, "")) for name in Entry.__dataclass_fields__}))
+        self.catch_up()
         version = before.get("monai_xr", __version__)
         return () if version == __version__ else (_OTHER_VERSION.format(version=version),)
 
-    def _note(self, entry: Entry) -> None:
+    def catch_up(self, start: int = 0) -> int:
+        """Take up what stands in the record from a byte on, maybe by other processes; gives where to go on."""
+        end = self.folder.manifest.stat().st_size if self.folder.manifest.exists() else 0
+        for line in read_lines(self.folder.manifest, start):
+            self.note(Entry(**{name: str(line.get(name, "")) for name in Entry.__dataclass_fields__}))
+        return end
+
+    def note(self, entry: Entry) -> None:
+        """Take up what became of a file."""
         self.done[entry.source] = entry
         self.patients.note(entry)
         if entry.status in (READY, WAITING):
@@ -181,6 +192,10 @@ class Job:
                 self.patients.look_at(self.source / each.file)
         return files
 
+    def file(self, name: str) -> SourceFile:
+        """Give one DICOM file of the source, which need not be listed for that."""
+        return SourceFile(name, "DICOM", self._source(name))
+
     def take(self, each: SourceFile) -> tuple[Entry, bool]:
         """Bring one file to its place; tell whether an earlier run had done so."""
         before = self.done.get(each.source)
@@ -190,7 +205,7 @@ class Job:
         if each.kind == "DICOM":
             entry, reused = self._dicom(each)
         add_line(self.folder.manifest, asdict(entry), to_disk=False)
-        self._note(entry)
+        self.note(entry)
         return entry, reused
 
     def _dicom(self, each: SourceFile) -> tuple[Entry, bool]:
