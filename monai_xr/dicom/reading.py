@@ -52,6 +52,10 @@ def read_xray(
         InputDataError: The file cannot be read right; the message says why.
         PassingError: This machine could not read it this time.
         ConfigurationError: An argument is out of range.
+
+    >>> image = read_xray(film, admit=["phantom"])
+    >>> image.pixels.shape, image.view, image.spacing_mm
+    ((32, 32), 'PA', (0.5, 0.5))
     """
     _check_arguments(frame, window, decode)
     read = read_isolated if decode == "isolated" else read_stored

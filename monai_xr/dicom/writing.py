@@ -59,7 +59,11 @@ class PhantomHeader:
 
 
 def derived_uid(*parts: object) -> str:
-    """Give the UID under the UUID root 2.25 (PS3.5 B.2) that the parts always lead to."""
+    """Give the UID under the UUID root 2.25 (PS3.5 B.2) that the parts always lead to.
+
+    >>> derived_uid("study", 7) == derived_uid("study", 7) != derived_uid("study", 8)
+    True
+    """
     return uid_of_digest(hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest())
 
 

@@ -46,12 +46,13 @@ class FindingsWriter:
 
     def attach(self, engine: Engine) -> None:
         """Take each batch, write at the end."""
+        engine.add_event_handler(Events.STARTED, lambda: self.trained.decided)  # refuses what was not trained
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def add(self, engine: Any) -> None:
         """Take the films of this batch."""
-        decision = self.trained.decision
+        decision = self.trained.decided
         images, logits = engine.state.output["image"], engine.state.output["pred"].float().cpu()
         probabilities = decision.probabilities(logits)
         doubt = entropy(probabilities, multi_label=decision.multi_label)

@@ -1,6 +1,6 @@
 """Stops a training whose numbers are no longer numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from monai_xr.errors import DivergedError
+from monai_xr.handlers.losses import named_losses
 
 
 class StopOnNonFinite:
@@ -66,13 +67,6 @@ def networks_of(engine: Any) -> dict[str, list[Tensor]]:
 def _floating(network: nn.Module) -> list[Tensor]:
     tensors = [*network.parameters(), *network.buffers()]
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
-
-
-def named_losses(output: Any) -> Mapping[str, Any]:
-    """The named losses of an output; MONAI's trainers may give one output per image, with the same loss in each."""
-    first = output[0] if isinstance(output, Sequence) else output
-    losses: Mapping[str, Any] = first.get("losses") or {"loss": first["loss"]}
-    return losses
 
 
 def _way_out(engine: Any) -> str:

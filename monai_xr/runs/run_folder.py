@@ -87,6 +87,10 @@ class RunFolder:
                 "no classes recorded here (run.json)", self.path, "name the output folder of a training"
             ) from None
 
+    def classes_or(self, default: list[str]) -> list[str]:
+        """Give `classes`, or the default where no training is recorded."""
+        return self.classes if self.is_recorded else default
+
     @property
     def label(self) -> str:
         """The class that every image of the training stands for: the one that was trained, else ""."""

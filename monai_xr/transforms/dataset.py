@@ -30,6 +30,11 @@ def make_aiin(setting: Any) -> AIIN | None:
 
     Raises:
         ConfigurationError: If it is none of these.
+
+    >>> make_aiin({"mode": "exact", "clip_limit": 4}).settings.clip_limit
+    4.0
+    >>> make_aiin("none") is None
+    True
     """
     if setting is None or str(setting).lower() == "none":
         return None
@@ -65,6 +70,10 @@ class XrayDataset(Dataset[dict[str, Any]]):
     Raises:
         ConfigurationError: No such folder, class or setting.
         InputDataError: No usable image.
+
+    >>> films = XrayDataset(films_dir, image_size=16, cache_dir=cache_dir, split=None)
+    >>> len(films), films.classes, films[0]["image"].shape
+    (4, ['NORMAL', 'PNEUMONIA'], torch.Size([1, 16, 16]))
     """
 
     def __init__(

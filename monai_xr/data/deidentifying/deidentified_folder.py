@@ -10,7 +10,6 @@ job.json, report.json      options, counts and reasons
 """
 
 import io
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
@@ -57,6 +56,11 @@ class DeidentifiedFolder:
         """Where an image goes that waits for review."""
         return self.quarantine / f"{sop_uid}.dcm"
 
+    def waits(self, sop_uid: str) -> bool:
+        """Tell whether an image is there that waits for review, with why it does."""
+        image = self.waiting(sop_uid)
+        return image.exists() and image.with_suffix(".json").exists()
+
     def check(self) -> None:
         """Refuse a folder that holds anything else.
 
@@ -93,7 +97,8 @@ class DeidentifiedFolder:
 
     def decided(self) -> dict[str, dict[str, Any]]:
         """Give the last decision on each image, by its new SOP Instance UID."""
-        return {line["sop_instance_uid"]: line for line in known_lines(self.decisions)}
+        lines, _ = read_lines(self.decisions, cut=True)
+        return {line["sop_instance_uid"]: line for line in lines if "sop_instance_uid" in line}
 
 
 def disk_trouble() -> AbstractContextManager[None]:
@@ -125,8 +130,3 @@ def content_digest(ds: Dataset) -> str:
     bare.file_meta.TransferSyntaxUID = ds.file_meta.TransferSyntaxUID
     bare.file_meta.ImplementationVersionName = "-"
     return sha256(encoded(bare)).hexdigest()
-
-
-def known_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the lines of a record that name an image; torn ones are passed over."""
-    return (line for line in read_lines(path, cut=True)[0] if "sop_instance_uid" in line)

@@ -17,15 +17,14 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     content_digest,
     disk_trouble,
     encoded,
-    known_lines,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
 from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.deidentifying.patients import Patients
-from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
+from monai_xr.data.deidentifying.pixel_text import NO_READER, NOT_THIS_TIME, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
-from monai_xr.data.files.json_lines import add_line
+from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.data.files.key_file import open_key
 from monai_xr.data.files.output import write_whole
 from monai_xr.data.sources.label_table import LabelTable
@@ -135,13 +134,17 @@ class Job:
         }
 
     def start(self) -> tuple[str, ...]:
-        """Make the folders and read what earlier runs did; give what a user should know of it.
+        """Make the folders, sweep them, and `resume`; the folder must be locked."""
+        self.folder.make()
+        self.folder.sweep()
+        return self.resume()
+
+    def resume(self) -> tuple[str, ...]:
+        """Read what earlier runs did; give what a user should know of it.
 
         Raises:
             ConfigurationError: They had another key or other options.
         """
-        self.folder.make()
-        self.folder.sweep()
         note = self.folder.root / JOB
         facts = self.facts()
         before = json.loads(note.read_text(encoding="ascii")) if note.exists() else {}
@@ -151,18 +154,27 @@ class Job:
         if not before:
             write_whole(note, json.dumps(facts, indent=2).encode("ascii"))
         self.decided.update(self.folder.decided())
-        for line in known_lines(self.folder.manifest):
-            self._note(Entry(**{name: str(line.get(name, "")) for name in Entry.__dataclass_fields__}))
+        self.catch_up()
         version = before.get("monai_xr", __version__)
         return () if version == __version__ else (_OTHER_VERSION.format(version=version),)
 
-    def _note(self, entry: Entry) -> None:
+    def catch_up(self, start: int = 0) -> int:
+        """Take up what stands in the record from a byte on, maybe by other processes; gives where to go on."""
+        lines, end = read_lines(self.folder.manifest, start, cut=True)
+        for line in lines:
+            if "sop_instance_uid" in line:
+                self.note(Entry(**{name: str(line.get(name, "")) for name in Entry.__dataclass_fields__}))
+        return end
+
+    def note(self, entry: Entry) -> None:
+        """Take up what became of a file."""
         self.done[entry.source] = entry
         self.patients.note(entry)
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
-            is_late = NO_READER in entry.reason and can_look_for_text() and entry.sop_instance_uid not in self.decided
+            waits_for_a_look = any(reason in entry.reason for reason in (NO_READER, NOT_THIS_TIME))
+            is_late = waits_for_a_look and can_look_for_text() and entry.sop_instance_uid not in self.decided
             (self.to_look_at.add if is_late else self.to_look_at.discard)(entry.sop_instance_uid)
         elif entry.status == DUPLICATE:
             self.by_content.setdefault(entry.content, entry)
@@ -180,6 +192,10 @@ class Job:
                 self.patients.look_at(self.source / each.file)
         return files
 
+    def file(self, name: str) -> SourceFile:
+        """Give one DICOM file of the source, which need not be listed for that."""
+        return SourceFile(name, "DICOM", self._source(name))
+
     def take(self, each: SourceFile) -> tuple[Entry, bool]:
         """Bring one file to its place; tell whether an earlier run had done so."""
         before = self.done.get(each.source)
@@ -189,7 +205,7 @@ class Job:
         if each.kind == "DICOM":
             entry, reused = self._dicom(each)
         add_line(self.folder.manifest, asdict(entry), to_disk=False)
-        self._note(entry)
+        self.note(entry)
         return entry, reused
 
     def _dicom(self, each: SourceFile) -> tuple[Entry, bool]:
@@ -218,7 +234,7 @@ class Job:
         if entry.status == READY:
             return self.folder.image(entry.patient_id, uid).exists()
         if entry.status == WAITING:
-            return uid in self.decided or (uid not in self.to_look_at and self.folder.waiting(uid).exists())
+            return uid in self.decided or (uid not in self.to_look_at and self.folder.waits(uid))
         return entry.status == DUPLICATE
 
     def _refused(self, each: SourceFile) -> Entry:
@@ -282,8 +298,7 @@ class Job:
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:
-        places = (self.folder.image(patient, uid), self.folder.waiting(uid))
-        is_there = uid not in self.to_look_at and any(place.exists() for place in places)
+        is_there = uid not in self.to_look_at and (self.folder.image(patient, uid).exists() or self.folder.waits(uid))
         return uid not in self.decided and not is_there
 
 

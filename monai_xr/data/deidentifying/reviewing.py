@@ -92,7 +92,7 @@ def review_folder(
         raise ConfigurationError("nobody is named who decides", "by", "give a name of at most 64 characters")
     with disk_trouble(), folder.locked():
         carry_out_decisions(folder)
-        wanted = _wanted(waiting_images(output), {RELEASED: release, REJECTED: reject, BLANKED: blank})
+        wanted = _wanted(folder, {RELEASED: release, REJECTED: reject, BLANKED: blank})
         _blank([image for decision, image in wanted if decision == BLANKED], times=allow_times)
         for decision, image in wanted:
             add_line(folder.decisions, _line(decision, image, by))
@@ -103,9 +103,10 @@ def review_folder(
     return len(wanted)
 
 
-def _wanted(waiting: Sequence[WaitingImage], choices: Mapping[str, Sequence[str]]) -> list[tuple[str, WaitingImage]]:
+def _wanted(folder: DeidentifiedFolder, choices: Mapping[str, Sequence[str]]) -> list[tuple[str, WaitingImage]]:
     """Give each image that is decided on, with the decision."""
-    wanted = [(decision, _named(waiting, name)) for decision, names in choices.items() for name in names]
+    waiting, decided = waiting_images(folder.root), folder.decided()
+    wanted = [(decision, _named(waiting, name, decided)) for decision, names in choices.items() for name in names]
     if len({image.sop_uid for _, image in wanted}) < len(wanted):
         raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
     return wanted
@@ -130,17 +131,17 @@ def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
 def carry_out_decisions(folder: DeidentifiedFolder) -> None:
     """Move what has been decided on out of the quarantine; also what a killed review left there."""
     for uid, line in folder.decided().items():
-        path = folder.waiting(uid)
-        if not path.exists():
+        path, note = folder.waiting(uid), folder.waiting(uid).with_suffix(".json")
+        if not (path.exists() or note.exists()):
             continue
         if line["decision"] in _LETS_OUT:
-            _let_out(folder, path, _LETS_OUT[line["decision"]])
-            path.unlink()
-            path.with_suffix(".json").unlink(missing_ok=True)
+            if path.exists():
+                _let_out(folder, path, _LETS_OUT[line["decision"]])
         else:
-            os.replace(path, folder.rejected / path.name)
-            if path.with_suffix(".json").exists():
-                os.replace(path.with_suffix(".json"), folder.rejected / f"{uid}.json")
+            for each in filter(Path.exists, (path, note)):
+                os.replace(each, folder.rejected / each.name)
+        path.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
         sync(folder.quarantine)
 
 
@@ -170,12 +171,14 @@ def _waiting(path: Path) -> WaitingImage:
         raise InputDataError("its JSON is missing or damaged", path, "run monai-xr deidentify again") from None
 
 
-def _named(waiting: Sequence[WaitingImage], name: str) -> WaitingImage:
-    fitting = [image for image in waiting if image.sop_uid.endswith(name.strip())]
-    if len(name.strip()) < _SHORTEST_NAME or len(fitting) != 1:
-        raise ConfigurationError(
-            f"{len(fitting)} waiting images are called so",
-            "release, reject, blank",
-            "give an ID of the list, 6 digits or more",
-        )
-    return fitting[0]
+def _named(waiting: Sequence[WaitingImage], name: str, decided: Mapping[str, Mapping[str, str]]) -> WaitingImage:
+    name = name.strip()
+    fitting = [image for image in waiting if image.sop_uid.endswith(name)]
+    if len(fitting) == 1 and len(name) >= _SHORTEST_NAME:
+        return fitting[0]
+    what = f"{len(fitting)} waiting images are called so"
+    if len(name) < _SHORTEST_NAME:
+        what = f"an ID of {len(name)} characters"
+    elif before := {line["decision"] for uid, line in decided.items() if uid.endswith(name)} if not fitting else ():
+        what = f"that image does not wait: it was {' or '.join(sorted(before))} before"
+    raise ConfigurationError(what, "release, reject, blank", "give an ID of the list, 6 digits or more")

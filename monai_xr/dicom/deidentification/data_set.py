@@ -25,6 +25,7 @@ from monai_xr.dicom.deidentification.rules import (
     Rule,
 )
 from monai_xr.dicom.deidentification.secrets import Secrets, secrets
+from monai_xr.dicom.display.voi import VOI_FUNCTIONS, voi_function
 from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.identity import (
     SYNTHETIC_ID_PREFIX,
@@ -140,6 +141,9 @@ def _checked_syntax(ds: Dataset) -> UID:
         )
     if not written_instance(ds):
         raise InputDataError("SOPInstanceUID is missing")
+    if text(ds, "WindowWidth") and voi_function(ds) not in VOI_FUNCTIONS:
+        # Any other term might be a name, and without it the window would be taken for LINEAR.
+        raise InputDataError(f"VOILUTFunction is none of {', '.join(VOI_FUNCTIONS)}", way_out="correct or remove it")
     return syntax
 
 

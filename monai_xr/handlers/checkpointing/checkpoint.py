@@ -18,15 +18,15 @@ from monai_xr.handlers.checkpointing.random_state import RandomState
 from monai_xr.handlers.checkpointing.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.non_finite import named_losses, networks_of, not_finite
+from monai_xr.handlers.losses import named_losses
+from monai_xr.handlers.non_finite import networks_of, not_finite
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
-from monai_xr.runs.resumed_settings import as_text, refuse_other_settings
+from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings
 from monai_xr.runs.run_lock import alone_in_run
 from monai_xr.runs.trained.weight_files import fill
 from monai_xr.settings import parse_count, parse_flag
 
-FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
 logger = logging.getLogger(__name__)
 
 
@@ -150,6 +150,7 @@ class Checkpoint:
                 "epoch": epoch,
                 "iteration": iteration,
                 "objects": {name: thing.state_dict() for name, thing in engine.objects_to_save().items()},
+                "network_def": _exported(engine),
                 "random": self.random.capture(),
                 "random_at_epoch_start": self.random_at_epoch_start if done else {},
                 "best": _best(engine),
@@ -265,6 +266,12 @@ def _place(engine: Any, iteration: int) -> str:
 def _details(engine: Any) -> dict[str, str]:
     """What the config made of networks and optimisers, where the engine tells it."""
     return dict(getattr(engine, "details", {}))
+
+
+def _exported(engine: Any) -> dict[str, Any]:
+    """The weights that MONAI's exports take by `--key_in_ckpt network_def`; the same tensors again take no room."""
+    network = getattr(engine, "exported_network", None)
+    return {} if network is None else dict(network.state_dict())
 
 
 def _manifest(engine: Any) -> str | None:

@@ -20,7 +20,7 @@ from monai_xr.runs import note_opening
 from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
-from monai_xr.transforms.loader import xray_loader
+from monai_xr.transforms.xray_loader import xray_loader
 from monai_xr.workflows.judging_classifiers.found import Evaluation
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
@@ -199,8 +199,3 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
             row += ["" if truth != truth else int(truth), f"{probability:.8g}", int(positive)]
         rows.append([record.shown or record.image.name, answers.patients[place], *row])
     return csv_text(["file", "patient", *columns], rows)
-
-
-def run_evaluation(*arguments: Any, **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle."""
-    evaluate_classifier(*arguments, **knobs)
