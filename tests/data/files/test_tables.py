@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_xr.data.files.tables import read_table, require_columns
+from monai_xr.data.files.tables import csv_text, read_table, require_columns
 from monai_xr.errors import InputDataError
 
 WANTED = [(2, {"image": "a, b.png", "label": "x"}), (4, {"image": "é.png", "label": ""})]
@@ -56,3 +56,10 @@ def test_table_without_rows_is_refused(tmp_path: Path) -> None:
     path.write_text("image,label\n")
     with pytest.raises(InputDataError, match="without rows"):
         require_columns(read_table(path), path, ("image",))
+
+
+def test_rows_are_written_as_lists_or_by_column(tmp_path: Path) -> None:
+    text = csv_text(("image", "label"), [["a,b.png", "x"], {"label": 'say "y"', "image": "c.png", "other": 1}])
+    assert text == 'image,label\n"a,b.png",x\nc.png,"say ""y"""\n'
+    (tmp_path / "t.csv").write_text(text)
+    assert [row.fields["label"] for row in read_table(tmp_path / "t.csv")] == ["x", 'say "y"']
