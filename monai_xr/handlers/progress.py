@@ -13,8 +13,7 @@ from monai_xr.handlers.events import RunEvents
 class Progress:
     """Shows iterations done, time left and the epoch's mean losses on standard error; only the first process does."""
 
-    def __init__(self, description: str = "training") -> None:
-        self.description = description
+    def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -29,7 +28,7 @@ class Progress:
         self.bar = tqdm(
             total=engine.state.max_epochs * engine.state.epoch_length,
             initial=engine.state.iteration,
-            desc=self.description,
+            desc="training",
             unit="it",
             mininterval=0.5 if sys.stderr.isatty() else 15.0,
             dynamic_ncols=True,

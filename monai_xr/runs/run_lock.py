@@ -1,7 +1,7 @@
 """Lets one training at a time write into an output folder: `alone_in_run`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from monai_xr.data.files.locks import locked
@@ -21,5 +21,7 @@ def alone_in_run(checkpoints: Path) -> Iterator[None]:
     refusal = ConfigurationError(
         "process {} is training into this folder", "output_dir", "wait for it, or choose another"
     )
-    with host_trouble(path, "choose another output_dir"), locked(path, refusal, forks_hold=False):
+    with ExitStack() as held:
+        with host_trouble(path, "choose another output_dir", what="cannot be written ({})"):
+            held.enter_context(locked(path, refusal, forks_hold=False))
         yield

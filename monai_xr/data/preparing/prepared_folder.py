@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from monai_xr.data.files.tables import csv_text
 from monai_xr.data.preparing.preparation import Preparation
 from monai_xr.data.sources.manifest import MANIFEST, STORES
 from monai_xr.data.store.pixel_cache import hashed_root, is_in_use, read_index
-from monai_xr.disk import make_folder
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 
 _COLUMNS = (
@@ -68,7 +68,10 @@ def alone_in(folder: Path) -> Iterator[None]:
         HostError: The folder cannot be made.
     """
     make_folder(folder / STORES)
-    with locked(folder, ConfigurationError("another process prepares this folder", folder, "wait for it")):
+    refusal = ConfigurationError("another process prepares this folder", folder, "wait for it")
+    with ExitStack() as held:
+        with host_trouble(folder, "choose a folder of yours", what="cannot be written ({})"):
+            held.enter_context(locked(folder, refusal))
         yield
 
 
