@@ -105,14 +105,11 @@ def written_instance(ds: Dataset) -> str:
 
 def identity_notes(ds: Dataset) -> tuple[str, ...]:
     """List for the provenance which UIDs came from elsewhere or were not taken."""
-    notes = [f"{keyword} is no valid UID, counts as absent" for keyword in _UIDS if _malformed(ds, keyword)]
+    malformed = (each for each in _UIDS if value(ds, each) is not None and not uid(ds, each))
+    notes = [f"{keyword} is no valid UID, counts as absent" for keyword in malformed]
     if not uid(ds, "SOPClassUID"):
         notes.insert(0, "SOP class of the file meta")
     return tuple(notes)
-
-
-def _malformed(ds: Dataset, keyword: str) -> bool:
-    return value(ds, keyword) is not None and not uid(ds, keyword)
 
 
 def film_origin(ds: Dataset) -> Origin:

@@ -137,10 +137,11 @@ class Inspection:
             InputDataError: No film could be read.
             HostError: The file cannot be written.
         """
-        cells = [
-            (thumbnail, f"{place} {self.films[place].file.rsplit('/', 1)[-1]}", _is_serious(self.films[place]))
-            for place, thumbnail in sorted(self.thumbnails.items())
-        ]
+        cells = []
+        for place, thumbnail in sorted(self.thumbnails.items()):
+            film = self.films[place]
+            is_serious = worst_of(film.problems) in ("error", "warning")
+            cells.append((thumbnail, f"{place} {film.file.rsplit('/', 1)[-1]}", is_serious))
         write_contact_sheet(path, cells)
 
 
@@ -207,10 +208,6 @@ def _film_row(place: int, film: FilmReport) -> tuple[str, ...]:
 
 def _short(syntax: str) -> str:
     return syntax.split(" (Process")[0].split(", ")[0].replace(" Image Compression", "")
-
-
-def _is_serious(film: FilmReport) -> bool:
-    return worst_of(film.problems) in ("error", "warning")
 
 
 def _title(what: str, total: int, most: int) -> str:

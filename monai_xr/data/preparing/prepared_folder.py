@@ -94,13 +94,10 @@ def write_manifest(folder: Path, result: Preparation) -> None:
 
 def remove_other_stores(folder: Path, result: Preparation) -> tuple[str, ...]:
     """Remove the stores that the manifest does not name any more and that nobody reads; say which ones stay."""
-    others = [store for store in sorted((folder / STORES).glob("*px-*")) if store != _store_of(result)]
+    named = result.cache.folder if result.cache else None
+    others = [store for store in sorted((folder / STORES).glob("*px-*")) if store != named]
     used = [store for store in others if is_in_use(store)]
     for store in others:
         if store not in used:
             shutil.rmtree(store, ignore_errors=True)
     return tuple(f"the earlier store {store.name} is in use and stays until it is prepared again" for store in used)
-
-
-def _store_of(result: Preparation) -> Path | None:
-    return result.cache.folder if result.cache else None

@@ -131,7 +131,8 @@ def _built(plan: _Plan) -> Path:
                 _check_room(plan.folder, bytes_needed)
                 _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
             if alone:
-                _remove_orphans(plan.folder)
+                for orphan in plan.folder.glob(f"{TEMPORARY}*"):
+                    shutil.rmtree(orphan, ignore_errors=True)
     return finished(base) or base
 
 
@@ -171,11 +172,6 @@ def _check_room(folder: Path, bytes_needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < bytes_needed:
         raise HostError(f"{free:,} bytes free", folder, f"the pixel cache needs {bytes_needed:,} bytes")
-
-
-def _remove_orphans(folder: Path) -> None:
-    for orphan in folder.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(orphan, ignore_errors=True)
 
 
 def _make(plan: _Plan, sources: Sequence[FilmSource], target: Path, alone: bool, *, instead_of: Path | None) -> None:

@@ -43,16 +43,13 @@ def _read(root: Path) -> Contents:
     table = _table(root)
     assert table is not None  # noqa: S101 - the folder was recognised by it
     rows = {row.first("image index"): row for row in table_rows(table, "image index", "finding labels", "patient id")}
-    tests = _listed(root / "test_list.txt")
+    official = root / "test_list.txt"
+    tests = frozenset(official.read_text().split()) if official.is_file() else frozenset()
     files, skipped = image_files(root)
     place, left, notes = matched(files, rows, lambda file: stem_of(file) + ".png")
     records = tuple(_record(root / file, rows[name], table, tests) for name, file in place.items())
     lists = () if tests else ("test_list.txt is not here: the set names no splits",)
     return Contents(records, (*skipped, *left), (*_NOTES, *notes, *lists))
-
-
-def _listed(path: Path) -> frozenset[str]:
-    return frozenset(path.read_text().split()) if path.is_file() else frozenset()
 
 
 def _record(path: Path, row: TableRow, table: Path, tests: frozenset[str]) -> Record:
