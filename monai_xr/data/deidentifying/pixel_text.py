@@ -1,4 +1,4 @@
-"""A de-identified image in; whether its pixels may go out, and where they hold text, out: `looked_at`, `cleaned`.
+"""Looks whether the pixels of a de-identified image may go out, and where they hold text: `looked_at`, `cleaned`.
 
 An image goes out only after it was looked at: whatever could not be looked at waits for a person.
 """

@@ -1,4 +1,4 @@
-"""A seed and a patient number in; the measures of one body in centimetres, and the view it is seen in, out.
+"""Draws the measures of one body in centimetres, and the view it is seen in, from a seed and a patient number.
 
 Axes: x to the viewer's right (the patient's left), y downwards, origin at the middle of the detector.
 Adult measures follow ordinary radiographic anatomy (cardiothoracic ratio about 0.5, right dome one

@@ -1,4 +1,4 @@
-"""The path of the beam through a body in; the picture that a digital detector and its display make of it out.
+"""Makes the picture that a digital detector and its display show of the path of the beam through a body.
 
 Line integrals of attenuation -> transmitted photons with scatter and quantum noise -> logarithm -> display curve.
 """

@@ -1,4 +1,4 @@
-"""The lungs of one body in; what a finding adds to them, as cm of water, with its mask, out."""
+"""Gives what a finding adds to the lungs of one body, as cm of water, with its mask."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

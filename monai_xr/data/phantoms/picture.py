@@ -1,4 +1,4 @@
-"""A seed, a patient number and a finding in; one believable frontal chest radiograph, wholly made up, out."""
+"""Makes up one believable frontal chest radiograph of a seed, a patient number and a finding: `make_phantom`."""
 
 import math
 from dataclasses import dataclass

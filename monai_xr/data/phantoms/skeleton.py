@@ -1,4 +1,4 @@
-"""Measures of one body in; the path through its bones, in centimetres of compact bone, out.
+"""Gives the path through the bones of one body, in centimetres of compact bone.
 
 All ribs of one side are one lookup: a rib is a tilted ring around the chest, so the height at which the ring
 through a pixel leaves the spine says which rib, and which part of its section, the beam meets.

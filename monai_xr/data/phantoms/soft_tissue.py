@@ -1,4 +1,4 @@
-"""Measures of one body in; thickness maps of its soft parts and lungs, in centimetres along the beam, out."""
+"""Gives thickness maps of the soft parts and lungs of one body, in centimetres along the beam."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A seed and a number of patients in; a folder of phantom studies with labels, and its rows, out.
+"""Writes a folder of phantom studies with labels, from a seed and a number of patients: `write_phantom_studies`.
 
 Three kinds of folder: DICOM with `labels.csv`, DICOM with `manifest.csv` too, and class folders of PNG.
 """

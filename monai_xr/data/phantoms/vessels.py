@@ -1,4 +1,4 @@
-"""Measures of one body in; the path through its lung vessels, branching from the hila and tapering outwards, out."""
+"""Gives the path through the lung vessels of one body, branching from the hila and tapering outwards."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Records and tile settings in, a finished pixel cache on disk out."""
+"""Decodes the films of records once into a pixel cache on disk, or opens the one that is there: `build_store`."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A de-identified film and places in it in; the film with these places black, uncompressed, out: `black_out`.
+"""Blacks out places in a de-identified film, which becomes uncompressed: `black_out`.
 
 A compressed film becomes Explicit VR Little Endian, so that no lossy step follows: every value outside of the places
 is the one that was decoded. Colour films become grey ones of 8 bits, as they are read.

@@ -1,4 +1,4 @@
-"""A text that was read in a film in; whether it is a marker of radiographers and nothing else out: `is_marker`.
+"""Tells whether a text that was read in a film is a marker of radiographers and nothing else: `is_marker`.
 
 Sides, projections, positions and machines at the bedside name no patient. The words are those of English, Spanish,
 Portuguese, French, German and Italian departments; what is also a surname of many ("Assis", "Li") is not among them. A

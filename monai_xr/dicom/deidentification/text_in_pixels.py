@@ -1,4 +1,4 @@
-"""A decoded film in; where its pixels hold text that is no marker, out: `TextReader`. Needs the extra `ocr`.
+"""Finds where the pixels of a decoded film hold text that is no marker: `TextReader`. Needs the extra `ocr`.
 
 The detector and the reader of PP-OCR, by rapidocr, whose models lie in its wheel. Each film is looked at as displayed
 and with the stored greys of each neighbourhood spread, because letters may lie outside the window; small films are
