@@ -115,11 +115,7 @@ def lineage_behind(images: Iterable[Path]) -> TrainedOn:
 
 
 def write_lineage(folder: str | Path, behind: TrainedOn) -> None:
-    """Keep beside generated images whom their generator was trained on.
-
-    Raises:
-        HostError: The file cannot be written.
-    """
+    """Keep beside generated images whom their generator was trained on."""
     write_json(Path(folder) / LINEAGE, {"trained_on": behind.as_dict()})
 
 

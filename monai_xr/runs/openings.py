@@ -18,9 +18,6 @@ def note_opening(run: Path, split: str, *, films: int, data_sha256: str) -> None
         split: Name of the split, "all" for none.
         films: How many.
         data_sha256: Which films, see `PixelCache.manifest_sha256`.
-
-    Raises:
-        HostError: The record cannot be written.
     """
     path = run / "run.json"
     if not path.is_file():

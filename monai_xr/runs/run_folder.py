@@ -113,9 +113,6 @@ class RunFolder:
 
         Returns:
             That folder, or None where there was nothing to move.
-
-        Raises:
-            HostError: The folder cannot be written to.
         """
         found = [path for pattern in _OWNED for path in sorted(self.path.glob(pattern))]
         if any(checkpoints.glob("epoch_*.pt")):

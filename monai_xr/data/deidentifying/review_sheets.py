@@ -34,11 +34,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 def write_review_sheets(output: str | Path, waiting: Sequence[WaitingImage]) -> tuple[Path, ...]:
-    """Write the sheets into the quarantine, which is closed to others, and remove the former ones.
-
-    Raises:
-        HostError: No room or no permission.
-    """
+    """Write the sheets into the quarantine, which is closed to others, and remove the former ones."""
     place = DeidentifiedFolder(Path(output).expanduser())
     sheets = []
     with disk_trouble():

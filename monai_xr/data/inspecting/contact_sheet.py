@@ -27,7 +27,6 @@ def write_contact_sheet(path: Path, cells: Sequence[tuple[Thumbnail, str, bool]]
 
     Raises:
         InputDataError: There is nothing to show.
-        HostError: The file cannot be written.
     """
     if not cells:
         raise InputDataError("no film to show", path, "see the reasons in the table")

@@ -135,7 +135,6 @@ class Inspection:
 
         Raises:
             InputDataError: No film could be read.
-            HostError: The file cannot be written.
         """
         cells = []
         for place, thumbnail in sorted(self.thumbnails.items()):

@@ -65,7 +65,6 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Raises:
         ConfigurationError: Another one does.
-        HostError: The folder cannot be made.
     """
     make_folder(folder / STORES)
     refusal = ConfigurationError("another process prepares this folder", folder, "wait for it")
@@ -76,11 +75,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def write_manifest(folder: Path, result: Preparation) -> None:
-    """Write `manifest.csv`: a row for each image, with the place of its pixels.
-
-    Raises:
-        HostError: It cannot be written.
-    """
+    """Write `manifest.csv`: a row for each image, with the place of its pixels."""
     rows = []
     assert result.cache is not None  # noqa: S101 - written after the pixels alone
     for record, place in zip(result.records, result.places, strict=True):

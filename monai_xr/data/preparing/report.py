@@ -21,11 +21,7 @@ _SIDE = 96
 
 
 def write_reports(folder: Path, result: Preparation) -> None:
-    """Write both reports beside the manifest.
-
-    Raises:
-        HostError: They cannot be written.
-    """
+    """Write both reports beside the manifest."""
     write_json(folder / "report.json", _content(result))
     write_text(folder / "report.html", _page(result))
 

@@ -61,11 +61,7 @@ class HeaderMemory:
             return cls(root)
 
     def write(self, folder: Path) -> None:
-        """Keep what was found in this run.
-
-        Raises:
-            HostError: It cannot be written.
-        """
+        """Keep what was found in this run."""
         content = {"version": _VERSION, "of": _name_of(self.root), "headers": self._kept}
         write_text(folder / HEADERS, json.dumps(content, indent=0))
 

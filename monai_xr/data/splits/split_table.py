@@ -68,11 +68,7 @@ def read_table(place: Path, *, any_key: bool = False) -> SplitTable | None:
 
 
 def write_table(place: Path, table: SplitTable) -> None:
-    """Write a table whole.
-
-    Raises:
-        HostError: It cannot be written.
-    """
+    """Write a table whole."""
     content = {**vars(table), "split_of": dict(sorted(table.split_of.items())), "version": _VERSION}
     content.pop("digest", None)
     write_text(place, json.dumps(content, indent=0))
@@ -104,7 +100,6 @@ def dealt(
     Raises:
         ConfigurationError: Settings that cannot be; a table of another key.
         InputDataError: Images that cannot be split.
-        HostError: The table cannot be written.
     """
     place = table_place(records.root)
     make_folder(place.parent, mode=0o700)
