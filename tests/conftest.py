@@ -15,6 +15,32 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 
+SLOW = (  # that start trainings, servers, readers of text or whole commands
+    "bundles",
+    "cli",
+    "data/deidentifying/test_pixel_text",
+    "data/phantoms",
+    "data/preparing/test_kills",
+    "dicom/deidentification/test_text_in_pixels",
+    "end_to_end",
+    "handlers/checkpointing",
+    "handlers/health/test_trainings",
+    "handlers/tracking",
+    "pacs",
+    "prove",
+    "workflows/bundle_running/test_plain_command",
+    "workflows/judging_images/test_evaluation",
+    "workflows/studies",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

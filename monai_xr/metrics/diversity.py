@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
+from monai_xr.metrics.set_metric import SetMetric
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -191,7 +191,7 @@ def dyadic_standard_error(values: np.ndarray, first: np.ndarray, second: np.ndar
     return error if error > 1e-7 else None  # below: rounding of identical images
 
 
-class PairDiversity(Metric):
+class PairDiversity(SetMetric):
     """The mean MS-SSIM over random pairs of all images seen.
 
     Args:
@@ -200,13 +200,10 @@ class PairDiversity(Metric):
         base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
-    higher_is_better = False  # more alike is less diverse
-    is_differentiable = False
-    full_state_update = False
     images: list[Tensor]
 
     def __init__(self, *, pairs: int = 1000, seed: int = 0, **base: Any) -> None:
-        super().__init__(**base)
+        super().__init__(higher_is_better=False, **base)  # more alike is less diverse
         self.pairs, self.seed = pairs, seed
         self.add_state("images", default=[], dist_reduce_fx="cat")
 
