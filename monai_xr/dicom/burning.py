@@ -1,9 +1,9 @@
-"""A picture and a text in; the picture with the text burned in, white on black along its upper edge, out."""
+"""Burns text into a picture, white on black along its upper edge: `burn_in`."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-GLYPH_HEIGHT, GLYPH_ADVANCE = 5, 4
+GLYPH_ADVANCE = 4
 # Three columns by five rows a letter, one string of bits a row.
 _GLYPHS = {
     "A": "010 101 111 101 101",

@@ -1,4 +1,4 @@
-"""Header in; what speaks against a frontal radiograph of the chest, in fixed words, out: `chest_doubt`."""
+"""Tells in fixed words what speaks against a frontal radiograph of the chest in a header: `chest_doubt`."""
 
 import re
 import unicodedata

@@ -18,40 +18,17 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 
 # Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
 _VIEW_CODES = {
-    "R-10206": "AP",
-    "399348003": "AP",
-    "R-10214": "PA",
-    "272479007": "PA",
-    "R-10236": "LL",
-    "399173006": "LL",
-    "R-10232": "RL",
-    "399198007": "RL",
+    **dict.fromkeys(("R-10206", "399348003"), "AP"),
+    **dict.fromkeys(("R-10214", "272479007"), "PA"),
+    **dict.fromkeys(("R-10236", "399173006"), "LL"),
+    **dict.fromkeys(("R-10232", "399198007"), "RL"),
 }
 
 # PS3.3 section C.7.3.1.1.1, those that archives of radiographs hold beside them.
 _MODALITIES = (
-    *(
-        "CR",
-        "DX",
-        "RG",
-        "RF",
-        "XA",
-        "MG",
-        "PX",
-        "IO",
-        "CT",
-        "MR",
-        "US",
-        "NM",
-        "PT",
-        "SC",
-        "OT",
-        "XC",
-        "ES",
-        "OP",
-        "ECG",
-    ),
-    *("SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC", "AU", "SM"),
+    *("CR", "DX", "RG", "RF", "XA", "MG", "PX", "IO", "CT", "MR", "US", "NM", "PT", "SC", "OT", "XC", "ES"),
+    *("OP", "ECG", "SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC"),
+    *("AU", "SM"),
 )
 
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {

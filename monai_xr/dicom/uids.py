@@ -1,4 +1,4 @@
-"""Digests in, UIDs under the UUID root 2.25 (PS3.5 section B.2) out."""
+"""Makes UIDs under the UUID root 2.25 (PS3.5 section B.2) of digests: `uid_of_digest`."""
 
 _VERSION_8 = (0xF000 << 64, 0x8000 << 64)  # RFC 9562 section 5.8: a UUID of our own making
 _VARIANT = (0xC000 << 48, 0x8000 << 48)

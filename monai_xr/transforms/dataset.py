@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
         image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
         return {"image": image, "label": self.classes.index(label)}
 
-    @property
+    @cached_property
     def trained_on(self) -> TrainedOn:
         """Who a training with these films knows; with generated ones, whom their generators knew, too."""
         image_of = {record.shown: record.image for record in self.source if record.shown}

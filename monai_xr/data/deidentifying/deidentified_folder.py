@@ -77,6 +77,11 @@ class DeidentifiedFolder:
         """Where an image goes that waits for review."""
         return self.quarantine / f"{sop_uid}.dcm"
 
+    def waits(self, sop_uid: str) -> bool:
+        """Tell whether an image is there that waits for review, with why it does."""
+        image = self.waiting(sop_uid)
+        return image.exists() and image.with_suffix(".json").exists()
+
     def check(self) -> None:
         """Refuse a folder that holds anything else.
 
@@ -92,6 +97,11 @@ class DeidentifiedFolder:
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.quarantine, self.rejected):
             folder.mkdir(mode=_PRIVATE, exist_ok=True)
+
+    def remove_sheets(self) -> None:
+        """Remove the sheets of waiting images."""
+        for sheet in self.quarantine.glob("sheet-*.png"):
+            sheet.unlink()
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""
@@ -155,10 +165,11 @@ def add_line(path: Path, content: Mapping[str, Any], *, mode: int = OWNER_ALONE,
         os.close(handle)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the JSON lines of a file; a torn one is skipped."""
+def read_lines(path: Path, start: int = 0) -> Iterator[dict[str, Any]]:
+    """Give the JSON lines of a file from a byte on; a torn one is skipped."""
     try:
         with path.open(encoding="ascii", errors="replace") as file:
+            file.seek(start)
             for line in file:
                 try:
                     found = json.loads(line)

@@ -18,7 +18,7 @@ from PIL import Image
 from monai_xr.data.records import Records
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.store import building as pixel_building
-from monai_xr.data.store import decoding as pixel_decoding
+from monai_xr.data.store import tile_making as pixel_decoding
 from monai_xr.data.store.building import build_store
 from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError

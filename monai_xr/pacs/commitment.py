@@ -1,0 +1,152 @@
+"""Requests for storage commitment in; a report to the peer of what is whole on the disk and what is not, out (PS3.4 J).
+
+A request is on the disk before it is answered, and its report is tried until the peer takes it, also after a restart.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
+
+from monai_xr.dicom.values import quiet
+from monai_xr.pacs.audit import Audit
+from monai_xr.pacs.recovery import read_back
+from monai_xr.pacs.site import Peer, Site
+from monai_xr.pacs.spooling import is_uid
+from monai_xr.pacs.storing import ObjectStore
+from monai_xr.pacs.tls import client_context
+
+_INSTANCE = "1.2.840.10008.1.20.1.1"
+_REQUEST, _ALL_THERE, _SOME_MISSING = 1, 1, 2
+_NO_ACTION, _BAD_ARGUMENT, _FAILED, _TOO_MANY = 0x0123, 0x0115, 0x0110, 0x0213
+_NOT_THERE, _OTHER_CLASS = 0x0112, 0x0119
+_MOST_WAITING, _MOST_TRIES, _BACKOFF_S, _LOOK_S = 1000, 20, 5.0, 1.0
+
+
+class Commitments:
+    """The requests that wait for their report, and the thread that sends it.
+
+    Args:
+        site: Where peers listen.
+        store: What is asked about.
+        audit: Where it is noted.
+        peer_of: Tells the peer of an association.
+    """
+
+    def __init__(self, site: Site, store: ObjectStore, audit: Audit, peer_of: Callable[[evt.Event], str]) -> None:
+        self._site, self._store, self._audit, self._peer_of = site, store, audit, peer_of
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
+
+    def start(self) -> None:
+        """Send reports, in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what waits is sent after the next start."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def take(self, event: evt.Event) -> tuple[int, None]:
+        """Answer an N-ACTION request."""
+        name = self._peer_of(event)
+        status = self._take(event, name)
+        self._audit.note("commitment", "asked" if not status else f"refused: {status:04X}", peer=name)
+        return status, None
+
+    def _take(self, event: evt.Event, name: str) -> int:
+        peer = self._site.peers[name]
+        if event.action_type != _REQUEST:
+            return _NO_ACTION
+        if not (peer.host and peer.port):
+            return _FAILED  # nobody could be told
+        try:
+            with quiet():
+                asked = event.action_information
+                transaction = str(asked.TransactionUID)
+                objects = [
+                    (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
+                    for item in asked.ReferencedSOPSequence
+                ]
+        except Exception:  # whatever a damaged data set brings about
+            return _BAD_ARGUMENT
+        if not objects or not all(map(is_uid, [transaction, *(uid for pair in objects for uid in pair)])):
+            return _BAD_ARGUMENT
+        with self._store.index.change() as connection:
+            (waiting,) = connection.execute("SELECT count(*) FROM commitments").fetchone()
+            if waiting >= _MOST_WAITING:
+                return _TOO_MANY
+            connection.execute(
+                "INSERT OR IGNORE INTO commitments (transaction_uid, peer, objects) VALUES (?, ?, ?)",
+                (transaction, name, json.dumps(objects)),
+            )
+        return 0
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            due = "SELECT transaction_uid, peer, objects, tries FROM commitments WHERE not_before <= ?"
+            for transaction, name, objects, tries in self._store.index.rows(due, (time.time(),)):
+                report = self._report(transaction, json.loads(objects))
+                peer = self._site.peers.get(name)
+                told = peer is not None and send_report(self._site.receiver.ae_title, peer, report)
+                self._note(transaction, name, tries + 1, told)
+
+    def _note(self, transaction: str, name: str, tries: int, told: bool) -> None:
+        over = told or tries >= _MOST_TRIES
+        with self._store.index.change() as connection:
+            if over:
+                connection.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
+            else:
+                later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
+                sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
+                connection.execute(sql, (tries, later, transaction))
+        self._audit.note("commitment", "told" if told else "given up" if over else "not told yet", peer=name)
+
+    def _report(self, transaction: str, objects: list[tuple[str, str]]) -> Dataset:
+        """Read every object that is asked about back from the disk."""
+        there: list[Dataset] = []
+        failed: list[Dataset] = []
+        known = self._store.index.known([sop_uid for _, sop_uid in objects])
+        for sop_class, sop_uid in objects:
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
+            row = known.get(sop_uid)
+            on_disk = read_back(self._store.folder, row.path) if row else None
+            if row is None or on_disk is None or on_disk.sha256 != row.sha256:
+                item.FailureReason = _NOT_THERE
+            elif row.sop_class != sop_class:
+                item.FailureReason = _OTHER_CLASS
+            (failed if "FailureReason" in item else there).append(item)
+        report = Dataset()
+        report.TransactionUID, report.ReferencedSOPSequence = transaction, Sequence(there)
+        if failed:
+            report.FailedSOPSequence = Sequence(failed)
+        return report
+
+
+def send_report(ae_title: str, peer: Peer, report: Dataset) -> bool:
+    """Tell a peer by N-EVENT-REPORT on an association of its own; whether it took the report."""
+    entity = AE(ae_title=ae_title)
+    entity.acse_timeout = entity.connection_timeout = entity.network_timeout = entity.dimse_timeout = 30
+    entity.add_requested_context(StorageCommitmentPushModel, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)]
+    tls = (client_context(peer.tls), peer.host) if peer.tls else None
+    association = entity.associate(peer.host, peer.port or 0, ae_title=peer.ae_title, ext_neg=roles, tls_args=tls)
+    try:
+        if not association.is_established:
+            return False
+        kind = _SOME_MISSING if "FailedSOPSequence" in report else _ALL_THERE
+        answer, _ = association.send_n_event_report(report, kind, StorageCommitmentPushModel, _INSTANCE)
+        return bool(answer.get("Status", 0xFFFF) == 0)
+    except (RuntimeError, ValueError):  # the context was not accepted, or the association was lost meanwhile
+        return False
+    finally:
+        association.release()

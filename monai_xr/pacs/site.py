@@ -1,0 +1,183 @@
+"""The file site.yaml in; `Site`, everything one hospital decides about its intake, typed and checked, out.
+
+Nothing in the file is evaluated: there are no expressions, no environment variables and no default passwords. Paths
+count from the folder of the file. A key that does not exist is refused with the nearest one that does.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from monai_xr.errors import ConfigurationError
+from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver, Queue
+from monai_xr.pacs.rules import Rule
+from monai_xr.pacs.section import Bad, Section
+
+_MAX_BYTES = 2**20
+
+AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]  # PS3.5 table 6.2-1
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
+Network = IPv4Network | IPv6Network
+Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class TLS(Section):
+    """Certificate and key of ours, and the authorities whose certificates we trust, as PEM files."""
+
+    certificate: Path
+    key: Path
+    authorities: Path
+    client_certificate_required: bool = True
+
+
+class Store(Section):
+    """Where received objects are kept, and when no more are taken."""
+
+    folder: Path
+    min_free_gb: Annotated[float, Field(ge=0)] = 5.0
+    max_object_mb: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_quarantine_gb: Annotated[float, Field(ge=0)] = 20.0
+
+
+class Receiver(Section):
+    """Our ear on the network."""
+
+    ae_title: AETitle = "MONAI_XR"
+    host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    port: Port = 11112
+    tls: TLS | None = None
+    metrics_host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    metrics_port: Port | None = None
+    associations: Annotated[int, Field(ge=1, le=256)] = 32
+    associations_per_peer: Annotated[int, Field(ge=1, le=256)] = 20
+    half_open: Annotated[int, Field(ge=1, le=1024)] = 64
+    handshake_s: Seconds = 5
+    pdu_s: Seconds = 30
+    object_s: Seconds = 600
+    idle_s: Seconds = 60
+
+
+class DICOMweb(Section):
+    """A peer's DICOMweb service; the password is the first line of a file that its owner alone may read."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
+    user: str = ""
+    password_file: Path | None = None
+    authorities: Path | None = None
+
+
+class Peer(Section):
+    """A PACS or modality.
+
+    `addresses` are those its associations come from, and `host` and `port` where it listens. With `may_send` it may
+    store here, and it is told of storage commitment at `host` and `port`.
+    """
+
+    ae_title: AETitle
+    host: str = ""
+    port: Port | None = None
+    addresses: tuple[Network, ...] = ()
+    may_send: bool = False
+    timeout_s: Seconds = 60
+    query: Literal["c-find", "qido"] = "c-find"
+    tls: TLS | None = None
+    dicomweb: DICOMweb | None = None
+
+    @model_validator(mode="after")
+    def _can_be_told_from_others(self) -> "Peer":
+        if self.may_send and not self.addresses:
+            raise Bad("addresses", "a peer that may send needs addresses, for example [192.0.2.17]")
+        return self
+
+
+class Retrieve(Section):
+    """How studies are fetched without loading a PACS that is in use."""
+
+    peer: str
+    method: Literal["c-move", "c-get", "wado"] = "c-move"
+    hours: tuple[Hours, ...] = ()
+    images_per_minute: Annotated[float, Field(gt=0)] = 60
+    tries: Annotated[int, Field(ge=1, le=100)] = 5
+    deadline_s: Seconds = 12 * 3600
+
+
+class Send(Section):
+    """Where results go."""
+
+    peer: str
+    method: Literal["c-store", "stow"] = "c-store"
+    tries: Annotated[int, Field(ge=1, le=1000)] = 20
+    backoff_s: Seconds = 60
+
+
+class Site(Section):
+    """One hospital's intake."""
+
+    store: Store
+    receiver: Receiver = Receiver()
+    peers: dict[str, Peer] = Field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    queue: Queue = Queue()
+    deidentification: Deidentification | None = None
+    dataset: Dataset | None = None
+    hand_over: HandOver | None = None
+    retrieve: Retrieve | None = None
+    send: Send | None = None
+
+    @model_validator(mode="after")
+    def _peers_are_there(self) -> "Site":
+        names = [self.queue.ask, *(part.peer for part in (self.retrieve, self.send) if part)]
+        for name in filter(None, names):
+            if name not in self.peers:
+                raise Bad("peer", "there is no peer {name} among peers", {"name": name})
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only: an alias could unfold a thousandfold, a key given twice hides a decision."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        mapping = super().construct_mapping(node, deep)
+        if isinstance(node, yaml.MappingNode) and len(mapping) < len(node.value):
+            raise yaml.MarkedYAMLError(problem="a key is given twice", problem_mark=node.start_mark)
+        return mapping
+
+
+def read_site(path: Path) -> Site:
+    """Read and check site.yaml.
+
+    Raises:
+        ConfigurationError: It cannot be read, or a key or value in it cannot be.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigurationError(f"more than {_MAX_BYTES} bytes", path, "a site needs a page")
+        return Site.model_validate(yaml.load(data, _Loader), context={"folder": path.absolute().parent})  # noqa: S506
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be read ({error.strerror})", path, "`monai-xr intake init` writes one"
+        ) from None
+    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "no YAML"
+        where = f"{path.name} line {mark.line + 1}" if mark else path.name
+        raise ConfigurationError(str(problem), where, "see configs/site/hospital.example.yaml") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ConfigurationError(first["msg"], f"{path.name} {where}", _more(error.error_count())) from None
+
+
+def _more(count: int) -> str:
+    return f"and {count - 1} more" if count > 1 else "see configs/site/hospital.example.yaml"

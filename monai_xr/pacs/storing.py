@@ -1,0 +1,264 @@
+"""Spooled objects in; `ObjectStore`, where each is on the disk, whole and indexed, before `add` returns, out.
+
+The order is that of every promise made here: data fsynced, renamed, folder fsynced, row committed, answered. Objects
+that arrive together share the fsync of the index and that of their folder, which is one a day for that reason.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monai_xr.data.files.output import write_text
+from monai_xr.disk import sync
+from monai_xr.errors import HostError
+from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
+from monai_xr.pacs.site import Store
+from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled, is_uid
+
+OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, OTHER_CONTENT = 0xA700, 0xA900, 0xC000, 0xC111  # PS3.4 table B.2-1
+_LEAST_ON_DISK = 8192  # of an object in quarantine with its reason: nobody fills the disk with empty ones
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A new object, on the disk."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An object that was there before, with the same bytes."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An object that is not in the store: the status to answer (PS3.4 table B.2-1), and why, for anybody to read."""
+
+    status: int
+    reason: str
+
+
+Answer = Stored | Known | Refused
+
+
+_FAILED = Refused(OUT_OF_RESOURCES, "it could not be stored")
+
+
+@dataclass(eq=False)
+class _Waiting:
+    spooled: Spooled
+    answer: Answer | None = None
+
+
+@dataclass
+class _Batch:
+    known: dict[str, ObjectRow] = field(default_factory=dict)
+    new: list[ObjectRow] = field(default_factory=list)
+    renamed: list[Path] = field(default_factory=list)
+
+
+class ObjectStore:
+    """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once.
+
+    Args:
+        settings: Where it is, and its limits.
+
+    Raises:
+        HostError: The folder cannot be made or written to, or its index cannot be used.
+    """
+
+    def __init__(self, settings: Store) -> None:
+        self.settings, self.folder = settings, settings.folder
+        self.objects, self.quarantine = self.folder / "objects", self.folder / "quarantine"
+        self.spool_folder = self.folder / "spool" / uuid.uuid4().hex
+        try:
+            for folder in (self.folder, self.objects, self.quarantine, self.spool_folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder, self.folder.parent):
+                sync(folder)
+            self._mine = lock_folder(self.spool_folder)
+        except OSError as error:
+            raise HostError(
+                f"store cannot be used ({error.strerror})", self.folder, "choose a folder that can be written to"
+            ) from None
+        self._today = self.objects
+        self.index = Index(self.folder / "index.db")
+        sizes = [path.stat().st_size + _LEAST_ON_DISK for path in self.quarantine.glob("*.dcm")]
+        self._quarantined_bytes = sum(sizes)
+        self._turn, self._committing = threading.Condition(), False
+        self._waiting: list[_Waiting] = []
+
+    def close(self) -> None:
+        """Let go of the files, after the objects that are being added."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._committing)
+        self.index.close()
+        if self._mine is not None:
+            os.close(self._mine)
+        shutil.rmtree(self.spool_folder, ignore_errors=True)
+
+    def free_bytes(self) -> int:
+        """Space above the watermark; negative where no more is taken."""
+        return shutil.disk_usage(self.folder).free - int(self.settings.min_free_gb * 1e9)
+
+    def spool(self, *, sop_class: str, sop_uid: str, transfer_syntax: str, sender: str) -> Spooled:
+        """Begin an object: write its data set to what is given, then `add` it.
+
+        Raises:
+            OSError: The spool cannot be written to.
+        """
+        path = self.spool_folder / f"{uuid.uuid4().hex}.part"
+        return Spooled(path, sop_class=sop_class, sop_uid=sop_uid, transfer_syntax=transfer_syntax, sender=sender)
+
+    def add(self, spooled: Spooled) -> Answer:
+        """Take an object from the spool; it is stored, or was, or is in quarantine when this returns."""
+        try:
+            if self.free_bytes() < 0:
+                return Refused(OUT_OF_RESOURCES, "less space is free than the watermark wants")
+            if not is_uid(spooled.sop_uid):
+                return Refused(MISMATCH, "SOP Instance UID is no UID")
+            spooled.sync()
+            if reason := spooled.read_uids():
+                status = MISMATCH if "command" in reason else NOT_UNDERSTOOD
+                return self.set_aside(spooled, Refused(status, reason))
+            return self._commit_together(spooled)
+        except (OSError, sqlite3.Error) as error:
+            return _out_of_resources(error)
+        finally:
+            spooled.discard()
+
+    def _commit_together(self, spooled: Spooled) -> Answer:
+        """Commit an object with all that came while others were committed; whoever comes first does it for all."""
+        mine = _Waiting(spooled)
+        with self._turn:
+            self._waiting.append(mine)
+            while self._committing and mine.answer is None:
+                self._turn.wait()
+            if mine.answer is not None:
+                return mine.answer
+            self._committing, batch, self._waiting = True, self._waiting, []
+        answers: list[Answer] = [_FAILED] * len(batch)
+        try:
+            answers = self._commit([each.spooled for each in batch])
+        finally:
+            with self._turn:
+                for each, answer in zip(batch, answers, strict=True):
+                    each.answer = answer
+                self._committing = False
+                self._turn.notify_all()
+        return answers[batch.index(mine)]
+
+    def _commit(self, spools: Sequence[Spooled]) -> list[Answer]:
+        """Rename a batch, fsync its folders and commit its rows; where that fails, nothing of it is stored."""
+        batch = _Batch()
+        try:
+            with self.index.change() as connection:
+                batch.known = self.index.known([spooled.sop_uid for spooled in spools])
+                answers = [self._take(spooled, batch, connection) for spooled in spools]
+                for folder in {path.parent for path in batch.renamed}:
+                    sync(folder)
+                add_objects(connection, batch.new)
+            return answers
+        except (OSError, sqlite3.Error) as error:
+            for path in batch.renamed:
+                path.unlink(missing_ok=True)
+            return [_out_of_resources(error) for _ in spools]
+
+    def _take(self, spooled: Spooled, batch: _Batch, connection: sqlite3.Connection) -> Answer:
+        row = batch.known.get(spooled.sop_uid)
+        if row and row.sha256 != spooled.sha256:
+            refused = Refused(OTHER_CONTENT, "SOP Instance UID is known with other content")
+            return self._set_aside(spooled, refused, connection)
+        try:
+            path = self._day() / f"{spooled.sop_uid}.dcm" if row is None else self.folder / row.path
+            if row and path.exists():
+                return Known()
+            os.replace(spooled.path, path)
+        except OSError as error:
+            return _out_of_resources(error)
+        batch.renamed.append(path)
+        if row is None:  # else its file was lost
+            batch.known[spooled.sop_uid] = object_row(spooled, path.relative_to(self.folder))
+            batch.new.append(batch.known[spooled.sop_uid])
+        return Stored()
+
+    def _day(self) -> Path:
+        """The folder of today, which is there and whose name is on the disk."""
+        day = self.objects / time.strftime("%Y-%m-%d", time.gmtime())
+        if day != self._today:
+            day.mkdir(mode=0o700, exist_ok=True)
+            sync(self.objects)
+            self._today = day
+        return day
+
+    def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
+        """Move an object that cannot be kept to the quarantine, once; nothing there is ever dropped by us."""
+        with self.index.change() as connection:
+            return self._set_aside(spooled, refused, connection)
+
+    def _set_aside(self, spooled: Spooled, refused: Refused, connection: sqlite3.Connection) -> Refused:
+        path = self.quarantine / f"{spooled.sha256}.dcm"
+        if not path.exists():
+            size = spooled.bytes + _LEAST_ON_DISK
+            if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
+                return Refused(OUT_OF_RESOURCES, "the quarantine is full")
+            try:
+                write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
+                os.replace(spooled.path, path)
+                sync(self.quarantine)
+            except OSError as error:
+                return _out_of_resources(error)
+            self._quarantined_bytes += size
+        add_failure(connection, spooled.sha256, f"{refused.status:04X}", refused.reason, spooled.sender)
+        return refused
+
+
+def object_row(spooled: Spooled, path: Path) -> ObjectRow:
+    """Give the row of an object that lies at a path of the store; its version is found when it is added."""
+    return ObjectRow(
+        sop_uid=spooled.sop_uid,
+        study_uid=spooled.study_uid,
+        version=0,
+        series_uid=spooled.series_uid,
+        sop_class=spooled.sop_class,
+        transfer_syntax=spooled.transfer_syntax,
+        path=str(path),
+        sha256=spooled.sha256,
+        bytes=spooled.bytes,
+        sender=spooled.sender,
+        received=time.time(),
+    )
+
+
+def _reason_text(spooled: Spooled, refused: Refused) -> str:
+    facts = {
+        "code": f"{refused.status:04X}",
+        "reason": refused.reason,
+        "sender": spooled.sender,
+        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "sha256": spooled.sha256,
+    }
+    return json.dumps(facts, indent=1) + "\n"
+
+
+def _out_of_resources(error: Exception) -> Refused:
+    full = getattr(error, "errno", None) in SPACE_ERRORS or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+    return Refused(OUT_OF_RESOURCES, "the disk is full" if full else f"it could not be stored ({type(error).__name__})")
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Lock a folder as long as the process lives; give the handle, or None where another process holds it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
