@@ -42,6 +42,9 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         InputDataError: Colour, NaN, values outside [0, 1], different sizes, or a side below 11 pixels.
+
+    >>> ms_ssim(torch.ones(2, 1, 16, 16), torch.ones(2, 1, 16, 16))
+    tensor([1., 1.])
     """
     check_images(a, "first images of pairs", at_least=1)
     check_images(b, "second images of pairs", at_least=1)
@@ -146,6 +149,9 @@ def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> 
     Raises:
         InputDataError: Fewer than 2 images, or images that `ms_ssim` refuses.
         ConfigurationError: Fewer than 1 pair.
+
+    >>> ms_ssim_of_random_pairs(torch.rand(5, 1, 16, 16), pairs=3, seed=0).pairs
+    3
     """
     if pairs < 1:
         raise ConfigurationError(f"{pairs}", "pairs", "give at least 1; the papers' kind of statement needs about 1000")

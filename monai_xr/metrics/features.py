@@ -73,6 +73,9 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
         seed: Seed of the weights. Each seed is a space of its own, `random` for 0, else `random1` and so on; distances
             of different spaces are not comparable. The global random state is left as it was.
         device: Where the network runs.
+
+    >>> random_space(seed=2).name
+    'random2'
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
