@@ -15,6 +15,39 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 
+SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
+    "bundles",
+    "cli",
+    "data/deidentifying/test_deidentifying_faults",
+    "data/deidentifying/test_pixel_text",
+    "data/phantoms",
+    "data/preparing/test_kills",
+    "dicom/deidentification/test_streams",
+    "dicom/deidentification/test_text_in_pixels",
+    "dicom/pixels/test_encoding",
+    "dicom/test_properties",
+    "end_to_end",
+    "engines/test_classifier_engine",
+    "handlers/checkpointing",
+    "handlers/health/test_trainings",
+    "handlers/tracking",
+    "metrics/test_spaces",
+    "pacs",
+    "prove",
+    "workflows/bundle_running/test_plain_command",
+    "workflows/judging_images/test_evaluation",
+    "workflows/pictures",
+    "workflows/studies",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

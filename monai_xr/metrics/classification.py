@@ -150,7 +150,13 @@ def confusion(answers: Answers, predicted: Tensor) -> Tensor:
 
 
 def estimates(answers: Answers) -> dict[str, Estimate]:
-    """Give every measure with its interval."""
+    """Give every measure with its interval.
+
+    >>> truth = torch.eye(2)[[0, 1, 0, 1]]
+    >>> answers = Answers(0.8 * truth + 0.1, truth > 0.5, truth, ("A", "B", "C", "D"), ("sick", "well"))
+    >>> estimates(answers)["balanced_accuracy"].value
+    1.0
+    """
     return {
         name: Estimate(None if math.isnan(each.value) else each.value, each.interval)
         for name, each in all_measures(answers).items()

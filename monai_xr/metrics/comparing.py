@@ -38,6 +38,11 @@ def paired_difference(first: Answers, second: Answers, name: str) -> Difference:
 
     Raises:
         InputDataError: Other films or truths.
+
+    >>> truth = torch.eye(2)[[0, 1, 0, 1]]
+    >>> answers = Answers(0.8 * truth + 0.1, truth > 0.5, truth, ("A", "B", "C", "D"), ("sick", "well"))
+    >>> paired_difference(answers, answers, "auroc").p
+    1.0
     """
     same = torch.equal(torch.nan_to_num(first.targets, nan=-1), torch.nan_to_num(second.targets, nan=-1))
     if first.patients != second.patients or not same:
@@ -64,6 +69,9 @@ def delong(
 
     Raises:
         InputDataError: Fewer than two patients with films of either kind, or scores that are no numbers.
+
+    >>> delong([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1], [0.9, 0.1, 0.8, 0.2]).value
+    0.5
     """
     positive = np.asarray(truth).astype(bool)
     scores = np.stack([np.asarray(first, float), np.asarray(second, float)])
@@ -94,6 +102,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     Args:
         p_values: None or NaN where a comparison has none: it stays without and does not count as a comparison.
+
+    >>> holm([0.01, 0.04, None])
+    [0.02, 0.04, None]
     """
     present = {place: p for place, p in enumerate(p_values) if p is not None and not math.isnan(p)}
     adjusted: list[float | None] = [None] * len(p_values)

@@ -82,6 +82,10 @@ def memorization(
 
     Raises:
         InputDataError: Features that do not fit, fewer than 2, or neither held-out images nor two patients.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> memorization(features, features[:3], held_out=1 + features).copies
+    3
     """
     check_features(training, synthetic)
     if held_out is not None:
@@ -120,6 +124,9 @@ def normalised_pixels(images: Tensor, *, side: int = 64) -> Tensor:
     Args:
         images: The set, (N, 1, H, W) in [0, 1].
         side: Pixels on a side; images that are smaller stay as they are.
+
+    >>> normalised_pixels(torch.rand(3, 1, 8, 8)).shape
+    torch.Size([3, 64])
     """
     check_images(images, "images for pixel distances", at_least=1)
     height, width = (min(side, extent) for extent in images.shape[-2:])

@@ -50,6 +50,10 @@ def precision_recall_coverage(
 
     Raises:
         InputDataError: Not more than `neighbours` rows, NaN, or different d.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> precision_recall_coverage(features, features).recall
+    1.0
     """
     check_features(real_features, synthetic_features)
     least = min(len(real_features), len(synthetic_features))

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
+from monai_xr.metrics.set_metric import SetMetric
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
@@ -42,6 +42,9 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         InputDataError: Colour, NaN, values outside [0, 1], different sizes, or a side below 11 pixels.
+
+    >>> ms_ssim(torch.ones(2, 1, 16, 16), torch.ones(2, 1, 16, 16))
+    tensor([1., 1.])
     """
     check_images(a, "first images of pairs", at_least=1)
     check_images(b, "second images of pairs", at_least=1)
@@ -146,6 +149,9 @@ def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> 
     Raises:
         InputDataError: Fewer than 2 images, or images that `ms_ssim` refuses.
         ConfigurationError: Fewer than 1 pair.
+
+    >>> ms_ssim_of_random_pairs(torch.rand(5, 1, 16, 16), pairs=3, seed=0).pairs
+    3
     """
     if pairs < 1:
         raise ConfigurationError(f"{pairs}", "pairs", "give at least 1; the papers' kind of statement needs about 1000")
@@ -191,7 +197,7 @@ def dyadic_standard_error(values: np.ndarray, first: np.ndarray, second: np.ndar
     return error if error > 1e-7 else None  # below: rounding of identical images
 
 
-class PairDiversity(Metric):
+class PairDiversity(SetMetric):
     """The mean MS-SSIM over random pairs of all images seen.
 
     Args:
@@ -200,13 +206,10 @@ class PairDiversity(Metric):
         base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
-    higher_is_better = False  # more alike is less diverse
-    is_differentiable = False
-    full_state_update = False
     images: list[Tensor]
 
     def __init__(self, *, pairs: int = 1000, seed: int = 0, **base: Any) -> None:
-        super().__init__(**base)
+        super().__init__(higher_is_better=False, **base)  # more alike is less diverse
         self.pairs, self.seed = pairs, seed
         self.add_state("images", default=[], dist_reduce_fx="cat")
 

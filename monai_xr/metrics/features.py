@@ -10,12 +10,12 @@ from typing import Any, SupportsFloat
 import timm
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
 from monai_xr.metrics.precision import full_precision
+from monai_xr.metrics.set_metric import SetMetric
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
         seed: Seed of the weights. Each seed is a space of its own, `random` for 0, else `random1` and so on; distances
             of different spaces are not comparable. The global random state is left as it was.
         device: Where the network runs.
+
+    >>> random_space(seed=2).name
+    'random2'
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -82,18 +85,16 @@ def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> Featur
     return FeatureSpace(f"random{seed or ''}", network.eval().requires_grad_(False).to(device))
 
 
-class FeatureMetric(Metric):
+class FeatureMetric(SetMetric):
     """A measure of two sets of features, such as `frechet_distance`, over batches of images.
 
     Args:
         space: The feature space. Its name belongs in the name under which the value is logged.
         measure: Takes features of real (N, d) and of synthetic images (M, d), gives a number.
+        higher_is_better: Of the measure: not of a distance.
         base: What torchmetrics' base class takes, such as `compute_on_cpu`.
     """
 
-    higher_is_better = False  # a distance
-    is_differentiable = False
-    full_state_update = False
     real_features: list[Tensor]
     synthetic_features: list[Tensor]
 
@@ -101,9 +102,11 @@ class FeatureMetric(Metric):
         self,
         space: FeatureSpace,
         measure: Callable[[Tensor, Tensor], SupportsFloat],
+        *,
+        higher_is_better: bool = False,
         **base: Any,
     ) -> None:
-        super().__init__(**base)
+        super().__init__(higher_is_better=higher_is_better, **base)
         self.space, self.measure = space, measure
         self.add_state("real_features", default=[], dist_reduce_fx="cat")
         self.add_state("synthetic_features", default=[], dist_reduce_fx="cat")

@@ -51,6 +51,10 @@ def kernel_distance(real_features: Tensor, synthetic_features: Tensor) -> Kernel
 
     Raises:
         InputDataError: Fewer than 2 rows, NaN, or different d.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> kernel_distance(features, features + 1).value > 0.1
+    True
     """
     check_features(real_features, synthetic_features)
     x, y = real_features.double(), synthetic_features.double()

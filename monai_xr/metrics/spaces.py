@@ -30,6 +30,9 @@ def named_space(name: str, *, device: str | torch.device = "cpu") -> FeatureSpac
     Raises:
         ConfigurationError: No such space.
         ModelError: A file of weights that is missing, of another hash, or does not fit.
+
+    >>> named_space("random").name
+    'random'
     """
     kind, _, file = name.partition("=")
     if kind == "random" and not file:
@@ -54,6 +57,9 @@ def network_space(
         of_classifier: Whether it was trained to tell the classes of these images apart; its features are then refused
             for distances within one class.
         device: Where it runs.
+
+    >>> network_space("flat", torch.nn.Flatten())(torch.rand(2, 1, 4, 4)).shape
+    torch.Size([2, 16])
     """
     return FeatureSpace(name, network.eval().requires_grad_(False).to(device), of_classifier)
 

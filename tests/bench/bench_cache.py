@@ -11,6 +11,7 @@ from PIL import Image
 
 from monai_xr.data import find_records, read_image
 from monai_xr.data.store.building import build_store
+from monai_xr.transforms import XrayDataset
 
 _FILMS = 64
 
@@ -33,19 +34,22 @@ def _bench(folder: Path, size: int) -> bool:
     mapped = np.memmap(cache.folder / "pixels.u16", "<u2", "r", shape=(len(cache), size, size))
 
     def through(source: object) -> Callable[[], None]:
-        def read() -> None:
-            for index in range(_FILMS):
-                np.multiply(source[index], np.float32(1 / 65535), dtype=np.float32)  # type: ignore[index]
+        return _each(lambda place: np.multiply(source[place], np.float32(1 / 65535), dtype=np.float32))  # type: ignore[index]
 
-        return read
-
-    def decoded() -> None:
-        for record in records:
-            read_image(record.image)
-
+    decoded = _each(lambda place: read_image(records[place].image))
+    items = _each(XrayDataset(records, image_size=size, cache_dir=folder / "cache").__getitem__)
     name = f"{_FILMS} items of {size} px as float32"
+    training = compare(f"{name}, data set / decoding PNG", items, decoded, 1 / 5)
     peer = compare(f"{name}, cache / numpy.memmap", through(cache), through(mapped), 1.1)
-    return compare(f"{name}, cache / decoding PNG", through(cache), decoded, 1 / 10) and peer
+    return compare(f"{name}, cache / decoding PNG", through(cache), decoded, 1 / 10) and peer and training
+
+
+def _each(read: Callable[[int], object]) -> Callable[[], None]:
+    def run() -> None:
+        for place in range(_FILMS):
+            read(place)
+
+    return run
 
 
 if __name__ == "__main__":
