@@ -10,6 +10,7 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from intake_site import WORKER
 from orthanc_server import OrthancServer, free_port
+from pydicom import dcmread
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import find_records
@@ -88,9 +89,10 @@ def test_studies_of_a_pacs_become_marked_films_in_it(
         "5 files, 5 of them new\n5 sent, 0 waiting, 0 failed\n",
     )
 
+    sent = {dcmread(path).PatientID for path in (tmp_path / "run" / "synthetic").rglob("*.dcm")}
     client = DICOMwebClient(orthanc.web_url, session=orthanc.session)
-    found = client.search_for_studies(search_filters={"PatientID": "SYNTH-*-*"})
-    assert len(found) == 5
+    found = [each for each in client.search_for_studies() if each["00100020"]["Value"][0] in sent]
+    assert len(found) == len(sent) == 5
     for study in found:
         (image,) = client.retrieve_study_metadata(study["0020000D"]["Value"][0])
         assert image["0008001C"]["Value"] == ["YES"]
