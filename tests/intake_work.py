@@ -37,7 +37,7 @@ def day_site(folder: Path) -> Site:
         folder,
         peers={"pacs": {"ae_title": "PACS"}},
         queue={"ask": "pacs", "quiet_s": 0.5, "backoff_s": 0.2, "tries": 10, "workers": 2},
-        dataset={"size": 16, "build_every_s": 5},
+        dataset={"size": 16, "build_every_s": 20},
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pydicom
 
-from monai_xr.data import deidentification_job, pixel_text
+from monai_xr.data.deidentifying import job as deidentification_job
+from monai_xr.data.deidentifying import pixel_text
 from monai_xr.pacs import study_worker, studying
 
 MARKS = Path(os.environ.get("STUDY_WORKER_MARKS", "."))

@@ -22,7 +22,7 @@ def serve(
     receive_only: Annotated[bool, typer.Option("--receive-only", help="Leave the work on studies to others.")] = False,
 ) -> None:
     """Receive objects from peers until stopped, each answered when it is on the disk, and work on their studies."""
-    from monai_xr.cli.intake_work import working_beside
+    from monai_xr.cli.beside import working_beside
     from monai_xr.pacs.receiver import Receiver
     from monai_xr.pacs.site import read_site
 

@@ -1,10 +1,7 @@
 """Commands of the intake on what was received: work on it, explain what the rules say of a film, try again."""
 
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +10,6 @@ import typer
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
 from monai_xr.errors import ConfigurationError
 
-_PAUSE_S = 5.0
 _SHORTEST_NAME = 6
 
 
@@ -24,13 +20,16 @@ def work(
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
 ) -> None:
     """Bring received studies into the data set; `serve` does so by itself."""
+    from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.processing import Processing
+    from monai_xr.pacs.querying import counted
     from monai_xr.pacs.site import read_site
     from monai_xr.pacs.study_worker import end_with_parent
 
     if beside:  # the process that holds the other end of the pipe
         threading.Thread(target=end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
-    processing = Processing(read_site(config), tell=lambda line: typer.echo(line, err=True))
+    silence_libraries()
+    processing = Processing(read_site(config), ask=counted, tell=lambda line: typer.echo(line, err=True))
     try:
         processing.run(once=once)
     finally:
@@ -77,6 +76,7 @@ def retry(
     names: Annotated[list[str] | None, typer.Argument(help="As listed without names, or Study Instance UIDs.")] = None,
     config: SiteFile = SITE_FILE,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    ignored: Annotated[bool, typer.Option("--ignored", help="Not those in quarantine but the ignored ones.")] = False,
 ) -> None:
     """List the studies in quarantine with the reasons; have those that are named worked on again."""
     from monai_xr.data.identifiers import hashed
@@ -84,11 +84,11 @@ def retry(
     from monai_xr.pacs.site import read_site
 
     index = Index(read_site(config).store.folder / "index.db")
-    rows = index.studies("quarantined")
+    rows = index.studies("ignored" if ignored else "quarantined")
     called = {(row.study_uid, row.version): hashed(row.study_uid) for row in rows}
     for name in names or ():
         if not any(_is_called(name, each, uid) for (uid, _), each in called.items()):
-            raise ConfigurationError("no study in quarantine is called so", "names", "see the list without names")
+            raise ConfigurationError("none of these studies is called so", "names", "see the list without names")
     again = [
         row
         for row in rows
@@ -101,30 +101,8 @@ def retry(
         return
     for row in rows:
         typer.echo(f"{called[row.study_uid, row.version]} version {row.version}: {row.reason}")
-    typer.echo(f"{len(rows)} studies in quarantine")
+    typer.echo(f"{len(rows)} studies {'ignored' if ignored else 'in quarantine'}")
 
 
 def _is_called(name: str, listed: str, study_uid: str) -> bool:
     return name == study_uid or (len(name) >= _SHORTEST_NAME and listed.startswith(name))
-
-
-@contextmanager
-def working_beside(config: Path) -> Iterator[None]:
-    """Have `monai-xr intake work` run in a process of its own, started again when it ends."""
-    command = [sys.executable, "-P", "-m", "monai_xr", "intake", "work", "--beside", "--config", str(config)]
-    stop, running = threading.Event(), [subprocess.Popen(command, stdin=subprocess.PIPE)]
-
-    def keep() -> None:
-        while not stop.is_set():
-            running[0].wait()
-            if not stop.wait(_PAUSE_S):
-                running[0] = subprocess.Popen(command, stdin=subprocess.PIPE)
-
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        running[0].terminate()
-        keeper.join()

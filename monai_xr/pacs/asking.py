@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.site import read_site
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from pynetdicom import build_context, build_role
 
-from monai_xr.data.deidentification_key import open_key
+from monai_xr.data.files.key_file import open_key
 from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.errors import ConfigurationError, HostError, NetworkError, XrError
 from monai_xr.pacs.fetching import GET_MODEL, SYNTAXES, fetcher

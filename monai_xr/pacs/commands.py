@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from monai_xr.data.data_folder import IMAGES
+from monai_xr.data.files.data_folder import IMAGES
 from monai_xr.data.identifiers import KEY_VARIABLE
-from monai_xr.data.manifest import MANIFEST
-from monai_xr.data.splits import FRACTIONS
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.data.records import FRACTIONS
+from monai_xr.data.sources.manifest import MANIFEST
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.pacs.index import StudyRow
 from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver
 

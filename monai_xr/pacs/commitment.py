@@ -114,10 +114,11 @@ class Commitments:
         """Read every object that is asked about back from the disk."""
         there: list[Dataset] = []
         failed: list[Dataset] = []
+        known = self._store.index.known([sop_uid for _, sop_uid in objects])
         for sop_class, sop_uid in objects:
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
-            row = self._store.index.object(sop_uid)
+            row = known.get(sop_uid)
             on_disk = read_back(self._store.folder, row.path) if row else None
             if row is None or on_disk is None or on_disk.sha256 != row.sha256:
                 item.FailureReason = _NOT_THERE

@@ -11,6 +11,7 @@ import queue
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, N_ACTION_RQ, DIMSEMessage
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
@@ -30,9 +33,11 @@ MAX_REQUEST_BYTES = 2**18  # of an A-ASSOCIATE-RQ: 128 contexts of 16 syntaxes a
 ANNOUNCED_PDU_BYTES = 2**18
 _MAX_IN_MEMORY = 2**20
 _PIECE = 2**16
-_PDU_HEADER_BYTES = 6
-_LOOK_S = 0.1
+_LOOK_MS = 100
 _SERVED = (C_STORE_RQ, C_ECHO_RQ, N_ACTION_RQ, C_CANCEL_RQ)
+
+_HEADER, _ITEM = struct.Struct(">BBL"), struct.Struct(">LB")
+_DATA_PDU, _DATA_TRANSFER = 4, "Sta6"
 
 Spool = Callable[[C_STORE_RQ, int], Spooled | None]
 
@@ -49,10 +54,14 @@ class LimitedSocket(AssociationSocket):
 
     def __init__(self, assoc: Association, client: socket.socket, *, request_s: float, pdu_s: float) -> None:
         super().__init__(assoc, client_socket=client)
-        self._client, self._request_s, self._pdu_s, self._until = client, request_s, pdu_s, 0.0
+        self._client, self._request_s, self._pdu_s = client, request_s, pdu_s
+        self._limit_s, self._pushed_back = 0.0, bytearray()
         self._woken, self._waker = os.pipe()
         self._lock, self._open = threading.Lock(), True
         os.set_blocking(self._waker, False)
+        self._poll = select.poll()
+        for number in (client.fileno(), self._woken):
+            self._poll.register(number, select.POLLIN)
         assoc.dul._run_loop_delay = 0.0002  # it also sleeps after each time it was woken
         assoc.dul.to_provider_queue = WakingQueue(self.wake)
 
@@ -69,20 +78,16 @@ class LimitedSocket(AssociationSocket):
             return False
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
-        number = self.socket.fileno()
-        if number < 0:
+        if self.socket.fileno() < 0:
             self.event_queue.put("Evt17")  # closed
             return False
-        poll = select.poll()
-        for each in (number, self._woken):
-            poll.register(each, select.POLLIN)
-        readable = [each for each, _ in poll.poll(_LOOK_S * 1000)]
+        readable = [number for number, _ in self._poll.poll(_LOOK_MS)]
         if self._woken in readable:
             os.read(self._woken, 4096)
-        return number in readable
+        return any(number != self._woken for number in readable)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read the header of a PDU (6 bytes) or the rest of one.
+        """Read the header of a PDU or the rest of one.
 
         Raises:
             OSError: It is too long, or comes too slowly; pynetdicom takes that for a closed connection.
@@ -90,19 +95,25 @@ class LimitedSocket(AssociationSocket):
         established = self.assoc.is_established
         if nr_bytes > (MAX_PDU_BYTES if established else MAX_REQUEST_BYTES):
             raise OSError("a PDU that is too long")
-        if nr_bytes == _PDU_HEADER_BYTES:
-            self._until = time.monotonic() + (self._pdu_s if established else self._request_s)
-        received = bytearray()
-        while (missing := nr_bytes - len(received)) and self.socket is not None:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                raise OSError("a PDU that comes too slowly")
-            self.socket.settimeout(left)
-            part = self.socket.recv(min(missing, _PIECE))
-            if not part:
-                break
-            received += part
-        return received
+        limit_s = self._pdu_s if established else self._request_s
+        if self._pushed_back:
+            pushed, self._pushed_back = self._pushed_back, bytearray()
+            return pushed
+        if self.socket is None or not nr_bytes:
+            return bytearray()
+        if isinstance(self.socket, ssl.SSLSocket):
+            return _receive(self.socket, nr_bytes, limit_s)
+        if limit_s != self._limit_s:
+            self._limit_s = limit_s
+            set_time_limit(self.socket, limit_s)
+        received = self.socket.recv(nr_bytes, socket.MSG_WAITALL)  # the limit is on the whole of it
+        if 0 < len(received) < nr_bytes:
+            raise OSError("a PDU that ends early or comes too slowly")
+        return bytearray(received)
+
+    def push_back(self, header: bytearray) -> None:
+        """Let the header of a PDU be read once more."""
+        self._pushed_back = header
 
     def release(self) -> None:
         """Close the connection, wait for the loop that serves it and close what it waits on."""
@@ -114,6 +125,26 @@ class LimitedSocket(AssociationSocket):
             self._open = False
             os.close(self._woken)
             os.close(self._waker)
+
+
+def set_time_limit(connection: socket.socket, seconds: float) -> None:
+    """Let the system end a call that has waited this long for all it wants; asking in between would be slower."""
+    connection.settimeout(None)
+    value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def _receive(connection: socket.socket, count: int, limit_s: float) -> bytearray:
+    """Read all of `count` bytes within a time; fewer where the connection ends."""
+    received, until = bytearray(), time.monotonic() + limit_s
+    while missing := count - len(received):
+        connection.settimeout(max(0.001, until - time.monotonic()))
+        part = connection.recv(min(missing, _PIECE))
+        if not part:
+            break
+        received += part
+    return received
 
 
 class WakingQueue(queue.Queue[Any]):
@@ -129,16 +160,81 @@ class WakingQueue(queue.Queue[Any]):
         self._wake()
 
 
-class PatientQueue(queue.Queue[Any]):
-    """A queue whose reader waits a moment also where it does not mean to."""
+class RequestQueue(queue.Queue[Any]):
+    """A queue of requests that serves each at once, in the thread that received it: a handover is slow.
+
+    Who asks it for requests waits a moment, and gets what pynetdicom puts in to wake its reader.
+
+    Args:
+        serve: Answers a request.
+    """
+
+    def __init__(self, serve: Callable[[Any, int], None]) -> None:
+        super().__init__()
+        self._serve = serve
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Serve a request."""
+        context_id, request = item
+        if request is None:
+            super().put(item, block, timeout)
+        else:
+            self._serve(request, context_id)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the next thing."""
-        return super().get(True, timeout if block else _LOOK_S)
+        """Wait a moment."""
+        return super().get(True, timeout if block else _LOOK_MS / 1000)
 
     def wake(self) -> None:
-        """Let the reader look at other things; pynetdicom itself uses this word for it."""
+        """Let the reader look at other things."""
         self.put((None, None))
+
+
+class LimitedDUL(DULServiceProvider):
+    """Takes data from the socket to the message, and answers back, past the queues that each PDU goes through else."""
+
+    def send_pdu(self, primitive: Any) -> None:
+        """Send an answer at once; other things when their turn comes."""
+        if isinstance(primitive, P_DATA) and threading.current_thread() is self:
+            self._send(P_DATA_TF(primitive))
+        else:
+            super().send_pdu(primitive)
+
+    def _read_pdu_data(self) -> None:
+        connection, dimse = self.socket, self.assoc.dimse
+        if not isinstance(connection, LimitedSocket) or not isinstance(dimse, LimitedDIMSE):
+            raise TypeError
+        try:
+            while self.state_machine.current_state == _DATA_TRANSFER:
+                header = connection.recv(_HEADER.size)
+                if len(header) < _HEADER.size or header[0] != _DATA_PDU:
+                    connection.push_back(header)
+                    break
+                body = connection.recv(_HEADER.unpack(header)[2])
+                dimse.receive_primitive(_fragments(body))
+                if dimse.message is None:
+                    return
+        except (OSError, struct.error, ValueError):
+            self.event_queue.put("Evt17")  # as pynetdicom does: a connection that is closed
+            return
+        super()._read_pdu_data()
+
+
+def _fragments(body: bytearray) -> P_DATA:
+    """Take a P-DATA-TF PDU apart (PS3.8 section 9.3.5) without copying.
+
+    Raises:
+        ValueError: Its lengths do not add up.
+    """
+    primitive, whole, at = P_DATA(), memoryview(body), 0
+    found: list[Any] = primitive.presentation_data_value_list
+    while at < len(whole):
+        length, context_id = _ITEM.unpack_from(whole, at)
+        if length < 2 or at + 4 + length > len(whole):
+            raise ValueError
+        found.append((context_id, whole[at + 5 : at + 4 + length]))
+        at += 4 + length
+    return primitive
 
 
 class DataSet(BytesIO):
@@ -178,7 +274,7 @@ class LimitedDIMSE(DIMSEServiceProvider):
 
     def __init__(self, assoc: Association, spool: Spool, max_bytes: int, message_s: float) -> None:
         super().__init__(assoc)
-        self.msg_queue = PatientQueue()
+        self.msg_queue = RequestQueue(assoc._serve_request)
         assoc.dul.to_user_queue = WakingQueue(self.msg_queue.wake)
         self._spool, self._max_bytes, self._message_s = spool, max_bytes, message_s
         self._bytes, self._until = 0, 0.0
@@ -205,8 +301,6 @@ class LimitedDIMSE(DIMSEServiceProvider):
             raise OSError("a message that is too long")
         if time.monotonic() > self._until:
             raise OSError("a message that comes too slowly")
-        if self.msg_queue.qsize() > 1:
-            raise OSError("requests before others are answered")
 
     def refuse_unserved(self) -> None:
         """Abort on a message of a kind that is not served: some would each start a thread."""
@@ -216,11 +310,6 @@ class LimitedDIMSE(DIMSEServiceProvider):
 
     def discard(self) -> None:
         """Remove from the spool what has come of an object when the association ended."""
-        messages = [self.message] if self.message else []
-        data_sets = [message.data_set for message in messages]
-        while not self.msg_queue.empty():
-            _, request = self.msg_queue.get()
-            data_sets.append(getattr(request, "DataSet", None))
-        for data_set in data_sets:
-            if isinstance(data_set, DataSet) and data_set.spooled:
-                data_set.spooled.discard()
+        data_set = self.message.data_set if self.message else None
+        if isinstance(data_set, DataSet) and data_set.spooled:
+            data_set.spooled.discard()

@@ -12,7 +12,7 @@ from pydicom.uid import RLELossless
 from pynetdicom import build_context, build_role, evt
 
 from monai_xr.dicom.chest import SOP_CLASSES
-from monai_xr.dicom.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
+from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import HostError, NetworkError
 from monai_xr.pacs.pace import Pace

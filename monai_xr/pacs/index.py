@@ -3,6 +3,7 @@
 A study has versions: an image that comes after its study was taken up makes a new version that names its predecessor.
 """
 
+import json
 import sqlite3
 import threading
 import time
@@ -25,7 +26,6 @@ _BEFORE: dict[State, tuple[State, ...]] = {
     "ignored": ("working", "waiting"),
     "quarantined": ("working", "waiting", "received", "placed", "built"),
 }
-_OPEN: tuple[State, ...] = ("received", "waiting")
 _TIMEOUT_S = 60
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -52,6 +52,23 @@ CREATE TABLE retrievals (
     tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, reason TEXT,
     PRIMARY KEY (peer, study_uid)) WITHOUT ROWID;
 """
+
+
+# One statement for all rows of a batch, as each gives up the interpreter once. The newest version of a study takes an
+# object if it is still open; else a new one is made, which names it as its predecessor.
+_ADD_TO_STUDIES = """
+INSERT INTO studies (study_uid, version, predecessor, state, last_received)
+    SELECT study_uid, coalesce(newest.version + 1 - (state IN ('received', 'waiting')), 1), newest.version, 'received',
+        added.received
+    FROM (SELECT value ->> 1 AS study_uid, max(value ->> 10) AS received FROM json_each(?) GROUP BY 1) AS added
+        LEFT JOIN studies AS newest USING (study_uid)
+    WHERE newest.version IS NULL
+        OR newest.version = (SELECT max(version) FROM studies AS s WHERE s.study_uid = added.study_uid)
+ON CONFLICT DO UPDATE SET state = 'received', last_received = max(last_received, excluded.last_received)"""
+_ADD_OBJECTS = """
+INSERT INTO objects SELECT value ->> 0, value ->> 1, (SELECT max(version) FROM studies WHERE study_uid = value ->> 1),
+    value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+    FROM json_each(?)"""
 
 
 @dataclass(frozen=True)
@@ -152,10 +169,10 @@ class Index:
         with self._lock:
             self._connection.close()
 
-    def object(self, sop_uid: str) -> ObjectRow | None:
-        """Find one object."""
-        found = self.rows("SELECT * FROM objects WHERE sop_uid = ?", (sop_uid,))
-        return ObjectRow(*found[0]) if found else None
+    def known(self, sop_uids: Sequence[str]) -> dict[str, ObjectRow]:
+        """Find objects by their SOP Instance UID."""
+        sql = "SELECT * FROM objects WHERE sop_uid IN (SELECT value FROM json_each(?))"
+        return {row[0]: ObjectRow(*row) for row in self.rows(sql, (json.dumps(sop_uids),))}
 
     def objects(self, study_uid: str, version: int | None = None) -> list[ObjectRow]:
         """Give the objects of a study, up to a version of it or all, in the order they came."""
@@ -218,28 +235,11 @@ class Index:
         return found
 
 
-def add_object(connection: sqlite3.Connection, row: ObjectRow, *, state: State = "received") -> int:
-    """Insert an object within a change, in the open version of its study or a new one; give the version."""
-    found = connection.execute(
-        "SELECT version, state FROM studies WHERE study_uid = ? ORDER BY version DESC LIMIT 1", (row.study_uid,)
-    ).fetchone()
-    version = 1 if found is None else found[0] + (found[1] not in _OPEN)
-    if found is None or version > found[0]:
-        connection.execute(
-            "INSERT INTO studies (study_uid, version, predecessor, state, last_received) VALUES (?, ?, ?, ?, ?)",
-            (row.study_uid, version, found and found[0], state, row.received),
-        )
-    else:
-        connection.execute(
-            "UPDATE studies SET last_received = ?, state = 'received' WHERE study_uid = ? AND version = ?",
-            (row.received, row.study_uid, version),
-        )
-    connection.execute(
-        "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.sop_uid, row.study_uid, version, row.series_uid, row.sop_class, row.transfer_syntax, row.path,
-         row.sha256, row.bytes, row.sender, row.received),
-    )  # fmt: skip
-    return version
+def add_objects(connection: sqlite3.Connection, rows: Sequence[ObjectRow]) -> None:
+    """Insert new objects within a change, each in the open version of its study or a new one."""
+    values = json.dumps([tuple(vars(row).values()) for row in rows])
+    connection.execute(_ADD_TO_STUDIES, (values,))
+    connection.execute(_ADD_OBJECTS, (values,))
 
 
 def add_failure(connection: sqlite3.Connection, sha256: str, code: str, reason: str, sender: str) -> None:

@@ -14,8 +14,9 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import cast
 
-from monai_xr.data.deidentification_key import open_key
+from monai_xr.data.files.key_file import open_key
 from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
 from monai_xr.pacs.index import Index, State, StudyRow
 from monai_xr.pacs.rules import MAIN
@@ -54,7 +55,8 @@ class Processing:
         self._key = open_key(self._clean.key)
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
-        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell)
+        audit = Audit(self._store / "log")
+        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell, audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
         self._next_build, self._failed_builds = 0.0, 0
@@ -121,16 +123,15 @@ class Processing:
         if not due:
             return
         with ExitStack() as stack:
-            locks = [self._lock]
             for name in self._data_sets:
                 job = open_job(self._store, self._clean, name)
                 try:
-                    locks.append(stack.enter_context(job.folder.locked()))
+                    stack.enter_context(job.folder.locked())
                 except ConfigurationError:  # a review is under way
                     return
                 job.start()
             ends = time.monotonic() + _ROUND_S
-            self._crew(lambda: self._work(due, locks, ends), min(self._site.queue.workers, len(due)))
+            self._crew(lambda: self._work(due, ends), min(self._site.queue.workers, len(due)))
 
     def _crew(self, work: Callable[[], None], count: int) -> None:
         """Have several threads do the same work; the first trouble of one ends all."""
@@ -160,13 +161,13 @@ class Processing:
                 due.popleft()
         return None
 
-    def _work(self, due: deque[StudyRow], locks: Sequence[int], ends: float) -> None:
+    def _work(self, due: deque[StudyRow], ends: float) -> None:
         """Have one worker work on one study after the other."""
         worker: StudyWorker | None = None
         try:
             while row := self._next(due, ends):
                 if worker is None:
-                    worker = StudyWorker(self._store, self._site.rules, self._clean, locks, command=self._command)
+                    worker = StudyWorker(self._store, self._site.rules, self._clean, self._lock, command=self._command)
                     self._workers.add(worker)
                 files = [each.path for each in self._queue.index.objects(row.study_uid, row.version)]
                 try:

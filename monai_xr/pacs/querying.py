@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import build_context
 
-from monai_xr.data.tables import read_table, require_columns
+from monai_xr.data.files.tables import read_table, require_columns
 from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.errors import InputDataError, NetworkError

@@ -14,7 +14,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from monai_xr.dicom.chest import SOP_CLASSES
-from monai_xr.dicom.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
+from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.errors import HostError
 from monai_xr.pacs.audit import Audit, silence_libraries
 from monai_xr.pacs.commitment import Commitments
@@ -116,7 +116,7 @@ class Receiver:
 
         return begin
 
-    def _store(self, event: evt.Event) -> Dataset:
+    def _store(self, event: evt.Event) -> Dataset | int:
         data_set = getattr(event.request, "DataSet", None)
         answer: Answer = Refused(MISMATCH, "SOP Class is not that of the context, or SOP Instance UID is no UID")
         spooled = data_set.spooled if isinstance(data_set, DataSet) else None
@@ -131,9 +131,9 @@ class Receiver:
         facts = {"sop_uid": spooled.sop_uid, "bytes": spooled.bytes} if spooled else {}
         if isinstance(answer, Refused):
             self.audit.note("object", f"refused: {answer.reason}", peer=peer, status=f"{answer.status:04X}", **facts)
-            return _status(answer.status, answer.reason)
+            return _failure(answer.status, answer.reason)
         self.audit.note("object", type(answer).__name__.lower(), peer=peer, **facts)
-        return _status(0)
+        return 0
 
     def _echo(self, event: evt.Event) -> int:
         self.audit.note("echo", "answered", peer=self._peer(event))
@@ -162,9 +162,8 @@ def _named(command: Dataset, *keywords: str) -> list[str]:
     return [str(command.get(keyword) or "") for keyword in keywords]
 
 
-def _status(status: int, comment: str = "") -> Dataset:
+def _failure(status: int, comment: str) -> Dataset:
     answer = Dataset()
     answer.Status = status
-    if comment:
-        answer.ErrorComment = comment[:64]
+    answer.ErrorComment = comment[:64]
     return answer

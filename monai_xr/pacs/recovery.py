@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydicom.filereader import read_file_meta_info
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.dicom.values import quiet
-from monai_xr.pacs.index import ObjectRow, add_object
+from monai_xr.pacs.index import ObjectRow, add_objects
 from monai_xr.pacs.spooling import is_uid, top_uids
 from monai_xr.pacs.storing import ObjectStore, lock_folder
 
@@ -62,12 +62,12 @@ def sweep(store: ObjectStore, *, rebuilt: bool = False) -> Swept:
             _set_aside(store, store.folder / path)
             continue
         with store.index.change() as connection:
-            if store.index.object(row.sop_uid) is None:
+            if not store.index.known([row.sop_uid]):
                 indexed += 1
-                add_object(connection, row, state="quarantined" if rebuilt else "received")
+                add_objects(connection, [row])
     if rebuilt:
         with store.index.change() as connection:
-            connection.execute("UPDATE studies SET reason = ?", (REBUILT,))
+            connection.execute("UPDATE studies SET state = 'quarantined', reason = ?", (REBUILT,))
     return Swept(parts, indexed, damaged, len(known - found))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.deidentification_words import names_of_people
+from monai_xr.dicom.deidentification.secrets import names_of_people
 from monai_xr.dicom.identity import view_position
 from monai_xr.dicom.values import items, text
 from monai_xr.pacs.section import Bad, PlainName, Section

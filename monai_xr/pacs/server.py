@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, ThreadedAssociationServer
 
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.connection import ANNOUNCED_PDU_BYTES, LimitedDIMSE, LimitedSocket, Spool
+from monai_xr.pacs.connection import ANNOUNCED_PDU_BYTES, LimitedDIMSE, LimitedDUL, LimitedSocket, Spool
 from monai_xr.pacs.site import Site
 from monai_xr.pacs.tls import server_context
 
@@ -114,6 +114,11 @@ class Server(ThreadedAssociationServer):
         settings = self._settings
         association = Association(self.ae, MODE_ACCEPTOR)
         association._server, association.name = self, f"AcceptorThread-{client_address[1]}"
+        abort = association._abort_blocking
+        association._abort_blocking = lambda block=False: abort(False)  # type: ignore[method-assign]
+        association.dul = LimitedDUL(association)
+        association.acse_timeout = settings.handshake_s  # it is kept in the part just replaced
+        association.network_timeout = settings.idle_s
         limited = LimitedSocket(association, connection, request_s=settings.handshake_s, pdu_s=settings.pdu_s)
         association.set_socket(limited)
         dimse = LimitedDIMSE(association, self._spool(association), self._max_bytes, settings.object_s)

@@ -7,33 +7,29 @@ that arrive together share the fsync of the index and that of their folder, whic
 import fcntl
 import json
 import os
-import queue
 import shutil
 import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from monai_xr.data.output import sync, write_text
+from monai_xr.data.files.output import write_text
+from monai_xr.disk import sync
 from monai_xr.errors import HostError
-from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_object
+from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
 from monai_xr.pacs.site import Store
 from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled, is_uid
 
 OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, OTHER_CONTENT = 0xA700, 0xA900, 0xC000, 0xC111  # PS3.4 table B.2-1
-_BATCH = 64
 _LEAST_ON_DISK = 8192  # of an object in quarantine with its reason: nobody fills the disk with empty ones
 
 
 @dataclass(frozen=True)
 class Stored:
     """A new object, on the disk."""
-
-    version: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,22 @@ class Refused:
 
 
 Answer = Stored | Known | Refused
+
+
+_FAILED = Refused(OUT_OF_RESOURCES, "it could not be stored")
+
+
+@dataclass(eq=False)
+class _Waiting:
+    spooled: Spooled
+    answer: Answer | None = None
+
+
+@dataclass
+class _Batch:
+    known: dict[str, ObjectRow] = field(default_factory=dict)
+    new: list[ObjectRow] = field(default_factory=list)
+    renamed: list[Path] = field(default_factory=list)
 
 
 class ObjectStore:
@@ -76,17 +88,17 @@ class ObjectStore:
             raise HostError(
                 f"store cannot be used ({error.strerror})", self.folder, "choose a folder that can be written to"
             ) from None
+        self._today = self.objects
         self.index = Index(self.folder / "index.db")
         sizes = [path.stat().st_size + _LEAST_ON_DISK for path in self.quarantine.glob("*.dcm")]
         self._quarantined_bytes = sum(sizes)
-        self._waiting: queue.SimpleQueue[tuple[Spooled, Future[Answer]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._commit_batches, name="store", daemon=True)
-        self._thread.start()
+        self._turn, self._committing = threading.Condition(), False
+        self._waiting: list[_Waiting] = []
 
     def close(self) -> None:
-        """Finish what was added and let go of the files."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Let go of the files, after the objects that are being added."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._committing)
         self.index.close()
         if self._mine is not None:
             os.close(self._mine)
@@ -116,61 +128,75 @@ class ObjectStore:
             if reason := spooled.read_uids():
                 status = MISMATCH if "command" in reason else NOT_UNDERSTOOD
                 return self.set_aside(spooled, Refused(status, reason))
-            answer: Future[Answer] = Future()
-            self._waiting.put((spooled, answer))
-            return answer.result()
+            return self._commit_together(spooled)
         except (OSError, sqlite3.Error) as error:
             return _out_of_resources(error)
         finally:
             spooled.discard()
 
-    def _commit_batches(self) -> None:
-        last = False
-        while not last:
-            batch = [self._waiting.get()]
-            while len(batch) < _BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get())
-            work = [each for each in batch if each is not None]
-            last = len(work) < len(batch)
-            for (_, future), answer in zip(work, self._commit([spooled for spooled, _ in work]), strict=True):
-                future.set_result(answer)
+    def _commit_together(self, spooled: Spooled) -> Answer:
+        """Commit an object with all that came while others were committed; whoever comes first does it for all."""
+        mine = _Waiting(spooled)
+        with self._turn:
+            self._waiting.append(mine)
+            while self._committing and mine.answer is None:
+                self._turn.wait()
+            if mine.answer is not None:
+                return mine.answer
+            self._committing, batch, self._waiting = True, self._waiting, []
+        answers: list[Answer] = [_FAILED] * len(batch)
+        try:
+            answers = self._commit([each.spooled for each in batch])
+        finally:
+            with self._turn:
+                for each, answer in zip(batch, answers, strict=True):
+                    each.answer = answer
+                self._committing = False
+                self._turn.notify_all()
+        return answers[batch.index(mine)]
 
-    def _commit(self, batch: Sequence[Spooled]) -> list[Answer]:
+    def _commit(self, spools: Sequence[Spooled]) -> list[Answer]:
         """Rename a batch, fsync its folders and commit its rows; where that fails, nothing of it is stored."""
-        renamed: list[Path] = []
+        batch = _Batch()
         try:
             with self.index.change() as connection:
-                answers = [self._take_or_refuse(spooled, connection, renamed) for spooled in batch]
-                for folder in {path.parent for path in renamed}:
+                batch.known = self.index.known([spooled.sop_uid for spooled in spools])
+                answers = [self._take(spooled, batch, connection) for spooled in spools]
+                for folder in {path.parent for path in batch.renamed}:
                     sync(folder)
+                add_objects(connection, batch.new)
             return answers
         except (OSError, sqlite3.Error) as error:
-            for path in renamed:
+            for path in batch.renamed:
                 path.unlink(missing_ok=True)
-            return [_out_of_resources(error) for _ in batch]
+            return [_out_of_resources(error) for _ in spools]
 
-    def _take_or_refuse(self, spooled: Spooled, connection: sqlite3.Connection, renamed: list[Path]) -> Answer:
-        try:
-            return self._take(spooled, connection, renamed)
-        except OSError as error:
-            return _out_of_resources(error)
-
-    def _take(self, spooled: Spooled, connection: sqlite3.Connection, renamed: list[Path]) -> Answer:
-        path = self.objects / time.strftime("%Y-%m-%d", time.gmtime()) / f"{spooled.sop_uid}.dcm"
-        known = self.index.object(spooled.sop_uid)
-        if known and known.sha256 != spooled.sha256:
+    def _take(self, spooled: Spooled, batch: _Batch, connection: sqlite3.Connection) -> Answer:
+        row = batch.known.get(spooled.sop_uid)
+        if row and row.sha256 != spooled.sha256:
             refused = Refused(OTHER_CONTENT, "SOP Instance UID is known with other content")
             return self._set_aside(spooled, refused, connection)
-        if known and (self.folder / known.path).exists():
-            return Known()
-        if not path.parent.is_dir():  # once a day
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path = self._day() / f"{spooled.sop_uid}.dcm" if row is None else self.folder / row.path
+            if row and path.exists():
+                return Known()
+            os.replace(spooled.path, path)
+        except OSError as error:
+            return _out_of_resources(error)
+        batch.renamed.append(path)
+        if row is None:  # else its file was lost
+            batch.known[spooled.sop_uid] = object_row(spooled, path.relative_to(self.folder))
+            batch.new.append(batch.known[spooled.sop_uid])
+        return Stored()
+
+    def _day(self) -> Path:
+        """The folder of today, which is there and whose name is on the disk."""
+        day = self.objects / time.strftime("%Y-%m-%d", time.gmtime())
+        if day != self._today:
+            day.mkdir(mode=0o700, exist_ok=True)
             sync(self.objects)
-        os.replace(spooled.path, path)
-        renamed.append(path)
-        if known:  # its file was lost
-            return Stored(known.version)
-        return Stored(add_object(connection, object_row(spooled, path.relative_to(self.folder))))
+            self._today = day
+        return day
 
     def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
         """Move an object that cannot be kept to the quarantine, once; nothing there is ever dropped by us."""
@@ -183,9 +209,13 @@ class ObjectStore:
             size = spooled.bytes + _LEAST_ON_DISK
             if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
                 return Refused(OUT_OF_RESOURCES, "the quarantine is full")
+            try:
+                write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
+                os.replace(spooled.path, path)
+                sync(self.quarantine)
+            except OSError as error:
+                return _out_of_resources(error)
             self._quarantined_bytes += size
-            os.replace(spooled.path, path)
-            write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
         add_failure(connection, spooled.sha256, f"{refused.status:04X}", refused.reason, spooled.sender)
         return refused
 

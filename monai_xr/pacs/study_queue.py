@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from monai_xr.errors import NetworkError
+from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.index import Index, State, StudyRow
 from monai_xr.pacs.site import Site
 
@@ -26,10 +27,12 @@ class StudyQueue:
         index: Of it.
         ask: Asks the archive how many objects a study has, None where it does not know.
         tell: Takes a line about trouble that will pass.
+        audit: What becomes of each study is noted there.
     """
 
-    def __init__(self, site: Site, index: Index, ask: Ask | None, tell: Tell) -> None:
+    def __init__(self, site: Site, index: Index, ask: Ask | None, tell: Tell, audit: Audit) -> None:
         self._site, self._settings, self.index, self._ask, self._tell = site, site.queue, index, ask, tell
+        self._audit = audit
         self._ask_again: dict[str, float] = {}
 
     def recover(self) -> None:
@@ -107,4 +110,6 @@ class StudyQueue:
     def _move(
         self, row: StudyRow, state: State, reason: str | None, *, not_before: float = 0, tries: int | None = None
     ) -> bool:
+        if state not in ("waiting", "working") or not_before:
+            self._audit.note("study", state, study_uid=row.study_uid, version=row.version, reason=reason)
         return self.index.move(row.study_uid, row.version, state, reason, not_before=not_before, tries=tries)

@@ -39,7 +39,7 @@ class StudyWorker:
         store: Folder of the received objects.
         rules: Of the site.
         settings: Of its de-identification.
-        locks: Descriptors of locks that are held until the child has ended, too.
+        lock: Descriptor of a lock that is held until the child has ended, too.
         command: What to start; the descriptor of its end of the pipe is added.
 
     Raises:
@@ -51,7 +51,7 @@ class StudyWorker:
         store: Path,
         rules: Sequence[Rule],
         settings: Deidentification,
-        locks: Sequence[int],
+        lock: int,
         *,
         command: Sequence[str] = COMMAND,
     ) -> None:
@@ -63,7 +63,7 @@ class StudyWorker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # libraries may print values of films
                 stderr=subprocess.DEVNULL,
-                pass_fds=(*locks, theirs.fileno()),
+                pass_fds=(lock, theirs.fileno()),
                 env={**os.environ, "PYTHONPATH": search},
                 start_new_session=True,
             )

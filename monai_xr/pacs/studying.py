@@ -11,14 +11,15 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from monai_xr.data.deidentification_job import Job
-from monai_xr.data.deidentification_report import REFUSED, WAITING
-from monai_xr.data.deidentified_folder import disk_trouble
+from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
+from monai_xr.data.deidentifying.job import Job
+from monai_xr.data.deidentifying.report import REFUSED, WAITING
+from monai_xr.data.deidentifying.shared_job import SharedJob
 from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt, is_other_than_chest
-from monai_xr.dicom.deidentification import DeidentificationOptions
+from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import patient_identity, sop_class
-from monai_xr.dicom.isolation import read_isolated
+from monai_xr.dicom.isolation.isolated_reading import read_isolated
 from monai_xr.errors import InputDataError, PassingError
 from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule, decide
@@ -62,7 +63,7 @@ class StudyWork:
 
     def __init__(self, store: Path, rules: Sequence[Rule], settings: Deidentification) -> None:
         self.store, self.rules, self.settings = store, rules, settings
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, SharedJob] = {}
 
     def work(self, files: Sequence[str]) -> Sum:
         """Bring the films of a study to their places.
@@ -78,10 +79,11 @@ class StudyWork:
         chosen, patients = self._chosen(files, done)
         if len(patients) > 1:
             done.failed[f"its films name {len(patients)} patients"] += 1
-        else:
-            with disk_trouble():
-                for file, data_set in chosen.items():
-                    self._take(file, data_set, done)
+            return done
+        good = [file for file in chosen if self._decodes(file, done)]
+        with disk_trouble():
+            for data_set in dict.fromkeys(chosen[file] for file in good):
+                self._take([file for file in good if chosen[file] == data_set], data_set, done)
         return done
 
     def _chosen(self, files: Sequence[str], done: Sum) -> tuple[Mapping[str, str], set[tuple[str, ...]]]:
@@ -91,7 +93,7 @@ class StudyWork:
         for file in files:
             try:
                 header = read_header(self.store / file)
-                patients.add(patient_identity(header))
+                patients.add(patient_identity(header)[:2])  # a study is of one patient, whoever issued his id
                 data_set, why_not = self._data_set(header)
             except InputDataError as error:
                 done.failed[error.what] += 1
@@ -113,24 +115,22 @@ class StudyWork:
             return "", doubt
         return verdict.data_set, ""
 
-    def _take(self, file: str, data_set: str, done: Sum) -> None:
+    def _decodes(self, file: str, done: Sum) -> bool:
         try:
             read_isolated(self.store / file, frame=None, window=0, admit=self.settings.admit)
-        except PassingError as error:
-            done.passing[error.what] += 1
-            return
         except InputDataError as error:
-            done.failed[error.what] += 1
-            return
+            (done.passing if isinstance(error, PassingError) else done.failed)[error.what] += 1
+            return False
+        return True
+
+    def _take(self, files: Sequence[str], data_set: str, done: Sum) -> None:
         if data_set not in self._jobs:
-            self._jobs[data_set] = open_job(self.store, self.settings, data_set)
-            self._jobs[data_set].resume()
-        job = self._jobs[data_set]
-        entry, _ = job.take(job.file(file))
-        if entry.status == REFUSED:
-            done.failed[entry.reason] += 1
-        else:
-            done.kept[_REVIEW if entry.status == WAITING else _KEPT] += 1
+            self._jobs[data_set] = SharedJob(open_job(self.store, self.settings, data_set))
+        for entry in self._jobs[data_set].take(files):
+            if entry.status == REFUSED:
+                done.failed[entry.reason] += 1
+            else:
+                done.kept[_REVIEW if entry.status == WAITING else _KEPT] += 1
 
 
 def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:

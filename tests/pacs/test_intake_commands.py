@@ -11,7 +11,7 @@ import yaml
 from canary import CANARIES, canary, film, put
 from intake_site import chest, receive, site_in, studies, work
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.pacs.site import read_site
 from monai_xr.pacs.storing import lock_folder
 
@@ -77,12 +77,21 @@ def test_retry_lists_what_is_in_quarantine_and_has_it_done_again(monai_xr, confi
     assert listed.endswith(" version 1: 1 its films name 2 patients")
     assert "1.2.4" not in out
     code, _, err = monai_xr("intake", "retry", "abcdef0", "--config", path)
-    assert (code, "no study in quarantine is called so" in err) == (2, True)
+    assert (code, "none of these studies is called so" in err) == (2, True)
     code, out, _ = monai_xr("intake", "retry", listed[:8], "--config", path)
     assert out == "1 of 1 studies are worked on again\n"
     assert studies(site)["1.2.4.1", 1].state == "waiting"
     work(site)
     assert studies(site)["1.2.4.1", 1].state == "quarantined"
+
+
+def test_studies_that_a_rule_ignored_can_be_worked_on_again(monai_xr, config, tmp_path) -> None:
+    receive(site_in(tmp_path), chest(1))
+    work(site_in(tmp_path, rules=RULES[:1]))
+    code, out, _ = monai_xr("intake", "retry", "--ignored", "--all", "--config", config())
+    assert (code, out) == (0, "1 of 1 studies are worked on again\n")
+    work(site_in(tmp_path))
+    assert studies(site_in(tmp_path))["1.2.4.1", 1].state == "done"
 
 
 def test_work_needs_to_know_where_films_go(monai_xr, config) -> None:

@@ -8,8 +8,10 @@ import pydicom
 import pytest
 from intake_site import chest, images, manifest, receive, site_in, studies, work
 
+from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.errors import ConfigurationError, NetworkError
 from monai_xr.pacs.processing import Processing
+from monai_xr.pacs.storing import Refused
 
 FRONTAL = {"name": "frontal", "then": "keep", "view": ["PA", "AP"]}
 CHILDREN = {"name": "children", "then": "route", "to": "children", "age_below": 18}
@@ -113,6 +115,32 @@ def test_text_in_the_pixels_waits_for_review(tmp_path: Path) -> None:
     work(site)
     assert ends(site)["1.2.4.1", 1] == ("done", "1 wait for monai-xr review")
     assert len(images(site)) == 1
+
+
+def test_what_a_review_lets_out_comes_into_the_data_set(tmp_path: Path) -> None:
+    site = site_in(tmp_path)
+    receive(site, chest(1, BurnedInAnnotation=None), chest(2), chest(3), chest(4))
+    work(site)
+    assert len(manifest(site)) == 3
+    (waiting,) = waiting_images(tmp_path / "clean/main")
+    review_folder(tmp_path / "clean/main", release=[waiting.name], by="Dr Who")
+    work(site)
+    assert len(manifest(site)) == 4
+
+
+def test_another_film_with_a_known_uid_changes_nothing(tmp_path: Path) -> None:
+    site = site_in(tmp_path)
+    receive(site, chest(1))
+    other = chest(7, study=1, patient=1, SOPInstanceUID="1.2.3.1.9")
+    (answer,) = receive(site, other)
+    assert isinstance(answer, Refused)
+    work(site)
+    receive(site, other)
+    work(site)
+    (row,) = studies(site).values()
+    assert (row.version, row.objects, row.state) == (1, 1, "done")
+    (image,) = images(site)
+    assert pydicom.dcmread(image).PixelData == chest(1).PixelData
 
 
 def test_the_count_of_the_archive_is_waited_for(tmp_path: Path) -> None:

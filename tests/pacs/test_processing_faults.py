@@ -13,7 +13,7 @@ from dicom.test_hostile import HOSTILE
 from intake_site import WORKER, chest, images, manifest, receive, site_in, studies, work
 from pydicom.dataset import Dataset
 
-from monai_xr.pacs.index import Index, ObjectRow, add_object
+from monai_xr.pacs.index import Index, ObjectRow, add_objects
 from monai_xr.pacs.processing import Processing
 
 READY = """
@@ -132,7 +132,7 @@ def put_as_it_is(site, content: bytes, number: int) -> None:
     index = Index(site.store.folder / "index.db")
     with index.change() as connection:
         row = (f"1.2.3.{number}", f"1.2.4.{number}", 0, "1.2.5", "", "", str(path), str(number), 1, "PACS", time.time())
-        add_object(connection, ObjectRow(*row))
+        add_objects(connection, [ObjectRow(*row)])
     index.close()
 
 

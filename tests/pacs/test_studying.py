@@ -9,7 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.pacs.rules import Rule
 from monai_xr.pacs.studying import StudyWork, open_job
 

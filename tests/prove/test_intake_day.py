@@ -78,7 +78,7 @@ def send(store, ds):
     assert isinstance(store.add(spooled), Stored | Known)
 
 
-def wait_until(is_so, seconds=1200):
+def wait_until(is_so, seconds=3600):
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
