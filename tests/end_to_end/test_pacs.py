@@ -12,8 +12,8 @@ from intake_site import WORKER
 from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
 
+from monai_xr.data import find_records
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.data.records import find_records
 from monai_xr.pacs.processing import Processing
 from monai_xr.pacs.querying import counted
 from monai_xr.pacs.site import read_site
