@@ -57,6 +57,7 @@ class OddPeer:
         hangs_up: Answers after which it drops an association; one is dropped for each entry.
         drops: The same for images of a retrieval.
         answers_images: Whether it lists images.
+        retrieves_images: Whether it retrieves less than a study.
         destination: AE title and port that it can move to.
         copies: What it sends beside the images with the same UID.
 
@@ -71,6 +72,7 @@ class OddPeer:
     hangs_up: list[int] = field(default_factory=list)
     drops: list[int] = field(default_factory=list)
     answers_images: bool = True
+    retrieves_images: bool = True
     destination: tuple[str, int] | None = None
     copies: list[Dataset] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -147,6 +149,10 @@ class OddPeer:
             yield 0xFF00, held  # type: ignore[misc]
 
     def _get(self, event: Any) -> Iterator[Any]:
+        if event.identifier.QueryRetrieveLevel == "IMAGE" and not self.retrieves_images:
+            yield 1
+            yield 0xA900, None
+            return
         yield from self._images(event)
 
     def _move(self, event: Any) -> Iterator[Any]:

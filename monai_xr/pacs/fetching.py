@@ -23,7 +23,7 @@ from monai_xr.pacs.storing import OUT_OF_RESOURCES, Answer, ObjectStore, Refused
 
 MOVE_MODEL, GET_MODEL = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
 SYNTAXES = (*NATIVE, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)  # what is decoded; nothing Deflated
-_UNKNOWN_DESTINATION = 0xA801
+_PASSING = (0xA700, 0xB000, 0xFE00)  # out of resources, some images failed, cancelled
 _UIDS_A_REQUEST = 100
 
 Fetch = Callable[[str, list[FoundImage] | None], None]
@@ -35,11 +35,25 @@ def fetcher(method: str, peer: Peer, calling: str, store: ObjectStore, pace: Pac
     It raises PassingNetworkError where that may help, NetworkError where it does not, HostError where our disk is full.
     """
     how: dict[str, Fetch] = {
-        "c-move": lambda study, images: _c_move(peer, calling, pace, _identifiers(study, images)),
-        "c-get": lambda study, images: _c_get(peer, calling, pace, store, _identifiers(study, images)),
+        "c-move": _images_or_study(lambda identifiers: _c_move(peer, calling, pace, identifiers)),
+        "c-get": _images_or_study(lambda identifiers: _c_get(peer, calling, pace, store, identifiers)),
         "wado": lambda study, images: _wado(peer, pace, store, study, images),
     }
     return how[method]
+
+
+def _images_or_study(retrieve: Callable[[Iterator[Dataset]], None]) -> Fetch:
+    def fetch(study: str, images: list[FoundImage] | None) -> None:
+        try:
+            retrieve(_identifiers(study, images))
+        except PassingNetworkError:
+            raise
+        except NetworkError:
+            if images is None:
+                raise
+            retrieve(_identifiers(study, None))  # some peers retrieve nothing less than a study
+
+    return fetch
 
 
 def _identifiers(study: str, images: list[FoundImage] | None) -> Iterator[Dataset]:
@@ -113,10 +127,10 @@ def _finish(opened: Any, answers: Iterator[tuple[Dataset, Dataset | None]], peer
         return
     if status is None:
         raise PassingNetworkError("hung up in the middle", peer.ae_title, "see the peer's log")
-    if status == _UNKNOWN_DESTINATION or status & 0xF000 == 0xC000:
-        way_out = "enter our AE title, host and port there as a destination"
-        raise NetworkError(f"retrieval failed with 0x{status:04X}", peer.ae_title, way_out)
-    raise PassingNetworkError(f"not all images were sent (0x{status:04X})", peer.ae_title, "see the peer's log")
+    if status & 0xFF00 in _PASSING:
+        raise PassingNetworkError(f"not all images were sent (0x{status:04X})", peer.ae_title, "see the peer's log")
+    way_out = "enter our AE title, host and port there as a destination"
+    raise NetworkError(f"retrieval failed with 0x{status:04X}", peer.ae_title, way_out)
 
 
 def _wado(peer: Peer, pace: Pace, store: ObjectStore, study: str, images: list[FoundImage] | None) -> None:

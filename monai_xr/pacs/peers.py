@@ -99,9 +99,11 @@ def association(
         raise _why_refused(opened, peer)
     try:
         yield opened
-    finally:
-        if opened.is_established:
-            opened.release()
+    except BaseException:  # in the middle of something
+        opened.abort()
+        raise
+    if opened.is_established:
+        opened.release()
 
 
 def _why_refused(tried: Association, peer: Peer) -> NetworkError:

@@ -188,7 +188,8 @@ def _asked_in_parts(find: Find, match: dict[str, str]) -> Iterator[Dataset]:
         yield from find("STUDY", match)
     except TooManyAnswersError:
         first, _, last = match.get("StudyDate", "").partition("-")
-        if not (first and last) or first == last:
+        last = last or f"{date.today():%Y%m%d}"
+        if not first or first >= last:
             raise
         days = date.fromisoformat(first), date.fromisoformat(last)
         middle = days[0] + (days[1] - days[0]) // 2

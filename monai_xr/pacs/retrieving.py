@@ -111,7 +111,7 @@ def pull(
     pace = pace or Pace(settings)
     find, name = retrieval(site, pace.wait)
     fetch = fetcher(settings.method, site.peers[name], site.receiver.ae_title, store, pace)
-    job = _Job(find, fetch, store.index, name, pace, say)
+    job = _Job(store.index, name, fetch, pace, say)
     try:
         todo = [study for study in plan(find, store.index, wanted) if not job.note(study).complete]
         for round_ in range(settings.tries):
@@ -124,12 +124,10 @@ def pull(
 
 
 class _Job:
-    """One retrieval: what it asks, with what it fetches, where it notes."""
+    """One retrieval: where it notes, with what it fetches."""
 
-    def __init__(
-        self, find: Find, fetch: Fetch, index: Index, peer: str, pace: Pace, say: Callable[[str], None]
-    ) -> None:
-        self._find, self._fetch, self._index, self._peer, self._pace, self._say = find, fetch, index, peer, pace, say
+    def __init__(self, index: Index, peer: str, fetch: Fetch, pace: Pace, say: Callable[[str], None]) -> None:
+        self._index, self._peer, self._fetch, self._pace, self._say = index, peer, fetch, pace, say
         self._states: dict[str, bool] = {}
         self._in_a_row = 0
 

@@ -119,6 +119,8 @@ def test_too_many_answers_are_asked_for_in_fewer_days(odd: Callable[..., tuple[O
     wanted = Wanted(first_day=date(2024, 1, 1), last_day=date(2024, 12, 31))
     found = find_studies(finder(peer, "MONAI_XR"), wanted)
     assert sorted(study.uid for study in found) == ["1.2.1", "1.2.2", "1.2.3"]
+    found = find_studies(finder(peer, "MONAI_XR"), Wanted(first_day=date(2024, 1, 1)))
+    assert sorted(study.uid for study in found) == ["1.2.1", "1.2.2", "1.2.3"]
     with pytest.raises(TooManyAnswersError, match="ask for fewer days"):
         list(find_studies(finder(peer, "MONAI_XR"), Wanted()))
 
