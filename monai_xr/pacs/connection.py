@@ -37,7 +37,7 @@ _LOOK_MS = 100
 _SERVED = (C_STORE_RQ, C_ECHO_RQ, N_ACTION_RQ, C_CANCEL_RQ)
 
 _HEADER, _ITEM = struct.Struct(">BBL"), struct.Struct(">LB")
-_DATA_PDU, _DATA_TRANSFER = 4, "Sta6"
+_DATA_PDU, _DATA_TRANSFER, _END = 4, "Sta6", "Sta13"  # PS3.8 section 9.2.1
 
 Spool = Callable[[C_STORE_RQ, int], Spooled | None]
 
@@ -174,12 +174,18 @@ class RequestQueue(queue.Queue[Any]):
         self._serve = serve
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Serve a request."""
+        """Serve a request.
+
+        Raises:
+            ValueError: Something is missing in it; pynetdicom would leave it without an answer.
+        """
         context_id, request = item
         if request is None:
             super().put(item, block, timeout)
-        else:
+        elif request.is_valid_request:
             self._serve(request, context_id)
+        else:
+            raise ValueError
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait a moment."""
@@ -200,6 +206,19 @@ class LimitedDUL(DULServiceProvider):
         else:
             super().send_pdu(primitive)
 
+    def _is_transport_event(self) -> bool:
+        """Close at once on a peer that broke the rules, who may send for ever; others are waited for."""
+        dimse = self.assoc.dimse
+        if (
+            isinstance(dimse, LimitedDIMSE)
+            and dimse.broken
+            and self.socket
+            and self.state_machine.current_state == _END
+        ):
+            self.socket.close()
+            return True
+        return super()._is_transport_event()
+
     def _read_pdu_data(self) -> None:
         connection, dimse = self.socket, self.assoc.dimse
         if not isinstance(connection, LimitedSocket) or not isinstance(dimse, LimitedDIMSE):
@@ -212,7 +231,7 @@ class LimitedDUL(DULServiceProvider):
                     break
                 body = connection.recv(_HEADER.unpack(header)[2])
                 dimse.receive_primitive(_fragments(body))
-                if dimse.message is None:
+                if dimse.message is None or dimse.broken or not self.event_queue.empty():
                     return
         except (OSError, struct.error, ValueError):
             self.event_queue.put("Evt17")  # as pynetdicom does: a connection that is closed
