@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 
 CANARIES = (b"ZZPHI", b"CANARY", b"19010203", b"1.9.190")
 

@@ -12,7 +12,8 @@ import pydicom
 import pytest
 
 from monai_xr.cli import main
-from monai_xr.data import deidentification_job, pixel_text
+from monai_xr.data.deidentifying import job as deidentification_job
+from monai_xr.data.deidentifying import pixel_text
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -138,10 +138,10 @@ def _days(text: str) -> int | None:
 
 def by_monai_xr(films: list[Film]) -> list[bytes | None]:
     """Ours, with both options; films with text in their pixels, or whose header says so, wait for review."""
-    from monai_xr.data.deidentified_folder import encoded
-    from monai_xr.data.pixel_text import looked_at
-    from monai_xr.dicom.deidentification import DeidentificationOptions, deidentify
-    from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+    from monai_xr.data.deidentifying.deidentified_folder import encoded
+    from monai_xr.data.deidentifying.pixel_text import looked_at
+    from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, deidentify
+    from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 
     options = DeidentificationOptions(shift_dates=True, keep_characteristics=True)
     key = Pseudonyms(b"k" * 32)

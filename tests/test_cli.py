@@ -137,7 +137,7 @@ def test_output_that_cannot_be_written(monai_xr, phantoms, tmp_path):
 
 
 def test_older_package_than_the_bundle_needs(monai_xr, phantoms, monkeypatch):
-    monkeypatch.setattr("monai_xr.workflows.bundle_folders.version", lambda package: "0.9")
+    monkeypatch.setattr("monai_xr.workflows.bundle_running.bundle_folders.version", lambda package: "0.9")
     code, _, error = train(monai_xr, phantoms)
     assert code == 2
     assert "the bundle needs monai>=1.6.1, found 0.9 : chest_xray_dcgan : pip install 'monai>=1.6.1'" in error

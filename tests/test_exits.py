@@ -11,7 +11,7 @@ import pytest
 
 from monai_xr.errors import ConfigurationError, DivergedError, HostError, InputDataError, ModelError, NetworkError
 from monai_xr.exits import exit_codes, known_cause
-from monai_xr.workflows.running import run_training
+from monai_xr.workflows.bundle_running.running import run_training
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "bundles" / "chest_xray_dcgan" / "configs"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monai_xr.data.images.png import write_png
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.data.png import write_png
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,9 @@ def test_inspect_refuses_a_bad_target_before_it_reads(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("monai_xr.data.inspection.inspect_folder", lambda _: pytest.fail("a file was looked at"))
+    monkeypatch.setattr(
+        "monai_xr.data.inspecting.inspection.inspect_folder", lambda _: pytest.fail("a file was looked at")
+    )
     code, _, error = monai_xr("inspect", _with_bad_files(tmp_path), option, target)
     assert code == 4, error
     assert error.strip().count("\n") == 0

@@ -39,9 +39,9 @@ def inspect(
     ] = "isolated",
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
-    from monai_xr.data.inspection import inspect_folder
-    from monai_xr.data.output import check_target, write_text
-    from monai_xr.data.progress import progress_bar
+    from monai_xr.data.files.output import check_target, write_text
+    from monai_xr.data.files.progress import progress_bar
+    from monai_xr.data.inspecting.inspection import inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
     for target in filter(None, (json_file, csv_file, sheet)):
@@ -73,8 +73,8 @@ def deidentify(
 
     Text is looked for with the extra `ocr`; without it every image waits.
     """
-    from monai_xr.data.deidentifying import deidentify_folder
-    from monai_xr.dicom.deidentification import DeidentificationOptions
+    from monai_xr.data.deidentifying.tree import deidentify_folder
+    from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
@@ -104,8 +104,8 @@ def review(
     sheets: Annotated[bool, typer.Option(help="Write the waiting images as PNG sheets to look at.")] = False,
 ) -> None:
     """List the images whose pixels may name a patient; let them out, black out their text, or reject them."""
-    from monai_xr.data.review_sheets import write_review_sheets
-    from monai_xr.data.reviewing import review_folder, waiting_images
+    from monai_xr.data.deidentifying.review_sheets import write_review_sheets
+    from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 
     if release or reject or blank or by:
         choices = {"release": release or (), "reject": reject or (), "blank": blank or ()}
@@ -143,9 +143,10 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
-    from monai_xr.data.preparation_console import print_preparation
-    from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
-    from monai_xr.data.progress import progress_bar
+    from monai_xr.data.files.progress import progress_bar
+    from monai_xr.data.preparing.console import print_preparation
+    from monai_xr.data.preparing.prepare_folder import prepare
+    from monai_xr.data.preparing.settings import PrepareSettings, parse_fractions
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})
@@ -166,8 +167,8 @@ def split(
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
 ) -> None:
     """Deal the patients of a folder to train, val and test, once, and tell who is where; trainings do it themselves."""
-    from monai_xr.data.preparing import parse_fractions
-    from monai_xr.data.split_table import split_folder
+    from monai_xr.data.preparing.folder_splits import split_folder
+    from monai_xr.data.preparing.settings import parse_fractions
 
     shares = parse_fractions(fractions) if fractions else None
     found = split_folder(folder, seed=seed, fractions=shares, resplit=resplit, no_patients=no_patients)

@@ -1,5 +1,6 @@
 """Commands of the intake: receive studies from a PACS and tell how it goes."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -18,15 +19,19 @@ SITE_FILE = Path("site.yaml")
 def serve(
     config: SiteFile = SITE_FILE,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Put a damaged index aside and make it anew.")] = False,
+    receive_only: Annotated[bool, typer.Option("--receive-only", help="Leave the work on studies to others.")] = False,
 ) -> None:
-    """Receive objects from peers until stopped; each is answered when it is on the disk."""
+    """Receive objects from peers until stopped, each answered when it is on the disk, and work on their studies."""
+    from monai_xr.cli.beside import working_beside
     from monai_xr.pacs.receiver import Receiver
     from monai_xr.pacs.site import read_site
 
-    receiver = Receiver(read_site(config), rebuild=rebuild)
+    site = read_site(config)
+    receiver = Receiver(site, rebuild=rebuild)
     try:
         typer.echo(receiver.greeting())
-        receiver.serve()
+        with nullcontext() if receive_only or site.deidentification is None else working_beside(config):
+            receiver.serve()
     finally:
         receiver.close()
 

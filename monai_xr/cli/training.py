@@ -30,10 +30,10 @@ def train(
 
     The output folder of a run stands for its bundle with all overlays and knobs, to resume it or to train it again.
     """
-    from monai_xr.workflows.bundle_folders import find_config
+    from monai_xr.workflows.bundle_running.bundle_folders import find_config
 
     folder, config, recorded = find_config(bundle)
-    from monai_xr.workflows.bundles import run_bundle
+    from monai_xr.workflows.bundle_running.bundles import run_bundle
 
     run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
     typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
@@ -47,7 +47,7 @@ def sample(
     bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
 ) -> None:
     """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
-    from monai_xr.workflows.sampling import sample_run
+    from monai_xr.workflows.bundle_running.sampling import sample_run
 
     folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
     typer.echo(f"{count} synthetic images in {folder}")
@@ -78,7 +78,7 @@ def evaluate(
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
     from monai_xr.runs import settings_behind
-    from monai_xr.workflows.evaluation import evaluate_folders
+    from monai_xr.workflows.judging_images.evaluation import evaluate_folders
     from monai_xr.workflows.tables import print_measures
 
     labels = ",".join(classes) if classes else None
@@ -111,7 +111,7 @@ def aiin(
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
     from monai_xr.transforms import AIIN
-    from monai_xr.workflows.aiin_picture import normalise_files
+    from monai_xr.workflows.pictures.aiin_picture import normalise_files
 
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
@@ -136,8 +136,8 @@ def demo(
 def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
     """Make the pictures of the README anew, from phantoms."""
     from monai_xr.data.phantoms import make_phantom
-    from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
-    from monai_xr.workflows.polarity_picture import draw_polarity_picture
+    from monai_xr.workflows.pictures.aiin_picture import draw_aiin, write_figure
+    from monai_xr.workflows.pictures.polarity_picture import draw_polarity_picture
 
     draw_polarity_picture(folder / "polarity.png")
     phantom = make_phantom(3, "CONSOLIDATION", size=256)

@@ -1,7 +1,13 @@
-"""Folder of images in; records with labels, patients, splits and cached pixels out. Free of torch."""
+"""Finds the films of a data folder, reads them, and keeps their pixels: records with labels, patients and splits.
 
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.reading import read_image
-from monai_xr.data.records import Record, Records, find_records
+Reads DICOM, PNG and JPEG in any of the three kinds of folder; gives `Records`, and a `PixelCache` of uint16 tiles that
+training reads. Free of torch.
+"""
 
-__all__ = ["PixelCache", "Record", "Records", "find_records", "read_image"]
+from monai_xr.data.images.image_file import read_image
+from monai_xr.data.records import Record, Records
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
+from monai_xr.data.store.pixel_cache import PixelCache
+
+__all__ = ["PixelCache", "Record", "Records", "build_store", "find_records", "read_image"]

@@ -8,13 +8,14 @@ with another key cannot be compared: `key_tag` tells keys apart.
 
 import os
 import re
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
-from monai_xr.data.deidentification_key import open_key
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
-from monai_xr.errors import HostError
+from monai_xr.data.files.key_file import open_key
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
+from monai_xr.disk import host_trouble
 
 KEY_VARIABLE = "MONAI_XR_KEY"
 _DIGITS = 16
@@ -56,6 +57,16 @@ def _as_one_writes_it(identifier: str) -> str:
     return bare.lstrip("0") or bare[:1]
 
 
+def ids_of_several(issuers: Mapping[str, Collection[str]], named: Collection[str] = ()) -> set[str]:
+    """Give the ids that are of several patients: several hospitals issued them, and nothing leaves open which one.
+
+    Args:
+        issuers: Of each id, over all its films; "" for a film that names none.
+        named: Ids in a table, which names no issuer.
+    """
+    return {each for each, names in issuers.items() if len(names) > 1 and "" not in names and each not in named}
+
+
 def key_tag() -> str:
     """Give 8 hexadecimal digits that tell the key of this site from others."""
     return _site().tag("site key")[:8]
@@ -68,12 +79,9 @@ def _site() -> Pseudonyms:
 @cache
 def _opened(named: str) -> Pseudonyms:
     path = Path(named).expanduser() if named else _default_key()
-    try:
+    what = "no folder for the key that ids are hashed with ({})"
+    with host_trouble(path, f"name a file in {KEY_VARIABLE}", what=what):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(
-            f"no folder for the key that ids are hashed with ({error.strerror})", path, f"name a file in {KEY_VARIABLE}"
-        ) from error
     return open_key(path)
 
 

@@ -1,34 +1,19 @@
-"""`dataset_dir` in; one record for each image with label, patient and split out, and the files that are no images.
+"""The images of one data folder as data: `Record` (one film), `Records` (all of them), `SplitTable` (who is where)."""
 
-A `dataset_dir` is one of three:
-
-1. a folder with `manifest.csv` (columns at least `image` or `file`, `label`, `patient_id`, `split`; `group_id` is
-   read where present); a prepared data set is such a folder with a pixel store;
-2. a folder of DICOM files at any depth, whatever their extension;
-3. a folder of PNG/JPEG files.
-
-The output of `monai-xr deidentify` means its released images (`monai_xr.data.data_folder`). A folder that has the
-layout of a known data set (`monai_xr.data.adapters`) is read by the rules of that set. In 2 and 3 the labels come from
-`labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first folder level. Where all
-folders of that level are named train, val or test, it gives the split and the next level the label.
-"""
-
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
-from monai_xr.data.data_folder import data_folder
-from monai_xr.data.identifiers import hashed_id
-from monai_xr.errors import ConfigurationError, InputDataError
-
-if TYPE_CHECKING:
-    from monai_xr.data.header_memory import HeaderMemory
-    from monai_xr.data.split_table import SplitTable
+from monai_xr.data.identifiers import hashed, hashed_id
 
 SPLITS = ("train", "val", "test")
+FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+NAMED, DEALT = "named by the data", "dealt by patient"
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -44,7 +29,7 @@ class Record:
         split: train, val, test or "".
         sop_uid: SOP Instance UID of a DICOM file, or a `HashedId` of it.
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
-        present: Findings known to be there, by their names in `monai_xr.data.findings`.
+        present: Findings known to be there, by their names in `monai_xr.data.sources.findings`.
         absent: Findings known not to be there. What is in neither is unknown.
         row: Place of its pixels in the store of a prepared data set.
     """
@@ -75,6 +60,52 @@ class SkippedFile:
 
 
 @dataclass(frozen=True)
+class SplitTable:
+    """Who is in which split.
+
+    Args:
+        split_of: Split by unit, as `keys_of` names it.
+        rule: `NAMED` or `DEALT`.
+        seed: Of the deal.
+        fractions: Of the images, by split.
+        no_patients: Whether images of unknown patients were dealt one by one.
+        key: Tells the key that the ids were hashed with, see `key_tag`.
+    """
+
+    split_of: Mapping[str, str]
+    rule: str = NAMED
+    seed: int = 0
+    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+    no_patients: bool = False
+    key: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of who is where."""
+        return sha256(json.dumps(sorted(self.split_of.items())).encode()).hexdigest()
+
+    def outside(self, split: str) -> frozenset[str]:
+        """Give the units of the other splits."""
+        return frozenset(unit for unit, found in self.split_of.items() if found != split)
+
+    def moved(self, after: "SplitTable") -> int:
+        """Count the units that another table has in another split."""
+        return sum(after.split_of.get(unit, split) != split for unit, split in self.split_of.items())
+
+    def extended(self, records: "Records") -> "SplitTable":
+        """Add the splits of records; the units of before stay, also those whose images are gone.
+
+        A group whose images are in several splits stands for none of them.
+        """
+        splits: dict[str, set[str]] = {}
+        for record in records:
+            for key in keys_of(record, records.root):
+                splits.setdefault(key, set()).add(record.split)
+        new = {key: min(found) for key, found in splits.items() if len(found) == 1 and "" not in found}
+        return replace(self, split_of={**self.split_of, **new})
+
+
+@dataclass(frozen=True)
 class Records(Sequence[Record]):
     """The images of one `dataset_dir`.
 
@@ -97,7 +128,7 @@ class Records(Sequence[Record]):
     skipped: tuple[SkippedFile, ...] = ()
     store: Path | None = None
     notes: tuple[str, ...] = ()
-    table: "SplitTable | None" = None
+    table: SplitTable | None = None
     name: str = ""
 
     def __len__(self) -> int:
@@ -144,124 +175,24 @@ class Records(Sequence[Record]):
         }
 
 
-def find_records(
-    dataset_dir: str | Path,
-    *,
-    classes: str | Sequence[str] | None = None,
-    split: str | None = None,
-    deal: bool = True,
-    no_patients: bool = False,
-    labelled: bool = False,
-    layout: str = "auto",
-) -> Records:
-    """Find the images of a data folder.
-
-    Args:
-        dataset_dir: One of the three kinds of folder above.
-        classes: Labels to keep; None keeps all. One string may hold several, with commas between.
-        split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
-            of the folder has them, see `monai_xr.data.split_table`.
-        deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
-        no_patients: Lets that deal split images of unknown patients one by one.
-        labelled: Whether an image without label is an error.
-        layout: Name of a known data set, "auto" to recognise one, "folder" for none.
-
-    Raises:
-        ConfigurationError: No such folder, class, split or layout.
-        InputDataError: No image in it; a table that is wrong or does not fit the files; a patient or group in two
-            splits; a split is asked for and some images have none, or cannot be split.
-        HostError: The table of splits cannot be written.
-    """
-    records = read_folder(dataset_dir, layout=layout)
-    wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
-    records = _with_splits(records, deal=deal and wanted is not None, no_patients=no_patients)
-    records = _of_classes(records, classes)
-    if labelled:
-        _check_labelled(records)
-    return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
-
-
-def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: "HeaderMemory | None" = None) -> Records:
-    """Read what a data folder itself says of its images: with the splits that it names, or with none.
-
-    Args:
-        dataset_dir: As in `find_records`.
-        layout: As in `find_records`.
-        memory: Of the headers of DICOM files that an earlier run read; takes up those of this one.
-
-    Raises:
-        ConfigurationError: No such folder or layout.
-        InputDataError: No image in it; a table that is wrong or does not fit the files.
-    """
-    from monai_xr.data.adapters import known_records
-    from monai_xr.data.folders import folder_records
-    from monai_xr.data.manifest import MANIFEST, manifest_records
-
-    root = data_folder(dataset_dir)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise ConfigurationError(
-            f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
-        )
-    records = known_records(root, layout)
-    if records is None:
-        records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
-    return records
-
-
 def canonical_split(name: str) -> str:
     """Give the one spelling of a split: train, val or test where it is one of these."""
     name = name.strip()
     return _SPLIT_NAMES.get(name.lower(), name.lower() if name.lower() in SPLITS else name)
 
 
-def _check_labelled(records: Records) -> None:
-    bare = [record.image.name for record in records if not record.label]
-    if bare:
-        raise InputDataError(
-            f"{len(bare)} images without label: {', '.join(bare[:5])}",
-            records.root,
-            "add them to labels.csv or put them into class folders",
-        )
+def keys_of(record: Record, root: Path) -> tuple[str, ...]:
+    """Give the names by which the unit of an image is known again, the one that counts most first.
 
+    Args:
+        record: The image.
+        root: Of its data folder.
 
-def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Records:
-    if classes is None:
-        return records
-    wanted = [name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)]
-    known = records.classes
-    for name in wanted:
-        if name not in known:
-            raise ConfigurationError(f"no images of class {name!r}", "classes", _known(name, known, "classes"))
-    return records.keeping(record for record in records if record.label in wanted)
-
-
-def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
-    """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
-    from monai_xr.data.split_table import dealt, named_table, read_table, table_place
-    from monai_xr.data.splits import seated
-    from monai_xr.data.units import check_one_split_each, units_of
-
-    if records.splits:
-        way_out = "keep a patient or group in one split, or make new splits with `monai-xr prepare --resplit`"
-        check_one_split_each(records, units_of(records, no_patients=True), way_out)
-        return replace(records, table=named_table(records))
-    if deal:
-        return dealt(records, no_patients=no_patients)
-    table = read_table(table_place(records.root))
-    return replace(seated(records, table.split_of), table=table) if table else records
-
-
-def _of_split(records: Records, wanted: str) -> Records:
-    kept = records.keeping(record for record in records if record.split == wanted)
-    if not kept:
-        raise ConfigurationError(f"no images of split {wanted!r}", "split", _known(wanted, records.splits, "splits"))
-    return replace(kept, split_used=wanted)
-
-
-def _known(name: str, known: Sequence[str], what: str) -> str:
-    if not known:
-        return f"the data names no {what}"
-    nearest = get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=0.5)
-    hint = next((f"did you mean {each!r}? " for each in known if [each.lower()] == nearest), "")
-    return f"{hint}the data has: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
+    Returns:
+        "patient/HASH" and "group/HASH" as far as they are known, else "image/HASH" of the place in the folder.
+    """
+    known = [f"{kind}/{each}" for kind, each in (("patient", record.patient_id), ("group", record.group_id)) if each]
+    if known:
+        return tuple(known)
+    place = record.image.relative_to(root) if record.image.is_relative_to(root) else record.image
+    return (f"image/{hashed(record.shown or place.as_posix())}",)

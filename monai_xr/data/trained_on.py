@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.output import write_text
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import Records
-from monai_xr.data.units import keys_of
+from monai_xr.data.files.output import write_text
+from monai_xr.data.records import Records, keys_of
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import InputDataError
 
 LINEAGE = "lineage.json"  # in a folder of generated images

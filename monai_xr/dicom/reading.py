@@ -10,16 +10,17 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.colour import grey_of_frame, palette_table
-from monai_xr.dicom.decoding import Frame, decode_frame
-from monai_xr.dicom.grayscale import GrayscaleRules, grayscale_rules
+from monai_xr.dicom.display.colour import grey_of_frame, palette_table
+from monai_xr.dicom.display.grayscale import GrayscaleRules, grayscale_rules
+from monai_xr.dicom.display.lookup import StoredFilm
+from monai_xr.dicom.display.orientation import Turn, turn_upright
+from monai_xr.dicom.display.spacing import aspect_notes, pixel_spacing
 from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
 from monai_xr.dicom.identity import admitted, burned_in, identity_notes, sop_class, sop_instance, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
-from monai_xr.dicom.layout import PixelLayout, pixel_layout
-from monai_xr.dicom.lookup import StoredFilm
-from monai_xr.dicom.orientation import Turn, turn_upright
-from monai_xr.dicom.spacing import aspect_notes, pixel_spacing
+from monai_xr.dicom.isolation.isolated_reading import read_isolated
+from monai_xr.dicom.pixels.decoding import Frame, decode_frame
+from monai_xr.dicom.pixels.layout import PixelLayout, pixel_layout
 from monai_xr.dicom.values import text, uid
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -54,8 +55,6 @@ def read_xray(
     _check_arguments(frame, window, decode)
     try:
         if decode == "isolated":
-            from monai_xr.dicom.isolation import read_isolated
-
             return read_isolated(path, frame=frame, window=window, admit=admit).image()
         return read_stored(path, frame=frame, window=window, admit=admit).image()
     except InputDataError as error:

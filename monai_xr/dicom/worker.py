@@ -1,8 +1,8 @@
 """The child process of `decode="isolated"`: a request in, an answer out, over pipes.
 
-Started as `python -m monai_xr.dicom.worker MAX_BYTES TASK`. A request is one line of JSON. An answer is the length of a
-JSON text (8 bytes, little endian), that text, and for a film its table and its words; for the task "look" only the
-places of text in the film, and not what it says. Nothing in an answer can run code.
+Started as `python -m monai_xr.dicom.worker MAX_BYTES TASK`. A request is one line of JSON. An answer is the
+length of a JSON text (8 bytes, little endian), that text, and for a film its table and its words; for the task "look"
+only the places of text in the film, and not what it says. Nothing in an answer can run code.
 Whoever takes over this process by a hostile file can give a wrong picture, made of anything that the user of the
 process may read. More is up to the kernel: what `confinement` could put in force here is in the first answer and in
 `monai-xr --version`. With seccomp or Landlock the process can change no file, start no program and signal no other
@@ -15,18 +15,15 @@ import os
 import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from monai_xr.dicom.confinement import confine
-from monai_xr.dicom.lookup import StoredFilm
+from monai_xr.dicom.display.lookup import StoredFilm
+from monai_xr.dicom.isolation.child import LOOK
+from monai_xr.dicom.isolation.confinement import confine
+from monai_xr.dicom.reading import read_stored
 from monai_xr.errors import XrError
-
-if TYPE_CHECKING:
-    from monai_xr.dicom.text_in_pixels import TextReader
-
-READ, LOOK = "read", "look"
 
 
 def main() -> None:
@@ -68,13 +65,11 @@ def _send_film(answers: BinaryIO, film: StoredFilm) -> None:
 
 
 def _read(request: dict[str, Any]) -> StoredFilm:
-    from monai_xr.dicom.reading import read_stored
-
     return read_stored(request["path"], frame=request["frame"], window=request["window"], admit=tuple(request["admit"]))
 
 
-def _text_reader() -> "TextReader":
-    from monai_xr.dicom.text_in_pixels import TextReader
+def _text_reader() -> Any:
+    from monai_xr.dicom.deidentification.text_in_pixels import TextReader
 
     return TextReader()
 
@@ -85,10 +80,8 @@ def _load_codecs() -> None:
     import jpeg_ls
     import openjpeg
 
-    import monai_xr.dicom.reading
-
     imagecodecs.jpeg8_version()
-    _ = jpeg_ls, openjpeg, monai_xr.dicom.reading
+    _ = jpeg_ls, openjpeg
 
 
 def _limit_memory(max_bytes: int) -> None:

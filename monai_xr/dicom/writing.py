@@ -5,7 +5,6 @@ becomes Secondary Capture (PS3.3 A.8.1) with the mark burned into its pixels.
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,7 +20,8 @@ from monai_xr import __version__
 from monai_xr.dicom.burning import GLYPH_ADVANCE, burn_in
 from monai_xr.dicom.identity import GENERATOR_MODEL, PHANTOM_MODEL, SYNTHETIC_ID_PREFIX, SYNTHETIC_IMAGE_TYPE
 from monai_xr.dicom.uids import uid_of_digest
-from monai_xr.errors import HostError, InputDataError
+from monai_xr.disk import host_trouble, whole_file
+from monai_xr.errors import InputDataError
 
 MANUFACTURER = "monai_xr"
 MARK = "SYNTHETIC - NOT A PATIENT"
@@ -256,10 +256,8 @@ def _save(ds: Dataset, path: Path, syntax: str) -> None:
         ds.file_meta.TransferSyntaxUID = uids.UID(syntax)
     else:
         ds.compress(syntax, generate_instance_uid=False)
-    part = path.with_name(path.name + ".part")
-    try:
-        ds.save_as(part, enforce_file_format=True)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise HostError(f"cannot write: {error.strerror}", path, "check the folder and the space left") from error
+    with (
+        host_trouble(path, "check the folder and the space left", what="cannot write: {}"),
+        whole_file(path, mode=0o666) as file,
+    ):
+        ds.save_as(file, enforce_file_format=True)

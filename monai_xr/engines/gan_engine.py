@@ -21,8 +21,7 @@ from monai_xr.engines.running import run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
-from monai_xr.losses.diff_augment import DiffAugment
-from monai_xr.losses.objective import AdversarialStep, Objective, Term, terms_due, terms_text
+from monai_xr.losses.objective import AdversarialStep, Augment, Objective, Term, settings_text, terms_due, terms_text
 from monai_xr.networks.interfaces import Discriminator, Generator
 from monai_xr.settings import parse_count, parse_number
 
@@ -96,7 +95,7 @@ class GanEngine(Trainer):
         critic_steps: int = 1,
         micro_batches: int = 1,
         gradient_clip: float = 0.0,
-        augment: DiffAugment | None = None,
+        augment: Augment | None = None,
         schedulers: Mapping[str, LRScheduler] | None = None,
         ema_decay: float = 0.999,
         precision: str = "auto",
@@ -155,14 +154,15 @@ class GanEngine(Trainer):
         """What a training is for: the generator to sample from."""
         return self.sampling_generator
 
-    def sample(self, count: int, *, seed: int = 0) -> Tensor:
+    def sample(self, count: int, *, seed: int = 0, **settings: Any) -> Tensor:
         """Draw images (count, C, H, W) in [0, 1], on the CPU, without touching the training's own random numbers.
 
         Image i depends on `seed` and i. Of several classes each is drawn in turn; films that condition the generator
-        are taken at even distances from the training set.
+        are taken at even distances from the training set. `settings` go to the generator, as a truncation.
         """
         drawn = LatentDataset(count, self.generator.latent_size, seed, conditions=self._sample_conditions(count))
-        return draw_samples(drawn, self.sampling_generator, self.state.device, self.data_loader.batch_size or count)
+        at_once = self.data_loader.batch_size or count
+        return draw_samples(drawn, self.sampling_generator, self.state.device, at_once, **settings)
 
     @property
     def details(self) -> dict[str, str]:
@@ -176,7 +176,7 @@ class GanEngine(Trainer):
                 f"{type(self.discriminator_optimizer).__name__} {self.discriminator_optimizer.defaults}"
             ),
             "engine": repr({name: getattr(self, name) for name in _RECORDED}),
-            "augmentation": repr(self.augment),
+            "augmentation": settings_text(self.augment),
         }
 
     def objects_to_save(self) -> dict[str, Any]:
@@ -188,6 +188,7 @@ class GanEngine(Trainer):
             "discriminator_optimizer": self.discriminator_optimizer,
             **{f"{name}_scaler": player.scaler for name, player in self.players.items()},
             **{f"{name}_scheduler": scheduler for name, scheduler in self.schedulers.items()},
+            **self.objective.stateful_terms(),
             **self.watchers,
         }
         if self.ema_generator:
@@ -210,16 +211,17 @@ class GanEngine(Trainer):
             shared = len(parts) == 1 and turn == self.critic_steps - 1  # one forward serves both players
             fakes = [self._fakes(*each, gradient=shared) for each in zip(latents, parts, strict=True)]
             steps = [
-                self._step(part, [image.detach() for image in made]) for part, made in zip(parts, fakes, strict=True)
+                self._step(part, z, [image.detach() for image in made])
+                for z, part, made in zip(latents, parts, fakes, strict=True)
             ]
             losses |= self.players["discriminator"].update(self._due("discriminator"), steps, parts=len(parts))
         real_scores = torch.cat([step.real_output.score.detach() for step in steps])
         fake_scores = torch.cat([step.fake_output.score.detach() for step in steps])
-        if self.augment is not None and self.augment.target is not None:  # by all processes' scores: they adapt alike
+        if self.augment is not None and self.augment.adapts:  # by all processes' scores: they adapt alike
             self.augment.adapt(idist.all_gather(real_scores), idist.all_gather(fake_scores))
         with frozen(self.discriminator):
             again = (
-                self._step(part, fakes[0] if shared else self._fakes(z, part, gradient=True))
+                self._step(part, z, fakes[0] if shared else self._fakes(z, part, gradient=True))
                 for z, part in zip(latents, parts, strict=True)
             )
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
@@ -268,7 +270,7 @@ class GanEngine(Trainer):
             fakes: list[Tensor] = self.generator(latents, part.condition)
         return fakes
 
-    def _step(self, part: _Part, fakes: list[Tensor]) -> AdversarialStep:
+    def _step(self, part: _Part, latents: Tensor, fakes: list[Tensor]) -> AdversarialStep:
         return AdversarialStep(
             self.discriminator,
             part.reals,
@@ -277,6 +279,8 @@ class GanEngine(Trainer):
             labels=part.labels,
             random=self.term_source,
             augment=self.augment,
+            generator=self.generator,
+            latents=latents,
         )
 
     def _finish_epoch(self) -> None:

@@ -10,14 +10,14 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import HashedId
-from monai_xr.data.output import write_text
-from monai_xr.data.pixel_decoding import source_of
-from monai_xr.data.png import write_png
-from monai_xr.errors import HostError
-from monai_xr.handlers.trained_classifier import TrainedClassifier
+from monai_xr.data.images.png import write_png
+from monai_xr.data.store.decoding import source_of
+from monai_xr.disk import make_folder
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
+from monai_xr.runs.trained.trained_classifier import TrainedClassifier
 from monai_xr.settings import parse_flag
 from monai_xr.transforms.dataset import XrayDataset
 
@@ -91,9 +91,6 @@ class FindingsWriter:
 
     def _write_map(self, pixels: Tensor) -> str:
         name = f"maps/{len(self.films):06d}.png"
-        try:
-            (self.folder / "maps").mkdir(parents=True, exist_ok=True)
-            write_png(self.folder / name, torch.clamp(pixels, 0, 1).numpy(), {"Shows": "where the network looked"})
-        except OSError as error:
-            raise HostError(f"map could not be written ({error.strerror})", self.folder, "free disk space") from error
+        make_folder(self.folder / "maps")
+        write_png(self.folder / name, torch.clamp(pixels, 0, 1).numpy(), {"Shows": "where the network looked"})
         return name

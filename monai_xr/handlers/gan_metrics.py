@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from monai_xr.handlers.trained import Sampled
 from monai_xr.metrics import (
     FeatureSpace,
     frechet_distance,
@@ -66,7 +67,7 @@ class GanMetrics:
         """Measure when an epoch ends."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.measure)
 
-    def measure(self, engine: Any) -> None:
+    def measure(self, engine: Sampled) -> None:
         """Take what the budget allows, or drop the values of an earlier epoch."""
         metrics = engine.state.metrics
         for name in [name for name in metrics if name.startswith("measures/")]:
@@ -76,7 +77,7 @@ class GanMetrics:
             return
         metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 
-    def _within_budget(self, engine: Any) -> Iterator[tuple[str, float]]:
+    def _within_budget(self, engine: Sampled) -> Iterator[tuple[str, float]]:
         """Give measures by name, the cheapest first, until the time is up."""
         end = time.monotonic() + self.budget_s
         real, real_likeness, real_features = self._reals()

@@ -9,7 +9,9 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from monai_xr.data.png import write_png
+from monai_xr.data.images.png import write_png
+from monai_xr.disk import make_folder
+from monai_xr.handlers.trained import Sampled
 from monai_xr.settings import parse_count
 
 
@@ -43,15 +45,14 @@ class ImageGrid:
         """Draw when an epoch ends."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
 
-    def draw(self, engine: Any) -> None:
+    def draw(self, engine: Sampled) -> None:
         """Sample the engine and write the picture."""
         epoch = engine.state.epoch
         engine.state.image_grid = None
         if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
         images = engine.sample(self.count, seed=self.seed)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"epoch_{epoch:04d}.png"
+        path = make_folder(self.folder) / f"epoch_{epoch:04d}.png"
         columns = max(1, round(self.count**0.5))
         write_png(path, tile(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})
         engine.state.image_grid = path

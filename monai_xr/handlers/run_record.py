@@ -13,11 +13,12 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
+from monai_xr.data.sources.folder_names import without_names
 from monai_xr.errors import HostError
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.provenance import package_versions, provenance
 from monai_xr.runs.curves import numbers
+from monai_xr.runs.provenance import package_versions, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _FOLDERS = re.compile(r"""(?:(?<![^'"\[,=])|(?<=, ))(?:~|\.\.)?/(?:[^'",\]\n]*/)
 
 
 def without_folders(value: Any) -> Any:
-    """Keep only the last name of each path: folders above it may be named after people.
+    """Keep only the last name of each path, and none that names a patient: folders may be named after people.
 
     A path is what is absolute or leads up out of the working directory, alone, after the `=` of an option or in a list
     written as text, also within lists and dicts; expressions of a config stay as they are.
@@ -39,7 +40,7 @@ def without_folders(value: Any) -> Any:
         value = str(value)
     if not isinstance(value, str):
         return value
-    return value if value.startswith("$") else _FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value)
+    return value if value.startswith("$") else without_names(_FOLDERS.sub("\N{HORIZONTAL ELLIPSIS}/", value))
 
 
 def settings_as_run(settings: Mapping[str, Any], engine: Any) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_xr.data.output import write_text
-from monai_xr.data.png import MARK_KEY, write_png
+from monai_xr.data.files.output import write_text
+from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
-from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.disk import make_folder
+from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_names
 
 _FORMATS = ("png", "dicom")
@@ -62,14 +63,9 @@ class SyntheticWriter:
 
     def write(self, engine: Any) -> None:
         """Write the images of this batch."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-                self._write_one(item, output["pred"][0].float().cpu().numpy())
-        except OSError as error:
-            raise HostError(
-                f"images could not be written ({error.strerror})", self.folder, "free disk space"
-            ) from error
+        make_folder(self.folder)
+        for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+            self._write_one(item, output["pred"][0].float().cpu().numpy())
 
     def finish(self) -> None:
         """Write the manifest: one row per file, all in the training split as the house rule wants."""

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import (
     multiclass_auroc,
 )
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule
 from monai_xr.losses.classification import ClassLoss

@@ -7,13 +7,17 @@ probabilities, by one of three rules:
 - "specificity:S": the largest sensitivity among thresholds of at least specificity S;
 - "sensitivity:S": the largest specificity among thresholds of at least sensitivity S.
 
+Where a film may have several findings, each has a threshold. Where it has one class, the rule belongs to one positive
+class, named as in "sensitivity:0.95@PNEUMONIA"; a film below its threshold is of the likeliest other class, so that
+exactly one class is said yes to. Of two classes, one of them such as NORMAL, the other need not be named.
+
 A film whose log-odds lie nearer to the threshold than those of the closest `abstain` share of validation films is
 "unsure".
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +28,8 @@ from torchmetrics.functional.classification import binary_roc
 
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
 
-RULES = "youden, specificity:0.9 or sensitivity:0.9"
+RULES = "youden, specificity:0.9 or sensitivity:0.9, with @CLASS for the positive one"
+_NEGATIVE = ("normal", "no finding", "no_finding", "healthy", "negative", "control")
 _SMALLEST, _LARGEST = math.log(0.05), math.log(20.0)
 _EPSILON = 1e-6
 
@@ -37,10 +42,14 @@ class Decision:
         classes: What the logits stand for.
         multi_label: Whether findings are independent.
         temperature: Divides logits.
-        thresholds: On the probability of each class.
+        thresholds: On the probability of each class; where a film has one class, those of the others are 1 minus that
+            of the positive one.
         half_widths: Of the band around each threshold, in log-odds, in which the answer is "unsure".
         rule: How the thresholds were chosen.
         films: Validation films behind it.
+        positive: The class that the rule belongs to, where a film has one class.
+        sensitivities: That the answers for each class had on the validation films, without abstaining.
+        specificities: The same.
     """
 
     classes: tuple[str, ...]
@@ -50,24 +59,61 @@ class Decision:
     half_widths: tuple[float, ...]
     rule: str
     films: int
+    positive: str = ""
+    sensitivities: tuple[float, ...] = ()
+    specificities: tuple[float, ...] = ()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Give calibrated probabilities (N, C) float32 of logits (N, C)."""
         return to_probabilities(logits.float() / self.temperature, multi_label=self.multi_label)
 
     def answers(self, probabilities: Tensor) -> list[list[str]]:
-        """Give "yes", "no" or "unsure" for each film and class."""
-        margin = torch.logit(probabilities, _EPSILON) - torch.logit(torch.tensor(self.thresholds), _EPSILON)
+        """Give "yes", "no" or "unsure" for each film and class; of one class a film at most one "yes"."""
+        said, margin = self.said(probabilities), self._margins(probabilities)
         unsure = margin.abs() < torch.tensor(self.half_widths)
+        if not self.multi_label:
+            place = self._place
+            runner_up = F.one_hot(self._rest(probabilities), len(self.classes)).bool()
+            runner_up[:, place] = True  # what the film would be on either side of the threshold
+            unsure = unsure[:, place : place + 1] & runner_up
         return [
             ["unsure" if u else "yes" if y else "no" for u, y in zip(*row, strict=True)]
-            for row in zip(unsure.tolist(), (margin >= 0).tolist(), strict=True)
+            for row in zip(unsure.tolist(), said.tolist(), strict=True)
         ]
 
+    def said(self, probabilities: Tensor) -> Tensor:
+        """Give whether each class is said yes to, (N, C), without abstaining."""
+        if self.multi_label:
+            return self._margins(probabilities) >= 0
+        return F.one_hot(self.predicted(probabilities), len(self.classes)).bool()
+
     def predicted(self, probabilities: Tensor) -> Tensor:
-        """Give the predicted class (N,) of films with one class: the largest ratio of the odds to the threshold's."""
-        odds = torch.logit(probabilities, _EPSILON) - torch.logit(torch.tensor(self.thresholds), _EPSILON)
-        return odds.argmax(1)
+        """Give the class (N,) of films with one: the positive one from its threshold on, else the likeliest other."""
+        flagged = self._margins(probabilities)[:, self._place] >= 0
+        return torch.where(flagged, self._place, self._rest(probabilities))
+
+    def operating_text(self) -> str:
+        """Say what the thresholds gave on the validation films."""
+        shown = [self.positive] if self.positive else list(self.classes)
+        points = [
+            f"{name}: sensitivity {self.sensitivities[place]:.3f}, specificity {self.specificities[place]:.3f}"
+            for place, name in enumerate(self.classes)
+            if name in shown and self.sensitivities
+        ]
+        return f"Thresholds by {self.rule} on {self.films} validation films. " + "; ".join(points or ["Not recorded."])
+
+    @property
+    def _place(self) -> int:
+        return self.classes.index(self.positive) if self.positive else len(self.classes) - 1
+
+    def _margins(self, probabilities: Tensor) -> Tensor:
+        return torch.logit(probabilities, _EPSILON) - torch.logit(torch.tensor(self.thresholds), _EPSILON)
+
+    def _rest(self, probabilities: Tensor) -> Tensor:
+        """Give the likeliest class (N,) besides the positive one."""
+        others = probabilities.clone()
+        others[:, self._place] = -1
+        return others.argmax(1)
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data."""
@@ -124,36 +170,75 @@ def decide(
         ConfigurationError: An unknown rule or an impossible share.
         InputDataError: A class without films for and against it.
     """
-    kind, least = parse_rule(rule)
+    kind, least, named = parse_rule(rule)
     if not 0 <= float(abstain) < 1:
         raise ConfigurationError(f"{abstain!r}", "abstain", "a share from 0, below 1")
+    positive = "" if multi_label else positive_class(classes, named, kind)
     logits = logits.double()
     temperature = fit_temperature(logits, targets.double(), multi_label=multi_label)
     probabilities = to_probabilities(logits / temperature, multi_label=multi_label)
-    thresholds, half_widths = [], []
+    thresholds, half_widths = {}, {}
     for place, name in enumerate(classes):
         known = torch.isfinite(targets[:, place])
         scores, truth = probabilities[known, place], targets[known, place].int()
         if int(truth.min()) == int(truth.max()):
             raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
-        thresholds.append(choose_threshold(scores, truth, kind, least))
-        margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[-1] / (1 - thresholds[-1]))).abs()
-        half_widths.append(float(margin.quantile(float(abstain))) if float(abstain) else 0.0)
-    return Decision(
-        classes, bool(multi_label), temperature, tuple(thresholds), tuple(half_widths), rule, films=len(logits)
+        if positive in ("", name):
+            thresholds[name] = choose_threshold(scores, truth, kind, least)
+            margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[name] / (1 - thresholds[name]))).abs()
+            half_widths[name] = float(margin.quantile(float(abstain))) if float(abstain) else 0.0
+    decision = Decision(
+        classes,
+        bool(multi_label),
+        temperature,
+        tuple(thresholds.get(name, 1 - thresholds.get(positive, 0.5)) for name in classes),
+        tuple(half_widths.get(name, half_widths.get(positive, 0.0)) for name in classes),
+        rule,
+        films=len(logits),
+        positive=positive,
     )
+    return _with_operating_point(decision, probabilities, targets)
 
 
-def parse_rule(rule: str) -> tuple[str, float]:
-    """Split a rule into its kind and its number."""
-    kind, _, number = str(rule).partition(":")
+def _with_operating_point(decision: Decision, probabilities: Tensor, targets: Tensor) -> Decision:
+    """Note what the answers are worth on the films that they were chosen on."""
+    said, known = decision.said(probabilities), torch.isfinite(targets)
+    with_it, without = (known & (targets == value) for value in (1, 0))
+    hits = (said & with_it).sum(0).double() / with_it.sum(0)
+    passes = (~said & without).sum(0).double() / without.sum(0)
+    return replace(decision, sensitivities=tuple(hits.tolist()), specificities=tuple(passes.tolist()))
+
+
+def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
+    """Give the class that a rule belongs to: the named one, or else the one that is not such as NORMAL.
+
+    Raises:
+        ConfigurationError: No such class, or a rule that must name one.
+    """
+    if named:
+        if named not in classes:
+            raise ConfigurationError(f"no class {named!r}", "threshold_rule", f"one of: {', '.join(classes)}")
+        return named
+    findings = [name for name in classes if name.lower() not in _NEGATIVE]
+    if len(findings) == 1:
+        return findings[0]
+    if kind != "youden":
+        found = f"a rule of {kind} for the classes {', '.join(classes)}"
+        raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {kind}:0.9@{classes[-1]}")
+    return findings[-1] if findings else classes[-1]
+
+
+def parse_rule(rule: str) -> tuple[str, float, str]:
+    """Split a rule into its kind, its number and the class that it names."""
+    text, _, named = str(rule).partition("@")
+    kind, _, number = text.partition(":")
     try:
         least = float(number or 0)
     except ValueError:
         least = -1.0
     if kind not in ("youden", "specificity", "sensitivity") or (kind != "youden") != bool(number) or not 0 <= least < 1:
         raise ConfigurationError(f"unknown rule {rule!r}", "threshold_rule", RULES)
-    return kind, least
+    return kind, least, named
 
 
 def fit_temperature(logits: Tensor, targets: Tensor, *, multi_label: bool) -> float:

@@ -1,6 +1,7 @@
 """Sampling a generator: seeded latents in, with classes or films where it wants them; images in [0, 1] out."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from monai_xr.transforms.ranges import to_unit_range
 class LatentDataset(Dataset[dict[str, Any]]):
     """Seeded standard normal latents, one item `{"image": (Z,), "index": i, "label": name}` per image to generate.
 
-    Item i depends on the seed and i alone, so that more images can be generated later without changing the first.
+    Item i depends on the seed and i alone, so that more images can be generated later without changing the first. Its
+    `noise_seed` is for generators that draw more than latents.
 
     Args:
         count: Images to generate.
@@ -49,8 +51,9 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        source = torch.Generator().manual_seed((self.seed << 32) + index)
-        item = {"image": torch.randn(self.latent_size, generator=source), "index": index}
+        own = (self.seed << 32) + index
+        latents = torch.randn(self.latent_size, generator=torch.Generator().manual_seed(own))
+        item = {"image": latents, "index": index, "noise_seed": own}
         item["label"] = self.labels[index % len(self.labels)]
         if self.conditions is not None:
             item["condition"] = self.conditions[index % len(self.conditions)]
@@ -115,27 +118,45 @@ class _Images(Sequence[Tensor]):
 def prepare_conditioned(
     batch: dict[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[Tensor, None, tuple[Tensor, ...], dict[str, Any]]:
-    """Split a batch of latents for a MONAI evaluator: input, no target, and the condition where there is one."""
+    """Split a batch of latents for a MONAI evaluator: input, no target, the condition where there is one, and seeds."""
     given = [batch[name].to(device, non_blocking=non_blocking) for name in ("image", "condition") if name in batch]
-    return given[0], None, tuple(given[1:]), {}
+    return given[0], None, tuple(given[1:]), {"noise_seeds": batch["noise_seed"]} if "noise_seed" in batch else {}
 
 
 class GeneratorInferer(Inferer):
-    """Runs a generator on latents (B, Z) and its condition; gives its finest images (B, 1, H, W) in [0, 1]."""
+    """Runs a generator on latents (B, Z) and its condition; gives its finest images (B, 1, H, W) in [0, 1].
+
+    Args:
+        settings: Arguments of the generator's `forward` beside these, as a truncation.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, network: Generator, *args: Any, **kwargs: Any) -> Tensor:
-        """Generate one batch in evaluation mode."""
+        """Generate one batch in evaluation mode; `noise_seeds` go to the generators alone that take them.
+
+        Raises:
+            ConfigurationError: A setting that the generator does not take.
+        """
+        taken = signature(network.forward).parameters
+        if unknown := sorted(self.settings.keys() - taken):
+            raise ConfigurationError(f"{type(network).__name__} takes no {unknown[0]}", "sample", "leave it out")
+        given = {name: value for name, value in (self.settings | kwargs).items() if name in taken}
         was_training = network.training
-        images = network.eval()(inputs, *args, **kwargs)[-1]
+        images = network.eval()(inputs, *args, **given)[-1]
         network.train(was_training)
         return to_unit_range(images.float()).clamp(0, 1)
 
 
-def draw_samples(dataset: LatentDataset, network: Generator, device: torch.device, batch_size: int = 64) -> Tensor:
-    """Generate all images of a data set of latents, (N, C, H, W) in [0, 1] on the CPU."""
-    inferer, images = GeneratorInferer(), []
+def draw_samples(
+    dataset: LatentDataset, network: Generator, device: torch.device, batch_size: int = 64, **settings: Any
+) -> Tensor:
+    """Generate all images of a data set of latents, (N, C, H, W) in [0, 1] on the CPU; see `GeneratorInferer`."""
+    inferer, images = GeneratorInferer(**settings), []
     for batch in DataLoader(dataset, batch_size=batch_size, generator=torch.Generator()):
-        latents, _, given, _ = prepare_conditioned(batch, device)
-        images.append(inferer(latents, network, *given).cpu())
+        latents, _, given, seeds = prepare_conditioned(batch, device)
+        images.append(inferer(latents, network, *given, **seeds).cpu())
     return torch.cat(images)

@@ -20,11 +20,12 @@ from monai_xr.losses.auxiliary import (
 )
 from monai_xr.losses.classification import ClassLoss
 from monai_xr.losses.diff_augment import DiffAugment, make_augment
-from monai_xr.losses.objective import AdversarialStep, Lazy, Objective
+from monai_xr.losses.objective import AdversarialStep, Augment, Lazy, Objective
 from monai_xr.losses.penalties import gradient_penalty, r1_penalty
 
 __all__ = [
     "AdversarialStep",
+    "Augment",
     "ClassLoss",
     "DiffAugment",
     "Lazy",

@@ -54,6 +54,11 @@ class DiffAugment:
         self.probability = torch.tensor(float(probability))
         self.signs: list[Tensor] = []
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the probability changes."""
+        return self.target is not None
+
     def __repr__(self) -> str:
         start = "" if self.target is not None else f", probability={float(self.probability):g}"
         return f"DiffAugment({self.policy}{start}, target={self.target}, images_to_full={self.images_to_full})"

@@ -3,11 +3,32 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any, Protocol
 
-from torch import Generator, Tensor
+import torch
+from torch import Tensor
 
-from monai_xr.losses.diff_augment import DiffAugment
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput
+from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+
+
+class Augment(Protocol):
+    """What images go through on their way into the discriminator; `DiffAugment` is one."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether `adapt` wants the scores of every discriminator update."""
+
+    def __call__(self, images: list[Tensor], random: torch.Generator | None = None) -> list[Tensor]:
+        """Give the pyramid, each scale (B, C, S, S) in [-1, 1], augmented so that gradients flow through."""
+
+    def adapt(self, real_scores: Tensor, fake_scores: Tensor) -> None:
+        """Learn from the scores (B,) of all processes."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed training needs."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
 
 
 @dataclass
@@ -22,6 +43,8 @@ class AdversarialStep:
         labels: Class of each real and of the fake beside it, integers (B,), or None where there are no classes.
         random: Where terms that draw take their numbers from; None is torch's own source.
         augment: What all images go through on their way into the discriminator.
+        generator: The network that made the fakes, for terms on how it maps latents, as a path length.
+        latents: What it made them of, (B, Z).
     """
 
     discriminator: Discriminator
@@ -29,8 +52,10 @@ class AdversarialStep:
     fakes: list[Tensor]
     condition: Tensor | None = None
     labels: Tensor | None = None
-    random: Generator | None = None
-    augment: DiffAugment | None = None
+    random: torch.Generator | None = None
+    augment: Augment | None = None
+    generator: Generator | None = None
+    latents: Tensor | None = None
 
     @cached_property
     def real_output(self) -> DiscriminatorOutput:
@@ -71,7 +96,7 @@ class Lazy:
 
 @dataclass(frozen=True)
 class Objective:
-    """Named terms whose sums the two networks minimise.
+    """Named terms whose sums the two networks minimise; those with a `state_dict` are saved with the training.
 
     Attributes:
         discriminator: Terms of the discriminator; each gives a scalar to minimise.
@@ -80,6 +105,12 @@ class Objective:
 
     discriminator: Mapping[str, Term]
     generator: Mapping[str, Term]
+
+    def stateful_terms(self) -> dict[str, Any]:
+        """Give the terms with a `state_dict`, under `PLAYER_term_NAME`."""
+        named = {f"{who}_term_{name}": term for who, terms in vars(self).items() for name, term in terms.items()}
+        plain = {name: term.term if isinstance(term, Lazy) else term for name, term in named.items()}
+        return {name: term for name, term in plain.items() if hasattr(term, "state_dict")}
 
 
 def terms_due(terms: Mapping[str, Term], iteration: int) -> dict[str, Term]:
@@ -91,12 +122,14 @@ def terms_due(terms: Mapping[str, Term], iteration: int) -> dict[str, Term]:
 
 def terms_text(terms: Mapping[str, Term]) -> dict[str, str]:
     """Say in text what terms are: the function, its settings, and how often it is taken."""
+    return {name: settings_text(term) for name, term in terms.items()}
 
-    def text(term: object) -> str:
-        if isinstance(term, Lazy):
-            return f"{text(term.term)} every {term.every}"
-        if isinstance(term, partial):
-            return f"{text(term.func)} {term.keywords}"
-        return str(getattr(term, "__qualname__", type(term).__qualname__))
 
-    return {name: text(term) for name, term in terms.items()}
+def settings_text(thing: object) -> str:
+    """Say what a term or an augmentation is, equal for equal ones: by its own `__repr__`, else by its name."""
+    if isinstance(thing, Lazy):
+        return f"{settings_text(thing.term)} every {thing.every}"
+    if isinstance(thing, partial):
+        return f"{settings_text(thing.func)} {thing.keywords}"
+    own = type(thing).__repr__ is not object.__repr__ and not hasattr(thing, "__qualname__")
+    return repr(thing) if own else str(getattr(thing, "__qualname__", type(thing).__qualname__))

@@ -1,7 +1,7 @@
 """Sets of images in, fidelity, diversity, coverage, copying out; answers of a classifier in, its measures out."""
 
 from monai_xr.metrics.classification import Answers, Estimate, estimates
-from monai_xr.metrics.comparing import Difference, delong, holm, paired_bootstrap
+from monai_xr.metrics.comparing import Difference, delong, holm, paired_difference
 from monai_xr.metrics.copies import Memorization, memorization, normalised_pixels
 from monai_xr.metrics.coverage import Coverage, precision_recall_coverage
 from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, ms_ssim_of_random_pairs
@@ -39,7 +39,7 @@ __all__ = [
     "named_space",
     "network_space",
     "normalised_pixels",
-    "paired_bootstrap",
+    "paired_difference",
     "precision_recall_coverage",
     "random_space",
     "timm_space",

@@ -1,36 +1,26 @@
-"""Probabilities, truths and patients in; measures of a classifier with intervals that resample patients out.
+"""Probabilities, truths and patients in; measures of a classifier with intervals whose unit is the patient out.
 
-The measures are those of torchmetrics. A measure that a set does not define (an AUROC without both classes, a precision
-without a positive answer) is None, never 0, and so is an interval of which too many draws are undefined.
+A measure that a set does not define (an AUROC without both classes, a precision without a positive answer) is None,
+never 0, and so is an interval that fewer than two patients stand behind.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
     binary_calibration_error,
-    binary_f1_score,
-    binary_precision,
-    binary_recall,
-    binary_specificity,
     multiclass_calibration_error,
     multiclass_confusion_matrix,
 )
 
 from monai_xr.errors import InputDataError
+from monai_xr.metrics.calibration import CALIBRATION_BINS, calibration
+from monai_xr.metrics.intervals import Interval, Numbers, numbered
 from monai_xr.metrics.precision import full_precision
-
-Interval = tuple[float, float]
-Measured = Mapping[str, float]
-_CALIBRATION_BINS = 15
-_MOST_UNDEFINED = 0.05
+from monai_xr.metrics.pulls import Pulled, auroc, average_precision, mean, numbered_again, share
 
 
 @dataclass(frozen=True)
@@ -63,71 +53,93 @@ class Answers:
             raise InputDataError("NaN or infinite probabilities", "", "the network has diverged: train it anew")
 
     def of(self, films: Tensor) -> "Answers":
-        """Give some films, by their places; a place may come more than once."""
+        """Give some films, by their places."""
         tables = (self.probabilities[films], self.positive[films], self.targets[films])
         return Answers(*tables, tuple(self.patients[i] for i in films.tolist()), self.classes, self.multi_label)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measure: None where the set does not define it; the interval covers 95 % of resampled patients."""
+    """A measure: None where the set does not define it; the 95 % interval is for the choice of patients."""
 
     value: float | None
     interval: Interval | None
 
 
 @full_precision
-def finding_measures(probabilities: Tensor, positive: Tensor, truth: Tensor) -> dict[str, float]:
+def finding_measures(
+    scores: Tensor, positive: Tensor, truth: Tensor, patient: Numbers | None = None
+) -> dict[str, Pulled]:
     """Measure one finding; what is undefined is NaN.
 
     Args:
-        probabilities: (N,).
+        scores: Higher where the finding is likelier, (N,); probabilities or any other.
         positive: Whether the answer is yes, (N,).
         truth: 1, 0 or NaN for unknown, (N,); unknown films are left out.
+        patient: Number of each film's patient; each its own if None.
     """
-    known = torch.isfinite(truth)
-    scores, said, truth = probabilities[known], positive[known].int(), truth[known].int()
-    some_positive, some_negative = bool((truth == 1).any()), bool((truth == 0).any())
-    both = some_positive and some_negative
-    return {
-        "auroc": float(binary_auroc(scores, truth, validate_args=False)) if both else math.nan,
-        "auprc": float(binary_average_precision(scores, truth, validate_args=False)) if some_positive else math.nan,
-        "sensitivity": float(binary_recall(said, truth, validate_args=False)) if some_positive else math.nan,
-        "specificity": float(binary_specificity(said, truth, validate_args=False)) if some_negative else math.nan,
-        "precision": float(binary_precision(said, truth, validate_args=False)) if bool(said.any()) else math.nan,
-        "f1": float(binary_f1_score(said, truth, validate_args=False)) if some_positive else math.nan,
+    known = torch.isfinite(truth).numpy()
+    whose = (np.arange(len(known)) if patient is None else patient)[known]
+    values, said, has = scores.numpy()[known], positive.numpy()[known].astype(bool), truth.numpy()[known] == 1
+    whose = numbered_again(whose) if len(whose) else whose
+    found = {
+        "auroc": auroc(values, has, whose),
+        "auprc": average_precision(values, has, whose),
+        "sensitivity": share(said & has, has, whose),
+        "specificity": share(~said & ~has, ~has, whose),
+        "precision": share(said & has, said, whose),
+        "f1": share(2.0 * (said & has), said * 1.0 + has, whose) if has.any() else share(has, has, whose),
     }
+    return {name: Pulled(each.value, _among(each, known), each.interval) for name, each in found.items()}
+
+
+def _among(found: Pulled, known: np.ndarray) -> np.ndarray:
+    """Give the pulls of all films, 0 for those that are left out."""
+    pulls = np.zeros(len(known))
+    pulls[known] = found.pulls
+    return pulls
 
 
 @full_precision
-def all_measures(answers: Answers) -> dict[str, float]:
+def all_measures(answers: Answers) -> dict[str, Pulled]:
     """Measure each finding, as `auroc/NAME`, and all together as means over findings: `auroc`, `balanced_accuracy`.
 
     `balanced_accuracy` is the mean sensitivity over classes where a film has one class, else the mean over findings of
-    (sensitivity + specificity) / 2. `calibration_error` is the expected one over 15 bins, of the probability of the
-    likeliest class or of each finding.
+    (sensitivity + specificity) / 2. `calibration_error` is the debiased one of `calibration`, of the probability of the
+    likeliest class or of each finding; `calibration_error_as_seen` the expected one over the same bins, which a small
+    set makes too large.
     """
-    measured: dict[str, float] = {}
+    patient = numbered(len(answers.patients), answers.patients)
+    measured: dict[str, Pulled] = {}
     each = []
     for place, name in enumerate(answers.classes):
-        columns = (table[:, place] for table in (answers.probabilities, answers.positive, answers.targets))
-        each.append(finding_measures(*columns))
+        scores, said, truth = (table[:, place] for table in (answers.probabilities, answers.positive, answers.targets))
+        each.append(finding_measures(scores, said, truth, patient))
         measured |= {f"{measure}/{name}": value for measure, value in each[-1].items()}
-    means = {measure: float(np.mean([row[measure] for row in each])) for measure in each[0]}
-    balanced = means["sensitivity"]
-    if answers.multi_label:
-        balanced = (means["sensitivity"] + means["specificity"]) / 2
-    together = {name: means[name] for name in ("auroc", "auprc", "precision", "f1")}
-    return {"balanced_accuracy": balanced, **together, "calibration_error": _calibration_error(answers), **measured}
+    sides = ("sensitivity", "specificity") if answers.multi_label else ("sensitivity",)
+    together = {"balanced_accuracy": mean([row[side] for row in each for side in sides], patient)}
+    together |= {name: mean([row[name] for row in each], patient) for name in ("auroc", "auprc", "precision", "f1")}
+    return {**together, **_calibration(answers, patient), **measured}
 
 
-def _calibration_error(answers: Answers) -> float:
+def _calibration(answers: Answers, patient: Numbers) -> dict[str, Pulled]:
+    none = np.zeros(len(patient))
     if not answers.multi_label:
         truth, count = answers.targets.argmax(1), len(answers.classes)
-        return float(multiclass_calibration_error(answers.probabilities, truth, count, n_bins=_CALIBRATION_BINS))
-    known = torch.isfinite(answers.targets)
-    truth = answers.targets[known].int()
-    return float(binary_calibration_error(answers.probabilities[known], truth, n_bins=_CALIBRATION_BINS))
+        likeliest = answers.probabilities.max(1)
+        right = (likeliest.indices == truth).double().numpy()
+        found = calibration(likeliest.values.double().numpy(), right, patient)
+        seen = multiclass_calibration_error(answers.probabilities, truth, count, n_bins=CALIBRATION_BINS)
+    else:
+        known = torch.isfinite(answers.targets)
+        chances, truth = answers.probabilities[known], answers.targets[known].int()
+        whose = np.repeat(patient[:, None], len(answers.classes), 1)[known.numpy()]
+        found = calibration(chances.double().numpy(), truth.double().numpy(), whose)
+        seen = binary_calibration_error(chances, truth, n_bins=CALIBRATION_BINS)
+    return {
+        "calibration_error": Pulled(found.value, none, found.interval),
+        "calibration_error_as_seen": Pulled(float(seen), none, None),
+    }
 
 
 @full_precision
@@ -137,47 +149,9 @@ def confusion(answers: Answers, predicted: Tensor) -> Tensor:
     return counts
 
 
-def patient_draws(patients: Sequence[str], *, draws: int, seed: int) -> list[Tensor]:
-    """Give the films of resampled patients, `draws` times: as many patients as there are, each with all its films."""
-    _, unit = np.unique(np.asarray(patients), return_inverse=True)
-    films = np.split(np.argsort(unit, kind="stable"), np.cumsum(np.bincount(unit))[:-1])
-    source = np.random.default_rng(seed)
-    picks = source.integers(0, len(films), (draws, len(films)))
-    return [torch.from_numpy(np.concatenate([films[unit] for unit in pick])) for pick in picks]
-
-
-@full_precision
-def estimates(
-    answers: Answers,
-    measure: Callable[[Answers], Measured] = all_measures,
-    *,
-    draws: int = 1000,
-    seed: int = 0,
-) -> dict[str, Estimate]:
-    """Give every measure with its interval.
-
-    Args:
-        answers: Of the classifier.
-        measure: Gives values by name; NaN where undefined.
-        draws: Of patients.
-        seed: Of the draws.
-    """
-    whole = measure(answers)
-    drawn = [measure(answers.of(films)) for films in patient_draws(answers.patients, draws=draws, seed=seed)]
-    alone = len(set(answers.patients)) < 2
+def estimates(answers: Answers) -> dict[str, Estimate]:
+    """Give every measure with its interval."""
     return {
-        name: Estimate(
-            None if math.isnan(value) else value,
-            None if alone or math.isnan(value) else _middle(np.array([each[name] for each in drawn])),
-        )
-        for name, value in whole.items()
+        name: Estimate(None if math.isnan(each.value) else each.value, each.interval)
+        for name, each in all_measures(answers).items()
     }
-
-
-def _middle(values: NDArray[np.float64]) -> Interval | None:
-    """Give the middle 95 % of the draws, or None where more than 5 % of them are undefined."""
-    undefined = np.isnan(values)
-    if undefined.mean() > _MOST_UNDEFINED:
-        return None
-    low, high = np.quantile(values[~undefined], (0.025, 0.975))
-    return float(low), float(high)

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features, check_images
+from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
-
-Interval = tuple[float, float]
 
 QUANTILE = 0.05
 _RESAMPLES = 1000

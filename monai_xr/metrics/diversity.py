@@ -18,6 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
+from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -122,7 +123,7 @@ class PairSimilarity:
 
     mean: float
     standard_error: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     pairs: int
     images: int
     values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)

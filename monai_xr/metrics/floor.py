@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
 
-Interval = tuple[float, float]
 Indices = NDArray[np.int64]
 Measure = Callable[[Tensor, Tensor], Mapping[str, float]]
 Triple = tuple[Tensor, Tensor, Tensor]

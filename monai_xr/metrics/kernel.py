@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from monai_xr.metrics.checks import check_features
+from monai_xr.metrics.intervals import Interval
 from monai_xr.metrics.precision import full_precision
 
 _BLOCK_ENTRIES = 1 << 23  # 64 MiB of kernel values at a time
@@ -30,7 +31,7 @@ class KernelDistance:
     """
 
     value: float
-    interval: tuple[float, float] | None
+    interval: Interval | None
     count: int
 
     def __float__(self) -> float:

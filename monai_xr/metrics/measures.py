@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Interval = tuple[float, float]
+from monai_xr.metrics.intervals import Interval
+
 Finding = Literal["fine", "open", "bad", "none"]
 
 

@@ -62,7 +62,7 @@ def doubling_widths(width: int, most: int, count: int) -> list[int]:
     return [min(width << i, most) for i in range(count)]
 
 
-def doublings(size: int, base_size: int, *, allowed: tuple[int, int] = (32, 256)) -> int:
+def doublings(size: int, base_size: int, *, allowed: tuple[int, int] = (32, 512)) -> int:
     """Count how often `base_size` must double to give `size`.
 
     Raises:

@@ -65,7 +65,7 @@ class DCGANGenerator(Generator):
     """Latents (B, Z) to one image (B, channels, image_size, image_size) in [-1, 1].
 
     Args:
-        image_size: Height = width in pixels, `base_size` times a power of two, 32 to 256.
+        image_size: Height = width in pixels, `base_size` times a power of two, 32 to 512.
         latent_size: Z.
         channels: Image channels.
         width: Channels of the finest feature map; they double towards the coarsest, up to `max_width`.
@@ -116,7 +116,7 @@ class DCGANDiscriminator(Discriminator):
     """One image (B, channels, image_size, image_size) to a logit (B,).
 
     Args:
-        image_size: Height = width in pixels, `base_size` times a power of two, 32 to 256.
+        image_size: Height = width in pixels, `base_size` times a power of two, 32 to 512.
         channels: Image channels.
         width: Channels of the first feature map; they double towards the coarsest, up to `max_width`.
         max_width: See `width`.

@@ -27,7 +27,7 @@ class IAGANGenerator(Generator):
     """Latents (B, Z) and images (B, channels, image_size, image_size) to one image of that shape in [-1, 1].
 
     Args:
-        image_size: Height = width in pixels, a power of two from 32 to 256.
+        image_size: Height = width in pixels, a power of two from 32 to 512.
         latent_size: Z.
         channels: Image channels.
         width: Channels of the finest feature map; they double towards the coarsest, up to `max_width`.

@@ -75,15 +75,32 @@ class PixelNorm(nn.Module):
 class MinibatchStd(nn.Module):
     """Appends one constant map: the standard deviation over the batch, averaged over channels and pixels.
 
-    The whole batch is one group, so scores depend on what else is in the batch. A collapsed batch shows here as zero.
+    Scores depend on what else is in the batch, or in the sample's group. A collapsed batch shows here as zero.
+
+    Args:
+        group_size: Samples over which it is taken, 4 in StyleGAN2; None takes the whole batch.
     """
 
+    def __init__(self, group_size: int | None = None) -> None:
+        super().__init__()
+        if group_size is not None and group_size < 2:
+            raise ConfigurationError(f"groups of {group_size}", "group_size", "at least 2, or none for the whole batch")
+        self.group_size = group_size
+
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C + 1, H, W)."""
-        variance = features.float().var(0, correction=0)  # (C, H, W)
-        spread = torch.sqrt(variance + _EPSILON).mean().to(features.dtype)
-        batch, _, height, width = features.shape
-        return torch.cat([features, spread.expand(batch, 1, height, width)], 1)
+        """(B, C, H, W) to (B, C + 1, H, W); sample i is in group i modulo their number.
+
+        Raises:
+            ConfigurationError: A batch that its groups do not divide.
+        """
+        batch, channels, height, width = features.shape
+        size = min(self.group_size or batch, batch)
+        if batch % size:
+            raise ConfigurationError(f"{batch} samples in groups of {size}", "batch_size", f"a multiple of {size}")
+        groups = features.float().reshape(size, -1, channels, height, width)
+        spread = torch.sqrt(groups.var(0, correction=0) + _EPSILON).mean((1, 2, 3)).to(features.dtype)  # (groups,)
+        spread = spread.repeat(size).reshape(batch, 1, 1, 1).expand(batch, 1, height, width)
+        return torch.cat([features, spread], 1)
 
 
 class SelfAttention(nn.Module):

@@ -2,7 +2,7 @@
 
 Sources: Karnewar and Wang 2020 with the layers of its public code (MSG-GAN); arXiv 2210.06334 (MSG-SAGAN);
 Zhang et al. 2019 (self-attention). Channels at full width, generator: 512 up to 32 pixels, then 256 (64), 128 (128),
-64 (256). Every scale is 4, 8, ..., `image_size`.
+64 (256), 32 (512). Every scale is 4, 8, ..., `image_size`.
 
 Differs from the paper: arXiv 2210.06334 does not print where its attention sits. Here `attention_sizes: [32]` puts one
 block after the 32 x 32 stage of each network and changes nothing else. Its keys and values are pooled as in SAGAN's
@@ -46,7 +46,7 @@ class MSGGANGenerator(Generator):
     Images are linear in the last features: they are meant to lie in [-1, 1] but may leave it.
 
     Args:
-        image_size: Height = width of the finest image in pixels, a power of two from 32 to 256.
+        image_size: Height = width of the finest image in pixels, a power of two from 32 to 512.
         latent_size: Z; latents are scaled to length sqrt(Z) before use.
         channels: Image channels.
         width: Channels of the feature maps up to 32 pixels, halved at every doubling beyond.
@@ -94,7 +94,7 @@ class MSGGANDiscriminator(Discriminator):
     Each coarser image joins the features of the finer ones by concatenation, image part first.
 
     Args:
-        image_size: Height = width of the finest image in pixels, a power of two from 32 to 256.
+        image_size: Height = width of the finest image in pixels, a power of two from 32 to 512.
         channels: Image channels.
         width: Channels of the feature maps up to 32 pixels, halved at every doubling beyond.
         attention_sizes: Sizes in pixels, 8 to `image_size`, after whose convolutions self-attention follows.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 import time
 import warnings
@@ -17,12 +18,14 @@ from monai_xr.data.identifiers import hashed
 class Audit:
     """The log of a store, a file a day that its owner alone may read, and the counts since it was opened.
 
+    Several processes may write into it.
+
     Args:
         folder: Where the files go; made if absent. None counts only.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._lock, self._day = folder, threading.Lock(), ""
+        self._folder, self._lock = folder, threading.Lock()
         self.counts: Counter[tuple[str, str]] = Counter()
         if folder:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -44,12 +47,10 @@ class Audit:
     def _write(self, text: str, day: str) -> None:
         if self._folder is None:
             return
-        if day != self._day:
-            path = self._folder / f"audit-{day}.jsonl"
-            path.touch(mode=0o600)
-            self._file, self._day = path.open("a", buffering=1, encoding="ascii"), day
         try:
-            self._file.write(text)
+            path = self._folder / f"audit-{day}.jsonl"
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+                file.write(text)
         except OSError:  # a full disk stops no answer; it is counted where objects are refused
             self.counts["audit", "not written"] += 1
 

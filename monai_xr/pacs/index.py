@@ -15,14 +15,16 @@ from typing import Any, Literal, get_args
 
 from monai_xr.errors import HostError
 
-State = Literal["received", "waiting", "working", "done", "ignored", "quarantined"]
+State = Literal["received", "waiting", "working", "placed", "built", "done", "ignored", "quarantined"]
 _BEFORE: dict[State, tuple[State, ...]] = {
     "received": (),
     "waiting": ("received", "working", "quarantined", "ignored"),
     "working": ("waiting",),
-    "done": ("working",),
+    "placed": ("working",),  # its films are de-identified; the data set does not have them yet
+    "built": ("placed", "built"),  # the data set has them; they are not handed over yet
+    "done": ("working", "placed", "built"),
     "ignored": ("working", "waiting"),
-    "quarantined": ("working", "waiting", "received"),
+    "quarantined": ("working", "waiting", "received", "placed", "built"),
 }
 _TIMEOUT_S = 60
 _SCHEMA_VERSION = 1
@@ -182,13 +184,21 @@ class Index:
         """Give the versions of studies that are in a state, or of one study, those that wait longest first."""
         sql = """SELECT study_uid, version, state, predecessor,
             (SELECT count(*) FROM objects o WHERE o.study_uid = s.study_uid AND o.version <= s.version),
-            last_received, expected, tries, not_before, reason
+            last_received, coalesce(expected, (SELECT max(r.expected) FROM retrievals r
+                WHERE r.study_uid = s.study_uid AND r.state != 'given up')), tries, not_before, reason
             FROM studies s WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR study_uid = ?2)
             ORDER BY last_received, study_uid, version"""
         return [StudyRow(*row) for row in self.rows(sql, (state, study_uid))]
 
     def move(
-        self, study_uid: str, version: int, state: State, reason: str | None = None, *, not_before: float = 0
+        self,
+        study_uid: str,
+        version: int,
+        state: State,
+        reason: str | None = None,
+        *,
+        not_before: float = 0,
+        tries: int | None = None,
     ) -> bool:
         """Move a version of a study to a state; False where another process did first, or it is not there.
 
@@ -200,11 +210,12 @@ class Index:
             state: Where to; see `_BEFORE` for where from.
             reason: Why, without anything that names a patient.
             not_before: Time of the clock before which it is not to be tried again.
+            tries: How many there were, None as counted.
         """
         before = _BEFORE[state]
-        sql = f"""UPDATE studies SET state = ?, reason = ?, not_before = ?, tries = tries + ?
+        sql = f"""UPDATE studies SET state = ?, reason = ?, not_before = ?, tries = coalesce(?, tries + ?)
             WHERE study_uid = ? AND version = ? AND state IN ({",".join("?" * len(before))})"""  # noqa: S608
-        values = (state, reason, not_before, int(state == "working"), study_uid, version, *before)
+        values = (state, reason, not_before, tries, int(state == "working"), study_uid, version, *before)
         with self.change() as connection:
             return connection.execute(sql, values).rowcount == 1
 

@@ -14,7 +14,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from monai_xr.dicom.chest import SOP_CLASSES
-from monai_xr.dicom.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
+from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.errors import HostError
 from monai_xr.pacs.audit import Audit, silence_libraries
 from monai_xr.pacs.commitment import Commitments

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydicom.filereader import read_file_meta_info
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 from monai_xr.dicom.values import quiet
 from monai_xr.pacs.index import ObjectRow, add_objects
 from monai_xr.pacs.spooling import is_uid, top_uids

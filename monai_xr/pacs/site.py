@@ -4,19 +4,19 @@ Nothing in the file is evaluated: there are no expressions, no environment varia
 count from the folder of the file. A key that does not exist is refused with the nearest one that does.
 """
 
-from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, model_validator
 
 from monai_xr.errors import ConfigurationError
+from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver, Queue
+from monai_xr.pacs.rules import Rule
+from monai_xr.pacs.section import Bad, Section
 
 _MAX_BYTES = 2**20
-_Bad = PydanticCustomError
 
 AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]  # PS3.5 table 6.2-1
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -25,31 +25,7 @@ Network = IPv4Network | IPv6Network
 Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys_only(cls, values: Any) -> Any:
-        if isinstance(values, cls):
-            return values
-        if not isinstance(values, dict):
-            raise _Bad("section", "is a section with keys of its own")
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        for key in values:
-            if key not in known:
-                near = get_close_matches(str(key), known, 1, 0.5)
-                hint = f"did you mean {near[0]}?" if near else f"keys: {', '.join(known)}"
-                raise _Bad("unknown_key", "there is no key {key} here; {hint}", {"key": repr(key), "hint": hint})
-        return values
-
-    @field_validator("*")
-    @classmethod
-    def _from_the_folder_of_the_file(cls, value: Any, info: ValidationInfo) -> Any:
-        return (info.context or {}).get("folder", Path()) / value.expanduser() if isinstance(value, Path) else value
-
-
-class TLS(_Section):
+class TLS(Section):
     """Certificate and key of ours, and the authorities whose certificates we trust, as PEM files."""
 
     certificate: Path
@@ -58,7 +34,7 @@ class TLS(_Section):
     client_certificate_required: bool = True
 
 
-class Store(_Section):
+class Store(Section):
     """Where received objects are kept, and when no more are taken."""
 
     folder: Path
@@ -67,7 +43,7 @@ class Store(_Section):
     max_quarantine_gb: Annotated[float, Field(ge=0)] = 20.0
 
 
-class Receiver(_Section):
+class Receiver(Section):
     """Our ear on the network."""
 
     ae_title: AETitle = "MONAI_XR"
@@ -85,17 +61,16 @@ class Receiver(_Section):
     idle_s: Seconds = 60
 
 
-class DICOMweb(_Section):
+class DICOMweb(Section):
     """A peer's DICOMweb service; the password is the first line of a file that its owner alone may read."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
     user: str = ""
     password_file: Path | None = None
     authorities: Path | None = None
-    timeout_s: Seconds = 60
 
 
-class Peer(_Section):
+class Peer(Section):
     """A PACS or modality.
 
     `addresses` are those its associations come from, and `host` and `port` where it listens. With `may_send` it may
@@ -107,75 +82,30 @@ class Peer(_Section):
     port: Port | None = None
     addresses: tuple[Network, ...] = ()
     may_send: bool = False
+    timeout_s: Seconds = 60
+    query: Literal["c-find", "qido"] = "c-find"
     tls: TLS | None = None
     dicomweb: DICOMweb | None = None
 
     @model_validator(mode="after")
     def _can_be_told_from_others(self) -> "Peer":
         if self.may_send and not self.addresses:
-            raise _Bad("addresses", "a peer that may send needs addresses, for example [192.0.2.17]")
+            raise Bad("addresses", "a peer that may send needs addresses, for example [192.0.2.17]")
         return self
 
 
-class Rule(_Section):
-    """What is done with the images that fit all the conditions that are given; patterns as in `*CHEST*`, any case."""
-
-    name: str
-    action: Literal["keep", "route", "ignore"]
-    to: str = ""
-    modality: tuple[str, ...] = ()
-    body_part: tuple[str, ...] = ()
-    view: tuple[str, ...] = ()
-    description: tuple[str, ...] = ()
-    station: tuple[str, ...] = ()
-    derived: bool | None = None
-    age_years: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=150)]] | None = None
-
-    @model_validator(mode="after")
-    def _routes_lead_somewhere(self) -> "Rule":
-        if (self.action == "route") != bool(self.to):
-            raise _Bad("route", "action route needs `to`, the others have none")
-        return self
-
-
-class Queue(_Section):
-    """When a study counts as complete, and how its processing is tried."""
-
-    quiet_s: Annotated[float, Field(ge=0, le=86400)] = 60
-    ask: str | None = None
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    study_s: Seconds = 600
-    tries: Annotated[int, Field(ge=1, le=100)] = 5
-    backoff_s: Seconds = 30
-    hook: tuple[str, ...] = ()
-    hook_s: Seconds = 600
-
-
-class Deidentification(_Section):
-    """The profile, its key, and the data set that results."""
-
-    key: Path
-    output: Path
-    size: Annotated[int, Field(ge=16, le=4096)] = 256
-    fit: Literal["squash", "pad", "crop"] = "squash"
-    shift_dates: bool = False
-    keep_characteristics: bool = False
-    allow_times: bool = False
-    accept_phantoms: bool = False
-    accept_non_chest: bool = False
-
-
-class Retrieve(_Section):
+class Retrieve(Section):
     """How studies are fetched without loading a PACS that is in use."""
 
     peer: str
     method: Literal["c-move", "c-get", "wado"] = "c-move"
     hours: tuple[Hours, ...] = ()
     images_per_minute: Annotated[float, Field(gt=0)] = 60
+    tries: Annotated[int, Field(ge=1, le=100)] = 5
     deadline_s: Seconds = 12 * 3600
 
 
-class Send(_Section):
+class Send(Section):
     """Where results go."""
 
     peer: str
@@ -184,25 +114,26 @@ class Send(_Section):
     backoff_s: Seconds = 60
 
 
-class Site(_Section):
+class Site(Section):
     """One hospital's intake."""
 
     store: Store
     receiver: Receiver = Receiver()
-    peers: dict[str, Peer] = {}
+    peers: dict[str, Peer] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     queue: Queue = Queue()
     deidentification: Deidentification | None = None
+    dataset: Dataset | None = None
+    hand_over: HandOver | None = None
     retrieve: Retrieve | None = None
     send: Send | None = None
 
     @model_validator(mode="after")
     def _peers_are_there(self) -> "Site":
         names = [self.queue.ask, *(part.peer for part in (self.retrieve, self.send) if part)]
-        names += [rule.to for rule in self.rules if rule.action == "route"]
         for name in filter(None, names):
             if name not in self.peers:
-                raise _Bad("peer", "there is no peer {name} among peers", {"name": name})
+                raise Bad("peer", "there is no peer {name} among peers", {"name": name})
         return self
 
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monai_xr.data.output import sync, write_text
+from monai_xr.data.files.output import write_text
+from monai_xr.disk import sync
 from monai_xr.errors import HostError
 from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
 from monai_xr.pacs.site import Store
@@ -78,7 +79,7 @@ class ObjectStore:
         self.objects, self.quarantine = self.folder / "objects", self.folder / "quarantine"
         self.spool_folder = self.folder / "spool" / uuid.uuid4().hex
         try:
-            for folder in (self.objects, self.quarantine, self.spool_folder):
+            for folder in (self.folder, self.objects, self.quarantine, self.spool_folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self.folder, self.folder.parent):
                 sync(folder)

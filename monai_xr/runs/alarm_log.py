@@ -1,31 +1,22 @@
 """`alarms.jsonl` of a training: one line when an alarm starts or ends or the training is stopped for it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.output import write_text
-from monai_xr.errors import HostError
+from monai_xr.disk import make_folder
+from monai_xr.runs.curves import append_line, keep_lines, read_after
 
 _NAME = "alarms.jsonl"
 
 
 def add_entry(folder: Path, **entry: Any) -> None:
     """Add one line: `epoch`, `iteration`, `alarm`, `state` (on, off or stop) and, unless off, `what` and `way_out`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-    except OSError as failure:
-        raise HostError(failure.strerror or str(failure), folder / _NAME, "choose a folder with room") from failure
+    append_line(make_folder(folder) / _NAME, entry)
 
 
 def forget_entries(folder: Path, epoch: int) -> None:
     """Drop the lines of `epoch` and later ones, which are trained again, and a line that a kill cut off."""
-    path = folder / _NAME
-    if path.exists():
-        kept = [entry for entry in _entries(path) if entry["epoch"] < epoch]
-        write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    keep_lines(folder / _NAME, "epoch", epoch - 1)
 
 
 def read_alarms(folder: str | Path) -> list[str]:
@@ -33,7 +24,7 @@ def read_alarms(folder: str | Path) -> list[str]:
     path = Path(folder) / _NAME
     sentences: list[str] = []
     started: dict[str, tuple[int, dict[str, Any]]] = {}
-    for entry in _entries(path) if path.exists() else []:
+    for entry in read_after(path, 0, cut=True)[0]:
         if entry["state"] == "off" and entry["alarm"] in started:
             place, begin = started.pop(entry["alarm"])
             sentences[place] = _sentence(begin, f"in epochs {begin['epoch']} to {entry['epoch'] - 1}")
@@ -47,13 +38,3 @@ def read_alarms(folder: str | Path) -> list[str]:
 
 def _sentence(entry: dict[str, Any], when: str) -> str:
     return f"Alarm {entry['alarm']} {when}: {entry['what']}; {entry['way_out']}."
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # the process died while it wrote
-    return entries

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_xr.data.output import write_bytes, write_text
+from monai_xr.data.files.output import write_bytes, write_text
 from monai_xr.errors import HostError, ModelError
 
 SCHEMA = 2  # 1 knew epoch borders only

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.output import write_text
-from monai_xr.errors import HostError
+from monai_xr.data.files.output import write_text
+from monai_xr.disk import host_trouble
 
 # What a line holds beside its metrics.
 PLACE = ("epoch", "iteration", "time", "image_grid")
@@ -31,11 +31,8 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     Raises:
         HostError: The disk is full or the folder cannot be written to.
     """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, allow_nan=False) + "\n")
-    except OSError as failure:
-        raise HostError(failure.strerror or str(failure), path, "choose a folder that can be written to") from failure
+    with host_trouble(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, allow_nan=False) + "\n")
 
 
 def keep_lines(path: Path, count: str, last: int) -> None:

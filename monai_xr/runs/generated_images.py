@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.data_folder import data_folder
+from monai_xr.data.files.data_folder import data_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs.run_folder import RunFolder
 

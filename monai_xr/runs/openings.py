@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monai_xr.data.output import write_text
+from monai_xr.data.files.output import write_text
 
 logger = logging.getLogger(__name__)
 

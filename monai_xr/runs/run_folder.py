@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.data_folder import RECORD, SYNTHETIC
-from monai_xr.data.lineage import lineage_of
-from monai_xr.errors import HostError, ModelError
+from monai_xr.data.files.data_folder import RECORD, SYNTHETIC
+from monai_xr.data.images.lineage import lineage_of
+from monai_xr.disk import host_trouble
+from monai_xr.errors import ModelError
 
 # What a training and the commands that follow it write beside the checkpoints. Decoded pixels (`cache`) and lock files
 # belong to no training.
@@ -127,13 +128,10 @@ class RunFolder:
         if not found:
             return None
         aside = self.path / f"until_{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-        try:
+        what = "an earlier training cannot be set aside ({})"
+        with host_trouble(self.path, "choose another output_dir", what=what):
             aside.mkdir()
             for path in found:
                 path.rename(aside / path.name)
-        except OSError as error:
-            raise HostError(
-                f"an earlier training cannot be set aside ({error.strerror})", self.path, "choose another output_dir"
-            ) from error
         logger.warning("what an earlier training left here was set aside in %s", aside.name)
         return aside

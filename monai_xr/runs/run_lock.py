@@ -1,50 +1,25 @@
-"""One training per output folder."""
+"""Lets one training at a time write into an output folder: `alone_in_run`."""
 
-import fcntl
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.data.files.locks import locked
+from monai_xr.disk import host_trouble, make_folder
+from monai_xr.errors import ConfigurationError
 
 
-class RunLock:
-    """Held by one process at a time; the system gives it back when that process ends, however it ends.
+@contextmanager
+def alone_in_run(checkpoints: Path) -> Iterator[None]:
+    """Hold the lock beside a folder of checkpoints. The loader's workers, which may outlive a killed training, do not.
 
-    It is a record lock of POSIX, which the loader's workers do not inherit: those may outlive a killed training.
+    Raises:
+        ConfigurationError: Another process holds it.
+        HostError: The lock file cannot be made.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.handle: int | None = None
-
-    def take(self) -> None:
-        """Take the lock and write this process's number into the file.
-
-        Raises:
-            ConfigurationError: Another process holds it.
-            HostError: The file cannot be made.
-        """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise HostError(f"cannot be written ({error.strerror})", self.path, "choose another output_dir") from error
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise ConfigurationError(
-                f"process {holder} is training into this folder", "output_dir", "wait for it, or choose another"
-            ) from None
-        except OSError:  # file systems without locks
-            pass
-        os.truncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
-        self.handle = handle
-
-    def release(self) -> None:
-        """Give the lock back, if held."""
-        if self.handle is not None:
-            os.close(self.handle)
-            self.handle = None
+    path = make_folder(checkpoints.parent) / f".{checkpoints.name}.lock"
+    refusal = ConfigurationError(
+        "process {} is training into this folder", "output_dir", "wait for it, or choose another"
+    )
+    with host_trouble(path, "choose another output_dir"), locked(path, refusal, forks_hold=False):
+        yield

@@ -1,11 +1,12 @@
 """Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""
 
-from monai_xr.transforms.aiin import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
+from monai_xr.transforms.aiin.transforms import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
 from monai_xr.transforms.augment import Augmentation, make_augmentation
-from monai_xr.transforms.dataset import XrayDataset, make_aiin, xray_loader
-from monai_xr.transforms.labelled import LabelledXrays, labelled_films, training_loader, validation_loader
+from monai_xr.transforms.dataset import XrayDataset, make_aiin
+from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
-from monai_xr.transforms.mixed_dataset import MixedXrayDataset, mixed_loader
+from monai_xr.transforms.loader import xray_loader
+from monai_xr.transforms.mixed_dataset import MixedXrayDataset
 from monai_xr.transforms.volumes import LoadVolume
 
 __all__ = [
@@ -25,8 +26,5 @@ __all__ = [
     "labelled_films",
     "make_aiin",
     "make_augmentation",
-    "mixed_loader",
-    "training_loader",
-    "validation_loader",
     "xray_loader",
 ]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.transforms.aiin_functions import aiin_batch
+from monai_xr.transforms.aiin.functions import aiin_batch
 from monai_xr.transforms.ranges import to_network_range, to_unit_range
 
 _AIIN_TILES, _AIIN_CLIP = (2, 4, 8), (2.0, 20.0)

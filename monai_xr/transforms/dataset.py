@@ -4,24 +4,22 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from ignite import distributed as idist
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import Records, SkippedFile, find_records
-from monai_xr.data.tiles import Tile
+from monai_xr.data.images.tiles import Tile
+from monai_xr.data.records import Records, SkippedFile
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag, parse_names
-from monai_xr.transforms.aiin import AIIN
+from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.transforms.ranges import to_network_range
-
-if TYPE_CHECKING:
-    from monai_xr.transforms.labelled import LabelledXrays
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
                 logger.warning("%s", note)
             _tell("skipped", self.source.skipped)
             first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
-            self.cache = PixelCache.build(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
+            self.cache = build_store(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
         _tell("refused", self.cache.refused)
         _tell_doubts(self.chest_doubts)
         self.classes = sorted({record.label for record in self.cache.records})
@@ -179,33 +177,3 @@ def _tell_doubts(doubts: Mapping[str, int]) -> None:
 def _reasons(files: Sequence[SkippedFile]) -> dict[str, int]:
     """Count files by reason, the most frequent first."""
     return dict(Counter(each.reason for each in files).most_common())
-
-
-def xray_loader(
-    dataset: "XrayDataset | LabelledXrays", batch_size: Any, *, seed: Any = 0, workers: Any = 0
-) -> DataLoader[Any]:
-    """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
-
-    Under several processes each gets its own share.
-
-    Raises:
-        ConfigurationError: If the batch is larger than the data set, or a generator would learn from generated images.
-    """
-    if isinstance(dataset, XrayDataset) and dataset.generated:
-        raise ConfigurationError(
-            f"{dataset.generated} generated images", "accept_synthetic", "generators learn from real films alone"
-        )
-    size = parse_count(batch_size, "batch_size")
-    ranks = idist.get_world_size()
-    if size * ranks > len(dataset):
-        raise ConfigurationError(
-            f"batch of {size} is larger than the data set of {len(dataset)} images", "batch_size", "lower it"
-        )
-    sampler: DistributedSampler[Any] = DistributedSampler(
-        dataset, num_replicas=ranks, rank=idist.get_rank(), seed=int(seed)
-    )
-    processes = parse_count(workers, "workers", least=0)
-    own_randomness = torch.Generator().manual_seed(int(seed))
-    return DataLoader(
-        dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness, num_workers=processes
-    )

@@ -1,22 +1,19 @@
-"""Films of one split in, items with a target for every class out, and the loaders over them."""
+"""Films of one split in, items with a target for every class out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from ignite import distributed as idist
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from monai_xr.data.records import Record, canonical_split
 from monai_xr.data.trained_on import TrainedOn
-from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.settings import parse_count, parse_flag, parse_names
-from monai_xr.transforms.dataset import XrayDataset, xray_loader
-from monai_xr.transforms.mixed_dataset import MixedXrayDataset, mixed_loader
-
-BALANCES = ("none", "weights", "sampling")
+from monai_xr.errors import InputDataError
+from monai_xr.settings import parse_flag, parse_names
+from monai_xr.transforms.dataset import XrayDataset
+from monai_xr.transforms.mixed_dataset import MixedXrayDataset
 
 
 class LabelledXrays(Dataset[dict[str, Any]]):
@@ -129,56 +126,3 @@ def labelled_films(
         accept_synthetic=parse_flag(accept_synthetic, "accept_synthetic") and for_training,
     )
     return LabelledXrays(films, classes or select, multi_label=several)
-
-
-class BalancedSampler(DistributedSampler[Any]):
-    """Draws films with replacement so that every class comes equally often; the epoch and the seed decide the draws.
-
-    Args:
-        dataset: Films of one class each.
-        seed: Of the draws.
-    """
-
-    def __init__(self, dataset: LabelledXrays, *, seed: int) -> None:
-        super().__init__(dataset, num_replicas=idist.get_world_size(), rank=idist.get_rank(), seed=seed)
-        self.weights = dataset.targets @ dataset.balanced_weights()
-
-    def __iter__(self) -> Iterator[int]:
-        source = torch.Generator().manual_seed(self.seed + self.epoch)
-        drawn = torch.multinomial(self.weights, self.total_size, replacement=True, generator=source)
-        return iter(drawn[self.rank :: self.num_replicas].tolist())
-
-
-def training_loader(
-    dataset: LabelledXrays, batch_size: Any, *, balance: str = "none", seed: Any = 0, workers: Any = 0
-) -> DataLoader[Any]:
-    """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
-
-    Args:
-        dataset: What to draw from.
-        batch_size: Films in a batch.
-        balance: "none", "weights" (of the loss, see `ClassLoss`) or "sampling".
-        seed: Of the order.
-        workers: Processes that read.
-
-    Raises:
-        ConfigurationError: A batch larger than the data set or the epoch of a mixture, or an unknown balance.
-    """
-    if balance not in BALANCES:
-        raise ConfigurationError(f"unknown balance {balance!r}", "balance", ", ".join(BALANCES))
-    if balance == "sampling" and (dataset.multi_label or isinstance(dataset.films, MixedXrayDataset)):
-        raise ConfigurationError("sampling needs real films of one class each", "balance", "use weights")
-    if isinstance(dataset.films, MixedXrayDataset):
-        return mixed_loader(dataset.films, batch_size, workers=workers, items=dataset)
-    loader = xray_loader(dataset, batch_size, seed=seed, workers=workers)
-    if balance != "sampling":
-        return loader
-    sampler = BalancedSampler(dataset, seed=int(seed))
-    return DataLoader(
-        dataset, batch_size=loader.batch_size, sampler=sampler, drop_last=True, num_workers=loader.num_workers
-    )
-
-
-def validation_loader(dataset: LabelledXrays, batch_size: Any) -> DataLoader[Any]:
-    """Give all films once, in their order."""
-    return DataLoader(dataset, batch_size=parse_count(batch_size, "batch_size"))

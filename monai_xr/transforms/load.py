@@ -11,7 +11,7 @@ from monai.data import ImageReader, MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
-from monai_xr.data.reading import Decode, read_image
+from monai_xr.data.images.image_file import Decode, read_image
 from monai_xr.dicom import XrayImage
 from monai_xr.errors import InputDataError
 
@@ -22,8 +22,10 @@ class LoadXray(Transform):
     """Load one DICOM, PNG or JPEG film as (1, H, W) float32 in [0, 1], upright, bright where the body is dense.
 
     The affine maps (row, column) to millimetres in the plane of the film, rows towards the feet and columns towards the
-    patient's left for frontal films; where no tag tells the spacing it counts pixels. `meta` is that of `film_meta`;
-    under `monai.data.set_track_meta(False)` a film is a plain tensor without it.
+    patient's left for frontal films; where no tag tells the spacing it counts pixels. `meta` is `film_meta` with
+    what MONAI's `SaveImage(squeeze_end_dims=False)` needs; its PNG writer exchanges the axes unless
+    `set_options(write_kwargs={"reverse_indexing": False})`. Under `monai.data.set_track_meta(False)` a film is a plain
+    tensor without it.
 
     Args:
         admit: Origins that are let in, as in `read_image`.
@@ -43,8 +45,7 @@ class LoadXray(Transform):
         pixels = torch.from_numpy(film.pixels)[None]
         if not get_track_meta():
             return pixels
-        meta = {**film_meta(film), "filename_or_obj": str(path)}
-        tracked: torch.Tensor = MetaTensor(pixels, affine=film_affine(film), meta=meta)
+        tracked: torch.Tensor = MetaTensor(pixels, meta={**_placed_meta(film), "filename_or_obj": str(path)})
         return tracked
 
 
@@ -108,16 +109,20 @@ class XrayReader(ImageReader):
             if film.pixels.shape != first:
                 sizes = " beside ".join(f"{size[0]} x {size[1]}" for size in (film.pixels.shape, first))
                 raise InputDataError(f"{sizes} pixels", path, "channels of one image are films of one size")
-        affine = film_affine(films[0])
-        meta = {
-            **film_meta(films[0]),
-            "affine": affine,
-            "original_affine": affine,
-            "spatial_shape": np.asarray(first),
-            "original_channel_dim": 0,
-            "space": "RAS",
-        }
-        return np.stack([film.pixels for film in films]), meta
+        return np.stack([film.pixels for film in films]), _placed_meta(films[0])
+
+
+def _placed_meta(film: XrayImage) -> dict[str, Any]:
+    """Give `film_meta` and where the pixels lie, as MONAI's transforms and writers look for it."""
+    affine = film_affine(film)
+    return {
+        **film_meta(film),
+        "affine": affine,
+        "original_affine": affine.copy(),
+        "spatial_shape": np.asarray(film.pixels.shape),
+        "original_channel_dim": 0,
+        "space": "RAS",
+    }
 
 
 def film_affine(film: XrayImage) -> NDArray[np.float64]:

@@ -1,19 +1,17 @@
-"""A mixture of real and generated images in; the data set and the loader that training reads out."""
+"""A mixture of real and generated images in; the data set that training reads out."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ignite import distributed as idist
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from monai_xr.data.mixing import mix
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
-from monai_xr.errors import ConfigurationError
-from monai_xr.settings import parse_count
 from monai_xr.transforms.dataset import XrayDataset
 
 logger = logging.getLogger(__name__)
@@ -41,9 +39,7 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         records = find_records(synthetic_dir, classes=real.classes if any(real.classes) else None)
         with idist.one_rank_first():
             first = idist.get_rank() == 0  # as in `XrayDataset`
-            generated = PixelCache.build(
-                records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first
-            )
+            generated = build_store(records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first)
         shares = ratio if isinstance(ratio, Mapping) else float(ratio)
         behind = lineage_behind(records.images())
         _refuse_others(real, behind, synthetic_dir)
@@ -74,52 +70,3 @@ def _refuse_others(real: XrayDataset, behind: TrainedOn, synthetic_dir: str | Pa
         behind.refuse(others, "outside train are known to the generator", way_out, where=Path(synthetic_dir))
     if note := behind.cannot_tell(real.source):
         logger.warning("%s: %s", Path(synthetic_dir).name, note)
-
-
-class MixtureSampler(Sampler[int]):
-    """Gives the images of an epoch; each process of several gets its own share of the same length.
-
-    Args:
-        dataset: What to draw from.
-        rank: Of this process.
-        ranks: Number of processes.
-    """
-
-    def __init__(self, dataset: MixedXrayDataset, *, rank: int = 0, ranks: int = 1) -> None:
-        self.mixture = dataset.mixture
-        self.rank, self.ranks, self.number = rank, ranks, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next pass gives."""
-        self.number = epoch
-
-    def __len__(self) -> int:
-        return len(self.mixture) // self.ranks
-
-    def __iter__(self) -> Iterator[int]:
-        order = self.mixture.epoch(self.number)[self.rank :: self.ranks][: len(self)]
-        return iter(order.tolist())
-
-
-def mixed_loader(
-    dataset: MixedXrayDataset, batch_size: Any, *, workers: Any = 0, items: Dataset[Any] | None = None
-) -> DataLoader[Any]:
-    """Give batches whose content and order depend on the seed and the epoch alone; a last part of one is left out.
-
-    Args:
-        dataset: What to draw from.
-        batch_size: Images in a batch.
-        workers: Processes that read.
-        items: Gives the items of the same images in another form; those of `dataset` by default.
-
-    Raises:
-        ConfigurationError: If the batch is larger than an epoch.
-    """
-    size = parse_count(batch_size, "batch_size")
-    sampler = MixtureSampler(dataset, rank=idist.get_rank(), ranks=idist.get_world_size())
-    if size > len(sampler):
-        raise ConfigurationError(
-            f"batch of {size} is larger than an epoch of {len(sampler)} images", "batch_size", "lower it"
-        )
-    workers = parse_count(workers, "workers", least=0)
-    return DataLoader(items or dataset, batch_size=size, sampler=sampler, drop_last=True, num_workers=workers)

@@ -10,10 +10,10 @@ from tqdm import tqdm
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
-from monai_xr.workflows.bundle_folders import find_bundle
-from monai_xr.workflows.bundles import run_bundle
-from monai_xr.workflows.evaluation import evaluate_folders
-from monai_xr.workflows.sampling import sample_run
+from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
+from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.bundle_running.sampling import sample_run
+from monai_xr.workflows.judging_images.evaluation import evaluate_folders
 
 _SIZE = 64
 _AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}

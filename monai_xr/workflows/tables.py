@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from monai_xr import __version__
-from monai_xr.data.inspection import Inspection
-from monai_xr.dicom.isolation import confinement_in_force
+from monai_xr.data.inspecting.inspection import Inspection
+from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, confinement_in_force
 
 if TYPE_CHECKING:  # so that an inspection loads no torch
     from monai_xr.metrics.measures import Measures
@@ -50,7 +50,9 @@ def _short(value: float | None) -> str:
 
 
 def print_version() -> None:
-    """Print the version, and what the kernel keeps the process from that reads unknown files."""
+    """Print the version, what the kernel keeps the process from that reads unknown files, and whether text is found."""
     walls = "; ".join(confinement_in_force()) or "nothing else: neither Landlock nor seccomp can be used here"
     print(f"monai-xr {__version__}")  # noqa: T201
+    ocr = "rapidocr looks for it (extra ocr)" if can_look_for_text() else "nothing looks for it without the extra ocr"
     print(f"unknown files are read in a child process with limits of memory and time; {walls}")  # noqa: T201
+    print(f"text in the pixels of films: {ocr}")  # noqa: T201

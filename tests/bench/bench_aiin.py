@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from pairs import compare
 
-from monai_xr.transforms import aiin_tensors
-from monai_xr.transforms.aiin import AIINWarning, aiin, aiin_batch
-from monai_xr.transforms.aiin_settings import checked_settings, lay_tiles
+from monai_xr.transforms.aiin import tensors as aiin_tensors
+from monai_xr.transforms.aiin.settings import checked_settings, lay_tiles
+from monai_xr.transforms.aiin.transforms import AIINWarning, aiin, aiin_batch
 
 GRID, CLIP_LIMIT = (8, 8), 2.0
 LINEAR = 1.25  # for each doubling of a side; the step out of a cache is a tenth

@@ -9,7 +9,8 @@ import numpy as np
 from pairs import compare
 from PIL import Image
 
-from monai_xr.data import PixelCache, find_records, read_image
+from monai_xr.data import find_records, read_image
+from monai_xr.data.store.building import build_store
 
 _FILMS = 64
 
@@ -28,7 +29,7 @@ def _bench(folder: Path, size: int) -> bool:
     for index in range(_FILMS):
         Image.fromarray(rng.integers(0, 256, (size, size), np.uint8)).save(films / f"{index}.png")
     records = find_records(films)
-    cache = PixelCache.build(records, size=size, folder=folder / "cache")
+    cache = build_store(records, size=size, folder=folder / "cache")
     mapped = np.memmap(cache.folder / "pixels.u16", "<u2", "r", shape=(len(cache), size, size))
 
     def through(source: object) -> Callable[[], None]:

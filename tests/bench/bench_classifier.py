@@ -17,7 +17,7 @@ from monai_xr.handlers import EpochLosses, StopOnNonFinite
 from monai_xr.losses import ClassLoss
 from monai_xr.networks import make_classifier
 from monai_xr.optimizers import layered_adamw
-from monai_xr.transforms import Augmentation, labelled_films, training_loader
+from monai_xr.transforms import Augmentation, labelled_films, xray_loader
 
 STEPS, BATCH, SIZE = 2, 64, 64
 NAMES = ("a", "b")
@@ -73,7 +73,7 @@ def input_pipeline(folder):
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (SIZE, SIZE), np.uint8)).save(path)
     films = labelled_films(folder, split=None, image_size=SIZE, cache_dir=folder / "cache")
-    loader, augment, source = training_loader(films, BATCH), Augmentation(mixup=0.2), torch.Generator()
+    loader, augment, source = xray_loader(films, BATCH), Augmentation(mixup=0.2), torch.Generator()
 
     def run():
         for batch in loader:

@@ -28,7 +28,8 @@ import torch
 from bench_dicom import chest, save
 from monai.transforms import LoadImage, Resize
 
-from monai_xr.data.preparing import PrepareSettings, prepare
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
 
 FILMS, SLOW_FILMS, SMALL_FILMS = 200, 24, 2000
 THEIR_FILMS = 24  # of the same, as a loop takes as long for each
@@ -99,7 +100,7 @@ def told(holds: bool, line: str) -> bool:
 
 _PEAK = """
 import sys
-from monai_xr.data.preparing import PrepareSettings, prepare
+from monai_xr.data.preparing.prepare_folder import PrepareSettings, prepare
 prepare(sys.argv[1], sys.argv[2], PrepareSettings(size=64, decode="direct", no_patients=True))
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """

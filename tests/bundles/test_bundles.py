@@ -17,8 +17,8 @@ from PIL import Image
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import save_checkpoint
-from monai_xr.workflows.bundles import run_bundle
-from monai_xr.workflows.sampling import sample_run
+from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.bundle_running.sampling import sample_run
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))

@@ -19,8 +19,8 @@ from PIL import Image
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError, DivergedError, InputDataError, ModelError, XrError
 from monai_xr.handlers import load_classifier
-from monai_xr.workflows.bundles import run_bundle
-from monai_xr.workflows.classification import evaluate_classifier
+from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.judging_classifiers.evaluation import evaluate_classifier
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundles" / "chest_xray_vit_classification"
@@ -147,7 +147,7 @@ def test_inference_writes_findings_that_follow_from_the_network(trained, data, m
 def test_evaluation_writes_measures_predictions_and_a_page_and_notes_the_opening(trained, data, monkeypatch):
     monkeypatch.chdir(trained)
     knobs = {"dataset_dir": str(data / "manifest"), "output_dir": str(trained / "out"), "accept_phantoms": True}
-    run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "draws": 20})
+    run_bundle(BUNDLE, "evaluating", "evaluate", knobs)
     folder = trained / "out" / "evaluation"
     found = json.loads((folder / "measures.json").read_text())
     measures = found["measures"]
@@ -177,11 +177,11 @@ def test_evaluation_takes_the_classes_of_the_training(tmp_path):
     write_phantom_studies(tmp_path / "films", patients=24, size=64, findings=("NORMAL", "EFFUSION", "NODULES"))
     train(tmp_path / "films", tmp_path / "out", classes=",".join(CLASSES), backbone="resnet10t", aiin="none")
     knobs = {"dataset_dir": str(tmp_path / "films"), "output_dir": str(tmp_path / "out"), "accept_phantoms": True}
-    run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "draws": 20})
+    run_bundle(BUNDLE, "evaluating", "evaluate", knobs)
     settings = json.loads((tmp_path / "out" / "evaluation" / "measures.json").read_text())["settings"]
     assert settings["classes"] == list(CLASSES)
     with pytest.raises(InputDataError, match="patients were trained on, such as patient/"):
-        run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "draws": 20, "split": "train"})
+        run_bundle(BUNDLE, "evaluating", "evaluate", {**knobs, "split": "train"})
 
 
 @pytest.mark.parametrize(("kind", "knobs"), [("dicom", {}), ("classes", {"no_patients": True})])

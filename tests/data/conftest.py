@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from monai_xr.data import pixel_decoding
+from monai_xr.data.store import decoding as pixel_decoding
 
 Picture = Callable[..., Path]
 

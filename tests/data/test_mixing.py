@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.lineage import lineage_of
+from monai_xr.data.images.lineage import lineage_of
+from monai_xr.data.images.png import write_png
 from monai_xr.data.mixing import Mixture, mix
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.png import write_png
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
+from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -23,7 +24,7 @@ def real(tmp_path: Path, png: Any) -> PixelCache:
     """Ten films of sick and twenty of well patients."""
     for index in range(30):
         png(tmp_path / "real" / ("sick" if index < 10 else "well") / f"{index}.png", index)
-    return PixelCache.build(find_records(tmp_path / "real"), size=8, folder=tmp_path / "cache")
+    return build_store(find_records(tmp_path / "real"), size=8, folder=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def generated(tmp_path: Path) -> PixelCache:
         pixels = np.random.default_rng(1000 + index).random((32, 32), np.float32)
         write_png(folder / f"{index}.png", pixels, MARK)
     records = find_records(tmp_path / "generated")
-    return PixelCache.build(records, size=8, folder=tmp_path / "cache", admit=("generated",))
+    return build_store(records, size=8, folder=tmp_path / "cache", admit=("generated",))
 
 
 def _labels(mixture: Mixture, epoch: int) -> tuple[Counter[str], Counter[str]]:
@@ -117,7 +118,7 @@ def test_generated_images_are_for_train_alone(tmp_path: Path, png: Any, generate
     )
     for split, allowed in (("train", True), ("test", False)):
         records = find_records(tmp_path / "split", split=split)
-        cache = PixelCache.build(records, size=8, folder=tmp_path / "cache")
+        cache = build_store(records, size=8, folder=tmp_path / "cache")
         if allowed:
             assert len(mix(cache, generated, ratio=1, seed=0)) == 2
         else:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monai_xr.data.identifiers import hashed, hashed_id
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 
 HEADER = "image,label,patient_id,split\n"
@@ -277,7 +277,8 @@ def test_skipped_files_are_listed_without_names(tmp_path: Path, dicom: Any) -> N
 
 
 def test_skipped_files_are_listed_without_names_in_a_second_run(tmp_path: Path, dicom: Any) -> None:
-    from monai_xr.data.preparing import PrepareSettings, prepare
+    from monai_xr.data.preparing.prepare_folder import prepare
+    from monai_xr.data.preparing.settings import PrepareSettings
 
     tags = {"PatientName": "Doe^Jane", "BodyPartExamined": "CHEST"}
     for number in range(6):
@@ -340,8 +341,9 @@ def test_an_issuer_that_only_some_films_name_makes_no_second_patient(tmp_path: P
 def test_a_class_that_is_hidden_because_a_patient_is_named_like_it_is_told(
     tmp_path: Path, dicom: Any, split: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from monai_xr.data.inspection import inspect_folder
-    from monai_xr.data.preparing import PrepareSettings, prepare
+    from monai_xr.data.inspecting.inspection import inspect_folder
+    from monai_xr.data.preparing.prepare_folder import prepare
+    from monai_xr.data.preparing.settings import PrepareSettings
     from monai_xr.transforms.dataset import XrayDataset
 
     for number in range(8):

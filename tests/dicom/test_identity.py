@@ -5,9 +5,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom import read_header, read_xray
-from monai_xr.dicom.deidentification import deidentify
-from monai_xr.dicom.deidentification_pixels import read_one_frame
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.deidentification.data_set import deidentify
+from monai_xr.dicom.deidentification.hidden_pixels import read_one_frame
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.dicom.identity import film_identity
 from monai_xr.errors import ConfigurationError, InputDataError
 

@@ -9,11 +9,11 @@ import pydicom
 import pydicom.uid as uids
 import pytest
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.dicom import read_xray
-from monai_xr.dicom.deidentification import deidentify
-from monai_xr.dicom.deidentification_pixels import read_one_frame
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.deidentification.data_set import deidentify
+from monai_xr.dicom.deidentification.hidden_pixels import read_one_frame
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.errors import InputDataError
 
 PIXELS = (np.add.outer(np.arange(48) * 50, np.arange(32) * 40) % 4096).astype(np.uint16)

@@ -7,11 +7,11 @@ import pydicom
 import pytest
 from dicom.public_sets import SETS, write
 
-from monai_xr.data.deidentified_folder import encoded
+from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.dicom import read_xray
-from monai_xr.dicom.deidentification import deidentify
-from monai_xr.dicom.deidentification_pixels import read_one_frame
-from monai_xr.dicom.deidentification_pseudonyms import Pseudonyms
+from monai_xr.dicom.deidentification.data_set import deidentify
+from monai_xr.dicom.deidentification.hidden_pixels import read_one_frame
+from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.errors import InputDataError
 
 KEY = Pseudonyms(b"k" * 32)

@@ -17,11 +17,11 @@ from canary import CANARIES, canary, film, put
 from pydicom.dataset import Dataset
 
 from monai_xr.cli import main
-from monai_xr.data.deidentified_folder import encoded
-from monai_xr.data.inspection import inspect_folder
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
-from monai_xr.workflows.bundles import run_bundle
+from monai_xr.data.deidentifying.deidentified_folder import encoded
+from monai_xr.data.inspecting.inspection import inspect_folder
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
+from monai_xr.workflows.bundle_running.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"
 SMALL = {"batch_size": 4, "width": 4, "image_size": 32, "seed": 1, "max_epochs": 1}
@@ -188,7 +188,7 @@ def run_everything(data, folder, command):
     """Inspect, cache and train on a data folder; everything is written below `folder`."""
     json_file, sheet = folder / "inspection.json", folder / "sheet.png"
     assert command("inspect", data, "--json", json_file, "--sheet", sheet) == 0
-    PixelCache.build(find_records(data), size=32, folder=folder / "cache", decode="isolated").verify()
+    build_store(find_records(data), size=32, folder=folder / "cache", decode="isolated").verify()
     run_bundle(
         BUNDLE,
         "training",
@@ -212,19 +212,36 @@ def test_inspection_cache_and_training_after_deidentification(source, tmp_path, 
 
 
 # Names of files, body part and manufacturer are shown by an inspection, and the index of the cache has the names.
-def test_inspection_cache_and_training_keep_headers_to_themselves(tmp_path, command, monkeypatch, caplog):
-    data, folder = tmp_path / "in" / "films", tmp_path / "work"
+@pytest.mark.parametrize(
+    ("place", "is_absolute", "table"),
+    [
+        ("films", True, ""),
+        ("ZZPHI^CANARY 19010203", True, ""),
+        ("CANARY-1/x", False, ""),
+        ("zzphi/CANARY, ZZ", False, "image,label,patient_id,split"),
+    ],
+)
+def test_inspection_cache_and_training_keep_headers_to_themselves(
+    tmp_path, command, monkeypatch, caplog, place, is_absolute, table
+):
+    data, folder = Path("in") / place, tmp_path / "work"
+    monkeypatch.chdir(tmp_path)
     data.mkdir(parents=True)
     folder.mkdir()
     for number in range(12):
         (data / f"{number}.dcm").write_bytes(canary_film(number, also_where_no_name_belongs=False))
     (data / "cut.dcm").write_bytes(canary_film(30, also_where_no_name_belongs=False)[:700])
-    monkeypatch.chdir(folder)
+    if table:
+        rows = "".join(f"{number}.dcm,,{number},train\n" for number in range(12))
+        (data / "manifest.csv").write_text(f"{table}\n{rows}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/runs/mlflow.db")
-    run_everything(data, folder, command)
+    given = tmp_path / data if is_absolute else data
+    run_everything(given, folder, command)
     inspect_folder(data)
     command.said.append(caplog.text)
     assert found_in(folder) == []
+    shown = json.loads((folder / "run" / "run.json").read_text())["settings"]["dataset_dir"]
+    assert ("~" in shown) is (place != "films")
     assert_silent(command)
 
 

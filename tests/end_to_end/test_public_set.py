@@ -9,9 +9,10 @@ import pytest
 from dicom.public_sets import write
 
 from monai_xr.data.phantoms.picture import make_phantom
-from monai_xr.data.preparing import PrepareSettings, prepare
-from monai_xr.data.records import find_records
-from monai_xr.workflows.bundles import run_bundle
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.sources.finding import find_records
+from monai_xr.workflows.bundle_running.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"
 SMALL = {"batch_size": 4, "width": 4, "image_size": 32, "seed": 1, "max_epochs": 1, "device": "cpu"}

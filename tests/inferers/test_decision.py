@@ -49,6 +49,62 @@ def test_thresholds_by_hand(kind, least, threshold):
     assert choose_threshold(SCORES, TRUTH, kind, least) == pytest.approx(threshold)
 
 
+@pytest.mark.parametrize(
+    ("rule", "achieved"),
+    [("sensitivity:0.95", ("sensitivities", 0.95)), ("specificity:0.95", ("specificities", 0.95))],
+)
+def test_a_rule_holds_for_its_class_and_never_says_yes_to_both(rule, achieved):
+    draw = torch.Generator().manual_seed(0)
+    truth = (torch.arange(400) % 4 == 0).long()
+    logits = torch.stack([torch.zeros(400), torch.randn(400, generator=draw) + 1.5 * truth], 1).double()
+    decision = decide(logits, torch.eye(2, dtype=torch.float64)[truth], TWO, rule=rule, abstain=0)
+    assert decision.positive == "PNEUMONIA"
+    assert sum(decision.thresholds) == pytest.approx(1)
+    probabilities = decision.probabilities(logits)
+    answers = decision.answers(probabilities)
+    assert all(sorted(row) == ["no", "yes"] for row in answers)
+    said = decision.predicted(probabilities)
+    assert [row.index("yes") for row in answers] == said.tolist()
+    name, least = achieved
+    positive = truth == int(name == "sensitivities")
+    right = (said[positive] == truth[positive]).double().mean().item()
+    assert least <= right < least + 0.02
+    assert getattr(decision, name)[1] == pytest.approx(right)
+    assert f"{right:.3f}" in decision.operating_text()
+    other = decide(logits, torch.eye(2, dtype=torch.float64)[truth], TWO, rule=f"{rule}@NORMAL", abstain=0)
+    assert other.positive == "NORMAL"
+    assert getattr(other, name)[0] >= least
+
+
+def test_of_three_classes_one_has_the_threshold_and_the_likeliest_other_is_the_rest():
+    three = ("NORMAL", "BACTERIAL", "VIRAL")
+    probabilities = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.3, 0.2], [0.3, 0.35, 0.35], [0.2, 0.6, 0.2]])
+    decision = Decision(three, False, 1.0, (0.75, 0.25, 0.75), (0.0, 0.0, 0.0), "youden", 9, positive="BACTERIAL")
+    assert decision.predicted(probabilities).tolist() == [1, 1, 1, 1]
+    strict = Decision(three, False, 1.0, (0.5, 0.5, 0.5), (0.1, 0.1, 0.1), "youden", 9, positive="BACTERIAL")
+    assert strict.predicted(probabilities).tolist() == [2, 0, 2, 1]
+    near = strict.answers(torch.tensor([[0.2, 0.49, 0.31], [0.2, 0.9, 0.0]]))
+    assert near == [["no", "unsure", "unsure"], ["no", "yes", "no"]]
+
+
+def test_a_rule_without_a_positive_class_asks_for_one():
+    logits, truth = logits_of([0.1, 0.6, 0.4, 0.9]), one_hot([0, 0, 1, 1])
+    with pytest.raises(ConfigurationError, match=r"name the positive one, as in sensitivity:0.9@TB"):
+        decide(logits, truth, ("COVID", "TB"), rule="sensitivity:0.9")
+    with pytest.raises(ConfigurationError, match=r"no class 'X' : threshold_rule : one of: COVID, TB"):
+        decide(logits, truth, ("COVID", "TB"), rule="youden@X")
+    assert decide(logits, truth, ("COVID", "Normal"), rule="sensitivity:0.9").positive == "COVID"
+
+
+def test_a_decision_of_before_is_read_with_the_last_class_as_the_positive_one():
+    plain = decide(logits_of([0.1, 0.6, 0.4, 0.9]), one_hot([0, 0, 1, 1]), TWO).as_dict()
+    for name in ("positive", "sensitivities", "specificities"):
+        del plain[name]
+    decision = Decision.from_dict(plain)
+    assert decision.predicted(torch.tensor([[0.05, 0.95], [0.95, 0.05]])).tolist() == [1, 0]
+    assert "Not recorded" in decision.operating_text()
+
+
 def test_two_classes_give_one_boundary():
     decision = decide(logits_of([0.1, 0.2, 0.45, 0.9, 0.4, 0.95]), one_hot([0, 0, 0, 1, 1, 1]), TWO, abstain=0)
     probabilities = decision.probabilities(logits_of(torch.linspace(0.02, 0.98, 49).tolist()))

@@ -18,7 +18,7 @@ def test_parameters_are_those_of_dcgan_and_of_the_label_layers():
     assert parameters(ACGANDiscriminator(classes=2, activation="elu")) == 2_764_481 + 16_386
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 @pytest.mark.parametrize("conditioning", ["multiply", "concatenate"])
 def test_shapes_and_ranges_at_every_supported_size(size, conditioning):
     generator = ACGANGenerator(classes=3, latent_size=10, conditioning=conditioning, image_size=size, width=4)

@@ -41,7 +41,7 @@ def test_aiin_authors_networks_have_their_published_parameter_counts():
     assert parameters(discriminator) == 1_063_553
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_shapes_and_ranges_at_every_supported_size(size):
     generator, discriminator = DCGANGenerator(image_size=size, width=4), DCGANDiscriminator(image_size=size, width=4)
     images = generator(torch.randn(2, 100))
@@ -54,9 +54,9 @@ def test_shapes_and_ranges_at_every_supported_size(size):
     assert generator.sizes == (size,)
 
 
-@pytest.mark.parametrize("size", [0, 16, 48, 100, 512])
+@pytest.mark.parametrize("size", [0, 16, 48, 100, 1024])
 def test_unsupported_image_sizes_are_refused_with_the_allowed_ones(size):
-    with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256\]"):
+    with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256, 512\]"):
         DCGANGenerator(image_size=size)
     with pytest.raises(ConfigurationError, match="is not supported"):
         DCGANDiscriminator(image_size=size)

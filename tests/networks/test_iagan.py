@@ -47,7 +47,7 @@ def test_the_papers_discriminator_is_a_four_layer_dcgan_discriminator():
     assert sizes == [32, 16, 8]
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_shapes_ranges_and_attention_at_every_supported_size(size):
     generator = IAGANGenerator(image_size=size, latent_size=10, width=8, max_width=16)
     seen = []
@@ -93,7 +93,7 @@ def test_missing_images_and_wrong_settings_are_refused():
             generator(torch.randn(1, 125), condition)
     with pytest.raises(ConfigurationError, match="width 4 is too small"):
         IAGANGenerator(width=4)
-    with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256\]"):
+    with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256, 512\]"):
         IAGANGenerator(image_size=48)
 
 

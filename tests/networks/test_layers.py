@@ -123,6 +123,22 @@ def test_minibatch_std_appends_the_mean_population_deviation_over_the_batch():
     torch.testing.assert_close(result[:, 2], torch.full((2, 1, 1), (2 + 1e-4) / 2))
 
 
+def test_minibatch_std_of_groups_is_that_of_every_kth_sample():
+    features = torch.zeros(4, 1, 1, 1)
+    features[:, 0, 0, 0] = torch.tensor([1.0, 10.0, 5.0, 16.0])  # groups of StyleGAN2: 1 and 5, 10 and 16
+    spread = MinibatchStd(group_size=2)(features)[:, 1].flatten()
+    torch.testing.assert_close(spread, torch.tensor([2.0, 3.0, 2.0, 3.0]))
+    whole = MinibatchStd(group_size=8)(features)[:, 1]  # fewer than a group are one
+    torch.testing.assert_close(whole, MinibatchStd()(features)[:, 1])
+
+
+def test_minibatch_std_refuses_what_makes_no_groups():
+    with pytest.raises(ConfigurationError, match="6 samples in groups of 4 : batch_size : a multiple of 4"):
+        MinibatchStd(group_size=4)(torch.zeros(6, 1, 2, 2))
+    with pytest.raises(ConfigurationError, match="groups of 1"):
+        MinibatchStd(group_size=1)
+
+
 @pytest.mark.parametrize("layer", [MinibatchStd(), PixelNorm()])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gradients_stay_finite_in_half_precision_on_a_collapsed_batch(layer, dtype):

@@ -65,10 +65,10 @@ def test_attention_at_32_adds_one_block_over_512_and_one_over_256_channels():
     assert parameters(discriminator) - DISCRIMINATOR_128 == attention(256)
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_every_scale_is_generated_coarse_to_fine_and_scored(size):
-    generator = MSGGANGenerator(image_size=size, latent_size=16, width=16)
-    discriminator = MSGGANDiscriminator(image_size=size, width=16)
+    generator = MSGGANGenerator(image_size=size, latent_size=16, width=32)
+    discriminator = MSGGANDiscriminator(image_size=size, width=32)
     images = generator(torch.randn(2, 16))
     assert [image.shape[-1] for image in images] == list(generator.sizes) == [4 << i for i in range(len(images))]
     assert all(image.shape[:2] == (2, 1) for image in images)
@@ -76,7 +76,7 @@ def test_every_scale_is_generated_coarse_to_fine_and_scored(size):
     output = discriminator(images)
     assert output.score.shape == (2,)
     assert output.class_logits is None
-    assert output.features.shape == (2, 16)
+    assert output.features.shape == (2, 32)
 
 
 def with_random_biases(network: torch.nn.Module) -> None:
@@ -221,10 +221,10 @@ def test_scores_see_a_collapsed_batch():
     assert not torch.isclose(discriminator(images).score[0], discriminator(collapsed).score[0])
 
 
-@pytest.mark.parametrize("size", [16, 48, 512])
+@pytest.mark.parametrize("size", [16, 48, 1024])
 def test_unsupported_image_sizes_are_refused(size):
     for network in (MSGGANGenerator, MSGGANDiscriminator):
-        with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256\]"):
+        with pytest.raises(ConfigurationError, match=r"one of \[32, 64, 128, 256, 512\]"):
             network(image_size=size)
 
 

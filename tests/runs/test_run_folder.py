@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from monai_xr.data.data_folder import data_folder
-from monai_xr.data.png import write_png
+from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.images.png import write_png
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.runs import RunFolder, run_behind, settings_behind

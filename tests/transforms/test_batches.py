@@ -22,7 +22,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
-from monai_xr.data.png import write_png
+from monai_xr.data.images.png import write_png
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import AIINd, LoadXray, LoadXrayd, XrayReader
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, training_loader, validation_loader
+from monai_xr.transforms import LabelledXrays, XrayDataset, labelled_films, xray_loader
 
 NAN = float("nan")
 
@@ -67,7 +67,7 @@ def test_balanced_weights_and_sampling_make_classes_equal(make, folders):
     torch.testing.assert_close((counts * films.balanced_weights()), torch.full((2,), len(films) / 2).double())
     rare = films.targets.clone()
     films.targets = torch.eye(2)[[0] * 2 + [1] * (len(rare) - 2)]
-    loader = training_loader(films, 1, balance="sampling", seed=5)
+    loader = xray_loader(films, 1, balance="sampling", seed=5)
     drawn = Counter()
     for epoch in range(40):
         loader.sampler.set_epoch(epoch)
@@ -79,7 +79,7 @@ def test_balanced_weights_and_sampling_make_classes_equal(make, folders):
 
 def test_validation_gives_every_film_once_in_order(make):
     films = make(split="val")
-    places = torch.cat([batch["index"] for batch in validation_loader(films, 3)])
+    places = torch.cat([batch["index"] for batch in xray_loader(films, 3, shuffle=False)])
     assert places.tolist() == list(range(len(films)))
 
 
@@ -89,6 +89,6 @@ def test_what_cannot_be_trained_on(make):
     with pytest.raises(InputDataError, match="no film of FRACTURE in train"):
         make(classes=("NORMAL", "NODULES", "EFFUSION", "FRACTURE"))
     with pytest.raises(ConfigurationError, match="unknown balance 'equal' : balance : none, weights, sampling"):
-        training_loader(make(), 4, balance="equal")
+        xray_loader(make(), 4, balance="equal")
     with pytest.raises(ConfigurationError, match="no images of split 'tset'"):
         make(split="tset")

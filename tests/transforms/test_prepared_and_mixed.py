@@ -12,11 +12,12 @@ import torch
 from monai.data import DataLoader as MonaiLoader
 from PIL import Image
 
-from monai_xr.data import pixel_decoding
-from monai_xr.data.png import MARK_KEY, write_png
-from monai_xr.data.preparing import PrepareSettings, prepare
-from monai_xr.data.records import find_records
-from monai_xr.data.tiles import tile_of
+from monai_xr.data.images.png import MARK_KEY, write_png
+from monai_xr.data.images.tiles import tile_of
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store import decoding as pixel_decoding
 from monai_xr.data.trained_on import TrainedOn, read_lineage, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms import (
@@ -24,10 +25,9 @@ from monai_xr.transforms import (
     MixedXrayDataset,
     XrayDataset,
     labelled_films,
-    mixed_loader,
-    training_loader,
     xray_loader,
 )
+from monai_xr.transforms.loader import MixtureSampler
 
 
 def _films(root: Path, count: int) -> None:
@@ -160,7 +160,7 @@ def test_classifier_admits_generated_images_into_train_alone(with_generated: Pat
     train, test = (labelled_films(with_generated, split=split, **settings) for split in ("train", "test"))
     assert (len(train), train.summary["generated"], train.summary["refused"]) == (35, 20, 0)
     assert (len(test), test.summary["generated"]) == (5, 0)
-    assert sum(len(batch["index"]) for batch in training_loader(train, 5)) == 35
+    assert sum(len(batch["index"]) for batch in xray_loader(train, 5)) == 35
 
 
 def test_generators_never_learn_from_generated_images(with_generated: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def mixed(prepared: Path, tmp_path: Path) -> MixedXrayDataset:
 
 
 def test_mixed_epoch_has_the_stated_ratio(mixed: MixedXrayDataset) -> None:
-    batches = list(mixed_loader(mixed, 5))
+    batches = list(xray_loader(mixed, 5))
     flags = torch.cat([batch["generated"] for batch in batches])
     assert (len(flags), int(flags.sum())) == (45, 15)
     assert mixed.summary["mixture"]["generators"] == [{"model_hash": "m", "run_id": "", "seed": "", "images": 40}]
@@ -221,7 +221,7 @@ def test_mixed_epoch_has_the_stated_ratio(mixed: MixedXrayDataset) -> None:
 
 def test_mixed_stream_is_the_same_whatever_the_workers(mixed: MixedXrayDataset) -> None:
     def epoch(workers: int, number: int) -> torch.Tensor:
-        loader = mixed_loader(mixed, 5, workers=workers)
+        loader = xray_loader(mixed, 5, workers=workers)
         loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
         return torch.cat([batch["image"] for batch in loader])
 
@@ -230,18 +230,16 @@ def test_mixed_stream_is_the_same_whatever_the_workers(mixed: MixedXrayDataset) 
 
 
 def test_processes_share_a_mixed_epoch(mixed: MixedXrayDataset) -> None:
-    from monai_xr.transforms.mixed_dataset import MixtureSampler
-
-    shares = [list(MixtureSampler(mixed, rank=rank, ranks=3)) for rank in range(3)]
+    shares = [list(MixtureSampler(mixed, rank=rank, num_replicas=3)) for rank in range(3)]
     assert [len(share) for share in shares] == [15, 15, 15]
     assert len({place for share in shares for place in share}) == 45
 
 
 def test_mixed_batch_larger_than_an_epoch(mixed: MixedXrayDataset) -> None:
     with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
-        mixed_loader(mixed, 46)
+        xray_loader(mixed, 46)
     with pytest.raises(ConfigurationError, match="batch of 46 is larger than an epoch of 45 images"):
-        training_loader(LabelledXrays(mixed), 46)  # of 30 real and 40 generated images
+        xray_loader(LabelledXrays(mixed), 46)  # of 30 real and 40 generated images
 
 
 def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: MixedXrayDataset) -> None:

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.png import write_png
-from monai_xr.data.preparing import PrepareSettings, prepare
-from monai_xr.data.records import find_records
+from monai_xr.data.images.png import write_png
+from monai_xr.data.preparing.prepare_folder import prepare
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, units_in, write_lineage
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import MixedXrayDataset, XrayDataset
 from monai_xr.transforms.labelled import labelled_films
-from monai_xr.workflows.image_sets import load_image_set, open_held_out
+from monai_xr.workflows.judging_images.image_sets import load_image_set, open_held_out
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom
-from monai_xr.data.png import MARK_KEY, write_png
 from monai_xr.dicom.identity import PHANTOM_MODEL, SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import DESCRIPTION, PHANTOM_SYNTAXES, PhantomHeader, write_phantom
-from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.disk import host_trouble
+from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count
 
 SHARE_WITH_TWO_IMAGES = 0.2
@@ -70,7 +71,7 @@ def write_phantom_studies(
     """
     _check(folder, patients, findings, fractions)
     parse_count(seed, "seed", least=0)
-    try:
+    with host_trouble(folder, "check the folder and the space", what="cannot write phantoms: {}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -84,10 +85,6 @@ def write_phantom_studies(
             building.replace(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    except HostError:
-        raise
-    except OSError as error:
-        raise HostError(f"cannot write phantoms: {error.strerror}", folder, "check the folder and the space") from error
     return rows
 
 

@@ -10,9 +10,9 @@ import pydicom
 import pytest
 from PIL import Image
 
+from monai_xr.data.images.png import read_png_or_jpeg
 from monai_xr.data.phantoms import FINDINGS, make_phantom, write_phantom_studies
 from monai_xr.data.phantoms.studies import deal_splits
-from monai_xr.data.png import read_png_or_jpeg
 from monai_xr.errors import ConfigurationError, HostError
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data import folders, pixel_decoding, pixel_journal, preparing
-from monai_xr.data.prepared_folder import alone_in
-from monai_xr.data.preparing import parse_fractions
-from monai_xr.dicom import isolation
+from monai_xr.data.preparing import prepare_folder as preparing
+from monai_xr.data.preparing.prepared_folder import alone_in
+from monai_xr.data.preparing.settings import parse_fractions
+from monai_xr.data.sources import folders
+from monai_xr.data.store import decoding as pixel_decoding
+from monai_xr.data.store import journal as pixel_journal
+from monai_xr.dicom.isolation import isolated_reading as isolation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 
@@ -54,7 +57,7 @@ def test_folder_that_cannot_be_listed_is_one_line(
             raise PermissionError(13, "Permission denied")
         return scan(path)
 
-    monkeypatch.setattr("monai_xr.data.file_kinds.os.scandir", refusing)
+    monkeypatch.setattr("monai_xr.data.files.file_kinds.os.scandir", refusing)
     result = run(archive, tmp_path / "out")
     assert ("shut", "folder that cannot be read") in {(each.file, each.reason) for each in result.skipped}
     assert len(result.records) == 24

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.png import write_png
+from monai_xr.data.images.png import write_png
 from monai_xr.errors import InputDataError
 
 

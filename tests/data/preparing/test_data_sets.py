@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from monai_xr.data.pixel_cache import PixelCache
-from monai_xr.data.records import find_records
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.store.building import build_store
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 
@@ -34,7 +34,7 @@ def test_manifest_names_the_pixels_of_each_image(archive: Path, tmp_path: Path, 
     names = {path.relative_to(archive).as_posix().rsplit(".", 2)[-2] for path in archive.rglob("*.dcm")}
     assert names == {"0", "1"}
     pixels = np.fromfile(tmp_path / "out" / "pixels" / table[0]["store"] / "pixels.u16", "<u2").reshape(-1, 16, 16)
-    cache = PixelCache.build(
+    cache = build_store(
         find_records(archive), size=16, folder=tmp_path / "other", fit="squash"
     )  # the other way to the same tiles
     assert np.array_equal(pixels[[int(row["row"]) for row in table]], cache.pixels)
@@ -82,7 +82,7 @@ def test_second_run_opens_no_dicom_file(
     def opened(path: Path) -> None:
         raise AssertionError(path)
 
-    monkeypatch.setattr("monai_xr.data.folders.read_header", opened)
+    monkeypatch.setattr("monai_xr.data.sources.folders.read_header", opened)
     assert len(run(archive, tmp_path / "out").records) == 24
 
 

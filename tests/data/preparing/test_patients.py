@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from monai_xr.data.identifiers import hashed
-from monai_xr.data.records import find_records
-from monai_xr.data.split_table import split_folder
+from monai_xr.data.preparing.folder_splits import split_folder
+from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import read_lineage, write_lineage
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
@@ -201,7 +201,7 @@ def test_nothing_in_the_set_names_the_folder_of_a_patient(
         with suppress(InputDataError):
             run(root, tmp_path / "out", **refusing)
         written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-        assert {"report.json", "report.html", "index.json"} <= {path.name for path in written}
+        assert {"report.json", "report.html", "index.jsonl"} <= {path.name for path in written}
         for path in written:
             content = path.read_bytes().decode("utf-8", "replace").lower()
             assert not [word for word in ("zzphi", "müller", "canary", str(tmp_path)) if word in content], path.name

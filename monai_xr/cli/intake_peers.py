@@ -1,0 +1,154 @@
+"""Commands of the intake that speak to peers: fetch, send, set up, check."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
+
+Answer = Annotated[str | None, typer.Option()]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y%m%d"], help="Of the study; counts too.")]
+
+
+@intake.command()
+def pull(
+    config: SiteFile = SITE_FILE,
+    studies: Annotated[Path | None, typer.Option("--list", help="CSV: column accession or study_uid.")] = None,
+    since: Day = None,
+    until: Day = None,
+    modality: Annotated[str, typer.Option(help="For example DX.")] = "",
+    description: Annotated[str, typer.Option(help="Of the study; a pattern as in '*CHEST*', in any case.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that the peer has.")] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="What earlier pulls left partial.")] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Process what stays partial as it is.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come; fetch nothing.")] = False,
+) -> None:
+    """Fetch the films that a peer has and the store lacks, at the hours and rate of the site; run again to go on."""
+    from monai_xr.errors import NetworkError
+    from monai_xr.pacs import retrieving
+    from monai_xr.pacs.audit import silence_libraries
+    from monai_xr.pacs.querying import Wanted, read_wanted
+    from monai_xr.pacs.site import read_site
+    from monai_xr.pacs.storing import ObjectStore
+
+    silence_libraries()
+    site = read_site(config)
+    name = retrieving.required(site).peer
+    days = [day.date() if day else None for day in (since, until)]
+    wanted = Wanted(first_day=days[0], last_day=days[1], modality=modality.upper(), description=description)
+    if studies:
+        wanted = read_wanted(studies, wanted)
+    _require_choice(wanted != Wanted(), everything, unfinished)
+    store = ObjectStore(site.store)
+    try:
+        wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
+        if dry_run:
+            for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted):
+                typer.echo(study.line())
+            return
+        complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
+        if give_up:
+            retrieving.give_up(store.index, name)
+    finally:
+        store.close()
+    typer.echo(f"{complete} studies complete, {partial} partial")
+    if partial and not give_up:
+        raise NetworkError(f"{partial} studies are partial", name, "go on with --unfinished, or end with --give-up")
+
+
+def _require_choice(*choices: bool) -> None:
+    from monai_xr.errors import ConfigurationError
+
+    if sum(choices) != 1:
+        what = "more than one choice" if any(choices) else "nothing is wanted"
+        raise ConfigurationError(what, "pull", "give filters (--list, --since, --modality...), --all or --unfinished")
+
+
+@intake.command()
+def push(
+    files: Annotated[Path | None, typer.Argument(help="DICOM file or folder to queue first.")] = None,
+    config: SiteFile = SITE_FILE,
+    retry: Annotated[bool, typer.Option("--retry", help="Try everything again now that was not taken.")] = False,
+) -> None:
+    """Send reports and marked films to a peer; what it does not take stays queued for the next push."""
+    from monai_xr.errors import NetworkError
+    from monai_xr.pacs import sending
+    from monai_xr.pacs.audit import silence_libraries
+    from monai_xr.pacs.index import Index
+    from monai_xr.pacs.site import read_site
+
+    silence_libraries()
+    site = read_site(config)
+    peer = sending.sending(site).peer
+    site.store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    index = Index(site.store.folder / "index.db")
+    try:
+        if files:
+            there, added = sending.enqueue(index, files, peer)
+            typer.echo(f"{there} files, {added} of them new")
+        if retry:
+            sending.retry_failed(index, peer)
+        counts = sending.push(site, index, say=lambda line: typer.echo(line, err=True))
+    finally:
+        index.close()
+    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if left := counts["waiting"] + counts["failed"]:
+        raise NetworkError(f"{left} files are not sent", peer, "push again later, or with --retry at once")
+
+
+@intake.command()
+def init(
+    config: SiteFile = SITE_FILE,
+    store: Answer = None,
+    ae_title: Answer = None,
+    listen: Answer = None,
+    port: Answer = None,
+    peer: Answer = None,
+    peer_ae_title: Answer = None,
+    peer_host: Answer = None,
+    peer_port: Answer = None,
+    web_url: Answer = None,
+    web_user: Answer = None,
+    web_password_file: Answer = None,
+    method: Answer = None,
+    hours: Answer = None,
+    rate: Answer = None,
+    key: Answer = None,
+    dataset: Answer = None,
+    defaults: Annotated[bool, typer.Option("--defaults", help="Ask nothing that has a default.")] = False,
+    accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in, to try it.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write site.yaml by a few questions; an answer given as an option is not asked for."""
+    given = {**locals()}
+    from monai_xr.errors import ConfigurationError
+    from monai_xr.pacs.asking import Question, ask_all, write_site
+
+    def ask(question: Question) -> str:
+        if defaults and question.default is not None:
+            return question.default
+        try:
+            return str(typer.prompt(question.text, default=question.default))
+        except typer.Abort:
+            option = "--" + question.name.replace("_", "-")
+            raise ConfigurationError(f"no answer to {question.text!r}", option, "give it as an option") from None
+
+    write_site(config, ask_all(given, ask), phantoms=accept_phantoms, overwrite=overwrite)
+    typer.echo(f"{config} written; now start `monai-xr intake serve`, and in a second window `monai-xr intake check`")
+
+
+@intake.command()
+def check(config: SiteFile = SITE_FILE) -> None:
+    """Try each link to each peer, up to one study that is fetched; each failure tells its way out."""
+    from monai_xr.pacs.audit import silence_libraries
+    from monai_xr.pacs.checking import check_site
+    from monai_xr.pacs.site import read_site
+
+    silence_libraries()
+    failures = check_site(
+        read_site(config), lambda mark, what, found: typer.echo(f"{mark:8}{what}{': ' if found else ''}{found}")
+    )
+    if failures:
+        raise failures[0]

@@ -1,0 +1,73 @@
+"""What became of each file of a de-identification, and the counts: no value of any file in it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+READY, WAITING, DUPLICATE, REFUSED = "ready", "waiting", "duplicate", "refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one source file: a line of the manifest.
+
+    Args:
+        source: Keyed hash of its path, size and time of change.
+        status: ready, waiting, duplicate or refused.
+        reason: Why it waits or is refused, or what is doubtful about it, in words without a value of the file.
+        patient_id: The pseudonym.
+        study_instance_uid: The new one.
+        sop_instance_uid: The new one.
+        content: Keyed hash of the bytes of the source file.
+        digest: Of the de-identified image, as `content_digest` makes it.
+        id_tag: Keyed hash of the id of the patient.
+        issuer_tag: Keyed hash of who issued it.
+        by_issuer: Whether the issuer was taken into the pseudonym: yes or no.
+    """
+
+    source: str
+    status: str
+    reason: str = ""
+    patient_id: str = ""
+    study_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    content: str = ""
+    digest: str = ""
+    id_tag: str = ""
+    issuer_tag: str = ""
+    by_issuer: str = ""
+
+
+@dataclass
+class DeidentificationReport:
+    """What a run did.
+
+    Args:
+        counts: Files by status.
+        reasons: By status and reason: why files wait or are refused, and what is doubtful about others.
+        reused: Files that were done before.
+        labels_left: Labels of the source that do not go along.
+        notes: What a user should know of the folder.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)
+    reused: int = 0
+    labels_left: int = 0
+    notes: tuple[str, ...] = ()
+
+    def add(self, entry: Entry, *, reused: bool) -> None:
+        """Count one file."""
+        self.counts[entry.status] += 1
+        self.reused += reused
+        if entry.reason:
+            self.reasons.setdefault(entry.status, Counter())[entry.reason] += 1
+
+    def lines(self) -> list[str]:
+        """Tell the counts, then the reasons, most frequent first."""
+        told = {READY: "may go out", WAITING: "wait for review", DUPLICATE: "came twice", REFUSED: "refused"}
+        lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
+        for status, reasons in self.reasons.items():
+            lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
+        if self.labels_left:
+            lines.append(f"{self.labels_left} labels stay behind: they might name a patient, or are no plain words")
+        return [*lines, *self.notes]

@@ -1,0 +1,180 @@
+"""The quarantine of a de-identification in; a person's decision on each image, recorded and carried out, out."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pydicom
+
+from monai_xr.data.deidentifying.deidentified_folder import (
+    MAY_GO_OUT,
+    DeidentifiedFolder,
+    add_line,
+    disk_trouble,
+    encoded,
+)
+from monai_xr.data.deidentifying.deidentified_labels import write_labels
+from monai_xr.data.deidentifying.pixel_text import BLACKED_OUT, Boxes, cleaned, vouch
+from monai_xr.data.files.output import write_whole
+from monai_xr.dicom.values import quiet
+from monai_xr.disk import sync
+from monai_xr.errors import ConfigurationError, InputDataError
+
+RELEASED, REJECTED, BLANKED = "released", "rejected", "blanked"
+_SHORTEST_NAME = 6
+_LOOKED_AT = "a person looked at the pixels"
+_LETS_OUT = {RELEASED: _LOOKED_AT, BLANKED: BLACKED_OUT}
+_ORIGINS = ("patient", "phantom")
+
+
+@dataclass(frozen=True)
+class WaitingImage:
+    """An image in quarantine; `name` is what to call it, the end of its SOP Instance UID.
+
+    Attributes:
+        boxes: Where text was found: top, left, bottom, right in the upright film.
+    """
+
+    path: Path
+    sop_uid: str
+    reason: str
+    patient_id: str
+    boxes: Boxes = ()
+
+    @property
+    def name(self) -> str:
+        """The last 8 digits of the UID."""
+        return self.sop_uid[-8:]
+
+
+def waiting_images(output: str | Path) -> tuple[WaitingImage, ...]:
+    """List what waits for review, in a fixed order.
+
+    Raises:
+        ConfigurationError: Not the output of a de-identification.
+    """
+    folder = _folder(output)
+    return tuple(_waiting(path) for path in sorted(folder.quarantine.glob("*.dcm")))
+
+
+def review_folder(
+    output: str | Path,
+    *,
+    release: Sequence[str] = (),
+    reject: Sequence[str] = (),
+    blank: Sequence[str] = (),
+    by: str,
+    allow_times: bool = False,
+) -> int:
+    """Record the decisions of a person, then carry them out. Returns the number of decisions.
+
+    A released image moves to `images` with BurnedInAnnotation NO, and says that a person looked; its pixels stay as
+    they are. A blanked one does so once the text in its pixels is black and none is found any more,
+    uncompressed. A rejected one moves to `quarantine/rejected`. Nothing is decided if one of the names is wrong.
+
+    Args:
+        output: Of a de-identification.
+        release: Images that name no patient in their pixels: SOP Instance UIDs or unambiguous ends of them.
+        reject: Images that must not go out.
+        blank: Images whose text is to be blacked out.
+        by: Who decided.
+        allow_times: Times of exposure need not be blacked out.
+
+    Raises:
+        ConfigurationError: A name that fits none or several of the waiting images, twice the same, or nobody's name;
+            no text to black out, or nothing to find it with.
+        InputDataError: An image cannot be looked at, or text is still found in it.
+        HostError: No room or no permission.
+    """
+    folder = _folder(output)
+    by = by.strip()
+    if not by or not by.isprintable() or len(by) > 64:
+        raise ConfigurationError("nobody is named who decides", "by", "give a name of at most 64 characters")
+    with disk_trouble(), folder.locked():
+        carry_out_decisions(folder)
+        waiting = waiting_images(output)
+        choices = ((RELEASED, release), (REJECTED, reject), (BLANKED, blank))
+        wanted = [(decision, _named(waiting, name)) for decision, names in choices for name in names]
+        if len({image.sop_uid for _, image in wanted}) < len(wanted):
+            raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
+        for decision, image in wanted:
+            if decision == BLANKED:
+                ds = cleaned(image.path, image.boxes, admit=_ORIGINS, times=allow_times)
+                write_whole(image.path, encoded(ds))
+        for decision, image in wanted:
+            add_line(folder.decisions, _line(decision, image, by))
+        carry_out_decisions(folder)
+        write_labels(folder)
+        if not waiting_images(output):
+            for sheet in folder.quarantine.glob("sheet-*.png"):
+                sheet.unlink()
+    return len(wanted)
+
+
+def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
+    return {
+        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "decision": decision,
+        "by": by,
+        "sop_instance_uid": image.sop_uid,
+        "reason_to_wait": image.reason,
+        "sha256": sha256(image.path.read_bytes()).hexdigest(),
+    }
+
+
+def carry_out_decisions(folder: DeidentifiedFolder) -> None:
+    """Move what has been decided on out of the quarantine; also what a killed review left there."""
+    for uid, line in folder.decided().items():
+        path = folder.waiting(uid)
+        if not path.exists():
+            continue
+        if line["decision"] in _LETS_OUT:
+            _let_out(folder, path, _LETS_OUT[line["decision"]])
+            path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
+        else:
+            os.replace(path, folder.rejected / path.name)
+            if path.with_suffix(".json").exists():
+                os.replace(path.with_suffix(".json"), folder.rejected / f"{uid}.json")
+        sync(folder.quarantine)
+
+
+def _let_out(folder: DeidentifiedFolder, path: Path, how: str) -> None:
+    with quiet():
+        ds = pydicom.dcmread(path)
+        vouch(ds, how)
+        place = folder.image(str(ds.PatientID), str(ds.SOPInstanceUID))
+        content = encoded(ds)
+    place.parent.mkdir(exist_ok=True)
+    write_whole(place, content, mode=MAY_GO_OUT)
+
+
+def _folder(output: str | Path) -> DeidentifiedFolder:
+    folder = DeidentifiedFolder(Path(output).expanduser())
+    if not folder.quarantine.is_dir():
+        raise ConfigurationError("not the output of a de-identification", "OUT", "name the OUT of monai-xr deidentify")
+    return folder
+
+
+def _waiting(path: Path) -> WaitingImage:
+    try:
+        note = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
+        boxes = tuple((int(top), int(left), int(low), int(right)) for top, left, low, right in note.get("boxes", ()))
+        return WaitingImage(path, path.stem, str(note["reason"]), str(note["patient_id"]), boxes)
+    except (OSError, TypeError, ValueError, KeyError):
+        raise InputDataError("its JSON is missing or damaged", path, "run monai-xr deidentify again") from None
+
+
+def _named(waiting: Sequence[WaitingImage], name: str) -> WaitingImage:
+    fitting = [image for image in waiting if image.sop_uid.endswith(name.strip())]
+    if len(name.strip()) < _SHORTEST_NAME or len(fitting) != 1:
+        raise ConfigurationError(
+            f"{len(fitting)} waiting images are called so",
+            "release, reject, blank",
+            "give an ID of the list, 6 digits or more",
+        )
+    return fitting[0]

@@ -1,0 +1,57 @@
+"""Writes text or bytes to whole files: `write_text`, `write_bytes`, and `check_target` before long work."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
+from monai_xr.errors import HostError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_target(path: Path) -> None:
+    """Check before long work that a file can be written when it is done.
+
+    Raises:
+        HostError: A folder is in its place, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise HostError("is a folder", path, "name a file")
+    there = _nearest(path)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise HostError("cannot be written", path, "choose a folder that can be written to")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file whole, for its owner alone, see `whole_file`; missing folders are made.
+
+    Raises:
+        HostError: The folder cannot be made or written to, or the disk is full.
+    """
+    with host_trouble(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            way_out = f"free disk space: {len(data)} bytes are needed, {shutil.disk_usage(_nearest(path)).free} free"
+            raise HostError(str(error.strerror), path, way_out) from error
+
+
+def write_whole(path: Path, data: bytes | memoryview, *, mode: int = OWNER_ALONE) -> None:
+    """Write bytes as `whole_file` does; raises OSError."""
+    with whole_file(path, mode=mode) as file:
+        file.write(data)
+
+
+def _nearest(path: Path) -> Path:
+    """Give the nearest folder above a path that is there."""
+    return next(folder for folder in path.absolute().parents if os.path.lexists(folder))

@@ -1,0 +1,136 @@
+"""Folder in; what is in it, film by film and as a whole, with what may be wrong, out: `inspect_folder`.
+
+Nothing here names a patient: ids are hashes. Names of files are shown as they are.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.files.data_folder import OWN_FILES, data_folder
+from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
+from monai_xr.data.images.image_file import Decode
+from monai_xr.data.images.png_depth import exports_note
+from monai_xr.data.images.png_exports import exports_under
+from monai_xr.data.inspecting.film_findings import DUPLICATE, NO_PATIENT, READER_FAILED
+from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
+from monai_xr.data.inspecting.inspection_result import Inspection, shown
+from monai_xr.data.records import SkippedFile
+from monai_xr.data.sources.finding import find_records
+from monai_xr.data.sources.folder_names import without_names
+from monai_xr.dicom.chest import is_other_than_chest
+from monai_xr.errors import ConfigurationError, XrError
+
+_MIXED = ("kind", "modality", "bits", "equipment", "origin")
+
+__all__ = ["Inspection", "inspect_folder"]
+
+
+def inspect_folder(
+    folder: str | Path,
+    *,
+    decode: Decode = "direct",
+    workers: int | None = None,
+    most_thumbnails: int = 96,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inspection:
+    """Look at every file of a folder.
+
+    Args:
+        folder: Any tree of files.
+        decode: "isolated" for files nobody vouches for, as in `read_image`.
+        workers: Films looked at at the same time; None is one a processor.
+        most_thumbnails: Kept for the contact sheet, spread over the whole folder.
+        progress: Called with (done, total) after each image.
+
+    Raises:
+        ConfigurationError: No such folder, or one that `data_folder` refuses; no such way to decode, no workers.
+        HostError: No child process can be started.
+    """
+    root = data_folder(folder)
+    if not root.is_dir():
+        raise ConfigurationError("folder does not exist", root, "name a folder of DICOM, PNG or JPEG files")
+    if decode not in ("direct", "isolated"):
+        raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "direct or isolated")
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
+    files = [each for each in files_under(root) if each[0] not in OWN_FILES]
+    images = [each for each in files if each[1] in IMAGE_KINDS]
+    films: list[FilmReport] = []
+    thumbnails: dict[int, Thumbnail] = {}
+    step = -(-len(images) // most_thumbnails) if images else 1
+    exports = exports_under(root)
+    for film, thumbnail in _reports(root, images, decode, workers or os.cpu_count() or 1, exports):
+        if thumbnail is not None and len(films) % step == 0:
+            thumbnails[len(films)] = thumbnail
+        films.append(film)
+        if progress:
+            progress(len(films), len(images))
+    others = tuple(SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS)
+    duplicates = _duplicates(films)
+    twins = {file for group in duplicates for file in group}
+    patients, data_set, told = _data_set(root)
+    marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
+    return Inspection(
+        folder=without_names(Path(folder).name),
+        films=marked,
+        others=others,
+        duplicates=duplicates,
+        data_set=data_set,
+        notes=(*_notes(marked), *told, *exports_note(exports)),
+        thumbnails=thumbnails,
+    )
+
+
+def _reports(
+    root: Path, images: Sequence[tuple[str, str]], decode: Decode, workers: int, exports: tuple[int, ...]
+) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
+    with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
+        for start in range(0, len(images), 32):  # in steps, so that memory does not grow with the folder
+            batch = images[start : start + 32]
+            yield from pool.map(lambda each: film_report(root, each[0], each[1], decode, exports), batch)
+
+
+def _duplicates(films: Sequence[FilmReport]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for film in films:
+        if film.pixels_sha256:
+            groups[film.pixels_sha256].append(film.file)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _data_set(root: Path) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+    """Give the patients that a table or the headers tell, by file, what training would find, and what to know of it."""
+    try:
+        records = find_records(root)
+    except XrError as error:
+        return {}, {"not usable for training": error.what}, ()
+    except Exception as error:  # one odd file among thousands does not end the work
+        return {}, {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}, ()
+    files = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
+    return files, records.facts(), records.notes
+
+
+def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
+    """Add what only the whole folder tells."""
+    problems = film.problems
+    if is_twin:
+        problems = (*problems, DUPLICATE)
+    if patient:
+        problems = tuple(problem for problem in problems if problem != NO_PATIENT)
+    return replace(film, problems=problems, patient=patient or film.patient)
+
+
+def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:
+    notes = []
+    if others := sum(any(map(is_other_than_chest, film.problems)) for film in films):
+        notes.append(f"{others} no chest radiographs: prepare and deidentify refuse them without --accept-non-chest")
+    for name in _MIXED:
+        found = Counter(str(getattr(film, name)) for film in films if getattr(film, name))
+        if len(found) > 1:
+            notes.append(f"mixed sources: {len(found)} values of {name} ({shown(dict(found.most_common()))})")
+    return tuple(notes)

@@ -1,0 +1,205 @@
+"""Archive of films in; a prepared data set out: one pixel store, `manifest.csv` with splits, and a report.
+
+A prepared data set is a folder that any training takes as its `dataset_dir`, and in which nothing is decoded any more.
+The manifest names for each image its store and row; ids of patients are hashes. Splits that the source does not name
+are dealt once, into `splits.json`, and only added to after that. What was refused, what occurs twice and what a user
+must know is in `report.json` and `report.html`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.images.png_depth import DOUBTFUL, exports_note
+from monai_xr.data.preparing.preparation import Preparation, across_splits, drop_unusable
+from monai_xr.data.preparing.prepared_folder import (
+    alone_in,
+    check_folders,
+    check_same,
+    remove_other_stores,
+    write_manifest,
+)
+from monai_xr.data.preparing.prepared_splits import split_prepared
+from monai_xr.data.preparing.report import write_reports
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.records import Records, SkippedFile, SplitTable
+from monai_xr.data.sources.finding import read_folder
+from monai_xr.data.sources.header_memory import HeaderMemory
+from monai_xr.data.sources.manifest import STORES
+from monai_xr.data.sources.shown_paths import hidden
+from monai_xr.data.splits.dealing import keep_splits
+from monai_xr.data.splits.split_table import SPLITS_FILE, check_same_deal, read_table, write_table
+from monai_xr.data.splits.units import check_units
+from monai_xr.data.store.building import Progress, build_store
+from monai_xr.data.store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
+from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, write_lineage
+from monai_xr.errors import ConfigurationError, InputDataError
+
+_MOST_NAMED = 20
+
+
+def prepare(
+    source: str | Path, out: str | Path, settings: PrepareSettings, *, progress: Progress | None = None
+) -> Preparation:
+    """Prepare a data set; run again, only what is new is decoded, and what a killed run had done is taken up.
+
+    Args:
+        source: Any of the three kinds of data folder, or a known data set.
+        out: Folder of the data set, made where it does not exist; outside the source.
+        settings: How.
+        progress: Called with (done, total) after each image.
+
+    Raises:
+        ConfigurationError: Folders that cannot be used, settings that cannot be.
+        InputDataError: No usable image; images that cannot be split; a patient, a copy or a synthetic image where it
+            must not be; more refused files than allowed. The report is written, the data set is not.
+        HostError: No room, no permission.
+    """
+    root, folder = Path(source).expanduser(), Path(out).expanduser()
+    settings.check()
+    check_folders(root, folder)
+    root = data_folder(root)
+    with alone_in(folder):
+        check_same(root, folder, settings.told(), overwrite=settings.overwrite)
+        result = Preparation(source=hidden(root.name))  # until it is known whether it names a patient
+        try:
+            result = _prepared(root, folder, settings, progress)
+            _check(result, settings)
+            behind = _generators(root, result)
+        except InputDataError as error:
+            where = result.source if error.where == root.name else error.where
+            told = " : ".join(filter(None, (error.what, where, error.way_out)))
+            write_reports(folder, replace(result, error=told))
+            raise
+        if result.records.table:
+            write_table(folder / SPLITS_FILE, result.records.table)
+        if behind != NOBODY:
+            write_lineage(folder, behind)
+        write_manifest(folder, result)
+        result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
+        write_reports(folder, result)
+        return result
+
+
+def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
+    before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
+    if not settings.resplit:
+        check_same_deal(before, settings.seed, settings.fractions)
+    records = _films(root, folder, settings, before)
+    cache = build_store(
+        records,
+        size=settings.size,
+        folder=folder / STORES,
+        admit=settings.admit,
+        fit=settings.fit,
+        decode=settings.decode,
+        workers=settings.workers,
+        progress=progress,
+    )
+    places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
+    if not places:
+        raise InputDataError("no image is left", root, "see the report")
+    found = find_duplicates(
+        [cache[place] for place in places],
+        [cache.facts[place].phash for place in places],
+        [cache.facts[place].sha256 for place in places],
+    )
+    usable = cache.records.keeping(cache.records[place] for place in places)
+    split = split_prepared(usable, [cache.facts[place].origin for place in places], found, settings, before)
+    return Preparation(
+        source=records.name or root.name,
+        kind=records.source,
+        settings=settings.told(split.records.table),
+        cache=cache,
+        places=tuple(places),
+        records=split.records,
+        unit=split.unit,
+        notes=(
+            *records.notes,
+            *split.notes,
+            *_notes(records, split.records, found, settings),
+            *_chest_doubts(cache.facts[place].chest_doubt for place in places),
+            *_depth_notes(cache, places),
+        ),
+        refused=(*cache.refused, *dropped),
+        blank=tuple(
+            SkippedFile(cache.records[place].shown, cache.facts[place].range_doubt)
+            for place in places
+            if cache.facts[place].range_doubt
+        ),
+        skipped=records.skipped,
+        duplicates=found,
+        leaks=across_splits(split.records, found),
+    )
+
+
+def _films(root: Path, folder: Path, settings: PrepareSettings, before: SplitTable | None) -> Records:
+    """Read the source, and check before any decoding that its films can be split."""
+    memory = HeaderMemory.read(root, folder)
+    records = read_folder(root, layout=settings.layout, memory=memory)
+    memory.write(folder)
+    if records.store:
+        raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
+    if settings.resplit or not records.splits:
+        check_units(records, no_patients=settings.no_patients or bool(before and before.no_patients))
+    else:
+        keep_splits(records, no_patients=settings.no_patients)
+    return records
+
+
+def _check(result: Preparation, settings: PrepareSettings) -> None:
+    refused = len(result.refused)
+    if settings.max_bad is not None and refused > settings.max_bad:
+        raise InputDataError(
+            f"{refused} files refused, {settings.max_bad} allowed",
+            result.source,
+            "see the report, or raise --max-bad",
+        )
+    if result.leaks and not settings.allow_duplicates:
+        one, other = (result.records[place] for place in result.leaks[0])
+        raise InputDataError(
+            f"{len(result.leaks)} copies in another split, such as {one.shown} ({one.split}) "
+            f"and {other.shown} ({other.split})",
+            result.source,
+            "make new splits with --resplit, or allow it with --allow-duplicates",
+        )
+
+
+def _generators(root: Path, result: Preparation) -> TrainedOn:
+    """Tell whom the generators of the generated images in the set know.
+
+    Raises:
+        InputDataError: Somebody whom the set holds out.
+    """
+    pairs = zip(result.records, result.places, strict=True)
+    made = [r.image for r, place in pairs if result.cache and result.cache.facts[place].origin == "generated"]
+    behind = lineage_behind(made)
+    if result.records.table:
+        way_out = "generate them from a training on the split train of the same data"
+        outside = result.records.table.outside("train")
+        behind.refuse(outside, "outside train are known to the generator of images", way_out, where=root)
+    return behind
+
+
+def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: PrepareSettings) -> tuple[str, ...]:
+    twice = sum(usable[one].label != usable[other].label for one, other in duplicates.pairs())
+    labels = (f"{twice} copies have another label than their first",) if twice else ()
+    empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
+    small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
+    return (*empty, *labels, *small)
+
+
+def _chest_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
+    counts = Counter(filter(None, doubts)).most_common()
+    return tuple(f"{count} images: {doubt}" for doubt, count in counts)
+
+
+def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
+    """Tell how 16-bit PNG films were read, and name those of doubtful depth."""
+    doubtful = [cache.records[place].shown for place in places if cache.facts[place].doubt]
+    names = ", ".join(doubtful[:_MOST_NAMED]) + (", ... (report.json has all)" if len(doubtful) > _MOST_NAMED else "")
+    named = (f"{DOUBTFUL} of {len(doubtful)} films: {names}",) if doubtful else ()
+    return (*exports_note(cache.settings["exports"]), *named)

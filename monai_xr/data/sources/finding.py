@@ -1,0 +1,141 @@
+"""Finds the images of a `dataset_dir`: `find_records`, with labels, patients and splits.
+
+A `dataset_dir` is one of three:
+
+1. a folder with `manifest.csv` (columns at least `image` or `file`, `label`, `patient_id`, `split`; `group_id` is
+   read where present); a prepared data set is such a folder with a pixel store;
+2. a folder of DICOM files at any depth, whatever their extension;
+3. a folder of PNG/JPEG files.
+
+The output of `monai-xr deidentify` means its released images (`monai_xr.data.files.data_folder`). A folder that has the
+layout of a known data set (`monai_xr.data.sources.layouts`) is read by its rules. In 2 and 3 the labels come from
+`labels.csv` (a path or a SOP Instance UID, and a label) where there is one, else from the first folder level. Where all
+folders of that level are named train, val or test, it gives the split and the next level the label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.records import Records, canonical_split
+from monai_xr.data.sources.folder_names import note_folder
+from monai_xr.data.sources.folders import folder_records
+from monai_xr.data.sources.header_memory import HeaderMemory
+from monai_xr.data.sources.layouts import known_records
+from monai_xr.data.sources.manifest import MANIFEST, manifest_records
+from monai_xr.data.splits.dealing import seated
+from monai_xr.data.splits.split_table import dealt, named_table, read_table, table_place
+from monai_xr.data.splits.units import check_one_split_each, units_of
+from monai_xr.errors import ConfigurationError, InputDataError
+
+
+def find_records(
+    dataset_dir: str | Path,
+    *,
+    classes: str | Sequence[str] | None = None,
+    split: str | None = None,
+    deal: bool = True,
+    no_patients: bool = False,
+    labelled: bool = False,
+    layout: str = "auto",
+) -> Records:
+    """Find the images of a data folder.
+
+    Args:
+        dataset_dir: One of the three kinds of folder above.
+        classes: Labels to keep; None keeps all. One string may hold several, with commas between.
+        split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
+            of the folder has them, see `monai_xr.data.splits.split_table`.
+        deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
+        no_patients: Lets that deal split images of unknown patients one by one.
+        labelled: Whether an image without label is an error.
+        layout: Name of a known data set, "auto" to recognise one, "folder" for none.
+
+    Raises:
+        ConfigurationError: No such folder, class, split or layout.
+        InputDataError: No image in it; a table that is wrong or does not fit the files; a patient or group in two
+            splits; a split is asked for and some images have none, or cannot be split.
+        HostError: The table of splits cannot be written.
+    """
+    records = read_folder(dataset_dir, layout=layout)
+    wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
+    records = _with_splits(records, deal=deal and wanted is not None, no_patients=no_patients)
+    records = _of_classes(records, classes)
+    if labelled:
+        _check_labelled(records)
+    return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
+
+
+def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: HeaderMemory | None = None) -> Records:
+    """Read what a data folder itself says of its images: with the splits that it names, or with none.
+
+    Args:
+        dataset_dir: As in `find_records`.
+        layout: As in `find_records`.
+        memory: Of the headers of DICOM files that an earlier run read; takes up those of this one.
+
+    Raises:
+        ConfigurationError: No such folder or layout.
+        InputDataError: No image in it; a table that is wrong or does not fit the files.
+    """
+    root = data_folder(dataset_dir)
+    if not root.is_dir():
+        found = "is a file" if root.exists() else "does not exist"
+        raise ConfigurationError(
+            f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
+        )
+    note_folder(Path(dataset_dir))
+    records = known_records(root, layout)
+    if records is None:
+        records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
+    return records
+
+
+def _check_labelled(records: Records) -> None:
+    bare = [record.image.name for record in records if not record.label]
+    if bare:
+        raise InputDataError(
+            f"{len(bare)} images without label: {', '.join(bare[:5])}",
+            records.root,
+            "add them to labels.csv or put them into class folders",
+        )
+
+
+def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Records:
+    if classes is None:
+        return records
+    wanted = [name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)]
+    known = records.classes
+    for name in wanted:
+        if name not in known:
+            raise ConfigurationError(f"no images of class {name!r}", "classes", _known(name, known, "classes"))
+    return records.keeping(record for record in records if record.label in wanted)
+
+
+def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
+    """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
+    if records.splits:
+        way_out = "keep a patient or group in one split, or make new splits with `monai-xr prepare --resplit`"
+        check_one_split_each(records, units_of(records, no_patients=True), way_out)
+        return replace(records, table=named_table(records))
+    if deal:
+        return dealt(records, no_patients=no_patients)
+    table = read_table(table_place(records.root))
+    return replace(seated(records, table.split_of), table=table) if table else records
+
+
+def _of_split(records: Records, wanted: str) -> Records:
+    kept = records.keeping(record for record in records if record.split == wanted)
+    if not kept:
+        raise ConfigurationError(f"no images of split {wanted!r}", "split", _known(wanted, records.splits, "splits"))
+    return replace(kept, split_used=wanted)
+
+
+def _known(name: str, known: Sequence[str], what: str) -> str:
+    if not known:
+        return f"the data names no {what}"
+    nearest = get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=0.5)
+    hint = next((f"did you mean {each!r}? " for each in known if [each.lower()] == nearest), "")
+    return f"{hint}the data has: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"

@@ -1,0 +1,57 @@
+"""A text of a run's record in; the same without names of data folders that name a patient, with hashes instead, out.
+
+A data folder may be named after a patient. What tells so are the words of the headers that this process read, by the
+rule of `shown_paths`; what may be hidden are the names by which the data folders of this process were given. Whoever
+writes a record does so after the films were found.
+"""
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from monai_xr.data.files.file_kinds import file_kind
+from monai_xr.data.records import SPLITS, canonical_split
+from monai_xr.data.sources.shown_paths import hidden
+from monai_xr.dicom import read_header
+from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people
+from monai_xr.dicom.identity import film_origin
+from monai_xr.errors import InputDataError
+
+_BOUNDS = r"""/'",=\[\]\n"""
+_folders: set[str] = set()
+_within: set[str] = set()
+_alone: set[str] = set()
+
+
+def note_folder(root: Path) -> None:
+    """Note how a data folder was given: a path that is absolute or leads up is recorded by its last name alone."""
+    parts = [root.name] if root.is_absolute() or ".." in root.parts else root.parts
+    _folders.update(part for part in parts if canonical_split(part) not in SPLITS)
+
+
+def note_names(header: Dataset) -> None:
+    """Note the words that name the patient of a film."""
+    if film_origin(header) == "patient":
+        names = names_of_people(header)
+        _within.update(names.within)
+        _alone.update(names.alone)
+
+
+def note_names_of_files(files: Iterable[Path]) -> None:
+    """Note the words of the DICOM files among some; one that cannot be read is refused elsewhere."""
+    for file in files:
+        with suppress(InputDataError, OSError):
+            if file_kind(file) == "DICOM":
+                note_names(read_header(file))
+
+
+def without_names(text: str) -> str:
+    """Give a text in which hashes stand for noted folders that name a noted patient, where they are parts of paths."""
+    names = Secrets(frozenset(_within), frozenset(_alone))
+    for folder in sorted(_folders, key=len, reverse=True):
+        if folder in text and names.are_in(folder):
+            text = re.sub(rf"(?<![^{_BOUNDS} ]){re.escape(folder)}(?![^{_BOUNDS} ])", hidden(folder), text)
+    return text

@@ -1,0 +1,129 @@
+"""Folder with `manifest.csv` in, its records out."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from monai_xr.data.files.tables import TableRow, read_table, require_columns
+from monai_xr.data.identifiers import HashedId
+from monai_xr.data.records import Record, Records, canonical_split
+from monai_xr.data.sources.folder_names import note_names_of_files
+from monai_xr.errors import InputDataError
+
+MANIFEST = "manifest.csv"
+STORES = "pixels"  # folder of the stores of a prepared data set
+_COLUMNS = (("image", "file"), ("label",), ("patient_id",), ("split",))
+
+
+def manifest_records(root: Path) -> Records:
+    """Read the manifest of a data folder; of the image files only the headers of DICOM are opened, for their names.
+
+    Raises:
+        InputDataError: A column that is missing, a row without image name, an image that is not there or lies outside
+            the folder, one image with two labels: with the number of the line.
+    """
+    table = root / MANIFEST
+    rows = read_table(table)
+    require_columns(rows, table, *_COLUMNS)
+    if "store" in rows[0].fields:
+        return _prepared_records(root, rows)
+    names = _Names(root, table)
+    missing: list[str] = []
+    first_of: dict[str, TableRow] = {}
+    for row in rows:
+        name = names.of(row)
+        if not os.path.isfile(root / name):
+            missing.append(f"line {row.line} ({os.path.basename(name)})")
+        elif _is_new(row, first_of.setdefault(name, row), table):
+            continue
+    if missing:
+        raise InputDataError(
+            f"{len(missing)} rows without file: {', '.join(missing[:5])}", table, "paths are relative to the manifest"
+        )
+    items = tuple(_record(root, name, row) for name, row in first_of.items())
+    note_names_of_files(record.image for record in items)
+    return Records(root, items, "manifest")
+
+
+def _prepared_records(root: Path, rows: list[TableRow]) -> Records:
+    """Take the rows of a prepared data set: its images are in the store, its ids are hashes."""
+    stores = sorted({row.first("store") for row in rows})
+    store = root / STORES / stores[0]
+    if len(stores) > 1 or not stores[0] or Path(stores[0]).name != stores[0] or not store.is_dir():
+        raise InputDataError("the column store names no store beside it", root / MANIFEST, "prepare the data again")
+    items = tuple(
+        replace(
+            _record(root, row.first("image"), row),
+            patient_id=HashedId(row.first("patient_id")),
+            group_id=HashedId(row.first("group_id")),
+            shown=row.first("image"),
+            present=tuple(filter(None, row.first("present").split("|"))),
+            absent=tuple(filter(None, row.first("absent").split("|"))),
+            row=_place(row, root / MANIFEST),
+        )
+        for row in rows
+    )
+    return Records(root, items, "prepared", store=store)
+
+
+def _place(row: TableRow, table: Path) -> int:
+    text = row.first("row")
+    if not text.isdecimal():
+        raise InputDataError(f"line {row.line} names no row of the store", table, "prepare the data again")
+    return int(text)
+
+
+def _record(root: Path, name: str, row: TableRow) -> Record:
+    return Record(
+        image=root / name,
+        label=row.first("label"),
+        patient_id=row.first("patient_id"),
+        group_id=row.first("group_id"),
+        split=canonical_split(row.first("split")),
+    )
+
+
+def _is_new(row: TableRow, first: TableRow, table: Path) -> bool:
+    """Let the same row come twice, not the same image with another meaning."""
+    if row is first:
+        return True
+    for column in ("label", "patient_id", "split"):
+        if row.first(column) != first.first(column):
+            raise InputDataError(
+                f"lines {first.line} and {row.line} give one image two values of {column}", table, "keep one row"
+            )
+    return False
+
+
+class _Names:
+    """Turns the image field of a row into a path inside the folder."""
+
+    def __init__(self, root: Path, table: Path) -> None:
+        self.root = root
+        self.table = table
+        self.inside = os.path.realpath(root) + os.sep
+        self.checked: dict[str, bool] = {}
+
+    def of(self, row: TableRow) -> str:
+        name = row.first("image", "file")
+        if not name or "\x00" in name:
+            raise InputDataError(
+                f"line {row.line} names no image", self.table, "give its path relative to the manifest"
+            )
+        if "\\" in name and not os.path.exists(self.root / name):
+            name = name.replace("\\", "/")
+        name = os.path.normpath(name)
+        if not self._is_inside(name):
+            raise InputDataError(
+                f"line {row.line} leads out of the folder", self.table, "give paths relative to the manifest"
+            )
+        return name
+
+    def _is_inside(self, name: str) -> bool:
+        path = os.path.join(self.root, name)
+        if os.path.islink(path):
+            return os.path.realpath(path).startswith(self.inside)
+        folder = os.path.dirname(path)
+        if folder not in self.checked:
+            self.checked[folder] = (os.path.realpath(folder) + os.sep).startswith(self.inside)
+        return self.checked[folder]

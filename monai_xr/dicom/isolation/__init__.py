@@ -1,0 +1,1 @@
+"""Reads films that nobody vouches for in confined child processes."""

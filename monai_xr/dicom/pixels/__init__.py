@@ -1,0 +1,1 @@
+"""Decodes Pixel Data into stored words: layout, fragments, code streams (PS3.5)."""

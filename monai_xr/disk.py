@@ -1,0 +1,77 @@
+"""Writes whole files or none and makes folders; what the disk refuses is a `HostError`."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from monai_xr.errors import HostError
+
+OWNER_ALONE = 0o600
+PART = ".part"  # ends the names of files that are being written
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = OWNER_ALONE) -> Iterator[BinaryIO]:
+    """Write a file so that a reader sees the old one or the new one, never a part; only its owner may read it.
+
+    File and name are forced to the disk at the end.
+
+    Args:
+        path: In a folder that is there.
+        mode: Of the file, less what the umask takes away.
+
+    Raises:
+        OSError: The disk refuses; see `host_trouble`.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def host_trouble(
+    where: str | Path, way_out: str = "choose a folder that can be written to", *, what: str = "{}"
+) -> Iterator[None]:
+    """Turn an OSError into a `HostError`; one that is told already passes, and the pipe of a progress report.
+
+    Args:
+        where: What is named in the message.
+        way_out: What the user can do.
+        what: What failed; "{}" stands for the reason.
+    """
+    try:
+        yield
+    except (HostError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise HostError(what.format(error.strerror or error), where, way_out) from error
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> Path:
+    """Make a folder and those above it; gives the folder.
+
+    Raises:
+        HostError: It cannot be made.
+    """
+    with host_trouble(folder, what="folder cannot be made ({})"):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,1 @@
+"""Watches a GAN training for collapse and divergence."""

@@ -1,0 +1,1 @@
+"""Sends the curves, settings and pictures of a run to MLflow."""

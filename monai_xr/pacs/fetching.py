@@ -1,0 +1,197 @@
+"""Images that are missing in; the same in the store, by C-MOVE through our receiver, C-GET or WADO-RS, out."""
+
+import io
+from collections.abc import Callable, Iterator
+from email.message import Message
+from itertools import groupby
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import RLELossless
+from pynetdicom import build_context, build_role, evt
+
+from monai_xr.dicom.chest import SOP_CLASSES
+from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
+from monai_xr.dicom.values import quiet
+from monai_xr.errors import HostError, NetworkError
+from monai_xr.pacs.pace import Pace
+from monai_xr.pacs.peers import PassingNetworkError, association, web_errors, web_session
+from monai_xr.pacs.querying import FoundImage
+from monai_xr.pacs.site import Peer
+from monai_xr.pacs.storing import OUT_OF_RESOURCES, Answer, ObjectStore, Refused
+
+MOVE_MODEL, GET_MODEL = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
+SYNTAXES = (*NATIVE, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)  # what is decoded; nothing Deflated
+_UNKNOWN_DESTINATION = 0xA801
+_UIDS_A_REQUEST = 100
+
+Fetch = Callable[[str, list[FoundImage] | None], None]
+
+
+def fetcher(method: str, peer: Peer, calling: str, store: ObjectStore, pace: Pace) -> Fetch:
+    """Give the function that fetches images of a study, or with None the study; it is asked again for what is missing.
+
+    It raises PassingNetworkError where that may help, NetworkError where it does not, HostError where our disk is full.
+    """
+    how: dict[str, Fetch] = {
+        "c-move": lambda study, images: _c_move(peer, calling, pace, _identifiers(study, images)),
+        "c-get": lambda study, images: _c_get(peer, calling, pace, store, _identifiers(study, images)),
+        "wado": lambda study, images: _wado(peer, pace, store, study, images),
+    }
+    return how[method]
+
+
+def _identifiers(study: str, images: list[FoundImage] | None) -> Iterator[Dataset]:
+    """One identifier for the study, or for at most 100 images of a series each."""
+    if images is None:
+        yield _identifier("STUDY", StudyInstanceUID=study)
+        return
+    for series, members in groupby(sorted(images, key=lambda image: image.series_uid), lambda image: image.series_uid):
+        uids = [image.sop_uid for image in members]
+        for at in range(0, len(uids), _UIDS_A_REQUEST):
+            part = uids[at : at + _UIDS_A_REQUEST]
+            yield _identifier("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=part)
+
+
+def _identifier(level: str, **uids: Any) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    for keyword, uid in uids.items():
+        setattr(identifier, keyword, uid)
+    return identifier
+
+
+def _c_move(peer: Peer, calling: str, pace: Pace, identifiers: Iterator[Dataset]) -> None:
+    for identifier in identifiers:
+        with association(peer, calling, [build_context(MOVE_MODEL)]) as opened:
+            _finish(opened, opened.send_c_move(identifier, calling, MOVE_MODEL), peer, pace)
+
+
+def _c_get(peer: Peer, calling: str, pace: Pace, store: ObjectStore, identifiers: Iterator[Dataset]) -> None:
+    # A context for each syntax: with several in one, the peer may choose one and convert.
+    contexts = [build_context(kind, syntax) for kind in SOP_CLASSES for syntax in SYNTAXES]
+    roles = [build_role(kind, scp_role=True) for kind in SOP_CLASSES]
+    full: list[Refused] = []
+
+    def keep(event: Any) -> int:
+        request = event.request
+        answer = _keep(
+            store,
+            event.encoded_dataset(include_meta=False),
+            sop_class=str(request.AffectedSOPClassUID),
+            sop_uid=str(request.AffectedSOPInstanceUID),
+            transfer_syntax=str(event.context.transfer_syntax),
+            sender=peer.ae_title,
+        )
+        if not isinstance(answer, Refused):
+            return 0
+        if answer.status == OUT_OF_RESOURCES:
+            full.append(answer)
+        return answer.status
+
+    handlers = [(evt.EVT_C_STORE, keep)]
+    for identifier in identifiers:
+        with association(
+            peer, calling, [build_context(GET_MODEL), *contexts], roles=roles, handlers=handlers
+        ) as opened:
+            try:
+                _finish(opened, opened.send_c_get(identifier, GET_MODEL), peer, pace)
+            finally:
+                _stop_if_full(full)
+
+
+def _finish(opened: Any, answers: Iterator[tuple[Dataset, Dataset | None]], peer: Peer, pace: Pace) -> None:
+    """Take the answers of a retrieval up to the last, which tells how it went (PS3.4 tables C.4-2 and C.4-3)."""
+    status = None
+    for answer, _ in answers:
+        status = answer.get("Status")
+        if pace.over():
+            opened.abort()
+            pace.wait(0)
+    if status == 0:
+        return
+    if status is None:
+        raise PassingNetworkError("hung up in the middle", peer.ae_title, "see the peer's log")
+    if status == _UNKNOWN_DESTINATION or status & 0xF000 == 0xC000:
+        way_out = "enter our AE title, host and port there as a destination"
+        raise NetworkError(f"retrieval failed with 0x{status:04X}", peer.ae_title, way_out)
+    raise PassingNetworkError(f"not all images were sent (0x{status:04X})", peer.ae_title, "see the peer's log")
+
+
+def _wado(peer: Peer, pace: Pace, store: ObjectStore, study: str, images: list[FoundImage] | None) -> None:
+    if images is None:
+        raise NetworkError("the peer does not list the images of a study", peer.ae_title, "retrieve by c-move or c-get")
+    session, url = web_session(peer)
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    for image in images:
+        pace.wait(0)
+        with (
+            web_errors(peer),
+            session.get(
+                f"{url}/studies/{study}/series/{image.series_uid}/instances/{image.sop_uid}",
+                headers={"Accept": accept},
+                stream=True,
+                timeout=peer.timeout_s,
+            ) as answer,
+        ):
+            answer.raise_for_status()
+            body = _read(answer, store.settings.max_object_mb * 2**20)
+        part = _part(body, answer.headers.get("Content-Type", ""), peer)
+        meta, data = _split(part, peer)
+        _stop_if_full([_keep(store, data, **meta, sender=peer.ae_title)])
+
+
+def _read(answer: Any, most: int) -> bytes:
+    body = bytearray()
+    for chunk in answer.iter_content(2**16):
+        body += chunk
+        if len(body) > most:
+            raise NetworkError(f"an image of more than {most} bytes", "WADO-RS", "raise max_object_mb if it is right")
+    return bytes(body)
+
+
+def _part(body: bytes, content_type: str, peer: Peer) -> bytes:
+    """Give the one part of a multipart answer; one without its end was cut on the way."""
+    header = Message()
+    header["Content-Type"] = content_type
+    if header.get_content_type() == "application/dicom":  # against PS3.18 section 8.7.3.2, but seen
+        return body
+    boundary = (header.get_boundary() or "").encode()
+    begin, end = body.find(b"\r\n\r\n"), body.rfind(b"\r\n--" + boundary + b"--")
+    if header.get_content_type() != "multipart/related" or not boundary:
+        raise NetworkError("the answer is not DICOM", f"WADO-RS of {peer.ae_title}", "check the path of its url")
+    if not 0 <= begin < end:
+        raise PassingNetworkError("the answer was cut", f"WADO-RS of {peer.ae_title}", "see the peer's log")
+    return body[begin + 4 : end]
+
+
+def _split(file: bytes, peer: Peer) -> tuple[dict[str, str], memoryview]:
+    """Split a DICOM file in its meta and its data set, which is not looked into."""
+    begin = 144 + int.from_bytes(file[140:144], "little")  # (0002,0000), PS3.10 section 7.1
+    try:
+        with quiet():
+            meta: FileMetaDataset = pydicom.dcmread(io.BytesIO(file[: min(begin, 4096)])).file_meta
+            facts = {
+                "sop_class": str(meta.MediaStorageSOPClassUID),
+                "sop_uid": str(meta.MediaStorageSOPInstanceUID),
+                "transfer_syntax": str(meta.TransferSyntaxUID),
+            }
+    except Exception:  # pydicom raises many kinds on damaged files
+        raise NetworkError("the answer is no DICOM file", f"WADO-RS of {peer.ae_title}", "see the peer's log") from None
+    return facts, memoryview(file)[begin:]
+
+
+def _keep(store: ObjectStore, data: Any, **facts: str) -> Answer:
+    try:
+        spooled = store.spool(**facts)
+    except OSError as error:
+        return Refused(OUT_OF_RESOURCES, error.strerror or type(error).__name__)
+    spooled.write(data)
+    return store.add(spooled)
+
+
+def _stop_if_full(answers: list[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, Refused) and answer.status == OUT_OF_RESOURCES:
+            raise HostError(f"nothing more can be stored: {answer.reason}", "store", "free space, then pull again")

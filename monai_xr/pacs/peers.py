@@ -1,0 +1,220 @@
+"""A peer of site.yaml in; an association or a DICOMweb session with it out, or why there is none, in words."""
+
+import itertools
+import os
+import random
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+from dicomweb_client.web import DICOMwebClient
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from monai_xr.errors import ConfigurationError, HostError, NetworkError
+from monai_xr.pacs.site import Peer
+from monai_xr.pacs.tls import client_context
+
+Answer = TypeVar("Answer")
+_LONGEST_PAUSE_S = 300
+
+
+class PassingNetworkError(NetworkError):
+    """A peer that may answer when asked again, after `after_s` seconds if it says so."""
+
+    after_s: float = 0
+
+
+class UnreachableError(PassingNetworkError):
+    """A peer that is not there at all: switched off, or the network to it."""
+
+
+def patiently(
+    ask: Callable[[], Answer],
+    *,
+    tries: float,
+    wait: Callable[[float], None],
+    on: type[PassingNetworkError] = PassingNetworkError,
+) -> Answer:
+    """Ask again after 1, 2, 4... seconds, or what the peer says, as long as the trouble is passing, of the kind `on`.
+
+    Raises:
+        NetworkError: It is not, or there were `tries` of it.
+    """
+    for attempt in itertools.count(1):
+        try:
+            return ask()
+        except on as trouble:
+            if attempt >= tries:
+                raise
+            pause = min(_LONGEST_PAUSE_S, 2 ** min(attempt, 20) / 2) * random.uniform(0.8, 1.2)  # noqa: S311
+            wait(trouble.after_s or pause)
+    raise AssertionError
+
+
+@contextmanager
+def association(
+    peer: Peer,
+    calling: str,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[Any] = (),
+) -> Iterator[Association]:
+    """Open an association with a peer, and release it.
+
+    Args:
+        peer: Whom to call.
+        calling: Our AE title.
+        contexts: What to propose.
+        roles: Role selections, for C-GET.
+        handlers: Event handlers of pynetdicom.
+
+    Raises:
+        ConfigurationError: Nobody said where the peer listens.
+        NetworkError: It is refused, for good; the message tells by whom and why.
+        PassingNetworkError: Nobody answers, or not now.
+    """
+    if not (peer.host and peer.port):
+        raise ConfigurationError(f"{peer.ae_title} has no host or port", "site.yaml", "say where it listens")
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.connection_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_s
+    tls = (client_context(peer.tls), peer.host) if peer.tls else None
+    opened = ae.associate(
+        peer.host,
+        peer.port,
+        contexts=list(contexts),
+        ae_title=peer.ae_title,
+        max_pdu=131072,
+        ext_neg=list(roles),
+        tls_args=tls,
+        evt_handlers=list(handlers),
+    )
+    if not opened.is_established:
+        raise _why_refused(opened, peer)
+    try:
+        yield opened
+    finally:
+        if opened.is_established:
+            opened.release()
+
+
+def _why_refused(tried: Association, peer: Peer) -> NetworkError:
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    answer = tried.acceptor.primitive
+    if answer is not None and tried.is_rejected:
+        said = f"association rejected by {answer.source_str}: {answer.reason_str}"
+        way_out = "check the AE titles here and at the peer, and its list of allowed callers"
+        return (PassingNetworkError if answer.result == 2 else NetworkError)(said, where, way_out)
+    if answer is not None and not tried.accepted_contexts:
+        return NetworkError("none of the services asked for is offered", where, "let us query, retrieve or store there")
+    return unreachable(peer) or UnreachableError("association aborted or not answered", where, "see the peer's log")
+
+
+def unreachable(peer: Peer) -> NetworkError | None:
+    """Tell in words why no connection comes about: name, port, silence, TLS; None where one does."""
+    where = f"{peer.host}:{peer.port}"
+    try:
+        with socket.create_connection((peer.host, peer.port or 0), peer.timeout_s) as plain:
+            if peer.tls:
+                with client_context(peer.tls).wrap_socket(plain, server_hostname=peer.host):
+                    pass
+    except ssl.SSLCertVerificationError as error:
+        return NetworkError(f"certificate refused: {error.verify_message}", where, "check authorities, dates and name")
+    except ssl.SSLError as error:
+        return NetworkError(f"no TLS: {error.reason or error}", where, "check its TLS port, and our certificate there")
+    except socket.gaierror:
+        return NetworkError("host name unknown", where, "check the name or give an address")
+    except ConnectionRefusedError:
+        return UnreachableError("nobody listens", where, "start the peer, check its port")
+    except OSError as error:
+        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
+        return UnreachableError(f"no connection: {reason}", where, "check network and firewall")
+    return None
+
+
+def web_session(peer: Peer) -> tuple[requests.Session, str]:
+    """Give a session with the peer's DICOMweb service and its URL; errors become ours inside `web_errors`.
+
+    Raises:
+        ConfigurationError: The peer has no `dicomweb`, or its password file can be read by others.
+        HostError: The password file cannot be read.
+    """
+    if peer.dicomweb is None:
+        raise ConfigurationError(
+            f"{peer.ae_title} has no section dicomweb", "site.yaml", "give url, user and password_file"
+        )
+    session = requests.Session()
+    session.trust_env = False  # neither proxies nor passwords of the environment
+    if peer.dicomweb.password_file:
+        session.auth = (peer.dicomweb.user, read_secret(peer.dicomweb.password_file))
+    if peer.dicomweb.authorities:
+        session.verify = str(peer.dicomweb.authorities)
+    return session, peer.dicomweb.url.rstrip("/")
+
+
+def web_client(peer: Peer) -> DICOMwebClient:
+    """Give a client of the peer's DICOMweb service, as `web_session`."""
+    session, url = web_session(peer)
+    client = DICOMwebClient(url, session=session, timeout=peer.timeout_s, permissive_uid=True)
+    client.set_http_retry_params(retry=False)
+    return client
+
+
+@contextmanager
+def web_errors(peer: Peer) -> Iterator[None]:
+    """Turn failures of DICOMweb into a line without the URL, which may hold an accession number.
+
+    Raises:
+        NetworkError: The peer refuses, or does not speak DICOMweb.
+        PassingNetworkError: It may answer later.
+    """
+    where = f"DICOMweb of {peer.ae_title}"
+    try:
+        yield
+    except requests.HTTPError as error:
+        raise _refused(error.response, where) from None
+    except requests.exceptions.SSLError:
+        raise NetworkError("certificate refused or no TLS", where, "check url, authorities, dates and name") from None
+    except requests.JSONDecodeError:
+        raise NetworkError("the answer is not DICOM JSON", where, "check the path of its url") from None
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise UnreachableError(f"no answer ({type(error).__name__})", where, "check host, port and network") from None
+    except requests.RequestException as error:
+        kind = type(error).__name__
+        raise PassingNetworkError(f"no whole answer ({kind})", where, "see the peer's log") from None
+
+
+def _refused(answer: Any, where: str) -> NetworkError:
+    code = answer.status_code
+    if code in (408, 429) or code >= 500:
+        trouble = PassingNetworkError(f"HTTP {code}", where, "look at the peer's log, ask more slowly")
+        told = answer.headers.get("Retry-After", "")
+        trouble.after_s = min(float(told), 600) if told.isdigit() else 0
+        return trouble
+    way_out = {401: "check user and password_file", 403: "let our user in there", 404: "check the path of its url"}
+    return NetworkError(f"HTTP {code}", where, way_out.get(code, "look at the peer's log"))
+
+
+def read_secret(path: Path) -> str:
+    """Read a password from a file of its owner's.
+
+    Raises:
+        ConfigurationError: Others may read the file, or it is empty.
+        HostError: It cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigurationError("password file can be read or written by others", path, "chmod 600 it")
+            secret = file.readline(4096).rstrip("\r\n")
+    except OSError as error:
+        raise HostError(f"password file cannot be read ({error.strerror})", path, "check its owner") from None
+    if not secret:
+        raise ConfigurationError("password file is empty", path, "write the password into it")
+    return secret

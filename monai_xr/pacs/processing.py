@@ -1,0 +1,245 @@
+"""The studies that a store received in; each in the data set, ignored, or in quarantine with a reason, out.
+
+Any process may be killed at any time: what was not finished is done again, with the same result. A hand-over that was
+interrupted is made again, too.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from typing import cast
+
+from monai_xr.data.files.key_file import open_key
+from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.pacs.audit import Audit
+from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
+from monai_xr.pacs.index import Index, State, StudyRow
+from monai_xr.pacs.rules import MAIN
+from monai_xr.pacs.site import Site
+from monai_xr.pacs.storing import lock_folder
+from monai_xr.pacs.study_queue import Ask, StudyQueue, Tell
+from monai_xr.pacs.study_worker import COMMAND, HOST, StudyWorker, StudyWorkerLostError
+from monai_xr.pacs.studying import AGAIN, open_job
+
+_ROUND_S = 60.0  # then `monai-xr review` gets its turn
+_TICK_S = 1.0
+_LOCK_WAIT_S = 15.0
+
+
+class Processing:
+    """The work on the studies of one store; one process at a time.
+
+    Args:
+        site: With `deidentification` and `dataset`.
+        ask: Asks the archive how many objects a study has.
+        tell: Takes a line about trouble that will pass.
+        command: Starts a worker.
+
+    Raises:
+        ConfigurationError: The site says too little; the key can be read by others; another process does this work.
+        HostError: No permission, no room.
+    """
+
+    def __init__(
+        self, site: Site, *, ask: Ask | None = None, tell: Tell = lambda line: None, command: Sequence[str] = COMMAND
+    ) -> None:
+        if site.deidentification is None or site.dataset is None:
+            raise ConfigurationError("nothing says where films go", "deidentification, dataset", "add both sections")
+        self._site, self._clean, self._dataset = site, site.deidentification, site.dataset
+        self._tell, self._command, self._store = tell, command, site.store.folder
+        self._key = open_key(self._clean.key)
+        self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
+        self._lock = self._locked()
+        audit = Audit(self._store / "log")
+        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell, audit)
+        self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
+        self._workers: set[StudyWorker] = set()
+        self._next_build, self._failed_builds = 0.0, 0
+
+    def _locked(self) -> int:
+        folder, deadline = self._store / "processing", time.monotonic() + _LOCK_WAIT_S
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while (lock := lock_folder(folder)) is None:  # workers of a killed process end soon after it
+                if time.monotonic() > deadline:
+                    raise ConfigurationError("another process works on this store", "store", "let it work or stop it")
+                time.sleep(_TICK_S / 10)
+        except HostError:
+            raise
+        except OSError as error:
+            raise HostError(f"store cannot be used ({error.strerror})", self._store, "check its permissions") from None
+        return lock
+
+    def close(self) -> None:
+        """End what was started and let go of the store."""
+        self._end_crew()
+        self._queue.index.close()
+        os.close(self._lock)
+
+    def run(self, *, once: bool = False) -> None:
+        """Work until the process is stopped.
+
+        Args:
+            once: Until nothing is left to do.
+
+        Raises:
+            ConfigurationError: The site cannot work like this.
+            HostError: With `once`, the disk or the machine is in trouble; without, it is waited for.
+        """
+        while True:
+            try:
+                self.turn(at_once=once)
+                if once and self._queue.is_empty():
+                    return
+                time.sleep(_TICK_S / 10 if once else _TICK_S)
+            except (HostError, OSError, sqlite3.Error) as error:
+                what = error.what if isinstance(error, HostError) else type(error).__name__
+                if once:
+                    raise HostError(f"work cannot go on ({what})", "", "check disk and permissions") from error
+                self._tell(f"work waits: {what}")
+                time.sleep(self._site.queue.backoff_s)
+
+    def turn(self, *, at_once: bool = False) -> None:
+        """Do all that is due now.
+
+        Args:
+            at_once: Build whenever no study waits, whatever the time of the last build.
+        """
+        self._queue.recover()
+        self._queue.line_up()
+        self._work_on(deque(self._queue.due("waiting")))
+        is_time = time.monotonic() >= self._next_build
+        if is_time or (at_once and not self._failed_builds and not self._queue.index.studies("waiting")):
+            self._build()
+        self._hand_over(self._queue.due("built"))
+
+    def _work_on(self, due: deque[StudyRow]) -> None:
+        """Have a crew work on studies while no other process may change the de-identified folders."""
+        if not due:
+            return
+        with ExitStack() as stack:
+            for name in self._data_sets:
+                job = open_job(self._store, self._clean, name)
+                try:
+                    stack.enter_context(job.folder.locked())
+                except ConfigurationError:  # a review is under way
+                    return
+                job.start()
+            ends = time.monotonic() + _ROUND_S
+            self._crew(lambda: self._work(due, ends), min(self._site.queue.workers, len(due)))
+
+    def _crew(self, work: Callable[[], None], count: int) -> None:
+        """Have several threads do the same work; the first trouble of one ends all."""
+        self._halt.clear()
+        with ThreadPoolExecutor(count) as threads:
+            crew = [threads.submit(work) for _ in range(count)]
+            try:
+                wait(crew, return_when=FIRST_EXCEPTION)
+            except BaseException:
+                self._end_crew()
+                raise
+            finally:
+                self._halt.set()
+        for member in crew:
+            member.result()
+
+    def _end_crew(self) -> None:
+        self._stop.set()
+        for worker in list(self._workers):
+            worker.kill()
+
+    def _next(self, due: deque[StudyRow], ends: float) -> StudyRow | None:
+        with self._guard:
+            while due and time.monotonic() < ends and not self._halt.is_set():
+                if self._queue.claim(due[0]):
+                    return due.popleft()
+                due.popleft()
+        return None
+
+    def _work(self, due: deque[StudyRow], ends: float) -> None:
+        """Have one worker work on one study after the other."""
+        worker: StudyWorker | None = None
+        try:
+            while row := self._next(due, ends):
+                if worker is None:
+                    worker = StudyWorker(self._store, self._site.rules, self._clean, self._lock, command=self._command)
+                    self._workers.add(worker)
+                files = [each.path for each in self._queue.index.objects(row.study_uid, row.version)]
+                try:
+                    state, reason = worker.work(files, self._site.queue.study_timeout_s)
+                except StudyWorkerLostError as error:
+                    if self._stop.is_set():
+                        return
+                    state, reason = AGAIN, str(error)
+                    self._workers.discard(worker)
+                    worker.stop()
+                    worker = None
+                self._settle(row, state, reason)
+        finally:
+            if worker:
+                self._workers.discard(worker)
+                worker.stop()
+
+    def _settle(self, row: StudyRow, state: str, reason: str) -> None:
+        if row.expected and row.objects < row.expected:
+            reason = f"partial, {row.objects} of {row.expected} objects: {reason}"
+        if state == HOST:
+            self._halt.set()
+            self._tell(f"work waits: {reason}")
+            self._queue.postpone(row, "waiting", reason, counts=False)
+        elif state == AGAIN:
+            self._queue.postpone(row, "waiting", reason)
+        else:
+            self._queue.settle(row, cast(State, state), reason)
+
+    def _build(self) -> None:
+        """Bring the data sets up to date where something is new."""
+        placed = self._queue.index.studies("placed")
+        if not placed and not any(is_reviewed_since(name, self._clean, self._dataset) for name in self._data_sets):
+            return
+        self._next_build = time.monotonic() + self._dataset.build_every_s
+        endings = (build(name, self._clean, self._dataset, stop=self._stop) for name in self._data_sets)
+        failed = next((ended for ended in endings if ended.failure), None)
+        if failed is None:
+            self._failed_builds = 0
+            for row in placed:
+                self._queue.settle(row, "built" if self._site.hand_over else "done", row.reason)
+            return
+        self._tell(failed.failure)
+        self._failed_builds += failed.code != HOST_TROUBLE
+        self._next_build = time.monotonic() + self._queue.backoff_s(self._failed_builds)
+        if self._failed_builds >= self._site.queue.tries:
+            self._failed_builds = 0
+            for row in placed:
+                self._queue.settle(row, "quarantined", failed.failure)
+
+    def _hand_over(self, due: Sequence[StudyRow]) -> None:
+        rows = deque(due)
+
+        def work() -> None:
+            while rows and not self._halt.is_set():
+                with self._guard:
+                    row = rows.popleft() if rows else None
+                if row:
+                    self._hand_over_one(row)
+
+        if rows:
+            self._crew(work, min(self._site.queue.workers, len(rows)))
+
+    def _hand_over_one(self, row: StudyRow) -> None:
+        if self._site.hand_over is None:  # it had one when the study was built
+            self._queue.settle(row, "done", row.reason)
+            return
+        objects = [self._store / each.path for each in self._queue.index.objects(row.study_uid, row.version)]
+        ended = hand_over(row, objects, self._site.hand_over, self._clean, key=self._key, stop=self._stop)
+        if self._stop.is_set():
+            return
+        if ended.failure:
+            self._queue.postpone(row, "built", ended.failure)
+        else:
+            self._queue.settle(row, "done", row.reason)

@@ -1,0 +1,1 @@
+"""Loads what a training left, ready to sample or to judge films."""

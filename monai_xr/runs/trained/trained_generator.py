@@ -1,0 +1,74 @@
+"""A checkpoint or a file of weights in, a generator that is ready to sample out."""
+
+import pydoc
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from monai_xr.data.trained_on import UNSAID, TrainedOn
+from monai_xr.errors import ModelError
+from monai_xr.networks.interfaces import Generator
+from monai_xr.runs.checkpoint_files import find_checkpoint
+from monai_xr.runs.run_folder import RunFolder
+from monai_xr.runs.trained.weights import fill, load_weights
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A trained generator and where its weights come from.
+
+    Attributes:
+        network: In evaluation mode, on the CPU.
+        sha256: Of the file.
+        run_id: Of the training, see `RunFolder`.
+        epoch: Whole epochs that the weights were trained.
+        trained_on: Whom it knows; of safetensors nobody says.
+    """
+
+    network: Generator
+    sha256: str
+    run_id: str
+    epoch: int
+    trained_on: TrainedOn = UNSAID
+
+
+def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerator:
+    """Fill `network` from a checkpoint, from the newest one in a folder that verifies, or from safetensors.
+
+    The running average is taken where the training kept one. Safetensors tell `run_id` and `epoch` as metadata.
+
+    Raises:
+        ModelError: If there is none, none verifies, or the weights are those of another network.
+    """
+    path = Path(checkpoint)
+    if path.suffix == ".safetensors":
+        stored = load_weights(network, path)
+        run_id, epoch = stored.metadata.get("run_id", path.stem), int(stored.metadata.get("epoch", 0))
+        return LoadedGenerator(network.eval(), stored.sha256, run_id, epoch)
+    content = find_checkpoint(path)
+    objects = content["objects"]
+    fill(network, objects.get("ema_generator") or objects["generator"], "generator", content["name"])
+    trained = content.get("settings", {}).get("generator")
+    if trained is not None and trained != repr(network):
+        raise ModelError(
+            "the generator was trained with other layers",
+            content["name"],
+            "add the overlays of the training",
+        )
+    run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
+    known = TrainedOn.from_dict(content.get("trained_on", {}))
+    return LoadedGenerator(network.eval(), content["sha256"], RunFolder(run).run_id, content["epoch"], known)
+
+
+def generator_as_trained(run: RunFolder, network: partial[Generator]) -> Generator:
+    """Make the generator of a training, with what its overlays set, from the record of the training.
+
+    Args:
+        run: May be a folder without a record, whose generator is `network` as it is.
+        network: The generator that the bundle trains unless overlays change it; its arguments win.
+    """
+    recorded = dict(run.record.get("networks", {}).get("generator", {})) if run.is_recorded else {}
+    target = pydoc.locate(str(recorded.pop("_target_", "")))
+    if not (isinstance(target, type) and issubclass(target, Generator)):
+        target = network.func
+    return target(**{**recorded, **network.keywords})

@@ -1,0 +1,93 @@
+"""A data set of films in; the batches of a training out, or all films in their order."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from ignite import distributed as idist
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
+
+from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_count
+from monai_xr.transforms.dataset import XrayDataset
+from monai_xr.transforms.labelled import LabelledXrays
+from monai_xr.transforms.mixed_dataset import MixedXrayDataset
+
+BALANCES = ("none", "weights", "sampling")
+Films = XrayDataset | MixedXrayDataset | LabelledXrays
+
+
+def xray_loader(
+    dataset: Films, batch_size: Any, *, seed: Any = 0, workers: Any = 0, balance: str = "none", shuffle: bool = True
+) -> DataLoader[Any]:
+    """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
+
+    Under several processes each gets its own share. An epoch of a mixture is what the mixture says.
+
+    Args:
+        dataset: What to draw from.
+        batch_size: Films in a batch.
+        seed: Of the order.
+        workers: Processes that read.
+        balance: "none", "weights" (of the loss, see `ClassLoss`) or "sampling", which draws every class equally often.
+        shuffle: Whether this is a training; else all films come once, in their order.
+
+    Raises:
+        ConfigurationError: If the batch is larger than an epoch, the balance is unknown or not defined for the data
+            set, or a generator would learn from generated images.
+    """
+    size, processes = parse_count(batch_size, "batch_size"), parse_count(workers, "workers", least=0)
+    if not shuffle:
+        return DataLoader(dataset, batch_size=size, num_workers=processes)
+    if isinstance(dataset, XrayDataset) and dataset.generated:
+        raise ConfigurationError(
+            f"{dataset.generated} generated images", "accept_synthetic", "generators learn from real films alone"
+        )
+    films = dataset.films if isinstance(dataset, LabelledXrays) else dataset
+    images, what = len(dataset), "the data set"
+    if isinstance(films, MixedXrayDataset):
+        images, what = len(films.mixture), "an epoch"
+    if size * idist.get_world_size() > images:
+        raise ConfigurationError(f"batch of {size} is larger than {what} of {images} images", "batch_size", "lower it")
+    own_randomness = torch.Generator().manual_seed(int(seed))
+    sampler = _sampler(dataset, films, balance, int(seed))
+    return DataLoader(
+        dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness, num_workers=processes
+    )
+
+
+def _sampler(dataset: Films, films: XrayDataset | MixedXrayDataset, balance: str, seed: int) -> Sampler[int]:
+    if balance not in BALANCES:
+        raise ConfigurationError(f"unknown balance {balance!r}", "balance", ", ".join(BALANCES))
+    share = {"num_replicas": idist.get_world_size(), "rank": idist.get_rank()}
+    if balance == "sampling":
+        if not isinstance(dataset, LabelledXrays) or dataset.multi_label or isinstance(films, MixedXrayDataset):
+            raise ConfigurationError("sampling needs real films of one class each", "balance", "use weights")
+        return BalancedSampler(dataset, seed=seed, **share)
+    if isinstance(films, MixedXrayDataset):
+        return MixtureSampler(films, seed=seed, **share)
+    return DistributedSampler(dataset, seed=seed, **share)
+
+
+class BalancedSampler(DistributedSampler[Any]):
+    """Draws films with replacement so that every class comes equally often; the epoch and the seed decide the draws."""
+
+    def __iter__(self) -> Iterator[int]:
+        films: Any = self.dataset
+        source = torch.Generator().manual_seed(self.seed + self.epoch)
+        weights = films.targets @ films.balanced_weights()
+        drawn = torch.multinomial(weights, self.total_size, replacement=True, generator=source)
+        return iter(drawn[self.rank :: self.num_replicas].tolist())
+
+
+class MixtureSampler(DistributedSampler[Any]):
+    """Gives the images of an epoch of a mixture, whose own seed decides them; every process gets equally many."""
+
+    def __len__(self) -> int:
+        mixed: Any = self.dataset
+        return len(mixed.mixture) // self.num_replicas
+
+    def __iter__(self) -> Iterator[int]:
+        mixed: Any = self.dataset
+        order = mixed.mixture.epoch(self.epoch)[self.rank :: self.num_replicas][: len(self)]
+        return iter(order.tolist())

@@ -1,0 +1,1 @@
+"""Runs a bundle: its folder, its knobs, its config kept beside the run."""

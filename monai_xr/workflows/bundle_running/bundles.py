@@ -1,0 +1,98 @@
+"""Running a bundle with the checks that `monai.bundle run` lacks: knobs, versions, one-line failures."""
+
+import inspect
+import logging
+import pydoc
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_xr.data.sources.shown_paths import HIDDEN
+from monai_xr.errors import ConfigurationError
+from monai_xr.exits import known_cause
+from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
+from monai_xr.workflows.bundle_running.bundle_folders import check_versions, nearest
+from monai_xr.workflows.bundle_running.plain_command import literal
+
+_LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
+
+
+def run_bundle(
+    bundle: Path, run_id: str, config: str | Path, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
+) -> Path:
+    """Run one run id of a bundle.
+
+    Args:
+        bundle: Folder of the bundle.
+        run_id: `training`, `evaluating` or `inference`.
+        config: Name of the config file in `configs`, without its ending; or a whole config elsewhere, as runs keep it.
+        overrides: Knobs by id, as on the command line of `monai.bundle run`; paths and names are taken as they are.
+        overlays: Further config files, merged in order.
+
+    Returns:
+        The output folder of the run.
+
+    Raises:
+        XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
+        SystemExit: A training that a signal stopped.
+    """
+    first = config if isinstance(config, Path) else bundle / "configs" / f"{config}.yaml"
+    files = [first, *overlays]
+    for file in files:
+        if not file.is_file():
+            raise ConfigurationError("no such config file", file)
+    check_versions(bundle)
+    check_knobs(files, overrides)
+    texts = PATH_KNOBS | NAME_KNOBS
+    _check_folders(files, overrides)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*arbitrary code.*")
+            workflow = ConfigWorkflow(
+                [str(file) for file in files],
+                meta_file=str(bundle / "configs" / "metadata.json"),
+                logging_file=str(bundle / "configs" / "logging.conf"),
+                run_id=run_id,
+                **{knob: literal(value) if knob in texts else value for knob, value in overrides.items()},
+            )
+            workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        return Path(workflow.parser.get_parsed_content("output_dir"))
+    except Exception as error:
+        raise known_cause(error) from error
+
+
+def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Refuse knobs that the config does not have, unless they are arguments of the component they are set on.
+
+    Raises:
+        ConfigurationError: Naming the nearest knob.
+    """
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    for knob in overrides:
+        if knob.replace("#", "::") not in parser:
+            parent, _, name = knob.replace("#", "::").rpartition("::")
+            siblings = parser.get(parent, {}) if parent else parser.get()
+            choices = {**siblings, **_arguments(siblings)} if isinstance(siblings, dict) else {}
+            if name not in choices:
+                raise ConfigurationError("no such knob", knob, nearest(name, choices))
+
+
+def _check_folders(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Refuse knobs whose folders a kept config left out, see `without_folders`."""
+    for knob, value in ConfigParser.load_config_files([str(file) for file in files]).items():
+        if isinstance(value, str) and _LEFT_OUT.search(value) and knob not in overrides:
+            raise ConfigurationError("the record does not hold this path whole", knob, f"give --{knob} PATH")
+
+
+def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments that the target of a component takes; none where it is no component."""
+    target = pydoc.locate(str(component.get("_target_", "")))
+    return inspect.signature(target).parameters if callable(target) else {}

@@ -1,0 +1,90 @@
+"""The config that MONAI evaluates in; a copy of it beside the run, from which the run can be repeated, out."""
+
+import ast
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import ignite.distributed as idist
+import yaml
+from monai.bundle import ConfigParser
+
+from monai_xr.data.files.output import write_text
+from monai_xr.handlers.run_record import without_folders
+from monai_xr.runs import RunFolder
+
+_NETWORKS = ("generator", "discriminator")
+
+
+def parser_at_work() -> ConfigParser | None:
+    """Find the parser that evaluates the expression this is called from; None where it is called from plain Python.
+
+    MONAI does not hand expressions their parser, but it is among their callers, whatever started the workflow: the
+    plain command, `ConfigWorkflow` or `monai-xr`.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, ConfigParser):
+            return caller
+        frame = frame.f_back
+    return None
+
+
+def keep_config(parser: ConfigParser) -> None:
+    """Write the merged config as `config.yaml`, and the bundle's `metadata.json`, to the folder of a run that starts.
+
+    Folders above the data are left out of it: they may be named after people. Of several processes the first writes.
+    """
+    if idist.get_rank() > 0:
+        return
+    run = RunFolder(str(parser.get_parsed_content("output_dir")))
+    content = {name: _plain(value) for name, value in parser.get().items() if name != parser.meta_key}
+    write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    metadata = run.path / "metadata.json"
+    if not metadata.exists():  # a classifier writes its own
+        write_text(metadata, json.dumps(parser.get(parser.meta_key, {}), indent=4) + "\n")
+
+
+def networks_as_resolved(parser: ConfigParser) -> dict[str, dict[str, Any]]:
+    """Give target and plain arguments of the networks that a parser has made, by name."""
+    found = {}
+    for name in _NETWORKS:
+        item = parser.ref_resolver.get_item(name)
+        config = item.get_config() if item is not None else None
+        if isinstance(config, Mapping) and "_target_" in config:
+            found[name] = {key: value for key, value in config.items() if _is_plain(value)}
+    return found
+
+
+def as_literal(text: str) -> str:
+    """Write text such that MONAI takes it as it is, not for a reference, an expression, a macro or an id."""
+    if not text.startswith(("@", "$", "%")) and "#" not in text:
+        return text
+    quoted = repr(text)
+    for sign in "@%#$":
+        quoted = quoted.replace(sign, f"\\x{ord(sign):02x}")
+    return f"${quoted}"
+
+
+def _plain(value: Any) -> Any:
+    """What YAML can hold: of an object that was set in Python, its class; of a path, its last name."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, str) and value.startswith("$"):
+        try:
+            return as_literal(without_folders(str(ast.literal_eval(value[1:]))))
+        except (ValueError, SyntaxError):
+            return value
+    return without_folders(value) if _is_plain(value) else f"<{type(value).__name__}>"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(each) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, bool | int | float | str)

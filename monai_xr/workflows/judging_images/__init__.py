@@ -1,0 +1,1 @@
+"""Judges synthetic images against real ones: measures with intervals, verdicts, one HTML page."""

@@ -1,0 +1,48 @@
+"""Measures in; the same numbers and the files about them in the MLflow run of the training they belong to."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from monai_xr.handlers.tracking.tracking import DEFAULT_URI
+from monai_xr.metrics.measures import Measures
+
+logger = logging.getLogger(__name__)
+
+
+def log_measures(measures: Measures, files: Sequence[Path], *, run: Path, uri: str | None = None) -> bool:
+    """Log the measures of a synthetic set as `evaluation/NAME`, and files about them, as `log_values` does."""
+    return log_values({f"evaluation/{name}": v for name, v in measures.values().items()}, files, run=run, uri=uri)
+
+
+def log_values(values: Mapping[str, float], files: Sequence[Path], *, run: Path, uri: str | None = None) -> bool:
+    """Log values and files to a training's MLflow run, if there is one.
+
+    Args:
+        values: What was measured, by name.
+        files: What was written about it.
+        run: Output folder of the training; its `mlflow_run_id` names the run.
+        uri: MLflow store; the variable MLFLOW_TRACKING_URI, else the local one.
+
+    Returns:
+        Whether all was logged. A server that fails is a warning, since the files hold the same.
+    """
+    note = run / "mlflow_run_id"
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if not note.is_file() or (uri == DEFAULT_URI and not Path(uri.removeprefix("sqlite:///")).exists()):
+        return False
+    run_id, now = note.read_text().strip(), int(time.time() * 1000)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+        for path in files:
+            client.log_artifact(run_id, str(path), "evaluation")
+    except Exception as error:
+        logger.warning("MLflow failed (%s); the measures are in %s only", type(error).__name__, files[0].name)
+        return False
+    return True

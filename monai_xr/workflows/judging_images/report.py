@@ -1,0 +1,135 @@
+"""Grids, curves, measures and settings in, one self-contained HTML page out: no script, no request, under 2 MB."""
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from monai_xr.data.files.output import write_text
+from monai_xr.errors import InputDataError
+from monai_xr.metrics.measures import Measures
+from monai_xr.runs.provenance import provenance
+from monai_xr.workflows.judging_images.plots import curve_panel
+
+_GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
+_GRID_SIDES = (960, 720, 540, 400, 280)
+_TILES_A_SIDE = 6
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    grids: Mapping[str, ArrayLike],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    plots: Sequence[Mapping[str, Any]] = (),
+    measures: Measures | None,
+    settings: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page on a training or an evaluation.
+
+    Args:
+        path: The file, replaced whole.
+        title: Heading.
+        grids: Caption to images, (N, H, W) or (N, 1, H, W) in [0, 1]; the first 36 of each are shown, side by side.
+        curves: Name to (epoch, value) points. `panel/name` puts curves of one panel together; without a slash they
+            share the panel "Losses".
+        plots: Further panels, as `monai_xr.workflows.judging_images.plots` draws them.
+        measures: What was measured, or None.
+        settings: What the run was given, by name.
+        notes: Further sentences a reader must know.
+
+    Raises:
+        InputDataError: A grid that is not a stack of grey images.
+        HostError: The file cannot be written.
+    """
+    bytes_each = _GRID_BYTES // max(len(grids), 1)
+    page = _template().render(
+        title=title,
+        grids=[_grid(caption, np.asarray(images), bytes_each) for caption, images in grids.items()],
+        plots=plots,
+        panels=[curve_panel(name, lines) for name, lines in _panels(curves)],
+        measures=measures,
+        settings={name: _plain(value) for name, value in settings.items()},
+        notes=[*notes, *(measures.notes if measures else ())],
+        provenance=provenance(),
+    )
+    write_text(path, page)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(_plain(part) for part in value)
+    return value.name if isinstance(value, Path) else str(value)
+
+
+def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str, bool]:
+    """Give the caption, the first images of a set as one PNG in a data URI, as large as the bytes allow, and its width.
+
+    Sets of images that are wider than high, such as pairs, take the width of the page.
+    """
+    if images.ndim == 4 and images.shape[1] == 1:
+        images = images[:, 0]
+    if images.ndim != 3 or not images.size:
+        raise InputDataError(f"array of shape {images.shape}", caption, "a grid needs grey images: (N, H, W)")
+    for side in _GRID_SIDES:
+        stream = io.BytesIO()
+        Image.fromarray(_montage(images, side)).save(stream, "PNG", optimize=True)
+        if stream.tell() <= max_bytes:
+            break
+    source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return caption, source, images.shape[2] > 1.5 * images.shape[1]
+
+
+def _montage(images: NDArray[Any], max_side: int) -> NDArray[np.uint8]:
+    """Put up to 36 images (N, H, W) on black, at most max_side pixels wide and high, one pixel between them."""
+    across = min(_TILES_A_SIDE, math.ceil(math.sqrt(len(images))))
+    images = images[: across * across]
+    shrink = min(1.0, (max_side / across - 1) / max(images.shape[1:]))
+    height, width = (max(1, int(side * shrink)) for side in images.shape[1:])
+    sheet = np.zeros((math.ceil(len(images) / across) * (height + 1) - 1, across * (width + 1) - 1), np.uint8)
+    for index, image in enumerate(images):
+        grey = np.rint(np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1) * 255).astype(np.uint8)
+        top, left = index // across * (height + 1), index % across * (width + 1)
+        tile = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def _panels(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> Iterable[tuple[str, dict[str, Sequence[tuple[float, float]]]]]:
+    """Group curves by what stands before the slash, "Losses" first."""
+    panels: dict[str, dict[str, Sequence[tuple[float, float]]]] = {}
+    for name, points in curves.items():
+        panel, _, line = name.rpartition("/")
+        if len(points):
+            panels.setdefault(panel or "losses", {})[line] = points
+    ordered = sorted(panels, key=lambda panel: panel != "losses")
+    return [(panel[0].upper() + panel[1:].replace("_", " "), panels[panel]) for panel in ordered]

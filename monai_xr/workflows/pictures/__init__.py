@@ -1,0 +1,1 @@
+"""Draws what AIIN and the reading rules do to a film."""

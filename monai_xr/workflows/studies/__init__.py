@@ -1,0 +1,1 @@
+"""Measures whole families of sets or trainings and writes one table."""

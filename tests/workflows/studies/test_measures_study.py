@@ -1,0 +1,65 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monai_xr.data.images.png import write_png
+from monai_xr.errors import InputDataError
+from monai_xr.workflows.studies.measures_study import compare_known_sets
+
+SPLITS = ("train", "val", "test")
+
+
+def films(folder: Path, *, patients: bool = True) -> Path:
+    """Two classes of smooth images, the second darker, in three splits."""
+    folder.mkdir()
+    rows = []
+    for place, (label, split) in enumerate((label, split) for label in ("A", "B") for split in SPLITS):
+        coarse = torch.rand(24, 1, 5, 5, generator=torch.Generator().manual_seed(place))
+        smooth = torch.nn.functional.interpolate(coarse, (32, 32), mode="bicubic").clamp(0, 1)
+        for index, image in enumerate(smooth[:, 0].numpy() * (1.0 if label == "A" else 0.5)):
+            name = f"{label}_{split}_{index}.png"
+            write_png(folder / name, image.astype(np.float32), {})
+            rows.append([name, label, f"{label}{split}{index}" if patients else "", split])
+    with (folder / "manifest.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["image", "label", "patient_id", "split"], *rows])
+    return folder
+
+
+def table(page: str) -> dict[str, list[str]]:
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("|")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def test_one_table_holds_every_measure_for_every_set(tmp_path: Path) -> None:
+    page = compare_known_sets(
+        films(tmp_path / "films"),
+        tmp_path / "measures.md",
+        label="A",
+        other_label="B",
+        cache_dir=tmp_path / "cache",
+        image_size=32,
+        aiin={"tile_grid_size": [2, 2]},
+    ).read_text()
+    rows = table(page)
+    sets = dict(zip(rows["measure"][1:], range(6), strict=True))
+    assert list(sets)[1:4] == ["films of B", "AIIN of other films", "noisy replay of training films"]
+    distances = [float(cell.split(" ")[0].replace("\N{MINUS SIGN}", "-")) for cell in rows["kid_random"][1:]]
+    near, *far = (distances[sets[name]] for name in ("noisy replay of training films", "films of B", "8-bit noise"))
+    assert near < min(far)
+    assert rows["repeats_synthetic"][1 + sets["10 films repeated"]].startswith("0.58")  # 14 of 24
+    assert rows["verdict"][1 + sets["10 films repeated"]] == "Collapse"
+    for name in ("ms_ssim_gap", "precision_random", "coverage_random", "near_training_pixels", "attack_auc_pixels"):
+        assert len(rows[name]) == 7
+    assert "nan" not in page
+
+
+def test_films_without_patients_are_refused(tmp_path: Path) -> None:
+    folder = films(tmp_path / "films", patients=False)
+    with pytest.raises(InputDataError, match="films without patients"):
+        compare_known_sets(
+            folder, tmp_path / "m.md", label="A", other_label="B", cache_dir=tmp_path / "cache", image_size=32
+        )
+    assert not (tmp_path / "m.md").exists()
