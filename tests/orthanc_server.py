@@ -38,8 +38,8 @@ class OrthancServer:
         self.password = secrets.token_urlsafe(12)
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.web_url = f"{self.url}/dicom-web"
-        self._session = requests.Session()
-        self._session.auth = (self.user, self.password)
+        self.session = requests.Session()
+        self.session.auth = (self.user, self.password)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class OrthancServer:
 
     def rest(self, method: str, path: str, **options: Any) -> Any:
         """Ask Orthanc's own interface."""
-        answer = self._session.request(method, self.url + path, timeout=30, **options)
+        answer = self.session.request(method, self.url + path, timeout=30, **options)
         answer.raise_for_status()
         return (
             answer.json() if answer.headers.get("content-type", "").startswith("application/json") else answer.content

@@ -1,6 +1,7 @@
 """What a peer has comes into the store once, whole and slowly, whatever happens to the peer meanwhile."""
 
 import http.server
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -11,10 +12,12 @@ import pytest
 from odd_peer import HELD, OddPeer, film
 from orthanc_server import OrthancServer
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from monai_xr.dicom.chest import SOP_CLASSES
+from monai_xr.dicom.header import is_dicom
 from monai_xr.errors import ConfigurationError, HostError, NetworkError
 from monai_xr.pacs import fetching, retrieving
 from monai_xr.pacs.pace import Pace
@@ -103,6 +106,39 @@ def test_all_of_orthanc_comes_byte_for_byte_and_once(
     assert held(store) == {str(dcmread(path).SOPInstanceUID): data_set(path.read_bytes()) for path in phantoms}
     monkeypatch.setattr(retrieving, "fetcher", lambda *_: pytest.fail)
     assert pull(site, store, ALL) == (len(studies), 0)
+
+
+@pytest.mark.usefixtures("receiver")
+@pytest.mark.parametrize("method", ["c-move", "c-get", "wado"])
+def test_real_films_come_whole(
+    method: str, orthanc: OrthancServer, real_data: Path, store: ObjectStore, tmp_path: Path
+) -> None:
+    orthanc.put(path for path in (real_data / "dicom").rglob("*.dcm") if is_dicom(path))
+    files = [orthanc.rest("GET", f"/instances/{each}/file") for each in orthanc.rest("GET", "/instances")]
+    read = [dcmread(io.BytesIO(file)) for file in files]
+    kept = {str(ds.SOPInstanceUID): data_set(file) for ds, file in zip(read, files, strict=True) if is_film(ds)}
+    said: list[str] = []
+    complete, partial = pull(site_of(tmp_path, orthanc.as_peer(), method), store, ALL, say=said.append)
+    assert (partial, said) == (0, [])
+    assert complete > 0
+    came = held(store)
+    assert came.keys() == kept.keys()
+    if method == "wado":
+        assert came == kept
+    for ds in filter(is_film, read):  # DIMSE: DCMTK writes lengths of groups, sequences and items anew
+        row = store.index.object(str(ds.SOPInstanceUID))
+        assert row is not None
+        assert row.transfer_syntax == ds.file_meta.TransferSyntaxUID
+        assert elements(dcmread(store.folder / row.path)) == elements(ds)
+
+
+def is_film(ds: Dataset) -> bool:
+    return ds.SOPClassUID in SOP_CLASSES
+
+
+def elements(ds: Dataset) -> list[Any]:
+    read = [(each.tag, each.VR, each.value) for each in ds.iterall() if each.VR != "SQ"]
+    return [each for each in read if each[0].element and each[0] != 0xFFFCFFFC]  # lengths of groups, padding
 
 
 @pytest.mark.parametrize("method", ["c-get"])
