@@ -23,7 +23,7 @@ def test_killed_while_eight_send_nothing_acknowledged_is_lost(receiver, tmp_path
         receiver.kill()
         for sender in senders:
             acknowledged |= acknowledged_in(sender.communicate()[0])
-        receiver.start()
+        assert receiver.start().startswith("listening")
         assert not list((receiver.store / "spool").glob("*/*.part"))
         stored = {path.stem: path for path in (receiver.store / "objects").rglob("*.dcm")}
         for uid in acknowledged:
