@@ -31,8 +31,8 @@ bench: $(VENV)/dev.done          ## speed ratios, side by side
 bench-intake: $(VENV)/dev.done   ## receivers of DICOM side by side: rate, and what is on the disk when they answer
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/intake
 
-prove: $(VENV)/dev.done          ## the long counts: 50 trainings and 50 receivers killed at random times, 10,000 fuzzed peers
-	MONAI_XR_KILLS=50 MONAI_XR_INTAKE_FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove \
+prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers killed, 10,000 fuzzed peers, 100 of each control of verdicts
+	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 MONAI_XR_INTAKE_FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove \
 		tests/pacs/test_hostile_peers.py
 
 clean:                           ## what `make` made; results in runs/ stay

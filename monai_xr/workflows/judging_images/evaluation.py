@@ -21,6 +21,7 @@ from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.judging_images.headline import caveats, headline, summary_text
 from monai_xr.workflows.judging_images.image_sets import (
     ImageSet,
     closest_pairs,
@@ -34,23 +35,8 @@ from monai_xr.workflows.judging_images.measure_log import log_measures
 from monai_xr.workflows.judging_images.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.judging_images.plots import evaluation_plots
 from monai_xr.workflows.judging_images.report import write_report
-from monai_xr.workflows.judging_images.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
-
-_CAVEATS = {
-    "random": (
-        "Distances and coverage are taken in the space of a network with random weights. It sees texture, contrast and "
-        "coarse shape. It does not see findings or anatomy, nor whether a radiologist would take the images for real.",
-    ),
-    "any": (
-        "Collapse is judged by the rule of the AIIN paper (arXiv 2309.12245): synthetic images more alike than real "
-        "ones. Images less alike than real ones can also be noise, so look at them.",
-        "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more.",
-        "Nearness to training images is measured on these sets and in these spaces; copies can hide from both.",
-        "Nothing here says whether synthetic images help a classifier.",
-    ),
-}
 
 
 def evaluate_sets(
@@ -60,6 +46,7 @@ def evaluate_sets(
     floor: Images | None = None,
     patients: Sequence[str] | None = None,
     floor_patients: Sequence[str] | None = None,
+    synthetic_patients: Sequence[str] | None = None,
     seed: int = 0,
     pairs: int = 1000,
     space: FeatureSpace | None = None,
@@ -67,8 +54,8 @@ def evaluate_sets(
 ) -> Measures:
     """Measure a synthetic set against a real one.
 
-    The absolute MS-SSIM misleads, since normalisation alone moves it; the verdict is on the gap to real images that
-    were treated alike, with the same number of pairs.
+    The absolute MS-SSIM misleads, since normalisation alone moves it; the verdict is on the gap to other real
+    images that were treated alike, with the same number of pairs.
 
     Args:
         real: Real images treated as the generator's training images were, (N, 1, H, W) in [0, 1].
@@ -76,6 +63,7 @@ def evaluate_sets(
         floor: Held-out real images that set the real-to-real values. Without them `real` is halved, by patient.
         patients: Patient of each real image, so that no patient is on both sides of a split.
         floor_patients: Patient of each held-out image.
+        synthetic_patients: Of each synthetic image, where real films stand in for a generator's.
         seed: Seed of pairs, draws and noise.
         pairs: Pairs compared in each set; fewer where the smallest set has fewer.
         space: Feature space of distances, coverage and spread; the random one by default.
@@ -88,7 +76,8 @@ def evaluate_sets(
     if floor is not None:
         sets["held-out"] = _tensor(floor)
     judges = Judges(space or random_space(), classifier)
-    return _measured(sets, {"real": patients, "held-out": floor_patients}, judges, pairs=pairs, seed=seed)[0]
+    known = {"real": patients, "held-out": floor_patients, "synthetic": synthetic_patients}
+    return _measured(sets, known, judges, pairs=pairs, seed=seed)[0]
 
 
 def _measured(
@@ -105,7 +94,7 @@ def _measured(
         finding=finding,
         summary=summary_text(rows),
         counts={name: len(images) for name, images in sets.items()},
-        notes=(*_CAVEATS.get(judges.space.name, ()), *_CAVEATS["any"]),
+        notes=caveats(judges.space.name),
         settings={
             "image_size": " x ".join(str(side) for side in sets["real"].shape[-2:]),
             "pairs": pairs,
@@ -278,7 +267,8 @@ def measure_image_sets(
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:
     """Give the likeness of real images as they were, to show what AIIN alone does to it."""
-    found = ms_ssim_of_random_pairs(raw.pixels, pairs=measures.settings["pairs"], seed=measures.settings["seed"])
+    drawn = {name: measures.settings[name] for name in ("pairs", "seed")}
+    found = ms_ssim_of_random_pairs(raw.pixels, **drawn, patients=raw.patients)
     verdict = "AIIN alone moves the likeness of real images by the difference to the row of real images."
     title = "MS-SSIM of real images before AIIN"
     return Measure("ms_ssim_real_before_aiin", title, found.mean, found.interval, verdict=verdict)
