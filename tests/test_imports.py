@@ -34,7 +34,7 @@ def test_looking_at_a_folder_of_films_takes_no_torch(tmp_path):
     assert not imported(code) & (HEAVY - {"scipy"})
 
 
-@pytest.mark.parametrize("module", ["monai_xr.networks", "monai_xr.networks.dcgan", "monai_xr.losses"])
+@pytest.mark.parametrize("module", ["monai_xr.networks", "monai_xr.losses"])
 def test_networks_and_losses_of_a_gan_are_torch_alone(module):
     assert imported(f"import {module}") & HEAVY == {"torch"}
 

@@ -115,8 +115,6 @@ class ClassifierEngine(SupervisedTrainer):
         best: XrayClassifier = self.kept.get("best_network", self.best_guess)
         return best
 
-    exported_network = trained_network  # as the configs' `network_def` names it
-
     def objects_to_save(self) -> dict[str, Any]:
         """Everything with a `state_dict` that a training needs to go on, by name."""
         saved = {"network": self.network, "optimizer": self.optimizer, "gradient_scaler": self.gradient_scaler}
@@ -146,9 +144,9 @@ class ClassifierEngine(SupervisedTrainer):
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
         self._step()
         told = {CommonKeys.LOSS: loss, "losses": {"classifier/total": loss.detach()}}
-        step = self.state.output = StepOutput({**output, **told})
+        self.state.output = whole = StepOutput({**output, **told})
         self.fire_event(IterationEvents.MODEL_COMPLETED)
-        return step
+        return whole
 
     def _equal_ranks(self) -> None:
         copy_from_first_rank(network for network in (self.network, self.ema_network) if network is not None)

@@ -23,7 +23,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
 from monai_xr.losses.objective import AdversarialStep, Augment, Objective, Term, settings_text, terms_due, terms_text
-from monai_xr.networks.interfaces import Discriminator, FinestImage, Generator
+from monai_xr.networks.interfaces import Discriminator, Generator
 from monai_xr.settings import parse_count, parse_number
 
 Condition = Literal["none", "labels", "images"]
@@ -47,9 +47,9 @@ class GanEngine(Trainer):
 
     Each iteration makes `critic_steps` discriminator updates, each on the same reals and new fakes, and one generator
     update. The fakes of the last discriminator update also serve the generator's, so with one critic step the
-    generator runs forward once. After an iteration `state.output`, a `StepOutput`, holds `losses` (every named term as
-    `generator/NAME` and `discriminator/NAME`), `loss` (the generator's sum), `reals` and `fakes` (finest scale,
-    (B, C, H, W)), `real_scores` and `fake_scores` ((B,), of the last discriminator update).
+    generator runs forward once. `state.output`, a `StepOutput`, then holds `losses` (terms as `generator/NAME` and
+    `discriminator/NAME`), `loss` (the generator's sum), `reals` and `fakes` (finest scale, (B, C, H, W)), `real_scores`
+    and `fake_scores` ((B,), of the last discriminator update).
 
     Under several processes each draws its own latents and trains on its own share of the images; gradients are
     averaged, so that all hold equal weights. Statistics of batch normalisation, of minibatch standard deviation and of
@@ -138,9 +138,8 @@ class GanEngine(Trainer):
             for network in (generator, discriminator):
                 network.compile(mode=compile_mode)
         self.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
-        handlers = flat(train_handlers)
-        self.watchers = {type(each).__name__: each for each in handlers if hasattr(each, "state_dict")}
-        self._register_handlers(handlers)
+        self.watchers = {type(each).__name__: each for each in flat(train_handlers) if hasattr(each, "state_dict")}
+        self._register_handlers(flat(train_handlers))
 
     def run(self) -> None:
         """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
@@ -155,11 +154,6 @@ class GanEngine(Trainer):
     def trained_network(self) -> Generator:
         """What a training is for: the generator to sample from."""
         return self.sampling_generator
-
-    @property
-    def exported_network(self) -> FinestImage:
-        """`trained_network` as the configs' `network_def` names it."""
-        return FinestImage(self.trained_network)
 
     def sample(self, count: int, *, seed: int = 0, **settings: Any) -> Tensor:
         """Draw images (count, C, H, W) in [0, 1], on the CPU, without touching the training's own random numbers.
@@ -234,18 +228,13 @@ class GanEngine(Trainer):
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
         if self.ema_generator is not None:
             update_average(self.ema_generator, self.generator, decay=self.ema_decay, step=self.state.iteration)
-        told = self.state.output = StepOutput(
-            {
-                "losses": losses,
-                "loss": losses["generator/total"],
-                "reals": torch.cat([part.reals[-1] for part in parts]),
-                "fakes": torch.cat([made[-1] for made in fakes]),
-                "real_scores": real_scores,
-                "fake_scores": fake_scores,
-            }
-        )
+        told = {"losses": losses, "loss": losses["generator/total"]}
+        told |= {"real_scores": real_scores, "fake_scores": fake_scores}
+        told["reals"] = torch.cat([part.reals[-1] for part in parts])
+        told["fakes"] = torch.cat([made[-1] for made in fakes])
+        self.state.output = output = StepOutput(told)
         self.fire_event(IterationEvents.MODEL_COMPLETED)
-        return told
+        return output
 
     def _due(self, player: str) -> dict[str, Term]:
         return terms_due(getattr(self.objective, player), self.state.iteration)

@@ -1,28 +1,15 @@
 """The same samples drawn after each epoch: what a person looks at to see a training succeed or collapse."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
-from torch import Tensor
 
+from monai_xr.data.images.montage import montage
 from monai_xr.data.images.png import write_png
 from monai_xr.disk import make_folder
 from monai_xr.handlers.trained import Sampled
 from monai_xr.settings import parse_count
-
-
-def tile(images: Tensor, columns: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Lay images (N, 1, H, W) in [0, 1] out row by row with a dark border: (rows * (H + 2), columns * (W + 2))."""
-    count, _, height, width = images.shape
-    rows = -(-count // columns)
-    cells = torch.zeros(rows * columns, height + 2, width + 2)
-    cells[:count, 1:-1, 1:-1] = images[:, 0].float().cpu()
-    sheet = cells.reshape(rows, columns, height + 2, width + 2).transpose(1, 2)
-    return np.asarray(sheet.reshape(rows * (height + 2), columns * (width + 2)))
 
 
 class ImageGrid:
@@ -49,8 +36,8 @@ class ImageGrid:
         engine.state.image_grid = None
         if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
-        images = engine.sample(self.count, seed=self.seed)
+        images = engine.sample(self.count, seed=self.seed)[:, 0].float().cpu().numpy()
         path = make_folder(self.folder) / f"epoch_{epoch:04d}.png"
         columns = max(1, round(self.count**0.5))
-        write_png(path, tile(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})
+        write_png(path, montage(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})
         engine.state.image_grid = path

@@ -124,7 +124,9 @@ def prepare_conditioned(
 
 
 class GeneratorInferer(Inferer):
-    """Runs a generator, or its `FinestImage`, on latents (B, Z) and a condition: images (B, 1, H, W) in [0, 1].
+    """Runs a generator on latents (B, Z) and a condition; gives its finest images (B, 1, H, W) in [0, 1].
+
+    Of a `FinestImage` it runs the generator, whose other arguments those of `forward` may be.
 
     Args:
         settings: Arguments of the generator's `forward` beside these, as a truncation.

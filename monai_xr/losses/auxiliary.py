@@ -5,7 +5,6 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.losses.objective import AdversarialStep
@@ -31,6 +30,8 @@ def dissimilarity_weight(step: AdversarialStep) -> Tensor:
     Args:
         step: With the images that the fakes were made from as `condition`.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure  # with what this family alone needs
+
     if step.condition is None or step.condition.ndim != 4:
         raise ConfigurationError("the SSIM weight needs the images the fakes were made from", "condition", "use IAGAN")
     fakes, originals = step.fakes[-1].detach().float(), step.condition.detach().float()

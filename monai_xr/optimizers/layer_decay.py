@@ -5,7 +5,6 @@ With the learning rate as a function of the step alone, a resumed training needs
 
 import math
 
-from timm.optim import param_groups_layer_decay
 from torch.optim import AdamW, Optimizer
 
 from monai_xr.errors import ConfigurationError
@@ -26,6 +25,8 @@ def layered_adamw(
     Raises:
         ConfigurationError: Numbers out of range.
     """
+    from timm.optim import param_groups_layer_decay  # takes seconds, and engines for GANs do without
+
     if not float(learning_rate) > 0 or not 0 < float(layer_decay) <= 1:
         raise ConfigurationError(
             f"learning rate {learning_rate}, layer decay {layer_decay}", "learning_rate", "above 0; decay up to 1"

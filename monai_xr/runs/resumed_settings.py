@@ -8,7 +8,7 @@ from monai_xr.errors import ConfigurationError
 
 # Knobs of where and how a training runs: they change nothing of what is trained.
 _OF_THE_RUN = frozenset(
-    [
+    (
         "bundle_root",
         "output_dir",
         "cache_dir",
@@ -23,7 +23,7 @@ _OF_THE_RUN = frozenset(
         "grid_every",
         "measure_every",
         "weights_sha256",
-    ]
+    )
 )
 # Settings that are recorded and may be others on resume.
 FREE_KNOBS = frozenset(("max_epochs", "dataset_dir", "precision", "early_stop", "patience"))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.runs import RunFolder
+from monai_xr.runs.resumed_settings import settings_of
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.bundle_running.sampling import sample_run
 
@@ -73,6 +75,22 @@ def test_train_config_has_the_knobs_and_stays_short(any_bundle):
     assert len((any_bundle / "configs" / "train.yaml").read_text().splitlines()) <= 110
 
 
+def test_every_knob_is_a_setting_unless_it_is_of_the_run(any_bundle):
+    text = (any_bundle / "configs" / "train.yaml").read_text()
+    names = set(re.findall(r"^(\w+):", text[text.index("\nbundle_root:") : text.index("\nknobs:")], re.MULTILINE))
+    parser = parsed(any_bundle, "train")
+    parser.update({"added_later": {"depth": [1, "@seed"]}} | ({"class_count": 2} if "class_count" in parser else {}))
+    knobs = parser.get_parsed_content("knobs")
+    assert set(knobs) == names | {"bundle", "added_later"}
+    of_the_run = names - set(settings_of(knobs))
+    assert of_the_run <= {
+        "bundle_root", "output_dir", "cache_dir", "device", "workers", "resume", "allow_changed_data", "track",
+        "register_as", "checkpoint_every", "checkpoint_every_iterations", "grid_every", "measure_every",
+        "weights_sha256",
+    }  # fmt: skip
+    assert settings_of(knobs)["added_later"] == {"depth": [1, 0]}
+
+
 @pytest.mark.filterwarnings("ignore:No hash value provided")
 def test_metadata_passes_monais_own_check(any_bundle, real_data, tmp_path):
     schema = next((real_data / "monai").glob("meta_schema_*.json"))
@@ -117,8 +135,8 @@ def test_declared_shapes_are_those_of_a_real_forward(bundle):
     }
 
 
-def run(folder, run_id, config, *knobs):
-    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(config), *map(str, knobs)]
+def run(folder, run_ids, config, *knobs):
+    command = [sys.executable, "-m", "monai.bundle", "run", *run_ids, "--config_file", str(config), *map(str, knobs)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -135,9 +153,9 @@ def epochs_of(output):
 def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(bundle, data_folders, tmp_path):
     copy = shutil.copytree(bundle, tmp_path / "elsewhere" / bundle.name)
     config, output = copy / "configs" / "train.yaml", tmp_path / "out"
-    first = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 1))
+    first = run(tmp_path, ["training"], config, *small(data_folders / "dicom", output, 1))
     assert first.returncode == 0, first.stderr
-    second = run(tmp_path, "training", config, *small(data_folders / "dicom", output, 2), "--resume", "true")
+    second = run(tmp_path, [], config, *small(data_folders / "dicom", output, 2), "--resume", "true")
     assert second.returncode == 0, second.stderr
     assert epochs_of(output) == [1, 2]
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
@@ -169,7 +187,7 @@ def test_other_kinds_of_data_folder(data_folders, tmp_path, monkeypatch, kind):
 
 def test_diverged_training_leaves_the_plain_command_with_7(data_folders, tmp_path):
     result = run(
-        tmp_path, "training", DCGAN / "configs" / "train.yaml", *small(data_folders / "dicom", tmp_path / "out", 3),
+        tmp_path, ["training"], DCGAN / "configs" / "train.yaml", *small(data_folders / "dicom", tmp_path / "out", 3),
         "--learning_rate", "1e30", "--precision", "float32", "--track", "false",
     )  # fmt: skip
     assert result.returncode == 7, result.stderr

@@ -210,7 +210,7 @@ def test_packed_bundle_runs_without_the_training(packed, films, tmp_path, monkey
 
 
 def test_packed_classifier_decides_as_the_training(packed, trained):
-    if "trained" not in ConfigParser.load_config_file(config(packed)):
+    if "backbone" not in ConfigParser.load_config_file(config(packed)):
         pytest.skip("a generator decides nothing")
     ours, first = load_classifier(packed / "models" / "model.safetensors"), load_classifier(trained / "checkpoints")
     assert ours.decision == first.decision

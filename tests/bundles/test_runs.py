@@ -2,9 +2,11 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 from monai.bundle import ConfigWorkflow
 
 from monai_xr.data.phantoms import write_phantom_studies
@@ -62,7 +64,7 @@ def test_plain_inference_samples_the_network_that_was_trained_and_labels_its_ima
     report = trained / "evaluation"
     plain(
         "evaluating",
-        [CONFIGS / "evaluate.yaml"],
+        [CONFIGS / "train.yaml", CONFIGS / "evaluate.yaml"],
         output_dir=str(trained),
         dataset_dir=str(films[0]),
         accept_phantoms=True,
@@ -112,3 +114,14 @@ def test_record_tells_what_ran_not_what_was_typed(films, tmp_path):
     workflow.run()
     settings = RunFolder(tmp_path / "run").settings
     assert (settings["max_epochs"], settings["batch_size"]) == (2, 5)
+
+
+def test_tracking_of_monai_logs_the_loss_and_does_not_stand_in_the_way_of_a_resume(films, tmp_path):
+    knobs = {**KNOBS, "classes": None, "split": "", "dataset_dir": str(films[0]), "output_dir": str(tmp_path / "run")}
+    plain("training", [CONFIGS / "train.yaml"], tracking="mlflow", **knobs)
+    plain("training", [CONFIGS / "train.yaml"], tracking="mlflow", **{**knobs, "max_epochs": 2, "resume": True})
+    client = MlflowClient(f"sqlite:///{tmp_path}/run/mlruns.db")
+    runs = client.search_runs([client.get_experiment_by_name("monai_experiment").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert all(math.isfinite(run.data.metrics["train_loss"]) for run in runs)
+    assert "tracking_uri" not in RunFolder(tmp_path / "run").settings

@@ -198,6 +198,9 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert (code, "already holds images" in error) == (2, True)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
+    code, out, error = monai_xr("pack", "out", "packed")
+    assert code == 0, error
+    assert out.startswith("packed/models/model.pt (0.")
     code, out, error = monai_xr("evaluate", phantoms, "out", "--accept-phantoms", "--output", "report")
     assert code == 0, error
     assert "MS-SSIM" in out

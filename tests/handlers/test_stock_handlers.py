@@ -43,7 +43,7 @@ def test_loss_reaches_stats_handler_and_metric_logger_as_a_number(make, capsys, 
     logger = MetricLogger(loss_transform=from_engine(["loss"], first=True))
     stats = StatsHandler(name=tmp_path.name, tag_name="train_loss", output_transform=from_engine(["loss"], first=True))
     logging.getLogger(tmp_path.name).setLevel(logging.INFO)
-    engine = make([stats, logger])
+    engine = make([[stats], logger])  # as with `usual_handlers`, whose list is one of several
     engine.run()
     told = [line for line in capsys.readouterr().out.splitlines() if "train_loss: " in line]
     assert len(told) == len(logger.loss) == 2

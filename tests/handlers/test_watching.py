@@ -10,7 +10,6 @@ from PIL import Image
 
 from monai_xr.errors import HostError
 from monai_xr.handlers import EpochLosses, ImageGrid, Progress, RunEvents, RunRecord
-from monai_xr.handlers.image_grid import tile
 from monai_xr.handlers.run_record import without_folders
 from monai_xr.losses import Lazy
 
@@ -20,13 +19,6 @@ def test_epoch_losses_are_means_over_the_epoch(make_engine):
     engine = make_engine(1, [EpochLosses()], generator_term=lambda step: step.fakes[0].sum() * 0 + next(values))
     engine.run()
     assert engine.state.metrics["generator/adversarial"] == pytest.approx(2.0)
-
-
-def test_tiles_keep_reading_order():
-    images = torch.stack([torch.full((1, 2, 2), value) for value in (0.1, 0.2, 0.3)])
-    sheet = tile(images, columns=2)
-    assert sheet.shape == (8, 8)
-    assert [sheet[1, 1], sheet[1, 5], sheet[5, 1], sheet[5, 5]] == pytest.approx([0.1, 0.2, 0.3, 0.0])
 
 
 def test_grid_shows_the_same_latents_each_epoch_and_is_marked(make_engine, tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 
 from monai_xr import __version__
 from monai_xr.data.files.output import write_json, write_text
+from monai_xr.data.files.pages import render_page
 from monai_xr.data.images.tiles import Tile
 from monai_xr.data.preparing.preparation import Preparation
 
@@ -53,15 +53,9 @@ def _content(result: Preparation) -> dict[str, Any]:
 
 
 def _page(result: Preparation) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     counts = result.counts()
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        Path(__file__).with_name("report.html.j2"),
         result=result,
         counts=counts,
         totals={split: sum(row[split] for row in counts.values()) for split in result.splits},

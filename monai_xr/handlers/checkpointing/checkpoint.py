@@ -20,6 +20,7 @@ from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.losses import named_losses
 from monai_xr.handlers.non_finite import networks_of, not_finite
+from monai_xr.networks.interfaces import FinestImage, Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
 from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings
@@ -270,8 +271,8 @@ def _details(engine: Any) -> dict[str, str]:
 
 def _exported(engine: Any) -> dict[str, Any]:
     """The weights that MONAI's exports take by `--key_in_ckpt network_def`; the same tensors again take no room."""
-    network = getattr(engine, "exported_network", None)
-    return {} if network is None else dict(network.state_dict())
+    network = getattr(engine, "trained_network", nn.Module())
+    return dict((FinestImage(network) if isinstance(network, Generator) else network).state_dict())
 
 
 def _manifest(engine: Any) -> str | None:

@@ -1,23 +1,19 @@
 """Evaluation of a classifier in, one self-contained HTML page out: measures, ROC, precision-recall, calibration."""
 
-import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import torch
-from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.pages import render_page
 from monai_xr.metrics.classification import Answers, Estimate
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.judging_classifiers.found import Evaluation
+from monai_xr.workflows.judging_images.plots import Line, unit_panel
 
 _BINS = 10
 
@@ -30,15 +26,17 @@ def write_classification_report(path: Path, found: Evaluation, *, settings: Mapp
         found: The evaluation.
         settings: What it was made with, by name.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    drawn = {"ROC": _roc, "Precision and recall": _precision_recall, "Calibration": _calibration}
-    means = {group: [(n, *texts(e)) for n, e in rows.items() if "/" not in n] for group, rows in found.groups.items()}
-    page = environment.get_template("report.html.j2").render(
-        rows=[(name, *texts(each)) for name, each in found.measures.items()],
-        groups=means,
-        plots={name: _drawing(found.answers, draw) for name, draw in drawn.items()},
+    tables = {"Measures": found.measures} | {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
+    page = render_page(
+        Path(__file__).with_name("report.html.j2"),
+        tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
+        plots=[
+            unit_panel("ROC", _curves(found.answers, _roc), along="1 - specificity", upwards="sensitivity"),
+            unit_panel("Precision, recall", _curves(found.answers, _recall), along="sensitivity", upwards="precision"),
+            unit_panel(
+                "Calibration", _curves(found.answers, _calibration), along="probability", upwards="share", diagonal=True
+            ),
+        ],
         classes=found.answers.classes,
         confusion=None if found.counts is None else found.counts.tolist(),
         abstained=f"{100 * found.abstained:.1f} %",
@@ -49,6 +47,11 @@ def write_classification_report(path: Path, found: Evaluation, *, settings: Mapp
     write_text(path, page)
 
 
+def _means(rows: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Leave out what is of one finding alone."""
+    return {name: each for name, each in rows.items() if "/" not in name}
+
+
 def texts(estimate: Estimate) -> tuple[str, str]:
     """Give value and interval as a table shows them."""
     value = "undefined" if estimate.value is None else f"{estimate.value:.3f}"
@@ -56,43 +59,31 @@ def texts(estimate: Estimate) -> tuple[str, str]:
     return value, interval
 
 
-def _drawing(answers: Answers, draw: Any) -> Markup:
-    """Draw one panel over all findings as inline SVG."""
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": draw.__name__, "font.size": 10}):
-        figure = Figure(figsize=(4, 3.6), layout="constrained")
-        axes = figure.add_subplot()
-        for place, name in enumerate(answers.classes):
-            known = torch.isfinite(answers.targets[:, place])
-            truth = answers.targets[known, place].int()
-            if len(truth) and int(truth.min()) < int(truth.max()):
-                draw(axes, answers.probabilities[known, place], truth, name)
-        axes.set(xlim=(0, 1), ylim=(0, 1.01))
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=8)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    return Markup(svg[svg.index("<svg") :])  # noqa: S704 - drawn here from numbers and escaped names
+def _curves(answers: Answers, points: Callable[[Tensor, Tensor], Line]) -> dict[str, Line]:
+    """Give a curve for each finding that some films have and others do not."""
+    found = {}
+    for place, name in enumerate(answers.classes):
+        known = torch.isfinite(answers.targets[:, place])
+        truth = answers.targets[known, place].int()
+        if len(truth) and int(truth.min()) < int(truth.max()):
+            found[name] = points(answers.probabilities[known, place], truth)
+    return found
 
 
-def _roc(axes: Axes, scores: Tensor, truth: Tensor, name: str) -> None:
+def _roc(scores: Tensor, truth: Tensor) -> Line:
     false_positive, sensitivity, _ = binary_roc(scores, truth)
-    axes.plot(false_positive, sensitivity, label=name)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity")
+    return false_positive.numpy(), sensitivity.numpy()
 
 
-def _precision_recall(axes: Axes, scores: Tensor, truth: Tensor, name: str) -> None:
+def _recall(scores: Tensor, truth: Tensor) -> Line:
     precision, recall, _ = binary_precision_recall_curve(scores, truth)
-    axes.plot(recall, precision, label=name)
-    axes.set(xlabel="sensitivity", ylabel="precision")
+    return recall.numpy(), precision.numpy()
 
 
-def _calibration(axes: Axes, scores: Tensor, truth: Tensor, name: str) -> None:
-    """Draw the share of films with the finding over the mean probability, in bins of equal width that hold films."""
+def _calibration(scores: Tensor, truth: Tensor) -> Line:
+    """Give the share of films with the finding over the mean probability, in bins of equal width that hold films."""
     place = (scores * _BINS).long().clamp(max=_BINS - 1)
     count = torch.bincount(place, minlength=_BINS)
     filled = count > 0
     mean, share = (torch.bincount(place, each.float(), _BINS) / count.clamp(min=1) for each in (scores, truth))
-    axes.plot(mean[filled], share[filled], marker="o", label=name)
-    axes.axline((0, 0), slope=1, color="0.7", linewidth=0.8)
-    axes.set(xlabel="probability", ylabel="share with the finding")
+    return mean[filled].numpy(), share[filled].numpy()

@@ -20,6 +20,7 @@ from monai_xr.workflows.judging_images.measuring import Evidence
 _INK, _RULE = "#010203", "#010204"
 _SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
 _STYLES = ("solid", "dashed", "dotted")
+Line = tuple[NDArray[Any], NDArray[Any]]
 
 
 def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
@@ -34,6 +35,25 @@ def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -
             legend.append((line.replace("_", " "), series + 1, style))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
         _dress(axes, "epoch")
+        return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
+
+
+def unit_panel(
+    name: str, lines: Mapping[str, Line], *, along: str, upwards: str, diagonal: bool = False
+) -> dict[str, Any]:
+    """Draw curves of shares over shares, x and y by name, from 0 to 1 on both axes."""
+    with _drawing(f"{name}, {upwards}") as axes:
+        legend = []
+        for index, (line, (x, y)) in enumerate(lines.items()):
+            series, style = index % len(_SERIES), _STYLES[index // len(_SERIES) % len(_STYLES)]
+            marker = "o" if diagonal else ""
+            axes.plot(x, y, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
+            legend.append((line, series + 1, style))
+        if diagonal:
+            axes.axline((0, 0), slope=1, color=_RULE, linewidth=0.8)
+        axes.set(xlim=(0, 1), ylim=(0, 1.01))
+        axes.set_ylabel(upwards, color=_INK)
+        _dress(axes, along)
         return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
 
 

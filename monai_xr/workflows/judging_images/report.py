@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.pages import render_page
+from monai_xr.data.images.montage import montage
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.measures import Measures
 from monai_xr.runs.provenance import provenance
@@ -53,7 +54,8 @@ def write_report(
         HostError: The file cannot be written.
     """
     bytes_each = _GRID_BYTES // max(len(grids), 1)
-    page = _template().render(
+    page = render_page(
+        Path(__file__).with_name("report.html.j2"),
         title=title,
         grids=[_grid(caption, np.asarray(images), bytes_each) for caption, images in grids.items()],
         plots=plots,
@@ -64,17 +66,6 @@ def write_report(
         provenance=provenance(),
     )
     write_text(path, page)
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _plain(value: Any) -> str:
@@ -113,13 +104,9 @@ def _montage(images: NDArray[Any], max_side: int) -> NDArray[np.uint8]:
     images = images[: across * across]
     shrink = min(1.0, (max_side / across - 1) / max(images.shape[1:]))
     height, width = (max(1, int(side * shrink)) for side in images.shape[1:])
-    sheet = np.zeros((math.ceil(len(images) / across) * (height + 1) - 1, across * (width + 1) - 1), np.uint8)
-    for index, image in enumerate(images):
-        grey = np.rint(np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1) * 255).astype(np.uint8)
-        top, left = index // across * (height + 1), index % across * (width + 1)
-        tile = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
+    grey = (np.rint(np.clip(np.nan_to_num(each.astype(np.float32)), 0, 1) * 255).astype(np.uint8) for each in images)
+    small = np.stack([cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA) for each in grey])
+    return montage(small, across, border=(0, 1))[:-1, :-1]
 
 
 def _panels(

@@ -1,0 +1,23 @@
+"""A template and what it shows in; a self-contained HTML page out: no script, no request, fit to print."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+
+def render_page(template: Path, **content: Any) -> str:
+    """Fill a template; those that extend `page.html.j2` have its head, its style and its foot.
+
+    Args:
+        template: The file.
+        content: What it shows; text is escaped, and all that the template names must be there.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(**content)
