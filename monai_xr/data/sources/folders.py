@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
@@ -10,7 +10,7 @@ from monai_xr.data.files.tables import TableRow
 from monai_xr.data.identifiers import HashedId, hashed, hashed_id, ids_of_several
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_names
-from monai_xr.data.sources.header_memory import Header, HeaderMemory
+from monai_xr.data.sources.header_memory import FoundFile, HeaderMemory
 from monai_xr.data.sources.label_table import LABELS, LabelTable
 from monai_xr.data.sources.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
 from monai_xr.data.splits.split_table import SPLITS_FILE
@@ -24,14 +24,6 @@ NAMELESS = (
     "{} films have no label: the name of their first folder, which would be their class, holds a word of the patient's "
     "name or id, and such names are hidden; name their classes in a labels.csv beside the folders"
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    """An image file, relative to the folder, and what its header says."""
-
-    file: str
-    header: Header
 
 
 def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
@@ -64,9 +56,9 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     if kinds["DICOM"]:
-        skipped = list(shown_skipped(root, ((each.file, each.header.shown) for each in found), skipped))
+        skipped = list(shown_skipped(root, ((each.file, each.shown) for each in found), skipped))
     nameless = sum(_class_folder(each, splits).startswith(HIDDEN) for each in found) if rows is None else 0
-    name = hidden(root.name) if any(each.header.names_folder for each in found) else root.name
+    name = hidden(root.name) if any(each.names_folder for each in found) else root.name
     return Records(
         root, items, source, skipped=tuple(skipped), notes=(NAMELESS.format(nameless),) * bool(nameless), name=name
     )
@@ -84,8 +76,8 @@ def _first_reason(kinds: Counter[str], skipped: Sequence[SkippedFile]) -> str:
     return f"; {skipped[0].reason}" if kinds["DICOM"] and skipped else ""
 
 
-def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[Found], list[SkippedFile]]:
-    found = [Found(file, Header(file)) for file, kind in files if kind in IMAGE_KINDS]
+def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[FoundFile], list[SkippedFile]]:
+    found = [FoundFile(file, file) for file, kind in files if kind in IMAGE_KINDS]
     others = [(file, kind) for file, kind in files if kind not in IMAGE_KINDS and not _is_own(file)]
     skipped = [SkippedFile(printable(file), kind) for file, kind in others]
     return found, skipped
@@ -93,8 +85,8 @@ def _picture_files(files: Sequence[tuple[str, str]]) -> tuple[list[Found], list[
 
 def _dicom_files(
     root: Path, files: Sequence[tuple[str, str]], memory: HeaderMemory
-) -> tuple[list[Found], list[SkippedFile]]:
-    found: list[Found] = []
+) -> tuple[list[FoundFile], list[SkippedFile]]:
+    found: list[FoundFile] = []
     skipped: list[SkippedFile] = []
     for file, kind in files:
         if kind != "DICOM":
@@ -103,15 +95,14 @@ def _dicom_files(
                 skipped.append(SkippedFile(printable(file), reason))
             continue
         try:
-            header = memory.get(file) or _read_header(root, file)
-            memory.keep(file, header)
-            found.append(Found(file, header))
+            found.append(memory.get(file) or _read_header(root, file))
+            memory.keep(found[-1])
         except InputDataError as error:
             skipped.append(SkippedFile(printable(file), error.what))
     return found, skipped
 
 
-def _read_header(root: Path, file: str) -> Header:
+def _read_header(root: Path, file: str) -> FoundFile:
     header = read_header(root / file)
     if "Rows" not in header:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
@@ -119,10 +110,10 @@ def _read_header(root: Path, file: str) -> Header:
     patient, issuer, study = (hashed_id(each) for each in identity[:3])
     note_names(header)
     name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
-    return Header(shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
+    return FoundFile(file, shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
 
-def _told_apart(found: Sequence[Found], named: Collection[str]) -> list[Found]:
+def _told_apart(found: Sequence[FoundFile], named: Collection[str]) -> list[FoundFile]:
     """Take the issuer into the id of a patient where several gave the same one: then it is that of several patients.
 
     Elsewhere it is left out, so that a film without issuer, or a table, names the same patient. Where several gave it
@@ -134,38 +125,36 @@ def _told_apart(found: Sequence[Found], named: Collection[str]) -> list[Found]:
     """
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:
-        issuers[each.header.patient_id].add(each.header.issuer)
+        issuers[each.patient_id].add(each.issuer)
     several = ids_of_several(issuers, {"", *named})
     return [
-        replace(each, header=replace(each.header, patient_id=HashedId(f"{each.header.patient_id}{each.header.issuer}")))
-        if each.header.patient_id in several
-        else each
+        replace(each, patient_id=HashedId(f"{each.patient_id}{each.issuer}")) if each.patient_id in several else each
         for each in found
     ]
 
 
-def _label_rows(table: Path, found: Sequence[Found], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
+def _label_rows(table: Path, found: Sequence[FoundFile], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
     """Give the row of each labelled file."""
     labels = LabelTable.read(table).also_named(hashed)
-    keys = (*(each.file for each in found), *(each.header.sop_uid for each in found), *(each.file for each in skipped))
+    keys = (*(each.file for each in found), *(each.sop_uid for each in found), *(each.file for each in skipped))
     labels.check_used(keys)
-    rows = {each.file: labels.row(each.file, each.header.sop_uid) for each in found}
+    rows = {each.file: labels.row(each.file, each.sop_uid) for each in found}
     return {file: row for file, row in rows.items() if row is not None}
 
 
-def _level_is_split(found: Sequence[Found]) -> bool:
+def _level_is_split(found: Sequence[FoundFile]) -> bool:
     levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
     return "train" in levels and levels <= set(SPLITS)
 
 
-def _class_folder(found: Found, level_is_split: bool) -> str:
+def _class_folder(found: FoundFile, level_is_split: bool) -> str:
     """Give the first folder, below the splits if there are such, as reports may show it; "" where there is none."""
-    levels = found.header.shown.split("/")[:-1]
+    levels = found.shown.split("/")[:-1]
     return next(iter(levels[int(level_is_split) :]), "")
 
 
-def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
-    split = canonical_split(found.header.shown.split("/")[0]) if level_is_split and "/" in found.header.shown else ""
+def _record(root: Path, found: FoundFile, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
+    split = canonical_split(found.shown.split("/")[0]) if level_is_split and "/" in found.shown else ""
     folder = _class_folder(found, level_is_split)
     label = "" if folder.startswith(HIDDEN) else folder  # a folder named by its patient is no class
     fields: Mapping[str, str] = {}
@@ -175,9 +164,9 @@ def _record(root: Path, found: Found, rows: dict[str, TableRow] | None, level_is
     return Record(
         image=root / found.file,
         label=label,
-        patient_id=fields.get("patient_id") or found.header.patient_id,
-        group_id=fields.get("group_id") or found.header.study_uid,
+        patient_id=fields.get("patient_id") or found.patient_id,
+        group_id=fields.get("group_id") or found.study_uid,
         split=canonical_split(fields.get("split") or split),
-        sop_uid=found.header.sop_uid,
-        shown=found.header.shown,
+        sop_uid=found.sop_uid,
+        shown=found.shown,
     )

@@ -20,15 +20,17 @@ _IDS = ("patient_id", "issuer", "study_uid", "sop_uid")
 
 
 @dataclass(frozen=True)
-class Header:
-    """What the header of an image file says.
+class FoundFile:
+    """An image file of a folder, and what its header says.
 
     Args:
+        file: Its path relative to the folder, which is kept nowhere.
         shown: Its path without names and ids of the patient.
         issuer: Who gave that id.
         names_folder: Whether the data folder itself is named after the patient.
     """
 
+    file: str
     shown: str
     patient_id: HashedId = NO_ID
     issuer: HashedId = NO_ID
@@ -65,19 +67,20 @@ class HeaderMemory:
         content = {"version": _VERSION, "of": _name_of(self.root), "headers": self._kept}
         write_text(folder / HEADERS, json.dumps(content, indent=0))
 
-    def get(self, file: str) -> Header | None:
+    def get(self, file: str) -> FoundFile | None:
         """Give what is known of a file, None where it is new or has changed."""
         entry = self._known.get(hashed(file))
         if entry is None or tuple(entry["stamp"]) != stamp_of(self.root / file):
             return None
         self._kept[hashed(file)] = dict(entry)
         ids = {name: HashedId(entry[name]) for name in _IDS}
-        return Header(shown=entry["shown"], names_folder=entry["names_folder"], **ids)
+        return FoundFile(file, shown=entry["shown"], names_folder=entry["names_folder"], **ids)
 
-    def keep(self, file: str, header: Header) -> None:
+    def keep(self, found: FoundFile) -> None:
         """Remember the header of a file."""
-        known = {**vars(header), "sop_uid": hashed(header.sop_uid)}
-        self._kept[hashed(file)] = {"stamp": stamp_of(self.root / file), **known}
+        said = {name: value for name, value in vars(found).items() if name != "file"}
+        stamp = stamp_of(self.root / found.file)
+        self._kept[hashed(found.file)] = {**said, "sop_uid": hashed(found.sop_uid), "stamp": stamp}
 
 
 def _name_of(root: Path) -> str:
