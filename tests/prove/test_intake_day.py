@@ -17,7 +17,7 @@ from intake_work import day_site
 from monai_xr.pacs.storing import Known, ObjectStore, Stored
 
 TESTS = Path(__file__).parents[1]
-STUDIES_A_KILL = 40  # 2000 for the 50 of `make prove`
+SMALL, LARGE, MANY_KILLS = 80, 2000, 50  # studies in `make test` and in `make prove`
 UNFINISHED = ("received", "waiting", "working", "placed", "built")
 
 
@@ -121,7 +121,7 @@ class Day:
 
 
 def test_every_study_of_a_day_ends_in_the_data_set_or_in_quarantine_with_a_reason(tmp_path, kills):
-    count, chance, day = STUDIES_A_KILL * kills, np.random.default_rng(0), Day(tmp_path)
+    count, chance, day = LARGE if kills >= MANY_KILLS else SMALL, np.random.default_rng(0), Day(tmp_path)
     full = day.trouble("full", "work waits: cannot be written (No space left on device)")
     down = day.trouble("down", "the count of a study is not known: the archive does not answer")
     try:
