@@ -1,5 +1,6 @@
 """Whose film it is, of what, and whether it is real: `film_identity`, `sop_class`, `film_origin`, `admitted`."""
 
+import re
 from collections.abc import Collection
 from typing import NamedTuple, get_args
 
@@ -30,6 +31,11 @@ _MODALITIES = (
     *("OP", "ECG", "SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC"),
     *("AU", "SM"),
 )
+
+_DAYS_A_YEAR = 365.25
+_AGE = re.compile(r"(\d{1,3})([DWMY])")
+_DAYS = {"D": 1.0, "W": 7.0, "M": _DAYS_A_YEAR / 12, "Y": _DAYS_A_YEAR}
+_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {
     "patient": ("a patient's film where only synthetic images are wanted", "", "admit patient"),
@@ -175,6 +181,23 @@ def view_position(ds: Dataset) -> str:
     if written:
         return written
     return next((_VIEW_CODES.get(text(item, "CodeValue"), "") for item in items(ds, "ViewCodeSequence")), "")
+
+
+def is_derived(ds: Dataset) -> bool:
+    """Tell by value 1 of Image Type (PS3.3 section C.7.6.1.1.2)."""
+    return text(ds, "ImageType").upper().split("\\")[0] == "DERIVED"
+
+
+def age_years(ds: Dataset) -> float | None:
+    """Give the age by PatientAge, else by birth date and date of the study; None where unknown."""
+    if found := _AGE.fullmatch(text(ds, "PatientAge").upper()):
+        return int(found[1]) * _DAYS[found[2]] / _DAYS_A_YEAR
+    born, taken = (_DATE.fullmatch(text(ds, name)) for name in ("PatientBirthDate", "StudyDate"))
+    if not born or not taken:
+        return None
+    years, months, days = (int(taken[place]) - int(born[place]) for place in (1, 2, 3))
+    age = years + months / 12 + days / _DAYS_A_YEAR
+    return age if age >= 0 else None
 
 
 def burned_in(ds: Dataset) -> str:

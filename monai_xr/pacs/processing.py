@@ -26,7 +26,7 @@ from monai_xr.pacs.study_queue import Ask, StudyQueue, Tell
 from monai_xr.pacs.study_worker import COMMAND, HOST, StudyWorker, StudyWorkerLostError
 from monai_xr.pacs.studying import AGAIN, open_job
 
-_ROUND_S = 60.0  # then `monai-xr review` gets its turn
+_ROUND_S = 60.0  # then `monai-xr review`, and the next step, get their turn
 _TICK_S = 1.0
 _LOCK_WAIT_S = 15.0
 
@@ -219,10 +219,10 @@ class Processing:
                 self._queue.settle(row, "quarantined", failed.failure)
 
     def _hand_over(self, due: Sequence[StudyRow]) -> None:
-        rows = deque(due)
+        rows, ends = deque(due), time.monotonic() + _ROUND_S
 
         def work() -> None:
-            while rows and not self._halt.is_set():
+            while rows and time.monotonic() < ends and not self._halt.is_set():
                 with self._guard:
                     row = rows.popleft() if rows else None
                 if row:

@@ -4,7 +4,6 @@ Rules are tried in order; the first whose every criterion fits takes the film. A
 without rules keeps all films; the checks of the way to the data set (chest, origin, pixels) come after the rules.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,15 +13,11 @@ from pydantic import Field, model_validator
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.deidentification.secrets import names_of_people
-from monai_xr.dicom.identity import view_position
+from monai_xr.dicom.identity import age_years, is_derived, view_position
 from monai_xr.dicom.values import items, text
 from monai_xr.pacs.section import Bad, PlainName, Section
 
 MAIN = "main"
-_DAYS_A_YEAR = 365.25
-_AGE = re.compile(r"(\d{1,3})([DWMY])")
-_DAYS = {"D": 1.0, "W": 7.0, "M": _DAYS_A_YEAR / 12, "Y": _DAYS_A_YEAR}
-_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _LONGEST_SHOWN = 40
 
 Patterns = Annotated[tuple[str, ...], Field(max_length=100)]
@@ -43,7 +38,7 @@ class Rule(Section):
         view: AP, PA, LL, RL, ...
         description: Of the series or the study.
         station: StationName.
-        derived: Whether the film was made from another one, by its Image Type.
+        derived: Whether the film was made from another one, by its Image Type; many DX films for presentation say so.
         age_from: Whole or broken years, from this one on. A film without age and birth date fits no limit of age.
         age_below: Years, below this one.
     """
@@ -133,23 +128,6 @@ def decide(ds: Dataset, rules: Sequence[Rule]) -> Verdict:
             return Verdict(rule, rule.data_set, tuple(others))
         others.append((rule.name, against))
     return Verdict(None, "", tuple(others))
-
-
-def is_derived(ds: Dataset) -> bool:
-    """Tell by value 1 of Image Type (PS3.3 section C.7.6.1.1.2)."""
-    return text(ds, "ImageType").upper().split("\\")[0] == "DERIVED"
-
-
-def age_years(ds: Dataset) -> float | None:
-    """Give the age by PatientAge, else by birth date and date of the study; None where unknown."""
-    if found := _AGE.fullmatch(text(ds, "PatientAge").upper()):
-        return int(found[1]) * _DAYS[found[2]] / _DAYS_A_YEAR
-    born, taken = (_DATE.fullmatch(text(ds, name)) for name in ("PatientBirthDate", "StudyDate"))
-    if not born or not taken:
-        return None
-    years, months, days = (int(taken[place]) - int(born[place]) for place in (1, 2, 3))
-    age = years + months / 12 + days / _DAYS_A_YEAR
-    return age if age >= 0 else None
 
 
 def _shown(found: Sequence[str], ds: Dataset) -> str:

@@ -63,12 +63,14 @@ class StudyQueue:
                 self._tell(f"the count of a study is not known: {error.what}")
                 self._ask_again[""] = time.time() + self._settings.backoff_s
                 return False
-        if expected is None or expected <= row.objects:
+        if expected is None:
             return True
+        missing = expected - row.objects
         if expected != row.expected:
-            self._tell(f"a study waits for {expected - row.objects} of {expected} objects")
             self.index.expect(row.study_uid, row.version, expected)
-        return False
+            if missing > 0:
+                self._tell(f"a study waits for {missing} of {expected} objects")
+        return missing <= 0
 
     def due(self, state: State) -> list[StudyRow]:
         """Give what is to be done now with studies of a state."""

@@ -67,10 +67,16 @@ class StudyWorker:
                 env={**os.environ, "PYTHONPATH": search},
                 start_new_session=True,
             )
+        except OSError as error:
+            self._pipe.close()
+            raise HostError(f"no process can be started ({error.strerror})") from None
+        finally:
             theirs.close()
-            told = [rule.model_dump(mode="json") for rule in rules], settings.model_dump(mode="json")
+        told = [rule.model_dump(mode="json") for rule in rules], settings.model_dump(mode="json")
+        try:
             self._ask([str(store), *told], _START_S)
-        except (OSError, StudyWorkerLostError) as error:
+        except StudyWorkerLostError as error:
+            self.stop()
             raise HostError(f"the process that works on studies does not start ({error})") from None
 
     def work(self, files: Sequence[str], max_seconds: float) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Workers killed at every step, a process killed at every state, a full disk, hostile objects, a canary patient."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dicom.isolation.test_hostile import HOSTILE
 from intake_site import WORKER, chest, images, manifest, receive, site_in, studies, work
 from pydicom.dataset import Dataset
 
+from monai_xr.errors import HostError
 from monai_xr.pacs.index import Index, ObjectRow, add_objects
 from monai_xr.pacs.processing import Processing
 
@@ -66,6 +68,23 @@ def test_a_study_whose_worker_always_dies_ends_in_quarantine(tmp_path: Path) -> 
     processing.close()
     (row,) = studies(site).values()
     assert (row.state, row.reason) == ("quarantined", "tried 3 times: its worker was killed or crashed")
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "pass"), ("no-such-program",)])
+def test_a_worker_that_does_not_start_is_trouble_of_the_host_and_leaves_nothing(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    site = site_in(tmp_path)
+    receive(site, chest(1))
+    processing = Processing(site, command=command)
+    with pytest.raises(HostError, match="work cannot go on"):
+        processing.run(once=True)
+    processing.close()
+    gc.collect()  # a process that still ran would warn
+    (row,) = studies(site).values()
+    assert row.state == "working"
+    work(site)
+    assert [(row.state, row.tries) for row in studies(site).values()] == [("done", 0)]
 
 
 def test_a_worker_that_hangs_is_killed(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from canary import film, put
 from pydantic import ValidationError
 
-from monai_xr.pacs.rules import Rule, age_years, decide
+from monai_xr.dicom.identity import age_years
+from monai_xr.pacs.rules import Rule, decide
 
 
 def rule(name: str = "r", then: str = "keep", **criteria: Any) -> Rule:
