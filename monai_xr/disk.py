@@ -72,6 +72,6 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> Path:
     Raises:
         HostError: It cannot be made.
     """
-    with host_trouble(folder, what="folder cannot be made ({})"):
+    with host_trouble(folder, what="cannot be written ({})"):
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
     return folder

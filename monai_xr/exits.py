@@ -1,4 +1,4 @@
-"""A failure in; one line on standard error and the exit code of the house out, at the door of a process."""
+"""Ends a process that failed with one line on standard error and the exit code of the house: `exit_codes`."""
 
 import os
 import re

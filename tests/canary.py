@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from films import film_dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -15,16 +16,13 @@ CANARIES = (b"ZZPHI", b"CANARY", b"19010203", b"1.9.190")
 
 
 def film(syntax: str = ExplicitVRLittleEndian, **tags: Any) -> Dataset:
-    ds = Dataset()
+    ds = film_dataset(np.zeros((2, 3), np.uint16), bits=12)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = syntax
-    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.9.190.1", "1.9.190.2", "1.9.190.3"
     ds.PatientName, ds.PatientID, ds.PatientBirthDate = "ZZPHI^CANARY", "CANARY-1", "19010203"
     ds.PatientSex, ds.PatientAge, ds.StudyDate, ds.StudyTime = "F", "034Y", "20240229", "101112"
-    ds.Modality, ds.ViewPosition, ds.BurnedInAnnotation = "CR", "PA", "NO"
-    ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = 2, 3, 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+    ds.ViewPosition, ds.BurnedInAnnotation = "PA", "NO"
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     ds.add_new(0x7FE00010, "OW", np.arange(6, dtype=f"{order}u2").tobytes())
     for keyword, value in tags.items():

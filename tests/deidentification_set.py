@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from films import film_dataset
 from planted_text import letters
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -146,7 +147,8 @@ def _can(text: str, codec: str) -> bool:
 
 
 def _bare(patient: int, number: int) -> Dataset:
-    ds = Dataset()
+    pixels = np.random.default_rng(patient).integers(1000, 1200, (SIDE, SIDE)).astype("<u2")
+    ds = film_dataset(pixels, bits=12, PatientID=None)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
@@ -160,10 +162,7 @@ def _bare(patient: int, number: int) -> Dataset:
     view = Dataset()
     view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "272479007", "SCT", "postero-anterior"
     ds.ViewCodeSequence = [view]
-    ds.Rows = ds.Columns = SIDE
-    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-    ds.PixelData = np.random.default_rng(patient).integers(1000, 1200, (SIDE, SIDE)).astype("<u2").tobytes()
+    ds.PixelData = pixels.tobytes()
     return ds
 
 

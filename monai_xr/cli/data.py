@@ -7,6 +7,13 @@ import typer
 
 from monai_xr.cli.app import app
 
+_Seed = Annotated[int | None, typer.Option(help="Of the first deal of splits; 0 by default.")]
+_Fractions = Annotated[
+    str | None, typer.Option(help="Shares of train, val, test in the first deal; default 0.7,0.1,0.2.")
+]
+_Resplit = Annotated[bool, typer.Option("--resplit", help="Deal splits anew; patients may move.")]
+_NoPatients = Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")]
+
 
 @app.command()
 def phantoms(
@@ -41,7 +48,7 @@ def inspect(
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
     from monai_xr.data.files.output import check_target, write_text
     from monai_xr.data.files.progress import progress_bar
-    from monai_xr.data.inspecting.inspection import inspect_folder
+    from monai_xr.data.inspecting import inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
     for target in filter(None, (json_file, csv_file, sheet)):
@@ -73,7 +80,7 @@ def deidentify(
 
     Text is looked for with the extra `ocr`; without it every image waits.
     """
-    from monai_xr.data.deidentifying.tree import deidentify_folder
+    from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
@@ -104,8 +111,7 @@ def review(
     sheets: Annotated[bool, typer.Option(help="Write the waiting images as PNG sheets to look at.")] = False,
 ) -> None:
     """List the images whose pixels may name a patient; let them out, black out their text, or reject them."""
-    from monai_xr.data.deidentifying.review_sheets import write_review_sheets
-    from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
+    from monai_xr.data.deidentifying import review_folder, waiting_images, write_review_sheets
 
     if release or reject or blank or by:
         choices = {"release": release or (), "reject": reject or (), "blank": blank or ()}
@@ -127,12 +133,10 @@ def prepare(
     fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
     layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
     workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
-    seed: Annotated[int | None, typer.Option(help="Of the first deal of splits; 0 by default.")] = None,
-    fractions: Annotated[
-        str | None, typer.Option(help="Shares of train, val, test in the first deal; default 0.7,0.1,0.2.")
-    ] = None,
-    resplit: Annotated[bool, typer.Option("--resplit", help="Deal new splits; patients may move.")] = False,
-    no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
+    seed: _Seed = None,
+    fractions: _Fractions = None,
+    resplit: _Resplit = False,
+    no_patients: _NoPatients = False,
     allow_duplicates: Annotated[bool, typer.Option("--allow-duplicates", help="Copies across splits.")] = False,
     accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
     accept_synthetic: Annotated[bool, typer.Option("--accept-synthetic", help="Generated images, in train.")] = False,
@@ -144,9 +148,8 @@ def prepare(
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
     from monai_xr.data.files.progress import progress_bar
+    from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
-    from monai_xr.data.preparing.prepare_folder import prepare
-    from monai_xr.data.preparing.settings import PrepareSettings, parse_fractions
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})
@@ -159,16 +162,13 @@ def prepare(
 @app.command()
 def split(
     folder: Annotated[Path, typer.Argument(help="A dataset_dir that names no splits.")],
-    seed: Annotated[int | None, typer.Option(help="Of the first deal; 0 by default.")] = None,
-    fractions: Annotated[
-        str | None, typer.Option(help="Shares of train, val, test in the first deal; default 0.7,0.1,0.2.")
-    ] = None,
-    resplit: Annotated[bool, typer.Option("--resplit", help="Deal anew; patients may move.")] = False,
-    no_patients: Annotated[bool, typer.Option("--no-patients", help="Split images one by one.")] = False,
+    seed: _Seed = None,
+    fractions: _Fractions = None,
+    resplit: _Resplit = False,
+    no_patients: _NoPatients = False,
 ) -> None:
     """Deal the patients of a folder to train, val and test, once, and tell who is where; trainings do it themselves."""
-    from monai_xr.data.preparing.folder_splits import split_folder
-    from monai_xr.data.preparing.settings import parse_fractions
+    from monai_xr.data.preparing import parse_fractions, split_folder
 
     shares = parse_fractions(fractions) if fractions else None
     found = split_folder(folder, seed=seed, fractions=shares, resplit=resplit, no_patients=no_patients)

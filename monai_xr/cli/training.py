@@ -54,6 +54,20 @@ def sample(
 
 
 @app.command()
+def pack(
+    run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
+    output: Annotated[Path, typer.Argument(help="Where the bundle with its weights goes.")],
+    bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
+    url: Annotated[str | None, typer.Option(help="Where the weights will lie; lists them in large_files.yml.")] = None,
+) -> None:
+    """Make a bundle that carries its weights, models/model.pt and models/model.safetensors, and needs no run folder."""
+    from monai_xr.workflows.bundle_running.packing import pack_run
+
+    for file in pack_run(run, output, bundle=bundle, url=url):
+        typer.echo(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
 def evaluate(
     real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],

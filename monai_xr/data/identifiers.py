@@ -1,4 +1,4 @@
-"""Raw ids of patients, studies and films in; hashes that nobody without the site's key can make or test, out.
+"""Hashes ids of patients, studies and films, such that nobody without the site's key can make or test a hash.
 
 `hashed` is the one place that hashes, and does so once: a `HashedId` stays as it is. All data folders of a site share
 one key, so that a patient has one hash in all of them. The key is a file that only its owner may read, named by

@@ -1,4 +1,4 @@
-"""Real and generated images in; a training set of both at a stated ratio, with its lineage, out.
+"""Mixes real and generated images at a stated ratio into a training set that tells its lineage: `mix`.
 
 Each epoch has every real image once and a fresh draw of generated ones. Seed and epoch alone decide the draw and the
 order, so that neither the number of workers nor a resumed run changes them. Generated images go into train alone.
@@ -21,10 +21,7 @@ class Mixture:
     """Real and generated images of one training.
 
     Args:
-        real: Images of train.
-        generated: Images to draw from.
         wanted: How many generated images of each class an epoch has.
-        seed: Of the draws and orders.
     """
 
     real: PixelCache

@@ -22,7 +22,6 @@ class Record:
     """One image file. What is not known is an empty string.
 
     Args:
-        image: The file.
         label: Its class.
         patient_id: Hash of whose film it is.
         group_id: Hash of what belongs together where the patient is unknown: a study, near copies.
@@ -110,11 +109,8 @@ class Records(Sequence[Record]):
     """The images of one `dataset_dir`.
 
     Args:
-        root: The folder.
-        items: The records, in a fixed order.
         source: "manifest", "prepared", "DICOM folder", "PNG/JPEG folder" or "layout of" a known set.
         split_used: The split asked for, "" where none was.
-        skipped: Files that are no images.
         store: Folder of the pixels of a prepared data set, whose images are not read from files.
         notes: What a user of this set should know.
         table: Who is in which split, where the data names splits or they were dealt.

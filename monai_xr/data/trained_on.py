@@ -1,4 +1,4 @@
-"""The films of a training in; who was trained on, to be kept beside the weights, and a refusal to score them, out."""
+"""Keeps beside weights who was trained on, and refuses to score them: `TrainedOn`."""
 
 import json
 from collections.abc import Iterable, Mapping

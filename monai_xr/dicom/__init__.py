@@ -1,4 +1,4 @@
-"""DICOM file in, upright `XrayImage` with bright bone out; and back to DICOM."""
+"""Reads DICOM X-rays as upright `XrayImage` with bright bone, takes patients out of them, and writes made-up ones."""
 
 from monai_xr.dicom.header import is_dicom, read_header
 from monai_xr.dicom.image import XrayImage

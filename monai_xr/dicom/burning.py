@@ -1,9 +1,9 @@
-"""A picture and a text in; the picture with the text burned in, white on black along its upper edge, out."""
+"""Burns text into a picture, white on black along its upper edge: `burn_in`."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-GLYPH_HEIGHT, GLYPH_ADVANCE = 5, 4
+GLYPH_ADVANCE = 4
 # Three columns by five rows a letter, one string of bits a row.
 _GLYPHS = {
     "A": "010 101 111 101 101",
@@ -23,7 +23,11 @@ _GLYPHS = {
 
 
 def text_bitmap(text: str) -> NDArray[np.bool_]:
-    """Draw one line of text, (5, 4 * letters); only the letters of the mark are known."""
+    """Draw one line of text, (5, 4 * letters); only the letters of the mark are known.
+
+    >>> text_bitmap("AI").shape
+    (5, 8)
+    """
     letters = [np.array([[bit == "1" for bit in row] for row in _GLYPHS[letter].split()]) for letter in text]
     return np.hstack([np.pad(letter, ((0, 0), (0, 1))) for letter in letters])
 
@@ -34,6 +38,9 @@ def burn_in(pixels: NDArray[np.float32], lines: tuple[str, ...]) -> NDArray[np.f
     Args:
         pixels: (H, W) in [0, 1], at least as wide as the longest line.
         lines: Text, one line under the other.
+
+    >>> burn_in(np.zeros((64, 64), np.float32), ("AI",)).sum() > 0
+    np.True_
     """
     longest = max(len(line) for line in lines) * GLYPH_ADVANCE + 1
     scale = max(1, min(pixels.shape[1] // longest, pixels.shape[0] // 128))

@@ -1,4 +1,4 @@
-"""Header in; what speaks against a frontal radiograph of the chest, in fixed words, out: `chest_doubt`."""
+"""Tells in fixed words what speaks against a frontal radiograph of the chest in a header: `chest_doubt`."""
 
 import re
 import unicodedata
@@ -46,6 +46,11 @@ def chest_doubt(ds: Dataset, *, accept_non_chest: bool = True) -> str:
 
     Raises:
         InputDataError: No chest radiograph, and `accept_non_chest` is off.
+
+    >>> ds = read_header(film)
+    >>> ds.BodyPartExamined = "HAND"
+    >>> chest_doubt(ds)
+    'not a chest radiograph by its body part'
     """
     if against := _against_chest(ds):
         if not accept_non_chest:
@@ -55,12 +60,20 @@ def chest_doubt(ds: Dataset, *, accept_non_chest: bool = True) -> str:
 
 
 def is_other_than_chest(doubt: str) -> bool:
-    """Tell whether a doubt is one of no chest radiograph, and not of the view alone."""
+    """Tell whether a doubt is one of no chest radiograph, and not of the view alone.
+
+    >>> is_other_than_chest("not a frontal view by its tags")
+    False
+    """
     return doubt.startswith(_NOT_CHEST)
 
 
 def is_frontal(view: str) -> bool:
-    """Tell whether a view is frontal or unknown."""
+    """Tell whether a view is frontal or unknown.
+
+    >>> is_frontal("POSTERO_ANTERIOR"), is_frontal("LL"), is_frontal("")
+    (True, False, True)
+    """
     return not view or not _FRONTAL_WORDS.isdisjoint(_words(view))
 
 

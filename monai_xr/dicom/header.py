@@ -119,6 +119,9 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
 
     Raises:
         InputDataError: The file cannot be opened.
+
+    >>> is_dicom(film)
+    True
     """
     with open_dicom(path) as file:
         return file.read_at(128, 4) == b"DICM"
@@ -132,6 +135,9 @@ def read_header(path: str | os.PathLike[str]) -> Dataset:
 
     Raises:
         InputDataError: Not a DICOM file, damaged, Deflated or beyond the limits.
+
+    >>> read_header(film).Rows
+    32
     """
     with open_dicom(path) as file:
         try:

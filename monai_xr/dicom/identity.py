@@ -18,40 +18,17 @@ _UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID
 
 # Context group 4010 "DX View" of PS3.16, in SNOMED CT and in the older SRT codes, as ViewPosition writes them.
 _VIEW_CODES = {
-    "R-10206": "AP",
-    "399348003": "AP",
-    "R-10214": "PA",
-    "272479007": "PA",
-    "R-10236": "LL",
-    "399173006": "LL",
-    "R-10232": "RL",
-    "399198007": "RL",
+    **dict.fromkeys(("R-10206", "399348003"), "AP"),
+    **dict.fromkeys(("R-10214", "272479007"), "PA"),
+    **dict.fromkeys(("R-10236", "399173006"), "LL"),
+    **dict.fromkeys(("R-10232", "399198007"), "RL"),
 }
 
 # PS3.3 section C.7.3.1.1.1, those that archives of radiographs hold beside them.
 _MODALITIES = (
-    *(
-        "CR",
-        "DX",
-        "RG",
-        "RF",
-        "XA",
-        "MG",
-        "PX",
-        "IO",
-        "CT",
-        "MR",
-        "US",
-        "NM",
-        "PT",
-        "SC",
-        "OT",
-        "XC",
-        "ES",
-        "OP",
-        "ECG",
-    ),
-    *("SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC", "AU", "SM"),
+    *("CR", "DX", "RG", "RF", "XA", "MG", "PX", "IO", "CT", "MR", "US", "NM", "PT", "SC", "OT", "XC", "ES"),
+    *("OP", "ECG", "SR", "PR", "KO", "SEG", "REG", "DOC", "RTIMAGE", "RTSTRUCT", "RTPLAN", "RTDOSE", "HC"),
+    *("AU", "SM"),
 )
 
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {
@@ -79,7 +56,11 @@ class FilmIdentity(NamedTuple):
 
 
 def film_identity(ds: Dataset) -> FilmIdentity:
-    """Give the raw ids of a film, each "" where unknown."""
+    """Give the raw ids of a film, each "" where unknown.
+
+    >>> film_identity(read_header(film)).patient
+    'SYNTH-1'
+    """
     patient = text(ds, "PatientID")
     issuer = patient_id_issuer(ds) if patient else ""
     return FilmIdentity(patient, issuer, text(ds, "StudyInstanceUID"), uid(ds, "SOPInstanceUID"))
@@ -92,7 +73,11 @@ def patient_id_issuer(ds: Dataset) -> str:
 
 
 def patient_identity(ds: Dataset) -> tuple[str, ...]:
-    """Give what tells patients apart: the id with its issuer; the name and birth date; the study; else the film."""
+    """Give what tells patients apart: the id with its issuer; the name and birth date; the study; else the film.
+
+    >>> patient_identity(read_header(film))
+    ('id', 'SYNTH-1')
+    """
     if patient_id := text(ds, "PatientID"):
         issuer = patient_id_issuer(ds)
         return ("id", patient_id, issuer) if issuer else ("id", patient_id)
@@ -134,6 +119,9 @@ def film_origin(ds: Dataset) -> Origin:
     """Tell a patient's film from a phantom and from a generated image.
 
     One mark is enough to be taken for generated: other programs may have removed the rest.
+
+    >>> film_origin(read_header(film))
+    'phantom'
     """
     model, says_so = text(ds, "ManufacturerModelName"), text(ds, "SyntheticData").upper() == "YES"
     if says_so and model == PHANTOM_MODEL:
@@ -157,6 +145,9 @@ def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
     Raises:
         ConfigurationError: `admit` names an origin that there is not.
         InputDataError: The origin is not admitted.
+
+    >>> admitted(read_header(film), ["phantom"])
+    'phantom'
     """
     known = get_args(Origin)
     if isinstance(admit, str) or not set(admit) <= set(known):
@@ -168,13 +159,21 @@ def admitted(ds: Dataset, admit: Collection[str]) -> Origin:
 
 
 def modality_name(ds: Dataset) -> str:
-    """Give Modality for a message: only a term of the standard, since any other text might be a name."""
+    """Give Modality for a message: only a term of the standard, since any other text might be a name.
+
+    >>> modality_name(read_header(film))
+    'DX'
+    """
     modality = text(ds, "Modality")
     return modality if modality in _MODALITIES else "unknown"
 
 
 def view_position(ds: Dataset) -> str:
-    """Give ViewPosition, else what the first code of ViewCodeSequence means, else ""."""
+    """Give ViewPosition, else what the first code of ViewCodeSequence means, else "".
+
+    >>> view_position(read_header(film))
+    'PA'
+    """
     written = text(ds, "ViewPosition").upper()
     if written:
         return written
@@ -182,6 +181,10 @@ def view_position(ds: Dataset) -> str:
 
 
 def burned_in(ds: Dataset) -> str:
-    """Give BurnedInAnnotation: YES, NO, or "" where the file does not say."""
+    """Give BurnedInAnnotation: YES, NO, or "" where the file does not say.
+
+    >>> burned_in(read_header(film))
+    'NO'
+    """
     written = text(ds, "BurnedInAnnotation").upper()
     return written if written in ("YES", "NO") else ""

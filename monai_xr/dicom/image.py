@@ -11,9 +11,9 @@ Pixels: TypeAlias = NDArray[np.float32]
 Origin: TypeAlias = Literal["patient", "phantom", "generated"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class XrayImage:
-    """One film, upright as displayed, bright where the body is dense.
+    """One film, upright as displayed, bright where the body is dense. Text that the file does not tell is "".
 
     Attributes:
         pixels: `(H, W)` in `[0, 1]`; 0 is black, padding included.
@@ -21,36 +21,32 @@ class XrayImage:
         spacing_source: Keyword of the tag that gave the spacing.
         bits: Stored depth, so `2 ** bits` grey levels were possible.
         modality: Modality as written, for example CR or DX.
-        view: ViewPosition, else the one that ViewCodeSequence means, else "".
-        laterality: ImageLaterality, else Laterality, else "".
+        view: ViewPosition, else the one that ViewCodeSequence means.
+        laterality: ImageLaterality, else Laterality.
         patient_id: PatientID as written. Identifies a person: keep it out of logs and messages.
-        study_instance_uid: Study Instance UID, "" where absent.
-        series_instance_uid: Series Instance UID, "" where absent.
-        sop_instance_uid: SOP Instance UID, "" where absent.
-        sop_class_uid: SOP Class UID.
-        transfer_syntax: Transfer Syntax UID of the file.
+        study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, transfer_syntax: UIDs of the file.
         photometric: PhotometricInterpretation as written; `pixels` already follow from it.
-        burned_in: BurnedInAnnotation: YES, NO or "" where unknown.
+        burned_in: BurnedInAnnotation: YES or NO.
         origin: "patient", "phantom" (a `monai_xr phantom`) or "generated" (any other synthetic image).
         provenance: Every step from the stored values to `pixels`, in order.
         chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it, or "".
     """
 
     pixels: Pixels
-    spacing_mm: tuple[float, float] | None
-    spacing_source: str | None
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str | None = None
     bits: int
-    modality: str
-    view: str
-    laterality: str
-    patient_id: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax: str
+    modality: str = ""
+    view: str = ""
+    laterality: str = ""
+    patient_id: str = ""
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    sop_class_uid: str = ""
+    transfer_syntax: str = ""
     photometric: str
-    burned_in: str
+    burned_in: str = ""
     origin: Origin
     provenance: tuple[str, ...]
     chest_doubt: str = ""

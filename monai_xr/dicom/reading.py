@@ -51,6 +51,10 @@ def read_xray(
     Raises:
         InputDataError: The file cannot be read right; the message says why.
         ConfigurationError: An argument is out of range.
+
+    >>> image = read_xray(film, admit=["phantom"])
+    >>> image.pixels.shape, image.view, image.spacing_mm
+    ((32, 32), 'PA', (0.5, 0.5))
     """
     _check_arguments(frame, window, decode)
     try:

@@ -50,6 +50,9 @@ def value(ds: Dataset, keyword: str) -> Any:
 
     Raises:
         InputDataError: The value cannot be parsed; the message names the tag only.
+
+    >>> value(read_header(film), "Rows")
+    32
     """
     try:
         with quiet():
@@ -60,10 +63,13 @@ def value(ds: Dataset, keyword: str) -> Any:
 
 
 def text(ds: Dataset, keyword: str) -> str:
-    """Give a tag as stripped text, several values joined by a backslash; "" where absent.
+    r"""Give a tag as stripped text, several values joined by a backslash; "" where absent.
 
     Raises:
         InputDataError: The value cannot be parsed or is longer than 1024 characters.
+
+    >>> text(read_header(film), "PatientOrientation")
+    'L\\F'
     """
     found = value(ds, keyword)
     if found is None:
@@ -82,6 +88,9 @@ def optional_numbers(ds: Dataset, keyword: str) -> tuple[float | None, ...]:
 
     Raises:
         InputDataError: A value is not a finite number.
+
+    >>> optional_numbers(read_header(film), "PixelSpacing")
+    (0.5, 0.5)
     """
     found = value(ds, keyword)
     if found is None:
@@ -101,12 +110,19 @@ def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
 
     Raises:
         InputDataError: A value is not a finite number.
+
+    >>> numbers(read_header(film), "WindowCenter")
+    (2048.0,)
     """
     return tuple(number for number in optional_numbers(ds, keyword) if number is not None)
 
 
 def number(ds: Dataset, keyword: str, default: float) -> float:
-    """Give the first value of a numeric tag, `default` where absent or empty."""
+    """Give the first value of a numeric tag, `default` where absent or empty.
+
+    >>> number(read_header(film), "RescaleSlope", 1.0)
+    1.0
+    """
     found = numbers(ds, keyword)
     return found[0] if found else default
 
@@ -116,6 +132,9 @@ def integer(ds: Dataset, keyword: str) -> int:
 
     Raises:
         InputDataError: The tag is absent or not one whole number.
+
+    >>> integer(read_header(film), "Columns")
+    32
     """
     found = numbers(ds, keyword)
     if not found:
@@ -126,7 +145,11 @@ def integer(ds: Dataset, keyword: str) -> int:
 
 
 def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Give the items of a sequence; `()` where absent."""
+    """Give the items of a sequence; `()` where absent.
+
+    >>> items(read_header(film), "ReferencedStudySequence")
+    ()
+    """
     found = value(ds, keyword)
     if found is None:
         return ()
@@ -140,6 +163,9 @@ def uid(ds: Dataset, keyword: str) -> str:
 
     One that is not digits and dots as PS3.5 section 9.1 wants, or has over 64 characters, counts as absent: public sets
     hold hashes there. Whatever writes a file must refuse it.
+
+    >>> uid(read_header(film), "SOPClassUID")
+    '1.2.840.10008.5.1.4.1.1.1.1'
     """
     try:
         found = text(ds, keyword)

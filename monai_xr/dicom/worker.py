@@ -1,4 +1,4 @@
-"""The child process of `decode="isolated"`: a request in, an answer out, over pipes.
+"""The child process of `decode="isolated"`: answers requests over pipes.
 
 Started as `python -m monai_xr.dicom.worker MAX_BYTES TASK`. A request is one line of JSON. An answer is the
 length of a JSON text (8 bytes, little endian), that text, and for a film its table and its words; for the task "look"

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
 from monai_xr.engines.player import autocast, copy_from_first_rank, take_step
-from monai_xr.engines.running import run_to_outcome, update_average
+from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
@@ -31,7 +31,8 @@ class ClassifierEngine(SupervisedTrainer):
     The learning rate warms up and falls by half a cosine to the last epoch; raising `max_epochs` on resume moves it.
     Under several processes each takes its own share of the films and draws its own alterations; gradients are averaged,
     and the running statistics of the first process replace the others' at the end of an epoch.
-    After an iteration `state.output` holds `losses` (`classifier/total`, detached), `loss`, `image`, `label`, `pred`.
+    After an iteration `state.output`, a `StepOutput`, holds `losses` (`classifier/total`), `loss`, `image`, `label`,
+    `pred`.
 
     Args:
         device: Where to train: a device or its name, "auto" takes CUDA where there is one.
@@ -47,7 +48,7 @@ class ClassifierEngine(SupervisedTrainer):
         precision: Of autocast, see `pick_precision`.
         channels_last: Memory format of network and images.
         seed: Of the augmentation.
-        train_handlers: Attached in order.
+        train_handlers: Attached in order, lists in it, too.
     """
 
     network: XrayClassifier
@@ -97,7 +98,7 @@ class ClassifierEngine(SupervisedTrainer):
         if hasattr(sampler, "set_epoch"):
             self.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(self.state.epoch))
         self.add_event_handler(Events.EPOCH_COMPLETED, self._equal_ranks)
-        self._register_handlers(train_handlers or [])
+        self._register_handlers(flat(train_handlers))
 
     def run(self) -> None:
         """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
@@ -114,6 +115,8 @@ class ClassifierEngine(SupervisedTrainer):
         best: XrayClassifier = self.kept.get("best_network", self.best_guess)
         return best
 
+    exported_network = trained_network  # as the configs' `network_def` names it
+
     def objects_to_save(self) -> dict[str, Any]:
         """Everything with a `state_dict` that a training needs to go on, by name."""
         saved = {"network": self.network, "optimizer": self.optimizer, "gradient_scaler": self.gradient_scaler}
@@ -125,7 +128,7 @@ class ClassifierEngine(SupervisedTrainer):
         """The engine's own random generators, by name."""
         return {"augmentation": self.random_source}
 
-    def _iteration(self, engine: Any, batchdata: Any) -> dict[str, Any]:
+    def _iteration(self, engine: Any, batchdata: Any) -> StepOutput:
         network, device = self.network, self.state.device
         network.train()
         images = batchdata["image"].to(device, memory_format=self.memory_format, non_blocking=self.non_blocking)
@@ -142,9 +145,10 @@ class ClassifierEngine(SupervisedTrainer):
         torch.autograd.backward(self.gradient_scaler.scale(loss))
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
         self._step()
-        output |= {CommonKeys.LOSS: loss.detach(), "losses": {"classifier/total": loss.detach()}}
+        told = {CommonKeys.LOSS: loss, "losses": {"classifier/total": loss.detach()}}
+        step = self.state.output = StepOutput({**output, **told})
         self.fire_event(IterationEvents.MODEL_COMPLETED)
-        return output
+        return step
 
     def _equal_ranks(self) -> None:
         copy_from_first_rank(network for network in (self.network, self.ema_network) if network is not None)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from ignite import distributed as idist
 from ignite.engine import Events
 from monai.engines import Trainer
+from monai.engines.utils import IterationEvents
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -17,12 +18,12 @@ from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import check_compile_mode, pick_device, pick_precision
 from monai_xr.engines.player import Player, autocast, copy_from_first_rank, frozen
-from monai_xr.engines.running import run_to_outcome, update_average
+from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
 from monai_xr.losses.objective import AdversarialStep, Augment, Objective, Term, settings_text, terms_due, terms_text
-from monai_xr.networks.interfaces import Discriminator, Generator
+from monai_xr.networks.interfaces import Discriminator, FinestImage, Generator
 from monai_xr.settings import parse_count, parse_number
 
 Condition = Literal["none", "labels", "images"]
@@ -46,7 +47,7 @@ class GanEngine(Trainer):
 
     Each iteration makes `critic_steps` discriminator updates, each on the same reals and new fakes, and one generator
     update. The fakes of the last discriminator update also serve the generator's, so with one critic step the
-    generator runs forward once. After an iteration `state.output` holds `losses` (every named term, detached, as
+    generator runs forward once. After an iteration `state.output`, a `StepOutput`, holds `losses` (every named term as
     `generator/NAME` and `discriminator/NAME`), `loss` (the generator's sum), `reals` and `fakes` (finest scale,
     (B, C, H, W)), `real_scores` and `fake_scores` ((B,), of the last discriminator update).
 
@@ -77,7 +78,7 @@ class GanEngine(Trainer):
         channels_last: Memory format of networks and images; faster for convolutions in reduced precision.
         compile_mode: "none", or a mode of torch.compile; "reduce-overhead" uses CUDA graphs.
         seed: Of latents and augmentations.
-        train_handlers: Attached in order; the state of those that have a `state_dict` is saved with the training.
+        train_handlers: Attached in order, lists in it, too; the state of those with a `state_dict` is saved as well.
     """
 
     def __init__(
@@ -137,8 +138,9 @@ class GanEngine(Trainer):
             for network in (generator, discriminator):
                 network.compile(mode=compile_mode)
         self.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
-        self.watchers = {type(each).__name__: each for each in train_handlers or () if hasattr(each, "state_dict")}
-        self._register_handlers(train_handlers or [])
+        handlers = flat(train_handlers)
+        self.watchers = {type(each).__name__: each for each in handlers if hasattr(each, "state_dict")}
+        self._register_handlers(handlers)
 
     def run(self) -> None:
         """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
@@ -153,6 +155,11 @@ class GanEngine(Trainer):
     def trained_network(self) -> Generator:
         """What a training is for: the generator to sample from."""
         return self.sampling_generator
+
+    @property
+    def exported_network(self) -> FinestImage:
+        """`trained_network` as the configs' `network_def` names it."""
+        return FinestImage(self.trained_network)
 
     def sample(self, count: int, *, seed: int = 0, **settings: Any) -> Tensor:
         """Draw images (count, C, H, W) in [0, 1], on the CPU, without touching the training's own random numbers.
@@ -201,7 +208,7 @@ class GanEngine(Trainer):
         """The engine's own random generators, by name."""
         return {"latents": self.latent_source, "terms": self.term_source}
 
-    def _iteration(self, engine: Any, batchdata: Any) -> dict[str, Any]:
+    def _iteration(self, engine: Any, batchdata: Any) -> StepOutput:
         self.generator.train()
         self.discriminator.train()
         parts = self._parts(batchdata)
@@ -227,14 +234,18 @@ class GanEngine(Trainer):
             losses |= self.players["generator"].update(self._due("generator"), again, parts=len(parts))
         if self.ema_generator is not None:
             update_average(self.ema_generator, self.generator, decay=self.ema_decay, step=self.state.iteration)
-        return {
-            "losses": losses,
-            "loss": losses["generator/total"],
-            "reals": torch.cat([part.reals[-1] for part in parts]),
-            "fakes": torch.cat([made[-1].detach() for made in fakes]),
-            "real_scores": real_scores,
-            "fake_scores": fake_scores,
-        }
+        told = self.state.output = StepOutput(
+            {
+                "losses": losses,
+                "loss": losses["generator/total"],
+                "reals": torch.cat([part.reals[-1] for part in parts]),
+                "fakes": torch.cat([made[-1] for made in fakes]),
+                "real_scores": real_scores,
+                "fake_scores": fake_scores,
+            }
+        )
+        self.fire_event(IterationEvents.MODEL_COMPLETED)
+        return told
 
     def _due(self, player: str) -> dict[str, Term]:
         return terms_due(getattr(self.objective, player), self.state.iteration)

@@ -1,14 +1,43 @@
-"""What the training engines share: how a run ends, the running average of a network."""
+"""What the training engines share: what an iteration gives, how a run ends, the running average of a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from ignite.engine import Engine
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from monai_xr.handlers.events import RunEvents
+
+
+class StepOutput(list[dict[str, Any]]):
+    """What an iteration gives: by position one dict per image, as MONAI's handlers read it; by name the whole batch.
+
+    Tensors of one dimension and more are split over the images; numbers, and mappings of numbers, stand in each.
+
+    Args:
+        batch: Tensors and mappings by name; gradients are cut off.
+    """
+
+    def __init__(self, batch: Mapping[str, Any]) -> None:
+        self.batch = {name: value.detach() if isinstance(value, Tensor) else value for name, value in batch.items()}
+        split = {name: value for name, value in self.batch.items() if isinstance(value, Tensor) and value.ndim}
+        same = {name: value for name, value in self.batch.items() if name not in split}
+        images = zip(*(value.unbind() for value in split.values()), strict=True)
+        super().__init__({**dict(zip(split, values, strict=True)), **same} for values in images)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.batch[place] if isinstance(place, str) else super().__getitem__(place)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give what has a name for the whole batch, or the default."""
+        return self.batch.get(name, default)
+
+
+def flat(handlers: Iterable[Any] | None) -> list[Any]:
+    """Give all handlers of a list that may hold lists of them, as `usual_handlers` makes."""
+    return [each for one in handlers or () for each in (flat(one) if isinstance(one, list) else [one])]
 
 
 def run_to_outcome(engine: Engine, run: Callable[[], Any]) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor
 from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.images.png import write_png
-from monai_xr.data.store.decoding import source_of
+from monai_xr.data.store.tile_making import source_of
 from monai_xr.disk import make_folder
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
-from monai_xr.runs.trained.trained_classifier import TrainedClassifier
+from monai_xr.runs.trained import TrainedClassifier
 from monai_xr.settings import parse_flag
 from monai_xr.transforms.dataset import XrayDataset
 
@@ -30,9 +30,6 @@ class FindingsWriter:
     A film goes by its path in the data folder and its SOP Instance UID, for whoever may read that folder.
 
     Args:
-        folder: Where the files go.
-        trained: The classifier.
-        dataset: The films.
         maps: Whether to write a map a film.
     """
 
@@ -51,12 +48,13 @@ class FindingsWriter:
 
     def attach(self, engine: Engine) -> None:
         """Take each batch, write at the end."""
+        engine.add_event_handler(Events.STARTED, lambda: self.trained.decided)  # refuses what was not trained
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def add(self, engine: Any) -> None:
         """Take the films of this batch."""
-        decision = self.trained.decision
+        decision = self.trained.decided
         images, logits = engine.state.output["image"], engine.state.output["pred"].float().cpu()
         probabilities = decision.probabilities(logits)
         doubt = entropy(probabilities, multi_label=decision.multi_label)

@@ -29,8 +29,6 @@ class ImageGrid:
     """Writes `epoch_NNNN.png` after each epoch and puts its path into `state.image_grid`.
 
     Args:
-        folder: Where the pictures go.
-        count: Images in a picture.
         every: Epochs between two pictures; the last epoch is always drawn.
         seed: Of the samples, which stay the same for the whole training.
     """

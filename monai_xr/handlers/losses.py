@@ -1,10 +1,18 @@
 """Means of the named losses over each epoch, without waiting for the device in between."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+
+
+def named_losses(output: Any) -> Mapping[str, Any]:
+    """Give the losses in what an iteration gave: `losses` by name, or MONAI's `loss`; both stand in each image's."""
+    first = output[0] if isinstance(output, Sequence) else output
+    losses: Mapping[str, Any] = first.get("losses") or {"loss": first["loss"]}
+    return losses
 
 
 class EpochLosses:
@@ -30,8 +38,8 @@ class EpochLosses:
 
     def add(self, engine: Any) -> None:
         """Add one iteration."""
-        losses = engine.state.output["losses"]
-        self.sums |= {name: self.sums.get(name, 0) + loss.double() for name, loss in losses.items()}
+        losses = named_losses(engine.state.output)
+        self.sums |= {name: self.sums.get(name, 0) + torch.as_tensor(loss).double() for name, loss in losses.items()}
         self.counts.update(losses.keys())
 
     def tell(self, engine: Any) -> None:

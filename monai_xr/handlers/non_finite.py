@@ -1,6 +1,6 @@
 """Stops a training whose numbers are no longer numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from monai_xr.errors import DivergedError
+from monai_xr.handlers.losses import named_losses
 
 
 class StopOnNonFinite:
@@ -31,21 +32,13 @@ class StopOnNonFinite:
 
     def start(self, engine: Any) -> None:
         """Take down which tensors the networks hold."""
-        self.networks = {name: _floating(network) for name, network in _networks(engine).items()}
+        self.networks = networks_of(engine)
 
     def check(self, engine: Any) -> None:
         """Look at the losses and weights of this iteration."""
-        losses = {name: torch.as_tensor(loss).detach() for name, loss in _losses(engine.state.output).items()}
-        values = [loss.float().sum() for loss in losses.values()]
-        home = values[0].device
-        for tensors in self.networks.values():
-            norms = torch._foreach_norm(tensors)
-            values.append(torch.stack([norm.float() for norm in norms]).sum().to(home))
-        finite = torch.isfinite(torch.stack(values)).tolist()
-        if all(finite):
+        broken = not_finite(named_losses(engine.state.output), self.networks)
+        if not broken:
             return
-        names = [*losses, *(f"weights of {name}" for name in self.networks)]
-        broken = [name for name, good in zip(names, finite, strict=True) if not good]
         raise DivergedError(
             f"{', '.join(broken)} not finite in iteration {engine.state.iteration}",
             f"epoch {engine.state.epoch}",
@@ -53,22 +46,27 @@ class StopOnNonFinite:
         )
 
 
-def _networks(engine: Any) -> dict[str, nn.Module]:
-    if not hasattr(engine, "objects_to_save"):
-        return {"network": engine.network}
-    return {name: thing for name, thing in engine.objects_to_save().items() if isinstance(thing, nn.Module)}
+def not_finite(losses: Mapping[str, Any], networks: Mapping[str, list[Tensor]]) -> list[str]:
+    """Name the losses, and the networks by their tensors, that are not finite; waits for the device once."""
+    values = {name: torch.as_tensor(loss).detach().float().sum() for name, loss in losses.items()}
+    for name, tensors in networks.items():
+        norms = torch._foreach_norm(tensors)
+        values[f"weights of {name}"] = torch.stack([norm.float() for norm in norms]).sum()
+    home = next(iter(values.values())).device
+    finite = torch.isfinite(torch.stack([value.to(home) for value in values.values()])).tolist()
+    return [name for name, good in zip(values, finite, strict=True) if not good]
+
+
+def networks_of(engine: Any) -> dict[str, list[Tensor]]:
+    """Give the weights and buffers of each network of an engine, by its name."""
+    things = engine.objects_to_save() if hasattr(engine, "objects_to_save") else {"network": engine.network}
+    networks = {name: thing for name, thing in things.items() if isinstance(thing, nn.Module)}
+    return {name: found for name, network in networks.items() if (found := _floating(network))}
 
 
 def _floating(network: nn.Module) -> list[Tensor]:
     tensors = [*network.parameters(), *network.buffers()]
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
-
-
-def _losses(output: Any) -> Mapping[str, Any]:
-    """The named losses of an output; MONAI's trainers may give one output per image, with the same loss in each."""
-    first = output[0] if isinstance(output, Sequence) else output
-    losses: Mapping[str, Any] = first.get("losses") or {"loss": first["loss"]}
-    return losses
 
 
 def _way_out(engine: Any) -> str:

@@ -11,11 +11,7 @@ from monai_xr.handlers.events import RunEvents
 
 
 class Progress:
-    """Shows iterations done, time left and the epoch's mean losses on standard error; only the first process does.
-
-    Args:
-        description: Shown before the bar.
-    """
+    """Shows iterations done, time left and the epoch's mean losses on standard error; only the first process does."""
 
     def __init__(self, description: str = "training") -> None:
         self.description = description

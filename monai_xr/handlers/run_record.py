@@ -58,8 +58,6 @@ class RunRecord:
     """Writes `run.json` at the start, and again with the outcome at the end; of several processes the first one does.
 
     Args:
-        folder: Output folder of the run.
-        settings: The knobs as resolved.
         data: What was trained on: counts, digest, splits.
     """
 

@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.images.png import MARK_KEY, write_png
-from monai_xr.data.trained_on import TrainedOn, write_lineage
+from monai_xr.data.trained_on import NOBODY, TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
 from monai_xr.disk import make_folder
@@ -27,9 +27,9 @@ class SyntheticWriter:
 
     Args:
         folder: Where the files go; refused if it already holds a manifest.
-        lineage: Where the images come from: `model_hash`, `run_id` and `seed`.
+        lineage: Where the images come from: `model_hash`, `run_id` and `seed`; those of `state.weights` are added.
         formats: "png", "dicom" or both.
-        trained_on: Whom the generator knows, for `lineage.json`.
+        trained_on: Whom the images know beside the generator's `state.weights`, for `lineage.json`.
     """
 
     def __init__(
@@ -56,8 +56,12 @@ class SyntheticWriter:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.write)
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
-    def begin(self) -> None:
+    def begin(self, engine: Any) -> None:
         """Write the lineage, so that images of a run that is killed have it, too."""
+        weights = getattr(engine.state, "weights", None)
+        if weights is not None:
+            self.lineage = {"model_hash": weights.sha256, "run_id": weights.run_id, **self.lineage}
+            self.trained_on = weights.trained_on | (self.trained_on or NOBODY)
         if self.trained_on:
             write_lineage(self.folder, self.trained_on)
 

@@ -38,7 +38,6 @@ class Validation:
     temperature, whose luck moves the loss from epoch to epoch, are chosen anew for every network.
 
     Args:
-        loader: All validation films once.
         folder: Output folder of the run, for `metadata.json`.
         inputs: How films become input, `aiin` above all, as plain values; saved with the weights.
         metadata: Of the bundle; written to the folder with the decision added.

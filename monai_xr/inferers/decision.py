@@ -22,9 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torchmetrics.functional.classification import binary_roc
 
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
 
@@ -252,6 +250,8 @@ def fit_temperature(logits: Tensor, targets: Tensor, *, multi_label: bool) -> fl
             return float(F.cross_entropy(scaled, filled))
         return float((F.binary_cross_entropy_with_logits(scaled, filled, reduction="none") * known).sum())
 
+    from scipy.optimize import minimize_scalar
+
     return math.exp(float(minimize_scalar(loss, bounds=(_SMALLEST, _LARGEST), method="bounded").x))
 
 
@@ -260,6 +260,8 @@ def choose_threshold(scores: Tensor, truth: Tensor, kind: str, least: float) -> 
 
     Where several thresholds are equally good it is the middle one.
     """
+    from torchmetrics.functional.classification import binary_roc  # not needed to read a decision
+
     false_positive, sensitivity, at = binary_roc(scores, truth, validate_args=False)
     specificity = 1 - false_positive
     goal, bound = {

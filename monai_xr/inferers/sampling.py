@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.networks.interfaces import Generator
+from monai_xr.networks.interfaces import FinestImage, Generator
 from monai_xr.settings import parse_count, parse_names
 from monai_xr.transforms.dataset import XrayDataset
 from monai_xr.transforms.ranges import to_unit_range
@@ -124,7 +124,7 @@ def prepare_conditioned(
 
 
 class GeneratorInferer(Inferer):
-    """Runs a generator on latents (B, Z) and its condition; gives its finest images (B, 1, H, W) in [0, 1].
+    """Runs a generator, or its `FinestImage`, on latents (B, Z) and a condition: images (B, 1, H, W) in [0, 1].
 
     Args:
         settings: Arguments of the generator's `forward` beside these, as a truncation.
@@ -135,12 +135,16 @@ class GeneratorInferer(Inferer):
         self.settings = settings
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, network: Generator, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Generate one batch in evaluation mode; `noise_seeds` go to the generators alone that take them.
 
         Raises:
             ConfigurationError: A setting that the generator does not take.
         """
+        if isinstance(network, FinestImage):
+            network = network.generator
+            if not args and "condition" not in kwargs:
+                kwargs["condition"] = network.usual_condition(inputs)
         taken = signature(network.forward).parameters
         if unknown := sorted(self.settings.keys() - taken):
             raise ConfigurationError(f"{type(network).__name__} takes no {unknown[0]}", "sample", "leave it out")

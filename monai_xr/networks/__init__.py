@@ -3,7 +3,7 @@
 from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from monai_xr.networks.iagan import IAGANGenerator
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, FinestImage, Generator
 from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
 from monai_xr.networks.vit import XrayClassifier, make_classifier
 
@@ -14,6 +14,7 @@ __all__ = [
     "DCGANGenerator",
     "Discriminator",
     "DiscriminatorOutput",
+    "FinestImage",
     "Generator",
     "IAGANGenerator",
     "MSGGANDiscriminator",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from monai_xr.errors import ConfigurationError
 from monai_xr.networks.blocks import Initialization, initialize
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator, no_condition
 
 Conditioning = Literal["multiply", "concatenate"]
 
@@ -44,11 +44,15 @@ class ACGANGenerator(Generator):
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """Generate a batch of the classes in `condition`, integers (B,)."""
         if condition is None:
-            raise ConfigurationError("an ACGAN generator needs a label for each latent", "condition", "pass labels")
+            condition = no_condition("an ACGAN generator needs a label for each latent", "pass labels")
         embedded = self.embedding(condition)  # (B, Z)
         if self.conditioning == "multiply":
             return self.trunk.forward(latents * embedded)
         return self.trunk.forward(torch.cat([latents, embedded], 1))
+
+    def usual_condition(self, latents: Tensor) -> Tensor | None:
+        """The first class."""
+        return torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
 
 
 class ACGANDiscriminator(Discriminator):

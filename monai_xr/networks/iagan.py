@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.networks.blocks import Normalization, doublings, initialize, normalization
-from monai_xr.networks.interfaces import Generator
+from monai_xr.networks.interfaces import Generator, no_condition
 from monai_xr.networks.layers import SelfAttention
 
 _CODE_SIZE = 8  # pixels
@@ -62,9 +62,13 @@ class IAGANGenerator(Generator):
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> list[Tensor]:
         """Generate one new image for each image of `condition`."""
         if condition is None or condition.ndim != 4:
-            raise ConfigurationError("an IAGAN generator needs an image for each latent", "condition", "pass images")
+            condition = no_condition("an IAGAN generator needs an image for each latent", "pass images")
         code = torch.cat([self.encoder(condition), self.noise(latents)], 1)  # (B, C, 8, 8)
         return [self.to_image(self.decoder(code))]
+
+    def usual_condition(self, latents: Tensor) -> Tensor | None:
+        """An even grey film."""
+        return torch.zeros(latents.shape[0], self.channels, self.sizes[0], self.sizes[0], device=latents.device)
 
 
 class InceptionResidual(nn.Module):

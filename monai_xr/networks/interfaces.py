@@ -1,9 +1,12 @@
 """What every GAN network looks like from outside: pyramids of images, coarse to fine."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import Tensor, nn
+
+from monai_xr.errors import ConfigurationError
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -29,9 +32,14 @@ class Generator(nn.Module, ABC):
         channels: Channels of each image, 1 for radiographs.
     """
 
-    latent_size: int
-    sizes: tuple[int, ...]
-    channels: int
+    if TYPE_CHECKING:  # TorchScript reads annotations, and knows no tuples of any length
+        latent_size: int
+        sizes: tuple[int, ...]
+        channels: int
+
+    def usual_condition(self, latents: Tensor) -> Tensor | None:
+        """Give the condition that stands for none given, one for each latent: none, unless the family wants one."""
+        return None
 
     @abstractmethod
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> list[Tensor]:
@@ -44,6 +52,31 @@ class Generator(nn.Module, ABC):
         Returns:
             One tensor (B, channels, size, size) per entry of `sizes`, coarse to fine.
         """
+
+
+@torch.jit.unused
+def no_condition(found: str, way_out: str) -> Tensor:
+    """Refuse to generate without a condition; TorchScript raises no exceptions of ours, so it stands apart."""
+    raise ConfigurationError(found, "condition", way_out)
+
+
+class FinestImage(nn.Module):
+    """A generator as it leaves the house: latents in, and a condition that may be left out; one image each out.
+
+    Args:
+        generator: Shared, not copied.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Generate the finest images (B, channels, size, size) of latents (B, Z)."""
+        if condition is None:
+            condition = self.generator.usual_condition(latents)
+        images: list[Tensor] = self.generator(latents, condition)
+        return images[-1]
 
 
 class Discriminator(nn.Module, ABC):

@@ -6,6 +6,7 @@ their epsilon of 1e-8 is zero in float16, where the gradient of the root would b
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -66,10 +67,12 @@ def _standard_normal(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 class PixelNorm(nn.Module):
     """Divides each pixel's feature vector by its root mean square."""
 
+    epsilon: Final = _EPSILON  # TorchScript sees no globals
+
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, ...) to the same shape."""
         power = features.float().square().mean(1, keepdim=True)
-        return features * torch.rsqrt(power + _EPSILON).to(features.dtype)
+        return features * torch.rsqrt(power + self.epsilon).to(features.dtype)
 
 
 class MinibatchStd(nn.Module):
@@ -129,15 +132,19 @@ class SelfAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        queries, keys, values = (
-            maps.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, 1, H * W or a quarter, C / 8 or C)
-            for maps in (self.queries(features), self.pool(self.keys(features)), self.pool(self.values(features)))
-        )
+        queries = _as_tokens(self.queries(features))  # (B, 1, H * W, C / 8)
+        keys = _as_tokens(self.pool(self.keys(features)))  # (B, 1, H * W or a quarter, C / 8)
+        values = _as_tokens(self.pool(self.values(features)))  # (B, 1, as many, C)
         if features.device.type == "cpu":  # its fused kernel wants equal lengths: zeros change no product
             missing = values.shape[-1] - keys.shape[-1]
             queries, keys = F.pad(queries, (0, missing)), F.pad(keys, (0, missing))
         attended = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         return features + self.gamma * attended.squeeze(1).transpose(1, 2).reshape_as(features)
+
+
+def _as_tokens(maps: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, 1, H * W, C)."""
+    return maps.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
 
 
 def attention_at(channels_by_size: dict[int, int], attention_sizes: Sequence[int]) -> nn.ModuleDict:

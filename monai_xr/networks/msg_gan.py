@@ -80,11 +80,14 @@ class MSGGANGenerator(Generator):
         """Generate a batch at every scale, coarse to fine; `condition` is not used by this family."""
         features = F.normalize(latents, dim=1)[:, :, None, None] * self.latent_size**0.5
         images = []
-        for size, stage, to_image in zip(self.sizes, self.stages, self.to_image, strict=True):
+        size = 4
+        for stage, to_image in zip(self.stages, self.to_image):  # noqa: B905 - TorchScript zips without `strict`
             features = stage(features)  # (B, width at size, size, size)
-            if str(size) in self.attention:
-                features = self.attention[str(size)](features)
+            for at, attention in self.attention.items():  # which it does not look up by name either
+                if at == str(size):
+                    features = attention(features)
             images.append(to_image(features))
+            size *= 2
         return images
 
 

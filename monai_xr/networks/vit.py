@@ -2,22 +2,22 @@
 
 A Vision Transformer (arXiv 2010.11929) that starts from random weights gets a convolutional stem (arXiv 2106.14881):
 few films do not teach a linear patch embedding. One that starts from given weights keeps the embedding they hold.
+timm is imported where a network is made: it takes seconds, and a GAN does without.
 """
 
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
 import torch
-from timm.layers import HybridEmbed
-from timm.models import get_pretrained_cfg, is_model_in_modules
-from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.networks.weights import read_weights
+
+if TYPE_CHECKING:
+    from timm.layers import HybridEmbed
 
 STEMS = ("auto", "convolution", "patch")
 _LARGEST_PATCH, _FEWEST_ON_A_SIDE = 16, 4
@@ -37,12 +37,13 @@ class XrayClassifier(nn.Module):
         weights_from: File name and start of the sha256 of the initial weights, or "from scratch".
     """
 
-    classes: tuple[str, ...]
-    architecture: dict[str, Any]
-    weights_from: str
-    backbone: Any
-    scale: Tensor
-    shift: Tensor
+    if TYPE_CHECKING:  # TorchScript reads annotations, and would not know these
+        classes: tuple[str, ...]
+        architecture: dict[str, Any]
+        weights_from: str
+        backbone: Any
+        scale: Tensor
+        shift: Tensor
 
     def __init__(self, backbone: nn.Module, *, mean: float = 0.5, std: float = 0.5) -> None:
         super().__init__()
@@ -92,6 +93,8 @@ def make_classifier(
         ConfigurationError: Unknown name, a stem or patch that does not fit.
         ModelError: Weights that cannot be read or are those of another network.
     """
+    import timm
+
     size, names = int(image_size), tuple(classes)
     if not timm.is_model(backbone):
         near = difflib.get_close_matches(str(backbone), timm.list_models(), n=3, cutoff=0.3)
@@ -122,6 +125,8 @@ def make_classifier(
 
 def _shape(backbone: str, size: int, patch_size: Any, stem: str, *, from_scratch: bool) -> dict[str, Any]:
     """Give the arguments that fit the network to the image size."""
+    from timm.models import get_pretrained_cfg, is_model_in_modules
+
     if not is_model_in_modules(backbone, ["vision_transformer"]):
         if stem == "convolution" or patch_size != "auto":
             raise ConfigurationError(f"{backbone} has no patches", "patch_size", "leave patch_size and stem at auto")
@@ -160,8 +165,11 @@ def _own_patch(backbone: str) -> int:
     return int(digits) if digits.isdigit() else _LARGEST_PATCH
 
 
-def convolutional_stem(img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: Any) -> HybridEmbed:
+def convolutional_stem(img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: Any) -> "HybridEmbed":
     """Make tokens by 3x3 convolutions of stride 2, as many as the patch asks for, and one of 1x1 (2106.14881)."""
+    from timm.layers import HybridEmbed
+    from timm.models.vision_transformer_hybrid import ConvStem
+
     halvings = int(patch_size).bit_length() - 1
     convolutions = ConvStem(
         in_chans,
@@ -176,9 +184,11 @@ def convolutional_stem(img_size: int, patch_size: int, in_chans: int, embed_dim:
 
 
 def _create(backbone: str, shape: dict[str, Any], classes: int, state: dict[str, Tensor], origin: str) -> nn.Module:
+    import timm
+
     given: dict[str, Any] = {}
     if state:
-        head = state.get(f"{get_pretrained_cfg(backbone).classifier}.weight", torch.empty(0))
+        head = state.get(f"{timm.models.get_pretrained_cfg(backbone).classifier}.weight", torch.empty(0))
         given = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state, "num_classes": len(head)}}
     try:
         made: nn.Module = timm.create_model(backbone, in_chans=1, num_classes=classes, **shape, **given)
@@ -196,6 +206,8 @@ def _range(backbone: str, given: bool) -> dict[str, float]:
     """Give the input range that given weights were trained for; from scratch it stays [-1, 1]."""
     if not given:
         return {}
+    from timm.models import get_pretrained_cfg
+
     config = get_pretrained_cfg(backbone)
     mean, std = (sum(values) / len(values) for values in (config.mean, config.std))
     return {"mean": mean, "std": std}

@@ -12,8 +12,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
-from monai_xr.data.deidentifying.job import Job
-from monai_xr.data.deidentifying.report import REFUSED, WAITING
+from monai_xr.data.deidentifying.job import Admission, Job
+from monai_xr.data.deidentifying.outcomes import REFUSED, WAITING
 from monai_xr.data.deidentifying.shared_job import SharedJob
 from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt, is_other_than_chest
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
@@ -148,7 +148,5 @@ def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:
         settings.folder / data_set,
         settings.key,
         options,
-        admit=settings.admit,
-        accept_non_chest=settings.accept_non_chest,
-        allow_times=settings.allow_times,
+        Admission(settings.admit, accept_non_chest=settings.accept_non_chest, allow_times=settings.allow_times),
     )

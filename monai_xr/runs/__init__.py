@@ -1,6 +1,11 @@
-"""The output folder of a training in; what is in it, read back or set aside as a whole, out. No ignite, no MLflow."""
+"""Reads what a training left in its output folder, and sets it aside as a whole. No ignite, no MLflow, no torch here.
 
+Reads `run.json`, curves and alarms; `monai_xr.runs.trained` loads the networks.
+"""
+
+from monai_xr.runs.alarm_log import read_alarms
 from monai_xr.runs.generated_images import run_behind, settings_behind
+from monai_xr.runs.openings import note_opening
 from monai_xr.runs.run_folder import RunFolder
 
-__all__ = ["RunFolder", "run_behind", "settings_behind"]
+__all__ = ["RunFolder", "note_opening", "read_alarms", "run_behind", "settings_behind"]

@@ -1,4 +1,4 @@
-"""A folder of generated images in; the training that they come from, and what they may be compared with, out."""
+"""Finds the training behind generated images, and what they may be compared with: `run_behind`."""
 
 import logging
 from pathlib import Path

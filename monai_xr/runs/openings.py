@@ -1,4 +1,4 @@
-"""Films of a split are about to be judged; a note of it in the record of the training out: a test is opened once."""
+"""Notes in the record of a training that films of a split are judged, since a test is opened once: `note_opening`."""
 
 import json
 import logging

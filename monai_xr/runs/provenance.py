@@ -1,4 +1,4 @@
-"""This run in, what another person needs to repeat it out: versions, commit, machine. No host or user name."""
+"""Tells what another person needs to repeat this run: versions, commit, machine. No host or user name."""
 
 import os
 import platform

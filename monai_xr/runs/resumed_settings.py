@@ -1,4 +1,4 @@
-"""Settings of a training then and now in; a refusal that names the difference out."""
+"""Refuses to resume a training with other settings, and names the difference: `refuse_other_settings`."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,33 @@ from typing import Any
 
 from monai_xr.errors import ConfigurationError
 
+# Knobs of where and how a training runs: they change nothing of what is trained.
+_OF_THE_RUN = frozenset(
+    [
+        "bundle_root",
+        "output_dir",
+        "cache_dir",
+        "device",
+        "workers",
+        "resume",
+        "allow_changed_data",
+        "track",
+        "register_as",
+        "checkpoint_every",
+        "checkpoint_every_iterations",
+        "grid_every",
+        "measure_every",
+        "weights_sha256",
+    ]
+)
+# Settings that are recorded and may be others on resume.
+FREE_KNOBS = frozenset(("max_epochs", "dataset_dir", "precision", "early_stop", "patience"))
 _MOST = 60  # characters of a value in a message
+
+
+def settings_of(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the knobs that tell what is trained: all but those of the run itself, so that none is forgotten."""
+    return {name: value for name, value in knobs.items() if name not in _OF_THE_RUN}
 
 
 def as_text(value: Any) -> str:

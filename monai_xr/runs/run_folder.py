@@ -1,4 +1,4 @@
-"""The output folder of a training in; what the training was, and its whole content set aside, out."""
+"""Reads what a training recorded in its output folder, and sets all of it aside: `RunFolder`."""
 
 import json
 import logging
@@ -17,17 +17,8 @@ from monai_xr.errors import ModelError
 # What a training and the commands that follow it write beside the checkpoints. Decoded pixels (`cache`) and lock files
 # belong to no training.
 _OWNED = (
-    "run.json",
-    "config.yaml",
-    "metadata.json",
-    "metrics.jsonl",
-    "iterations.jsonl",
-    "alarms.jsonl",
-    "mlflow_run_id",
-    "grids",
-    "evaluation*",
-    "findings*",
-    "synthetic*",
+    *("run.json", "config.yaml", "metadata.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl"),
+    *("mlflow_run_id", "grids", "evaluation*", "findings*", "synthetic*"),
 )
 logger = logging.getLogger(__name__)
 
@@ -95,6 +86,10 @@ class RunFolder:
             raise ModelError(
                 "no classes recorded here (run.json)", self.path, "name the output folder of a training"
             ) from None
+
+    def classes_or(self, default: list[str]) -> list[str]:
+        """Give `classes`, or the default where no training is recorded."""
+        return self.classes if self.is_recorded else default
 
     @property
     def label(self) -> str:

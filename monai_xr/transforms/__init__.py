@@ -5,9 +5,9 @@ from monai_xr.transforms.augment import Augmentation, make_augmentation
 from monai_xr.transforms.dataset import XrayDataset, make_aiin
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
-from monai_xr.transforms.loader import xray_loader
 from monai_xr.transforms.mixed_dataset import MixedXrayDataset
 from monai_xr.transforms.volumes import LoadVolume
+from monai_xr.transforms.xray_loader import xray_loader
 
 __all__ = [
     "AIIN",

@@ -34,6 +34,10 @@ class Augmentation:
         flip: Probability of a horizontal flip.
         aiin: Probability that a film is normalised by AIIN with a grid and limit drawn for the batch.
         mixup: Parameter of the Beta distribution of the mixture of two films (1710.09412).
+
+    >>> images, targets = Augmentation(mixup=0.2)(torch.zeros(2, 1, 8, 8), torch.eye(2), torch.Generator())
+    >>> images.shape, targets.shape
+    (torch.Size([2, 1, 8, 8]), torch.Size([2, 2]))
     """
 
     rotation: float = 10.0
@@ -113,6 +117,11 @@ def make_augmentation(setting: Any) -> Augmentation | None:
 
     Raises:
         ConfigurationError: If it is neither.
+
+    >>> make_augmentation({"flip": 0.5}).flip
+    0.5
+    >>> make_augmentation("none") is None
+    True
     """
     if setting is None or str(setting).lower() == "none":
         return None

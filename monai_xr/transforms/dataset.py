@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ def make_aiin(setting: Any) -> AIIN | None:
 
     Raises:
         ConfigurationError: If it is none of these.
+
+    >>> make_aiin({"mode": "exact", "clip_limit": 4}).settings.clip_limit
+    4.0
+    >>> make_aiin("none") is None
+    True
     """
     if setting is None or str(setting).lower() == "none":
         return None
@@ -64,6 +70,10 @@ class XrayDataset(Dataset[dict[str, Any]]):
     Raises:
         ConfigurationError: No such folder, class or setting.
         InputDataError: No usable image.
+
+    >>> films = XrayDataset(films_dir, image_size=16, cache_dir=cache_dir, split=None)
+    >>> len(films), films.classes, films[0]["image"].shape
+    (4, ['NORMAL', 'PNEUMONIA'], torch.Size([1, 16, 16]))
     """
 
     def __init__(
@@ -121,7 +131,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
         image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
         return {"image": image, "label": self.classes.index(label)}
 
-    @property
+    @cached_property
     def trained_on(self) -> TrainedOn:
         """Who a training with these films knows; with generated ones, whom their generators knew, too."""
         image_of = {record.shown: record.image for record in self.source if record.shown}

@@ -111,6 +111,9 @@ def labelled_films(
     Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
     `classes` is what the targets stand for, where that is known already. `accept_synthetic` lets generated images into
     the split train alone.
+
+    >>> labelled_films(films_dir, split=None, image_size=16, cache_dir=cache_dir)[3]["target"]
+    tensor([0., 1.])
     """
     several = parse_flag(multi_label, "multi_label")
     for_training = canonical_split(split or "") == "train"

@@ -33,6 +33,9 @@ class LoadXray(Transform):
 
     Raises:
         InputDataError: A file that cannot be used, with the reason.
+
+    >>> LoadXray(admit=("phantom",))(film).shape
+    torch.Size([1, 32, 32])
     """
 
     def __init__(self, admit: Sequence[str] = _ADMITTED, decode: Decode = "direct") -> None:
@@ -57,6 +60,9 @@ class LoadXrayd(MapTransform):
         admit: As in `LoadXray`.
         decode: As in `LoadXray`.
         allow_missing_keys: Whether absent keys are passed over.
+
+    >>> LoadXrayd("image", admit=("phantom",))({"image": film})["image"].meta["modality"]
+    'DX'
     """
 
     def __init__(
@@ -83,6 +89,10 @@ class XrayReader(ImageReader):
     Args:
         admit: As in `LoadXray`.
         decode: As in `LoadXray`.
+
+    >>> reader = XrayReader(admit=("phantom",))
+    >>> reader.get_data(reader.read(film))[0].shape
+    (1, 32, 32)
     """
 
     def __init__(self, admit: Sequence[str] = _ADMITTED, decode: Decode = "direct") -> None:
@@ -126,7 +136,11 @@ def _placed_meta(film: XrayImage) -> dict[str, Any]:
 
 
 def film_affine(film: XrayImage) -> NDArray[np.float64]:
-    """Affine (4, 4) from (row, column) to millimetres in the plane of the film; pixels where the spacing is unknown."""
+    """Affine (4, 4) from (row, column) to millimetres in the plane of the film; pixels where the spacing is unknown.
+
+    >>> film_affine(read_xray(film, admit=["phantom"])).diagonal()
+    array([0.5, 0.5, 1. , 1. ])
+    """
     rows_mm, columns_mm = film.spacing_mm or (1.0, 1.0)
     return np.diag([rows_mm, columns_mm, 1.0, 1.0])
 
@@ -135,6 +149,9 @@ def film_meta(film: XrayImage) -> dict[str, Any]:
     """Give what is known of a film and identifies nobody, in values of which any mixture of films makes a batch.
 
     `spacing_mm` of rows and columns is NaN and text is empty where unknown; `provenance` has a line for each step.
+
+    >>> film_meta(read_xray(film, admit=["phantom"]))["view"]
+    'PA'
     """
     return {
         "spacing_mm": torch.tensor(film.spacing_mm or (torch.nan, torch.nan), dtype=torch.float64),

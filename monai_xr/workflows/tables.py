@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from monai_xr import __version__
-from monai_xr.data.inspecting.inspection import Inspection
+from monai_xr.data.inspecting import Inspection
 from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, confinement_in_force
 
 if TYPE_CHECKING:  # so that an inspection loads no torch

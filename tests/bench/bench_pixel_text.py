@@ -1,7 +1,7 @@
 """Text in pixels: planted texts found and blacked out, clean films held back. MONAI_XR_TEXT_FILMS sets the count (40).
 
 Each planted film goes through the commands themselves, `deidentify` and `review --blank`, which looks until it finds no
-text; one in ten is looked at once more, and tesseract looks last, where it is installed. Films of MONAI_XR_DATA count
+text; one in ten is looked at once more, by tesseract too, where it is installed. Films of MONAI_XR_DATA count
 as clean here although some have letters burned in: they are looked at beside those that are held back.
 
 Results are kept, a line a film, in the file that MONAI_XR_TEXT_LOG names: run again, what is there is not done again.
@@ -31,8 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from planted_text import plant
 
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, look_for_text
@@ -114,7 +113,7 @@ def through_the_commands(source: Path, text: Line, *, looked_at_again: bool) -> 
         told["blacked_out"] = True  # which `review` does only once it finds no text any more
         if looked_at_again:
             told["boxes_left"] = len(look_for_text(image, admit=PHANTOM).boxes)
-        told["tesseract"] = tesseract_reads(read_xray(image, admit=PHANTOM).pixels)
+            told["tesseract"] = tesseract_reads(read_xray(image, admit=PHANTOM).pixels)
     shutil.rmtree(out)
     return told
 
@@ -182,14 +181,16 @@ def report(log: Log) -> bool:
     out = [line for line in texts if "blacked_out" in line]
     again = [line for line in out if "boxes_left" in line]
     left = [line for line in again if line["boxes_left"]]
-    read = [line for line in out if line["tesseract"]]
+    read = [line for line in again if line.get("tesseract")]
     seconds = sum(float(str(line["seconds"])) for line in texts) / max(1, len(texts))
     print(f"planted texts found        {len(texts) - len(missed):5d} of {len(texts):5d}   {seconds:.2f} s a film")
     for line in (*missed, *(line for line in texts if "stubborn" in line), *left):
         print("  ", line)
     print(f"texts blacked out          {len(out):5d} of {len(texts):5d}")
     print(f"films with text after that {len(left):5d} of {len(again):5d} looked at once more")
-    print(f"tesseract reads words in   {len(read):5d} of {len(out):5d}: {' '.join(str(r['tesseract']) for r in read)}")
+    print(
+        f"tesseract reads words in   {len(read):5d} of {len(again):5d}: {' '.join(str(r['tesseract']) for r in read)}"
+    )
     good = not missed and not left and len(out) == len(texts)
     for name in CLEAN_SETS:
         films = log.of(f"{name} ")

@@ -28,8 +28,7 @@ import torch
 from bench_dicom import chest, save
 from monai.transforms import LoadImage, Resize
 
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing import PrepareSettings, prepare
 
 FILMS, SLOW_FILMS, SMALL_FILMS = 200, 24, 2000
 THEIR_FILMS = 24  # of the same, as a loop takes as long for each

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
+from films import film_dataset, save_film
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
-from monai_xr.data.store import decoding as pixel_decoding
+from monai_xr.data.store import tile_making as pixel_decoding
 
 Picture = Callable[..., Path]
 
@@ -40,34 +39,10 @@ def dicom() -> Picture:
     def write(path: Path, seed: int = 0, pixels: np.ndarray | None = None, **tags: object) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         array = _noise(seed, (40, 32), 4095).astype(np.uint16) if pixels is None else pixels
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
-        ds = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-        values = {
-            "SOPClassUID": ComputedRadiographyImageStorage,
-            "SOPInstanceUID": generate_uid(),
-            "StudyInstanceUID": generate_uid(),
-            "SeriesInstanceUID": generate_uid(),
-            "Modality": "CR",
-            "PatientID": f"P{seed}",
-            "PatientName": "ZZPHI^CANARY",
-            "Rows": array.shape[0],
-            "Columns": array.shape[1],
-            "SamplesPerPixel": 1,
-            "PhotometricInterpretation": "MONOCHROME2",
-            "BitsAllocated": 16,
-            "BitsStored": 12,
-            "HighBit": 11,
-            "PixelRepresentation": 0,
-            "PixelData": array.astype("<u2").tobytes(),
-        }
-        for keyword, value in (values | tags).items():
-            if value is not None:
-                setattr(ds, keyword, value)
-        meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-        pydicom.dcmwrite(path, ds, enforce_file_format=True)
-        return path
+        uids = {name: generate_uid() for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")}
+        known = {"PatientID": f"P{seed}", "PatientName": "ZZPHI^CANARY", "bits": 12}
+        samples = tags.pop("PixelData", array.astype("<u2").tobytes())
+        return save_film(path, film_dataset(array.astype("<u2"), **{**known, **uids, **tags}), samples)
 
     return write
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from monai_xr.data.deidentifying.tree import deidentify_folder
-from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.deidentifying import deidentify_folder
+from monai_xr.data.inspecting import inspect_folder
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.errors import InputDataError
 
 RF = "1.2.840.10008.5.1.4.1.1.12.2"

@@ -277,8 +277,7 @@ def test_skipped_files_are_listed_without_names(tmp_path: Path, dicom: Any) -> N
 
 
 def test_skipped_files_are_listed_without_names_in_a_second_run(tmp_path: Path, dicom: Any) -> None:
-    from monai_xr.data.preparing.prepare_folder import prepare
-    from monai_xr.data.preparing.settings import PrepareSettings
+    from monai_xr.data.preparing import PrepareSettings, prepare
 
     tags = {"PatientName": "Doe^Jane", "BodyPartExamined": "CHEST"}
     for number in range(6):
@@ -341,9 +340,8 @@ def test_an_issuer_that_only_some_films_name_makes_no_second_patient(tmp_path: P
 def test_a_class_that_is_hidden_because_a_patient_is_named_like_it_is_told(
     tmp_path: Path, dicom: Any, split: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from monai_xr.data.inspecting.inspection import inspect_folder
-    from monai_xr.data.preparing.prepare_folder import prepare
-    from monai_xr.data.preparing.settings import PrepareSettings
+    from monai_xr.data.inspecting import inspect_folder
+    from monai_xr.data.preparing import PrepareSettings, prepare
     from monai_xr.transforms.dataset import XrayDataset
 
     for number in range(8):

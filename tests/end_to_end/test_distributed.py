@@ -27,12 +27,12 @@ from monai.bundle import ConfigWorkflow
 
 root, data, output = map(Path, sys.argv[1:4])
 idist.initialize("gloo")  # once: a second start finds the addresses of the first
-ONCE = {"initialize": ["$seed_everything(@seed + idist.get_rank())"], "finalize": []}
+ONCE = {"initialize": ["$xr.seed_everything(@seed)"], "finalize": []}
 for bundle in sys.argv[4:]:
     for epochs, resume in ((1, False), (2, True)):
         folder = output / bundle
         workflow = ConfigWorkflow(
-            [str(root / "bundles" / bundle / "configs" / "train.yaml"), str(root / "configs" / "site" / "ddp.yaml")],
+            [str(root / "bundles" / bundle / "configs" / f"{name}.yaml") for name in ("train", "multi_gpu_train")],
             logging_file=False, workflow_type="train", dataset_dir=str(data), output_dir=str(folder),
             max_epochs=epochs, resume=resume, run_id="training", augment={ADAPTIVE}, **{SMALL}, **ONCE,
         )
@@ -73,7 +73,7 @@ def torchrun(folder, *command):
 
 
 def test_plain_command_under_torchrun_trains_and_one_process_writes(films, tmp_path):
-    configs = [str(ROOT / "bundles/chest_xray_dcgan/configs/train.yaml"), str(ROOT / "configs/site/ddp.yaml")]
+    configs = [str(ROOT / "bundles/chest_xray_dcgan/configs" / f"{name}.yaml") for name in ("train", "multi_gpu_train")]
     knobs = {**SMALL, "dataset_dir": films, "output_dir": tmp_path / "out", "max_epochs": 2, "track": "true"}
     options = [part for name, value in knobs.items() for part in (f"--{name}", value)]
     done = torchrun(tmp_path, "-m", "monai.bundle", "run", "training", "--config_file", str(configs), *options)

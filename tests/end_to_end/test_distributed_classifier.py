@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from monai_xr.data.phantoms import write_phantom_studies
-from monai_xr.handlers import load_classifier
+from monai_xr.runs.trained import load_classifier
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -21,10 +21,10 @@ bundle = root / "bundles" / "chest_xray_vit_classification"
 idist.initialize("gloo")  # once: a second start finds the addresses of the first
 for epochs, resume in ((1, False), (2, True)):
     workflow = ConfigWorkflow(
-        [str(bundle / "configs" / "train.yaml"), str(root / "configs" / "site" / "ddp.yaml")],
+        [str(bundle / "configs" / f"{name}.yaml") for name in ("train", "multi_gpu_train")],
         logging_file=False, workflow_type="train", run_id="training", dataset_dir=str(data), output_dir=str(output),
         max_epochs=epochs, resume=resume, accept_phantoms=True, batch_size=4, image_size=32, track=False,
-        backbone="resnet10t", initialize=["$seed_everything(@seed + idist.get_rank())"], finalize=[],
+        backbone="resnet10t", initialize=["$xr.seed_everything(@seed)"], finalize=[],
     )
     workflow.initialize()
     engine = workflow.parser.get_parsed_content("train::trainer")

@@ -20,9 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from PIL import Image
 
 from monai_xr.data.images.png import write_png
-from monai_xr.data.preparing.folder_splits import split_folder
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing import PrepareSettings, prepare, split_folder
 from monai_xr.data.records import Records
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import TrainedOn, units_in, write_lineage

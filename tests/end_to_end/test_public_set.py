@@ -9,8 +9,7 @@ import pytest
 from dicom.public_sets import write
 
 from monai_xr.data.phantoms.picture import make_phantom
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 

@@ -7,10 +7,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
-from monai_xr.handlers import Validation, load_classifier
+from monai_xr.handlers import Validation
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks import make_classifier
 from monai_xr.runs.checkpoint_files import save_checkpoint
+from monai_xr.runs.trained import load_classifier
 
 
 class Films(torch.utils.data.Dataset):

@@ -56,9 +56,9 @@ MEASURES: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "vendi_score": (metrics.vendi_score, (FEATURES,)),
     "mean_cosine_distance": (metrics.mean_cosine_distance, (FEATURES,)),
     "inception_score": (lambda p: metrics.inception_score(p / p.sum(1, keepdim=True)), (PROBABILITIES,)),
-    "estimates": (lambda p: metrics.estimates(_answers(p), draws=30), (SCORES,)),
-    "paired_bootstrap": (
-        lambda p, q: metrics.paired_bootstrap(_answers(p), _answers(q), "auroc", draws=30),
+    "estimates": (lambda p: metrics.estimates(_answers(p)), (SCORES,)),
+    "paired_difference": (
+        lambda p, q: metrics.paired_difference(_answers(p), _answers(q), "auroc"),
         (SCORES, SCORES.flip(1)),
     ),
     "delong": (lambda p, q: metrics.delong(TRUTH, p, q), (SCORES[:, 0], SCORES[:, 1])),

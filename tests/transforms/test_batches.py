@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torch.utils.data
+from films import film_dataset, save_film
 from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, PersistentDataset, ThreadDataLoader
 from monai.data import decollate_batch as decollate
 from monai.data.meta_obj import get_track_meta, set_track_meta
 from monai.transforms import LoadImage
 from PIL import Image
-from pydicom.dataset import Dataset as DicomDataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1
 
 from monai_xr.data.images.png import write_png
@@ -33,21 +31,9 @@ ADMIT = ("patient", "phantom")
 
 
 def _dicom(path: Path, *, jpeg: bool = False, **tags: Any) -> Path:
-    ds = DicomDataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1 if jpeg else ExplicitVRLittleEndian
-    ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3.4"
-    ds.Modality, ds.SamplesPerPixel, ds.PhotometricInterpretation = "CR", 1, "MONOCHROME2"
-    ds.Rows, ds.Columns, ds.PixelRepresentation = HEIGHT, WIDTH, 0
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-    for keyword, value in tags.items():
-        setattr(ds, keyword, value)
-    if jpeg:
-        ds.PixelData = encapsulate([imagecodecs.jpeg8_encode(STORED, lossless=True, bitspersample=12)])
-    else:
-        ds.PixelData = STORED.tobytes()
-    ds.save_as(path, enforce_file_format=True)
-    return path
+    data = imagecodecs.jpeg8_encode(STORED, lossless=True, bitspersample=12) if jpeg else STORED.tobytes()
+    syntax = JPEGLosslessSV1 if jpeg else ExplicitVRLittleEndian
+    return save_film(path, film_dataset(STORED, bits=12, **tags), data, syntax)
 
 
 def _picture(path: Path, levels: np.ndarray, **options: Any) -> Path:

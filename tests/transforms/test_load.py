@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from films import film_dataset, save_film
 from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImage, Spacing
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import AIINd, LoadXray, LoadXrayd, XrayReader
@@ -15,22 +14,10 @@ STORED = np.arange(24 * 16, dtype=np.uint16).reshape(24, 16) * 10
 @pytest.fixture
 def film(tmp_path):
     """A 24 x 16 CR film, MONOCHROME1, 12 bit, windowed, calibrated; asymmetric, known by hand."""
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = "1.2.3.4"
-    ds.Modality, ds.PatientID, ds.PatientName = "CR", "ID-7", "DOE^JANE"
-    ds.Rows, ds.Columns, ds.SamplesPerPixel = 24, 16, 1
-    ds.PhotometricInterpretation, ds.PixelRepresentation = "MONOCHROME1", 0
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
-    ds.WindowCenter, ds.WindowWidth = 2048, 4096
-    ds.PixelSpacing, ds.ImagerPixelSpacing = [0.2, 0.1], [0.22, 0.11]
-    ds.PatientOrientation = ["L", "F"]
-    ds.PixelData = STORED.tobytes()
-    path = tmp_path / "film.dcm"
-    ds.save_as(path, enforce_file_format=True)
-    return path
+    person = {"PatientID": "ID-7", "PatientName": "DOE^JANE", "PatientOrientation": ["L", "F"]}
+    grey = {"PhotometricInterpretation": "MONOCHROME1", "bits": 12, "WindowCenter": 2048, "WindowWidth": 4096}
+    spacing = {"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [0.22, 0.11]}
+    return save_film(tmp_path / "film.dcm", film_dataset(STORED, **person, **grey, **spacing), STORED.tobytes())
 
 
 # PS3.3 C.11.2.1.2.1 LINEAR with centre 2048 and width 4096: (x - 2047.5) / 4095 + 0.5 = x / 4095; MONOCHROME1 inverts.

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from monai_xr.data.images.png import write_png
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, units_in, write_lineage
 from monai_xr.errors import InputDataError

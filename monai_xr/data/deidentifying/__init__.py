@@ -1,1 +1,20 @@
-"""Takes patients out of a folder of images: de-identified images, a quarantine, and its review by a person, out."""
+"""De-identifies a folder of DICOM films: images that may go out, a quarantine, and its review by a person.
+
+Reads any tree of files; writes `images` that may go out, a `quarantine` for those whose pixels may name somebody, their
+labels, and records without a patient in them.
+"""
+
+from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
+from monai_xr.data.deidentifying.outcomes import DeidentificationReport
+from monai_xr.data.deidentifying.review_sheets import write_review_sheets
+from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
+from monai_xr.data.deidentifying.tree import deidentify_folder
+
+__all__ = [
+    "DeidentificationReport",
+    "DeidentifiedFolder",
+    "deidentify_folder",
+    "review_folder",
+    "waiting_images",
+    "write_review_sheets",
+]

@@ -77,6 +77,11 @@ class DeidentifiedFolder:
         """Where an image goes that waits for review."""
         return self.quarantine / f"{sop_uid}.dcm"
 
+    def waits(self, sop_uid: str) -> bool:
+        """Tell whether an image is there that waits for review, with why it does."""
+        image = self.waiting(sop_uid)
+        return image.exists() and image.with_suffix(".json").exists()
+
     def check(self) -> None:
         """Refuse a folder that holds anything else.
 
@@ -92,6 +97,11 @@ class DeidentifiedFolder:
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.quarantine, self.rejected):
             folder.mkdir(mode=_PRIVATE, exist_ok=True)
+
+    def remove_sheets(self) -> None:
+        """Remove the sheets of waiting images."""
+        for sheet in self.quarantine.glob("sheet-*.png"):
+            sheet.unlink()
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""

@@ -1,4 +1,4 @@
-"""The label table of a source folder in; the same labels under the new SOP Instance UIDs, beside the images, out.
+"""Copies the labels of a source folder to the new SOP Instance UIDs: `join_labels`, `write_labels`.
 
 `labels.csv` of the output folder, for its owner alone, holds the labels of all images, also of those that wait. It is
 joined anew in each run from what the table of the source says now; `images/labels.csv` is its part that may go out.

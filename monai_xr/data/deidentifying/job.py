@@ -1,4 +1,4 @@
-"""One run of a de-identification: each file of the source brought to its place, known again where one was before."""
+"""One run of a de-identification, `Job`: brings each file of the source to its place, unless it is there."""
 
 import json
 import os
@@ -21,9 +21,9 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     read_lines,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
+from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry
 from monai_xr.data.deidentifying.patients import Patients
-from monai_xr.data.deidentifying.pixel_text import NO_READER, SOFTWARE_LOOKED, looked_at, vouch
-from monai_xr.data.deidentifying.report import DUPLICATE, READY, REFUSED, WAITING, Entry
+from monai_xr.data.deidentifying.pixel_text import NO_READER, NOT_THIS_TIME, SOFTWARE_LOOKED, looked_at, vouch
 from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
 from monai_xr.data.files.key_file import open_key
@@ -49,14 +49,28 @@ class SourceFile:
     """A file of the source.
 
     Args:
-        file: Its path relative to the source.
-        kind: By its first bytes.
         source: Keyed hash of its path, size and time of change.
     """
 
     file: str
     kind: str
     source: str
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What is let in.
+
+    Args:
+        admit: Origins; phantoms only if named.
+        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph, as far as its SOP class is
+            one that the allow-list was written for.
+        allow_times: Times of exposure in the pixels name nobody, as sides and projections do not.
+    """
+
+    admit: tuple[str, ...]
+    accept_non_chest: bool
+    allow_times: bool
 
 
 @dataclass(frozen=True)
@@ -67,9 +81,7 @@ class Job:
     folder: DeidentifiedFolder
     pseudonyms: Pseudonyms
     options: DeidentificationOptions
-    admit: tuple[str, ...]
-    accept_non_chest: bool
-    allow_times: bool
+    admission: Admission
     labels: LabelTable | None
     done: dict[str, Entry] = field(default_factory=dict)
     by_content: dict[str, Entry] = field(default_factory=dict)
@@ -90,10 +102,7 @@ class Job:
         output: Path,
         key: str | Path | None,
         options: DeidentificationOptions,
-        *,
-        admit: tuple[str, ...],
-        accept_non_chest: bool,
-        allow_times: bool = False,
+        admission: Admission,
     ) -> "Job":
         """Check the folders before anything is written."""
         source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
@@ -114,7 +123,7 @@ class Job:
         with disk_trouble():
             output.mkdir(exist_ok=True)
         labels = labels and labels.also_named(pseudonyms.uid)
-        return cls(source, folder, pseudonyms, options, admit, accept_non_chest, allow_times, labels)
+        return cls(source, folder, pseudonyms, options, admission, labels)
 
     def facts(self) -> dict[str, Any]:
         """Give what all runs into one folder must share."""
@@ -164,7 +173,8 @@ class Job:
         if entry.status in (READY, WAITING):
             self.digests[entry.sop_instance_uid] = entry.digest
             self.by_content[entry.content] = entry
-            is_late = NO_READER in entry.reason and can_look_for_text() and entry.sop_instance_uid not in self.decided
+            waits_for_a_look = any(reason in entry.reason for reason in (NO_READER, NOT_THIS_TIME))
+            is_late = waits_for_a_look and can_look_for_text() and entry.sop_instance_uid not in self.decided
             (self.to_look_at.add if is_late else self.to_look_at.discard)(entry.sop_instance_uid)
         elif entry.status == DUPLICATE:
             self.by_content.setdefault(entry.content, entry)
@@ -224,7 +234,7 @@ class Job:
         if entry.status == READY:
             return self.folder.image(entry.patient_id, uid).exists()
         if entry.status == WAITING:
-            return uid in self.decided or (uid not in self.to_look_at and self.folder.waiting(uid).exists())
+            return uid in self.decided or (uid not in self.to_look_at and self.folder.waits(uid))
         return entry.status == DUPLICATE
 
     def _refused(self, each: SourceFile) -> Entry:
@@ -234,8 +244,8 @@ class Job:
     def _taken(self, each: SourceFile, content: str) -> Entry:
         try:
             ds = read_one_frame(self.source / each.file)
-            admitted(ds, self.admit)
-            doubt = chest_doubt(ds, accept_non_chest=self.accept_non_chest)
+            admitted(ds, self.admission.admit)
+            doubt = chest_doubt(ds, accept_non_chest=self.admission.accept_non_chest)
             identity, kept = self.patients.of(ds)
             clean = deidentify(ds, self.pseudonyms, self.options, identity=identity)
             digest = content_digest(clean)
@@ -270,7 +280,7 @@ class Job:
         if known not in (None, entry.digest):
             return replace(entry, status=REFUSED, reason=_SAME_UID, content="", digest="")
         image, waiting = encoded(clean), self.folder.waiting(sop_uid)
-        looked = looked_at(image, self.folder.quarantine, admit=self.admit, times=self.allow_times)
+        looked = looked_at(image, self.folder.quarantine, admit=self.admission.admit, times=self.admission.allow_times)
         told = "burned-in annotation is YES" * (text(clean, "BurnedInAnnotation") == "YES")
         if not told and not looked.reason:
             vouch(clean, SOFTWARE_LOOKED)
@@ -288,8 +298,7 @@ class Job:
         return entry
 
     def _is_missing(self, uid: str, patient: str) -> bool:
-        places = (self.folder.image(patient, uid), self.folder.waiting(uid))
-        is_there = uid not in self.to_look_at and any(place.exists() for place in places)
+        is_there = uid not in self.to_look_at and (self.folder.image(patient, uid).exists() or self.folder.waits(uid))
         return uid not in self.decided and not is_there
 
 

@@ -1,4 +1,4 @@
-"""Headers of all films of a de-identification in; who is one patient, though not all name who issued his id, out.
+"""Tells who is one patient among the films of a de-identification, though not all name who issued his id: `Patients`.
 
 The rule is that of data folders, `ids_of_several`: the issuer tells patients apart only where several gave the same id
 and no film leaves it open. Whoever was given a pseudonym in a folder keeps it, whatever comes later.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from monai_xr.data.deidentifying.report import Entry
+from monai_xr.data.deidentifying.outcomes import Entry
 from monai_xr.data.identifiers import ids_of_several
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms

@@ -14,9 +14,10 @@ from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.dicom.deidentification.blacking_out import black_out
 from monai_xr.dicom.deidentification.data_set import METHOD
 from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, look_for_text
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 
 NO_READER = "pixels not looked at: the extra ocr is not installed"
+NOT_THIS_TIME = "pixels not looked at this time"
 TEXT_FOUND = "text in its pixels"
 SOFTWARE_LOOKED = "pixels looked at for text by software"
 BLACKED_OUT = "text in the pixels blacked out, then looked at again by software"
@@ -54,6 +55,8 @@ def looked_at(image: bytes, folder: Path, *, admit: Collection[str], times: bool
         return Looked(NO_READER)
     try:
         boxes = _boxes(image, folder, admit=admit, times=times)
+    except PassingError as error:
+        return Looked(f"{NOT_THIS_TIME}: {error.what}")
     except InputDataError as error:
         return Looked(f"pixels not looked at: {error.what}")
     return Looked(TEXT_FOUND, boxes) if boxes else Looked("")

@@ -1,4 +1,4 @@
-"""Waiting images in; sheets on which a person can find letters in their pixels out.
+"""Writes sheets on which a person can find letters in the pixels of waiting images: `write_review_sheets`.
 
 Each image is shown twice: as a viewer would, and with all stored greys spread, because letters may lie outside the
 window. Bright and dark strokes both survive the reduction. Text that software found stands in a box.
@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder, disk_trouble, encoded
 from monai_xr.data.deidentifying.reviewing import WaitingImage
-from monai_xr.data.files.output import write_whole
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification.text_in_pixels import told_apart
 from monai_xr.dicom.values import quiet
+from monai_xr.disk import whole_file
 from monai_xr.errors import InputDataError
 
 SIDE = 640  # pixels of the longer side of a shown image
@@ -39,17 +39,14 @@ def write_review_sheets(output: str | Path, waiting: Sequence[WaitingImage]) -> 
     Raises:
         HostError: No room or no permission.
     """
-    folder = DeidentifiedFolder(Path(output).expanduser()).quarantine
+    place = DeidentifiedFolder(Path(output).expanduser())
     sheets = []
     with disk_trouble():
-        for former in folder.glob("sheet-*.png"):
-            former.unlink()
+        place.remove_sheets()
         for number, start in enumerate(range(0, len(waiting), ROWS), start=1):
-            path = folder / f"sheet-{number}.png"
-            with tempfile.SpooledTemporaryFile() as buffer:
-                _sheet(waiting[start : start + ROWS]).save(buffer, format="PNG")
-                buffer.seek(0)
-                write_whole(path, buffer.read())
+            path = place.quarantine / f"sheet-{number}.png"
+            with whole_file(path) as file:
+                _sheet(waiting[start : start + ROWS]).save(file, format="PNG")
             sheets.append(path)
     return tuple(sheets)
 

@@ -1,8 +1,8 @@
-"""The quarantine of a de-identification in; a person's decision on each image, recorded and carried out, out."""
+"""Records and carries out what a person decides on the images in quarantine: `review_folder`."""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -72,9 +72,7 @@ def review_folder(
 ) -> int:
     """Record the decisions of a person, then carry them out. Returns the number of decisions.
 
-    A released image moves to `images` with BurnedInAnnotation NO, and says that a person looked; its pixels stay as
-    they are. A blanked one does so once the text in its pixels is black and none is found any more,
-    uncompressed. A rejected one moves to `quarantine/rejected`. Nothing is decided if one of the names is wrong.
+    A released image moves to `images` as it is, a blanked one once no text is found in it any more.
 
     Args:
         output: Of a de-identification.
@@ -85,34 +83,38 @@ def review_folder(
         allow_times: Times of exposure need not be blacked out.
 
     Raises:
-        ConfigurationError: A name that fits none or several of the waiting images, twice the same, or nobody's name;
-            no text to black out, or nothing to find it with.
+        ConfigurationError: Nobody's name, or a wrong one of an image: nothing is decided then; no text to black out.
         InputDataError: An image cannot be looked at, or text is still found in it.
         HostError: No room or no permission.
     """
-    folder = _folder(output)
-    by = by.strip()
+    folder, by = _folder(output), by.strip()
     if not by or not by.isprintable() or len(by) > 64:
         raise ConfigurationError("nobody is named who decides", "by", "give a name of at most 64 characters")
     with disk_trouble(), folder.locked():
         carry_out_decisions(folder)
-        waiting = waiting_images(output)
-        choices = ((RELEASED, release), (REJECTED, reject), (BLANKED, blank))
-        wanted = [(decision, _named(waiting, name)) for decision, names in choices for name in names]
-        if len({image.sop_uid for _, image in wanted}) < len(wanted):
-            raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
-        for decision, image in wanted:
-            if decision == BLANKED:
-                ds = cleaned(image.path, image.boxes, admit=_ORIGINS, times=allow_times)
-                write_whole(image.path, encoded(ds))
+        wanted = _wanted(folder, {RELEASED: release, REJECTED: reject, BLANKED: blank})
+        _blank([image for decision, image in wanted if decision == BLANKED], times=allow_times)
         for decision, image in wanted:
             add_line(folder.decisions, _line(decision, image, by))
         carry_out_decisions(folder)
         write_labels(folder)
         if not waiting_images(output):
-            for sheet in folder.quarantine.glob("sheet-*.png"):
-                sheet.unlink()
+            folder.remove_sheets()
     return len(wanted)
+
+
+def _wanted(folder: DeidentifiedFolder, choices: Mapping[str, Sequence[str]]) -> list[tuple[str, WaitingImage]]:
+    """Give each image that is decided on, with the decision."""
+    waiting, decided = waiting_images(folder.root), folder.decided()
+    wanted = [(decision, _named(waiting, name, decided)) for decision, names in choices.items() for name in names]
+    if len({image.sop_uid for _, image in wanted}) < len(wanted):
+        raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
+    return wanted
+
+
+def _blank(images: Sequence[WaitingImage], *, times: bool) -> None:
+    for image in images:
+        write_whole(image.path, encoded(cleaned(image.path, image.boxes, admit=_ORIGINS, times=times)))
 
 
 def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
@@ -129,17 +131,17 @@ def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
 def carry_out_decisions(folder: DeidentifiedFolder) -> None:
     """Move what has been decided on out of the quarantine; also what a killed review left there."""
     for uid, line in folder.decided().items():
-        path = folder.waiting(uid)
-        if not path.exists():
+        path, note = folder.waiting(uid), folder.waiting(uid).with_suffix(".json")
+        if not (path.exists() or note.exists()):
             continue
         if line["decision"] in _LETS_OUT:
-            _let_out(folder, path, _LETS_OUT[line["decision"]])
-            path.unlink()
-            path.with_suffix(".json").unlink(missing_ok=True)
+            if path.exists():
+                _let_out(folder, path, _LETS_OUT[line["decision"]])
         else:
-            os.replace(path, folder.rejected / path.name)
-            if path.with_suffix(".json").exists():
-                os.replace(path.with_suffix(".json"), folder.rejected / f"{uid}.json")
+            for each in filter(Path.exists, (path, note)):
+                os.replace(each, folder.rejected / each.name)
+        path.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
         sync(folder.quarantine)
 
 
@@ -169,12 +171,14 @@ def _waiting(path: Path) -> WaitingImage:
         raise InputDataError("its JSON is missing or damaged", path, "run monai-xr deidentify again") from None
 
 
-def _named(waiting: Sequence[WaitingImage], name: str) -> WaitingImage:
-    fitting = [image for image in waiting if image.sop_uid.endswith(name.strip())]
-    if len(name.strip()) < _SHORTEST_NAME or len(fitting) != 1:
-        raise ConfigurationError(
-            f"{len(fitting)} waiting images are called so",
-            "release, reject, blank",
-            "give an ID of the list, 6 digits or more",
-        )
-    return fitting[0]
+def _named(waiting: Sequence[WaitingImage], name: str, decided: Mapping[str, Mapping[str, str]]) -> WaitingImage:
+    name = name.strip()
+    fitting = [image for image in waiting if image.sop_uid.endswith(name)]
+    if len(fitting) == 1 and len(name) >= _SHORTEST_NAME:
+        return fitting[0]
+    what = f"{len(fitting)} waiting images are called so"
+    if len(name) < _SHORTEST_NAME:
+        what = f"an ID of {len(name)} characters"
+    elif before := {line["decision"] for uid, line in decided.items() if uid.endswith(name)} if not fitting else ():
+        what = f"that image does not wait: it was {' or '.join(sorted(before))} before"
+    raise ConfigurationError(what, "release, reject, blank", "give an ID of the list, 6 digits or more")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from monai_xr.data.deidentifying.deidentified_folder import add_line
 from monai_xr.data.deidentifying.job import Job
-from monai_xr.data.deidentifying.report import Entry
+from monai_xr.data.deidentifying.outcomes import Entry
 from monai_xr.data.files.locks import locked
 from monai_xr.dicom import read_header
 from monai_xr.errors import InputDataError

@@ -1,4 +1,4 @@
-"""A tree of files in; de-identified images, a quarantine for review, and records without a patient in them, out.
+"""De-identifies a tree of DICOM files into images that may go out, and a quarantine for review: `deidentify_folder`.
 
 Only DICOM is de-identified: a PNG or JPEG has no header to tell what it is. An image goes to `images` only if its
 pixels were looked at and hold no text but markers of radiographers, and its header does not say otherwise
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
 from monai_xr.data.deidentifying.deidentified_labels import join_labels, write_labels
-from monai_xr.data.deidentifying.job import Job, is_inside
-from monai_xr.data.deidentifying.report import REFUSED, DeidentificationReport
+from monai_xr.data.deidentifying.job import Admission, Job, is_inside
+from monai_xr.data.deidentifying.outcomes import REFUSED, DeidentificationReport
 from monai_xr.data.deidentifying.reviewing import carry_out_decisions
 from monai_xr.data.files.output import write_whole
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE, DeidentificationOptions
@@ -40,10 +40,9 @@ def deidentify_folder(
         output: Folder to make or to go on with.
         key: Key file, made where it does not exist; by default beside the output folder, with ".key" added.
         options: What is kept beyond the basic profile; the same in every run into one folder, as is the key.
-        admit: Origins that are let in; phantoms only if named.
-        accept_non_chest: Lets in what `monai_xr.dicom.chest` takes for no chest radiograph, as far as its SOP class is
-            one that the allow-list was written for.
-        allow_times: Times of exposure in the pixels name nobody, as sides and projections do not.
+        admit: See `Admission`.
+        accept_non_chest: See `Admission`.
+        allow_times: See `Admission`.
         crosswalk: File to write, readable for its owner alone, that names each source file beside its outcome.
         progress: Called with the number of files done.
 
@@ -52,47 +51,35 @@ def deidentify_folder(
         InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
         HostError: No room or no permission. What was finished stays.
     """
-    job = Job.open(
-        Path(source),
-        Path(output),
-        key,
-        options,
-        admit=admit,
-        accept_non_chest=accept_non_chest,
-        allow_times=allow_times,
-    )
+    job = Job.open(Path(source), Path(output), key, options, Admission(admit, accept_non_chest, allow_times))
     _check_crosswalk(crosswalk, job)
     report = DeidentificationReport()
-    named: list[dict[str, str]] = []
-    films: dict[str, list[str]] = {}
     with disk_trouble(), job.folder.locked():
-        report.notes = job.start()
-        for number, each in enumerate(job.files(), start=1):
-            entry, reused = job.take(each)
-            report.add(entry, reused=reused)
-            if entry.status != REFUSED:
-                films.setdefault(entry.sop_instance_uid, []).append(each.file)
-            if crosswalk is not None:
-                named.append({"file": each.file, **asdict(entry)})
-            if progress:
-                progress(number)
+        _take_all(job, report, progress)
         carry_out_decisions(job.folder)
-        report.labels_left = join_labels(job.folder, job.source, job.labels, films)
+        report.labels_left = join_labels(job.folder, job.source, job.labels, report.films())
         write_labels(job.folder)
-        _write_report(job, report)
-        if crosswalk is not None:
-            lines = "".join(json.dumps(line) + "\n" for line in named)
-            write_whole(Path(crosswalk), lines.encode("ascii"))
-    if report.counts[REFUSED] == report.counts.total():
-        raise InputDataError(
-            f"none of {report.counts.total()} files could be de-identified", "SRC", "see the reasons in report.json"
-        )
+        _write_report(job, report, crosswalk)
     return report
 
 
-def _write_report(job: Job, report: DeidentificationReport) -> None:
-    content = {**vars(report), **job.facts()}
+def _take_all(job: Job, report: DeidentificationReport, progress: Callable[[int], None] | None) -> None:
+    report.notes = job.start()
+    for number, each in enumerate(job.files(), start=1):
+        entry, reused = job.take(each)
+        report.add(each.file, entry, reused=reused)
+        if progress:
+            progress(number)
+
+
+def _write_report(job: Job, report: DeidentificationReport, crosswalk: str | Path | None) -> None:
+    content = {name: value for name, value in vars(report).items() if name != "entries"} | job.facts()
     write_whole(job.folder.root / "report.json", json.dumps(content, indent=2).encode("ascii"))
+    if crosswalk is not None:
+        lines = "".join(json.dumps({"file": file, **asdict(entry)}) + "\n" for file, entry in report.entries)
+        write_whole(Path(crosswalk), lines.encode("ascii"))
+    if (total := report.counts.total()) == report.counts[REFUSED]:
+        raise InputDataError(f"none of {total} files could be de-identified", "SRC", "see the reasons in report.json")
 
 
 def _check_crosswalk(crosswalk: str | Path | None, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""A folder as a user names it in; the folder whose images it means out.
+"""Tells which folder of images is meant by a folder that a user names: `data_folder`.
 
 Of a de-identification these are the films that may go out, of a training the images that were sampled from it.
 """

@@ -1,4 +1,4 @@
-"""Path in, the secret key of a de-identification out; a key file that others may read is refused."""
+"""Reads or makes the secret key of a de-identification; refuses a key file that others may read: `open_key`."""
 
 import os
 import secrets

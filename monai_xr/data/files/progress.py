@@ -1,4 +1,4 @@
-"""Work that goes on in; a bar on a terminal, else a line now and then, on standard error, out."""
+"""Shows progress on standard error, as a bar on a terminal, else as a line now and then: `progress_bar`."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""CSV file in; rows with their line numbers out, or the line that is wrong.
+"""Reads CSV files into rows with their line numbers, or names the line that is wrong: `read_table`.
 
 Accepted as spreadsheets write them: byte-order mark, CRLF, `,` `;` or tab, quotes, blanks at the ends of fields,
 empty lines, any case in the header.

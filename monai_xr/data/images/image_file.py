@@ -1,4 +1,4 @@
-"""Image file in, upright `XrayImage` out, whatever its extension says: DICOM, PNG or JPEG by content."""
+"""Reads a DICOM, PNG or JPEG file, told by its content, as an upright `XrayImage`: `read_image`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Generated image file in; by which model, run and seed it was made out."""
+"""Reads from a generated image by which model, run and seed it was made: `lineage_of`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PNG and JPEG files in, `XrayImage` out; and pictures to PNG files that carry their lineage in text chunks.
+"""Reads PNG and JPEG films as `XrayImage`, and writes pictures as PNG that carry their lineage in text chunks.
 
 Such files hold no polarity: bright is taken as dense, as in every public chest X-ray set.
 """
@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from monai_xr.data.images.png_depth import DOUBTFUL, FULL, depth_of, told_depth
 from monai_xr.dicom.display.colour import grey_of_rgb
@@ -25,6 +25,10 @@ MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 64 * 2**20  # four times the largest detectors
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _GREY_WAY_OUT = "only grey films are read: convert it to 8 or 16 bit grey"
+_TURNS = (  # EXIF orientations 2 to 8
+    *("mirrored", "turned by 180 degrees", "flipped", "transposed"),
+    *("transposed, mirrored", "transposed, turned by 180 degrees", "transposed, flipped"),
+)
 # What Pillow lets through from damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
 
@@ -58,28 +62,16 @@ def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), expor
         upright, turn = _apply_orientation(grey, image)
     except InputDataError as error:
         raise type(error)(error.what, path, error.way_out) from None
-    kind = f"{image.format} of {image.mode}"
     if image.format == "MPO":
         step = (f"first of {getattr(image, 'n_frames', 1)} pictures", *step)
-    spacing = _spacing(text) if origin != "patient" else None
+    steps = (f"{image.format} of {image.mode} decoded by Pillow", *step, f"divided by {2**bits - 1}", *turn)
     return XrayImage(
         pixels=np.ascontiguousarray(upright, np.float32),
-        spacing_mm=spacing,
-        spacing_source="SpacingMM" if spacing else None,
         bits=bits,
-        modality="",
-        view="",
-        laterality="",
-        patient_id=text.get("Patient", "") if origin != "patient" else "",
-        study_instance_uid="",
-        series_instance_uid="",
-        sop_instance_uid="",
-        sop_class_uid="",
-        transfer_syntax="",
         photometric="MONOCHROME2",
-        burned_in="NO" if origin != "patient" else "",
         origin=origin,
-        provenance=(f"{kind} decoded by Pillow", *step, f"divided by {2**bits - 1}", *turn),
+        provenance=steps,
+        **({} if origin == "patient" else _facts_told(text)),  # text chunks of a film are not believed
     )
 
 
@@ -205,23 +197,19 @@ def _apply_orientation(grey: NDArray[np.float32], image: Image.Image) -> tuple[N
         return grey, ("EXIF unreadable, ignored",)
     if code not in range(2, 9):
         return grey, ()
-    if code >= 5:  # 5 to 8 are the transposed picture, then 1 to 4
-        grey = grey.T
-        code -= 4
-        step = "transposed, "
-    else:
-        step = ""
-    grey = {1: grey, 2: grey[:, ::-1], 3: grey[::-1, ::-1], 4: grey[::-1]}[code]
-    name = {1: "", 2: "mirrored", 3: "turned by 180 degrees", 4: "flipped"}[code]
-    return grey, (f"EXIF orientation: {step}{name}".rstrip(", "),)
+    turned = Image.fromarray(grey)
+    turned.getexif()[ExifTags.Base.Orientation] = code
+    return np.asarray(ImageOps.exif_transpose(turned)), (f"EXIF orientation: {_TURNS[code - 2]}",)
 
 
-def _spacing(text: dict[str, str]) -> tuple[float, float] | None:
+def _facts_told(text: dict[str, str]) -> dict[str, Any]:
+    """Give what the text chunks of a made-up picture tell."""
+    known = {"patient_id": text.get("Patient", ""), "burned_in": "NO"}
     try:
         spacing = float(text.get("SpacingMM", ""))
     except ValueError:
-        return None
-    return (spacing, spacing) if 0 < spacing < 100 else None
+        return known
+    return {**known, "spacing_mm": (spacing, spacing), "spacing_source": "SpacingMM"} if 0 < spacing < 100 else known
 
 
 def write_png(path: Path, pixels: NDArray[np.float32], text: dict[str, str], *, bits: int = 8) -> None:

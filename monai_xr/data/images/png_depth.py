@@ -1,4 +1,4 @@
-"""The brightest levels of 16-bit PNG films in; how many of the 16 bits the films use out.
+"""Tells how many of their 16 bits PNG films use, from their brightest levels: `exports_of`, `depth_of`.
 
 PACS exports keep films of 10, 12 or 14 bits unscaled in 16-bit PNG, which read at full scale are nearly black. Depth is
 a property of an export, not of a film, so the films of one folder are held against each other:

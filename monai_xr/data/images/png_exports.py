@@ -1,4 +1,4 @@
-"""Data folder in, the depths of the exports of its 16-bit PNG films out, alike for training, preparing, inspecting."""
+"""Finds the depths of the 16-bit PNG films of a folder, alike for training, preparing, inspecting: `exports_under`."""
 
 import os
 from collections.abc import Iterator, Sequence

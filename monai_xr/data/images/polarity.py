@@ -1,4 +1,4 @@
-"""Film in, a hint whether its grey scale is upside down out.
+"""Tells whether the grey scale of a film may be upside down: `mediastinum_margin`.
 
 On a frontal chest film shown with bright bone the mediastinum is brighter than the lungs beside it. The margin is
 positive on each of the 5,824 films of the Kermany set and on 6,822 of 6,935 of the COVID-19 Radiography Database (the

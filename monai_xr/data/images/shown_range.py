@@ -1,4 +1,4 @@
-"""Film in; what is wrong with the range of grey it shows, in fixed words, out: `range_doubt`."""
+"""Tells in fixed words what is wrong with the range of grey that a film shows: `range_doubt`."""
 
 import numpy as np
 

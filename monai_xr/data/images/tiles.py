@@ -1,4 +1,4 @@
-"""Film of any size in, one square uint16 tile out; films that no model can use are refused."""
+"""Makes square uint16 tiles of films of any size; refuses films that no model can use: `tile_of`, `check_usable`."""
 
 from functools import lru_cache
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Thumbnails with captions in, one PNG sheet out."""
+"""Writes thumbnails with captions as one PNG sheet: `write_contact_sheet`."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One file in, what it is and what may be wrong with it out."""
+"""Looks at one file and reports what it is and what may be wrong with it: `film_report`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from monai_xr.data.images.image_file import Decode, read_image
 from monai_xr.data.images.polarity import mediastinum_margin
 from monai_xr.data.images.shown_range import range_doubt
 from monai_xr.data.images.tiles import Pixels, check_usable, tile_of
-from monai_xr.data.inspecting.film_findings import (
+from monai_xr.data.inspecting.faults import (
     BURNED_IN,
     BURNED_IN_UNKNOWN,
     DEPTH,
@@ -48,19 +48,9 @@ class FilmReport:
     Args:
         file: Path relative to the folder, printable.
         kind: DICOM, PNG or JPEG.
-        modality: As written, for example CR or DX.
-        photometric: PhotometricInterpretation as written.
-        transfer_syntax: Its name.
         columns: Of the upright film.
-        rows: Of the upright film.
-        bits: Stored.
         window: First window as centre/width, or "LUT".
         spacing_mm: Of rows and columns, or None.
-        view: As written or coded, for example PA.
-        orientation: PatientOrientation as written.
-        body_part: BodyPartExamined as written.
-        equipment: Manufacturer and model.
-        origin: patient, phantom or generated.
         patient: Hash of the patient id.
         pixels_sha256: Of the upright pixels; "" where they cannot be read.
         problems: What may be wrong, each in a few words.

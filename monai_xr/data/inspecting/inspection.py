@@ -1,4 +1,4 @@
-"""Folder in; what is in it, film by film and as a whole, with what may be wrong, out: `inspect_folder`.
+"""Reads every film of a folder and tells what is in it and what may be wrong: `inspect_folder`.
 
 Nothing here names a patient: ids are hashes. Names of files are shown as they are.
 """
@@ -9,25 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from monai_xr.data.files.data_folder import OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import exports_note
 from monai_xr.data.images.png_exports import exports_under
-from monai_xr.data.inspecting.film_findings import DUPLICATE, NO_PATIENT, READER_FAILED
+from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, READER_FAILED
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
 from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
+from monai_xr.data.store.building import check_decoding
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
 _MIXED = ("kind", "modality", "bits", "equipment", "origin")
-
-__all__ = ["Inspection", "inspect_folder"]
 
 
 def inspect_folder(
@@ -54,15 +52,12 @@ def inspect_folder(
     root = data_folder(folder)
     if not root.is_dir():
         raise ConfigurationError("folder does not exist", root, "name a folder of DICOM, PNG or JPEG files")
-    if decode not in ("direct", "isolated"):
-        raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "direct or isolated")
-    if workers is not None and workers < 1:
-        raise ConfigurationError(f"{workers} workers", "workers", "at least 1")
+    check_decoding(decode, 1 if workers is None else workers)
     files = [each for each in files_under(root) if each[0] not in OWN_FILES]
     images = [each for each in files if each[1] in IMAGE_KINDS]
     films: list[FilmReport] = []
     thumbnails: dict[int, Thumbnail] = {}
-    step = -(-len(images) // most_thumbnails) if images else 1
+    step = -(-len(images) // most_thumbnails) or 1
     exports = exports_under(root)
     for film, thumbnail in _reports(root, images, decode, workers or os.cpu_count() or 1, exports):
         if thumbnail is not None and len(films) % step == 0:
@@ -71,19 +66,8 @@ def inspect_folder(
         if progress:
             progress(len(films), len(images))
     others = tuple(SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS)
-    duplicates = _duplicates(films)
-    twins = {file for group in duplicates for file in group}
-    patients, data_set, told = _data_set(root)
-    marked = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in films)
-    return Inspection(
-        folder=without_names(Path(folder).name),
-        films=marked,
-        others=others,
-        duplicates=duplicates,
-        data_set=data_set,
-        notes=(*_notes(marked), *told, *exports_note(exports)),
-        thumbnails=thumbnails,
-    )
+    found = Inspection(Path(folder).name, tuple(films), others, _duplicates(films), thumbnails=thumbnails)
+    return _seen_whole(found, root, exports)
 
 
 def _reports(
@@ -103,25 +87,27 @@ def _duplicates(films: Sequence[FilmReport]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _data_set(root: Path) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
-    """Give the patients that a table or the headers tell, by file, what training would find, and what to know of it."""
+def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Inspection:
+    """Add what only the whole folder tells: twins, patients that a table names, what training would find."""
+    patients: dict[str, str] = {}
+    told: tuple[str, ...] = ()
     try:
         records = find_records(root)
+        patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
+        data_set, told = records.facts(), records.notes
     except XrError as error:
-        return {}, {"not usable for training": error.what}, ()
+        data_set = {"not usable for training": error.what}
     except Exception as error:  # one odd file among thousands does not end the work
-        return {}, {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}, ()
-    files = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
-    return files, records.facts(), records.notes
+        data_set = {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
+    twins = {file for group in found.duplicates for file in group}
+    films = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in found.films)
+    notes = (*_notes(films), *told, *exports_note(exports))
+    return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
 
 
 def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
-    """Add what only the whole folder tells."""
-    problems = film.problems
-    if is_twin:
-        problems = (*problems, DUPLICATE)
-    if patient:
-        problems = tuple(problem for problem in problems if problem != NO_PATIENT)
+    problems = (*film.problems, *[DUPLICATE] * is_twin)
+    problems = tuple(problem for problem in problems if not (patient and problem == NO_PATIENT))
     return replace(film, problems=problems, patient=patient or film.patient)
 
 

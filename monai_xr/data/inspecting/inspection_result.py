@@ -11,23 +11,14 @@ from typing import Any
 
 from monai_xr.data.images.shown_range import RANGE_DOUBTS
 from monai_xr.data.inspecting.contact_sheet import write_contact_sheet
-from monai_xr.data.inspecting.film_findings import SEVERITIES, Finding, finding_of, worst_of
+from monai_xr.data.inspecting.faults import SEVERITIES, Fault, fault_of, worst_of
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail
 from monai_xr.data.records import SkippedFile
 
 _COUNTED = ("kind", "modality", "photometric", "transfer_syntax", "bits", "view", "body_part", "equipment", "origin")
 _FILM_COLUMNS = (
-    "#",
-    "file",
-    "modality",
-    "photometric",
-    "syntax",
-    "size",
-    "bits",
-    "window",
-    "spacing",
-    "view",
-    "to look at",
+    *("#", "file", "modality", "photometric", "syntax", "size", "bits", "window", "spacing", "view"),
+    *("to look at",),
 )
 
 
@@ -45,9 +36,6 @@ class Inspection:
     """What is in a folder.
 
     Args:
-        folder: Its name.
-        films: One report for each DICOM, PNG and JPEG file.
-        others: The other files, each with what it is.
         duplicates: Files with the same pixels, in groups.
         data_set: What training would find here: source, images by class, patients; or why it would find nothing.
         notes: What concerns the folder as a whole.
@@ -58,8 +46,8 @@ class Inspection:
     films: tuple[FilmReport, ...]
     others: tuple[SkippedFile, ...]
     duplicates: tuple[tuple[str, ...], ...]
-    data_set: dict[str, Any]
-    notes: tuple[str, ...]
+    data_set: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     thumbnails: dict[int, Thumbnail] = field(repr=False, compare=False, default_factory=dict)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -76,11 +64,11 @@ class Inspection:
                 files[problem].append(film.file)
         return dict(sorted(files.items(), key=lambda item: -len(item[1])))
 
-    def findings(self) -> tuple[tuple[Finding, dict[str, list[str]]], ...]:
+    def findings(self) -> tuple[tuple[Fault, dict[str, list[str]]], ...]:
         """Give each finding with the files of its problems, the worst and then the most frequent one first."""
-        by_code: dict[Finding, dict[str, list[str]]] = defaultdict(dict)
+        by_code: dict[Fault, dict[str, list[str]]] = defaultdict(dict)
         for problem, files in self.problems().items():
-            by_code[finding_of(problem)][problem] = files
+            by_code[fault_of(problem)][problem] = files
         return tuple(
             sorted(by_code.items(), key=lambda item: (SEVERITIES.index(item[0].severity), -_number_of(item[1])))
         )
@@ -200,14 +188,14 @@ def _numbered(films: tuple[FilmReport, ...]) -> list[str]:
 
 
 def _codes(film: FilmReport) -> list[str]:
-    return [finding_of(problem).code for problem in film.problems]
+    return [fault_of(problem).code for problem in film.problems]
 
 
 def _number_of(problems: Mapping[str, list[str]]) -> int:
     return sum(len(files) for files in problems.values())
 
 
-def _finding_row(finding: Finding, problems: Mapping[str, list[str]]) -> tuple[str, ...]:
+def _finding_row(finding: Fault, problems: Mapping[str, list[str]]) -> tuple[str, ...]:
     examples = ", ".join([file for files in problems.values() for file in files][:3])
     return (finding.code, finding.severity, str(_number_of(problems)), "; ".join(problems), finding.done, examples)
 

@@ -1,4 +1,4 @@
-"""A seed in; believable made-up chest radiographs with findings, and study folders of them, out."""
+"""Makes up believable chest radiographs with findings, and study folders of them, from a seed."""
 
 from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom

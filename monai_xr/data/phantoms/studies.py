@@ -6,7 +6,8 @@ Three kinds of folder: DICOM with `labels.csv`, DICOM with `manifest.csv` too, a
 import csv
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -47,9 +48,9 @@ def write_phantom_studies(
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
     on_image: Callable[[], None] | None = None,
 ) -> list[PhantomRow]:
-    """Write a folder of phantoms; the same arguments give the same bytes.
+    """Write a folder of phantoms and give its rows; the same arguments give the same bytes.
 
-    Every patient has one finding, and a fifth of them two pictures. The folder appears only when it is complete.
+    Every patient has one finding, a fifth of them two pictures. The folder appears only when it is complete.
 
     Args:
         folder: To make; absent or empty.
@@ -58,12 +59,9 @@ def write_phantom_studies(
         size: Pixels a side.
         findings: Dealt to the patients in turn.
         manifest: Whether to write `manifest.csv` with splits beside the pictures.
-        png: Write class folders of PNG instead of a DICOM tree with `labels.csv`.
+        png: Class folders of PNG instead of a DICOM tree with `labels.csv`.
         fractions: Of the patients of each finding in train, val and test.
         on_image: Called after each picture, for progress.
-
-    Returns:
-        The rows, also where no manifest is written.
 
     Raises:
         ConfigurationError: Unknown finding, no patients, fractions that do not add up, or a folder in use.
@@ -71,21 +69,32 @@ def write_phantom_studies(
     """
     _check(folder, patients, findings, fractions)
     parse_count(seed, "seed", least=0)
-    with host_trouble(folder, "check the folder and the space", what="cannot write phantoms: {}"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            rows = _write_all(building, (patients, seed, size), (findings, fractions), png=png, on_image=on_image)
-            if not png:
-                _write_csv(building / "labels.csv", ["path", "label"], [[row.image, row.label] for row in rows])
-            if manifest:
-                names = [field.name for field in fields(PhantomRow)]
-                _write_csv(building / "manifest.csv", names, [[getattr(row, n) for n in names] for row in rows])
-            building.chmod(0o755)
-            building.replace(folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+    trouble = host_trouble(folder, "check the folder and the space", what="cannot write phantoms: {}")
+    with trouble, _whole_folder(folder) as building:
+        rows = _write_all(building, (patients, seed, size), (findings, fractions), png=png, on_image=on_image)
+        _write_tables(building, rows, labels=not png, manifest=manifest)
     return rows
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which bears its name only when it is complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield building
+        building.chmod(0o755)
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _write_tables(folder: Path, rows: Sequence[PhantomRow], *, labels: bool, manifest: bool) -> None:
+    if labels:
+        _write_csv(folder / "labels.csv", ["path", "label"], [[row.image, row.label] for row in rows])
+    if manifest:
+        names = [field.name for field in fields(PhantomRow)]
+        _write_csv(folder / "manifest.csv", names, [[getattr(row, n) for n in names] for row in rows])
 
 
 def deal_splits(labels: Sequence[str], fractions: tuple[float, float, float], rng: np.random.Generator) -> list[str]:

@@ -1,4 +1,4 @@
-"""A preparation in; its counts on the terminal out."""
+"""Prints the counts of a preparation on the terminal: `print_preparation`."""
 
 from rich.console import Console
 from rich.markup import escape

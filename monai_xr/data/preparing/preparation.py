@@ -16,9 +16,6 @@ class Preparation:
     """A prepared data set.
 
     Args:
-        source: Name of the folder that was read.
-        kind: What kind of data folder it is.
-        settings: What decides what is in the set.
         cache: The pixel store; None where the work ended before.
         places: Of the images in it.
         records: Of the images, each with its split.
@@ -26,7 +23,6 @@ class Preparation:
         notes: What a user of the set must know.
         refused: Images that are not in the set, each with the reason.
         blank: Images in the set that show next to nothing, each with the reason.
-        skipped: Files that are no images.
         duplicates: Images that occur twice, by place in `records`.
         leaks: Pairs of them that are in two splits.
         error: Why the set was not written, or "".

@@ -1,4 +1,4 @@
-"""Archive of films in; a prepared data set out: one pixel store, `manifest.csv` with splits, and a report.
+"""Prepares a data set of an archive of films: `prepare` writes one pixel store, `manifest.csv` and a report.
 
 A prepared data set is a folder that any training takes as its `dataset_dir`, and in which nothing is decoded any more.
 The manifest names for each image its store and row; ids of patients are hashes. Splits that the source does not name
@@ -7,13 +7,14 @@ must know is in `report.json` and `report.html`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.images.png_depth import DOUBTFUL, exports_note
 from monai_xr.data.preparing.preparation import Preparation, across_splits, drop_unusable
+from monai_xr.data.preparing.prepare_settings import PrepareSettings
 from monai_xr.data.preparing.prepared_folder import (
     alone_in,
     check_folders,
@@ -23,7 +24,6 @@ from monai_xr.data.preparing.prepared_folder import (
 )
 from monai_xr.data.preparing.prepared_splits import split_prepared
 from monai_xr.data.preparing.report import write_reports
-from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.records import Records, SkippedFile, SplitTable
 from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.sources.header_memory import HeaderMemory
@@ -31,10 +31,10 @@ from monai_xr.data.sources.manifest import STORES
 from monai_xr.data.sources.shown_paths import hidden
 from monai_xr.data.splits.dealing import keep_splits
 from monai_xr.data.splits.split_table import SPLITS_FILE, check_same_deal, read_table, write_table
-from monai_xr.data.splits.units import check_units
+from monai_xr.data.splits.units import units_of
 from monai_xr.data.store.building import Progress, build_store
 from monai_xr.data.store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.store.tile_facts import TileFacts
 from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -74,20 +74,11 @@ def prepare(
             told = " : ".join(filter(None, (error.what, where, error.way_out)))
             write_reports(folder, replace(result, error=told))
             raise
-        if result.records.table:
-            write_table(folder / SPLITS_FILE, result.records.table)
-        if behind != NOBODY:
-            write_lineage(folder, behind)
-        write_manifest(folder, result)
-        result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
-        write_reports(folder, result)
-        return result
+        return _written(folder, result, behind)
 
 
 def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
     before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
-    if not settings.resplit:
-        check_same_deal(before, settings.seed, settings.fractions)
     records = _films(root, folder, settings, before)
     cache = build_store(
         records,
@@ -102,13 +93,14 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
     if not places:
         raise InputDataError("no image is left", root, "see the report")
+    facts = [cache.facts[place] for place in places]
     found = find_duplicates(
-        [cache[place] for place in places],
-        [cache.facts[place].phash for place in places],
-        [cache.facts[place].sha256 for place in places],
+        [cache[place] for place in places], [each.phash for each in facts], [each.sha256 for each in facts]
     )
     usable = cache.records.keeping(cache.records[place] for place in places)
-    split = split_prepared(usable, [cache.facts[place].origin for place in places], found, settings, before)
+    blank = tuple(SkippedFile(r.shown, f.range_doubt) for r, f in zip(usable, facts, strict=True) if f.range_doubt)
+    film_notes = _film_notes(usable, facts, cache.settings["exports"])
+    split = split_prepared(usable, [each.origin for each in facts], found, settings, before)
     return Preparation(
         source=records.name or root.name,
         kind=records.source,
@@ -117,34 +109,37 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(
-            *records.notes,
-            *split.notes,
-            *_notes(records, split.records, found, settings),
-            *_chest_doubts(cache.facts[place].chest_doubt for place in places),
-            *_depth_notes(cache, places),
-        ),
+        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings), *film_notes),
         refused=(*cache.refused, *dropped),
-        blank=tuple(
-            SkippedFile(cache.records[place].shown, cache.facts[place].range_doubt)
-            for place in places
-            if cache.facts[place].range_doubt
-        ),
+        blank=blank,
         skipped=records.skipped,
         duplicates=found,
         leaks=across_splits(split.records, found),
     )
 
 
+def _written(folder: Path, result: Preparation, behind: TrainedOn) -> Preparation:
+    if result.records.table:
+        write_table(folder / SPLITS_FILE, result.records.table)
+    if behind != NOBODY:
+        write_lineage(folder, behind)
+    write_manifest(folder, result)
+    result = replace(result, notes=(*result.notes, *remove_other_stores(folder, result)))
+    write_reports(folder, result)
+    return result
+
+
 def _films(root: Path, folder: Path, settings: PrepareSettings, before: SplitTable | None) -> Records:
     """Read the source, and check before any decoding that its films can be split."""
+    if not settings.resplit:
+        check_same_deal(before, settings.seed, settings.fractions)
     memory = HeaderMemory.read(root, folder)
     records = read_folder(root, layout=settings.layout, memory=memory)
     memory.write(folder)
     if records.store:
         raise ConfigurationError("this is a prepared data set", root, "name the films that it was made of")
     if settings.resplit or not records.splits:
-        check_units(records, no_patients=settings.no_patients or bool(before and before.no_patients))
+        units_of(records, no_patients=settings.no_patients or bool(before and before.no_patients))
     else:
         keep_splits(records, no_patients=settings.no_patients)
     return records
@@ -192,14 +187,10 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     return (*empty, *labels, *small)
 
 
-def _chest_doubts(doubts: Iterable[str]) -> tuple[str, ...]:
-    counts = Counter(filter(None, doubts)).most_common()
-    return tuple(f"{count} images: {doubt}" for doubt, count in counts)
-
-
-def _depth_notes(cache: PixelCache, places: Sequence[int]) -> tuple[str, ...]:
-    """Tell how 16-bit PNG films were read, and name those of doubtful depth."""
-    doubtful = [cache.records[place].shown for place in places if cache.facts[place].doubt]
-    names = ", ".join(doubtful[:_MOST_NAMED]) + (", ... (report.json has all)" if len(doubtful) > _MOST_NAMED else "")
-    named = (f"{DOUBTFUL} of {len(doubtful)} films: {names}",) if doubtful else ()
-    return (*exports_note(cache.settings["exports"]), *named)
+def _film_notes(films: Records, facts: Sequence[TileFacts], exports: Sequence[int]) -> tuple[str, ...]:
+    """Count films of doubtful content; tell how 16-bit PNG films were read, and name those of doubtful depth."""
+    chest = Counter(filter(None, (each.chest_doubt for each in facts))).most_common()
+    deep = [film.shown for film, each in zip(films, facts, strict=True) if each.doubt]
+    names = ", ".join(deep[:_MOST_NAMED]) + (", ... (report.json has all)" if len(deep) > _MOST_NAMED else "")
+    named = (f"{DOUBTFUL} of {len(deep)} films: {names}",) * bool(deep)
+    return (*(f"{count} images: {doubt}" for doubt, count in chest), *exports_note(exports), *named)

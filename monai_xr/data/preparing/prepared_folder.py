@@ -17,20 +17,8 @@ from monai_xr.disk import make_folder
 from monai_xr.errors import ConfigurationError, InputDataError
 
 _COLUMNS = (
-    "image",
-    "label",
-    "patient_id",
-    "group_id",
-    "split",
-    "present",
-    "absent",
-    "origin",
-    "view",
-    "bits",
-    "row_spacing_mm",
-    "column_spacing_mm",
-    "store",
-    "row",
+    *("image", "label", "patient_id", "group_id", "split", "present", "absent", "origin", "view", "bits"),
+    *("row_spacing_mm", "column_spacing_mm", "store", "row"),
 )
 
 

@@ -1,4 +1,4 @@
-"""A prepared data set in; `report.json` and a self-contained `report.html` out: no script, no request."""
+"""Writes `report.json` and a self-contained `report.html` of a prepared data set: no script, no request."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Words of the public data sets in; one vocabulary of chest findings, present, absent or unknown, out.
+"""Translates the words of public data sets into one vocabulary of chest findings: present, absent or unknown.
 
 Codes are SNOMED CT concepts, given only where the concept is the finding itself; `pydicom.sr.codedict` has some of them
 (its code for cardiomegaly, 287272002, is that of an enlarged septal foramen and is not used). Absent is what somebody
@@ -16,7 +16,6 @@ class Finding:
     """One finding.
 
     Args:
-        title: As a reader says it.
         snomed: SNOMED CT code, "" where none fits exactly.
         is_a: Name of the wider finding that this one always is, or "".
     """
@@ -65,19 +64,14 @@ FINDINGS: dict[str, Finding] = {
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one film; what is in neither is unknown.
-
-    Args:
-        present: Names, sorted.
-        absent: Names, sorted.
-    """
+class FilmFindings:
+    """What is known of one film; what is in neither is unknown."""
 
     present: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
 
 
-def known(present: Iterable[str], absent: Iterable[str] = ()) -> Known:
+def conclude(present: Iterable[str], absent: Iterable[str] = ()) -> FilmFindings:
     """Draw the conclusions: who has viral pneumonia has pneumonia, who has no pneumonia has no viral one.
 
     Args:
@@ -95,10 +89,10 @@ def known(present: Iterable[str], absent: Iterable[str] = ()) -> Known:
     gone |= {name for name in FINDINGS if not gone.isdisjoint(_wider(name))}
     if both := sorted(here & gone):
         raise InputDataError(f"{both[0]} is both present and absent", "findings", "say one of both")
-    return Known(tuple(sorted(here)), tuple(sorted(gone)))
+    return FilmFindings(tuple(sorted(here)), tuple(sorted(gone)))
 
 
-def one_label(found: Known, looked_for: Iterable[str]) -> str:
+def one_label(found: FilmFindings, looked_for: Iterable[str]) -> str:
     """Give one class for a film with several findings, for models that know one class a film.
 
     Args:

@@ -1,4 +1,4 @@
-"""Folder of DICOM or of PNG/JPEG files in, its records out: labels from `labels.csv` or from folder names."""
+"""Reads a folder of DICOM or of PNG/JPEG files as records; labels from `labels.csv` or from folder names."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the headers of DICOM files said, kept from one run to the next, so that unchanged files are not opened again.
+"""Keeps what the headers of DICOM files said, so that the next run need not open unchanged files: `HeaderMemory`.
 
 Only the header's own words are kept, ids as hashes. What a table of labels says is read anew each time and never kept.
 """
@@ -15,7 +15,8 @@ from monai_xr.data.files.output import write_text
 from monai_xr.data.identifiers import NO_ID, HashedId, hashed, key_tag
 
 HEADERS = "headers.json"
-_VERSION = 4
+_VERSION = 5
+_IDS = ("patient_id", "issuer", "study_uid", "sop_uid")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,7 @@ class Header:
 
     Args:
         shown: Its path without names and ids of the patient.
-        patient_id: Of the patient.
         issuer: Who gave that id.
-        study_uid: Of the study.
-        sop_uid: SOP Instance UID.
         names_folder: Whether the data folder itself is named after the patient.
     """
 
@@ -77,20 +75,13 @@ class HeaderMemory:
         if entry is None or tuple(entry["stamp"]) != stamp_of(self.root / file):
             return None
         self._kept[hashed(file)] = dict(entry)
-        patient, issuer, study, sop = (HashedId(entry[name]) for name in ("patient", "issuer", "study", "sop"))
-        return Header(entry["shown"], patient, issuer, study, sop, entry["names_folder"])
+        ids = {name: HashedId(entry[name]) for name in _IDS}
+        return Header(shown=entry["shown"], names_folder=entry["names_folder"], **ids)
 
     def keep(self, file: str, header: Header) -> None:
         """Remember the header of a file."""
-        self._kept[hashed(file)] = {
-            "stamp": stamp_of(self.root / file),
-            "shown": header.shown,
-            "patient": header.patient_id,
-            "issuer": header.issuer,
-            "study": header.study_uid,
-            "sop": hashed(header.sop_uid),
-            "names_folder": header.names_folder,
-        }
+        known = {**vars(header), "sop_uid": hashed(header.sop_uid)}
+        self._kept[hashed(file)] = {"stamp": stamp_of(self.root / file), **known}
 
 
 def _name_of(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""A table that names images by path or by SOP Instance UID in; the one row of each image out: `LabelTable`."""
+"""Reads a table that names images by path or SOP Instance UID, and finds the one row of an image: `LabelTable`."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +17,6 @@ class LabelTable:
     """The rows of a table, and the row of each key. Rows that name one image twice say the same of it.
 
     Args:
-        path: Of the table.
-        rows: In the order of the table.
         by_key: By path relative to the table, by SOP Instance UID, and by what stands for either.
     """
 

@@ -1,7 +1,9 @@
-"""Folder with `manifest.csv` in, its records out."""
+"""Reads a folder with `manifest.csv` as records; that of a prepared data set, too: `manifest_records`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
@@ -27,11 +29,12 @@ def manifest_records(root: Path) -> Records:
     require_columns(rows, table, *_COLUMNS)
     if "store" in rows[0].fields:
         return _prepared_records(root, rows)
-    names = _Names(root, table)
+    inside = os.path.realpath(root) + os.sep
+    is_inside = cache(lambda path: f"{os.path.realpath(path)}{os.sep}".startswith(inside))
     missing: list[str] = []
     first_of: dict[str, TableRow] = {}
     for row in rows:
-        name = names.of(row)
+        name = _name_of(row, table, is_inside)
         if not os.path.isfile(root / name):
             missing.append(f"line {row.line} ({os.path.basename(name)})")
         elif _is_new(row, first_of.setdefault(name, row), table):
@@ -95,35 +98,15 @@ def _is_new(row: TableRow, first: TableRow, table: Path) -> bool:
     return False
 
 
-class _Names:
-    """Turns the image field of a row into a path inside the folder."""
-
-    def __init__(self, root: Path, table: Path) -> None:
-        self.root = root
-        self.table = table
-        self.inside = os.path.realpath(root) + os.sep
-        self.checked: dict[str, bool] = {}
-
-    def of(self, row: TableRow) -> str:
-        name = row.first("image", "file")
-        if not name or "\x00" in name:
-            raise InputDataError(
-                f"line {row.line} names no image", self.table, "give its path relative to the manifest"
-            )
-        if "\\" in name and not os.path.exists(self.root / name):
-            name = name.replace("\\", "/")
-        name = os.path.normpath(name)
-        if not self._is_inside(name):
-            raise InputDataError(
-                f"line {row.line} leads out of the folder", self.table, "give paths relative to the manifest"
-            )
-        return name
-
-    def _is_inside(self, name: str) -> bool:
-        path = os.path.join(self.root, name)
-        if os.path.islink(path):
-            return os.path.realpath(path).startswith(self.inside)
-        folder = os.path.dirname(path)
-        if folder not in self.checked:
-            self.checked[folder] = (os.path.realpath(folder) + os.sep).startswith(self.inside)
-        return self.checked[folder]
+def _name_of(row: TableRow, table: Path, is_inside: Callable[[str], bool]) -> str:
+    """Give the path inside the folder that the image field of a row means."""
+    name, way_out = row.first("image", "file"), "give paths relative to the manifest"
+    if not name or "\x00" in name:
+        raise InputDataError(f"line {row.line} names no image", table, way_out)
+    if "\\" in name and not os.path.exists(table.parent / name):
+        name = name.replace("\\", "/")
+    name = os.path.normpath(name)
+    path = os.path.join(table.parent, name)
+    if not is_inside(path if os.path.islink(path) else os.path.dirname(path)):
+        raise InputDataError(f"line {row.line} leads out of the folder", table, way_out)
+    return name

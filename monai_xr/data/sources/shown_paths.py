@@ -1,4 +1,4 @@
-"""Paths in a DICOM folder in; the same paths as reports may show them, with a hash for each part that names a patient.
+"""Gives paths as reports may show them, with a hash for each part that names a patient: `shown_path`.
 
 Whether a text names a patient is told by one rule, `names_of_people`, from the header of the film. A file without a
 header is judged by the films beside it and by what is hidden elsewhere; where no film lies beside it, nobody can tell.

@@ -1,4 +1,4 @@
-"""Records in, the same records with a split each out: no patient in two splits, classes in the same proportions.
+"""Deals records to splits: no patient in two, classes in the same proportions: `split_patients`.
 
 The unit is the patient; where no patient is known, the group. Units are dealt out from the largest to the smallest,
 each to the split where it lowers the chi-square distance between the wanted and the present numbers of images of each
@@ -27,7 +27,6 @@ class Split:
     """What a splitting gave.
 
     Args:
-        records: All records, in their order, each with its split.
         unit: "patient", "patient or group", "group" or "image".
         notes: What a reader of the result should know, such as a class that is missing from a split.
     """

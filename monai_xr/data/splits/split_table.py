@@ -1,4 +1,4 @@
-"""Data folder in; its one table of who is in which split out: `splits.json`, dealt once and then only added to.
+"""Reads, deals and extends the one table of a data folder that says who is in which split, `splits.json`.
 
 Whatever trains, mixes or judges reads the same table, so that a patient who was once trained on is never scored. Who is
 new is dealt in beside the others, nobody moves; a new deal is made by `--resplit` alone. A folder whose own tables name

@@ -1,4 +1,4 @@
-"""Records in; the images that must never be in two splits, together, out: those of a patient, else of a group.
+"""Groups the images that must never be in two splits: those of a patient, else of a group: `units_of`.
 
 A group that has both images with and images without a patient id ties them together.
 """
@@ -43,15 +43,6 @@ def units_of(records: Records, *, no_patients: bool) -> Units:
     ties = [(f"patient/{r.patient_id}", f"group/{r.group_id}") for r in records if r.patient_id and r.group_id in loose]
     kinds = {key.partition("/")[0] for key in keys}
     return Units(_grouped(keys, ties), " or ".join(kind for kind in _KINDS if kind in kinds))
-
-
-def check_units(records: Records, *, no_patients: bool) -> None:
-    """Check before any work that the records can be split.
-
-    Raises:
-        InputDataError: Images without patient and group, and `no_patients` is off.
-    """
-    units_of(records, no_patients=no_patients)
 
 
 def check_one_split_each(records: Records, units: Units, way_out: str) -> None:

@@ -15,15 +15,6 @@ from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.images.tiles import Fit, check_fit
 from monai_xr.data.records import Record, Records
-from monai_xr.data.store.decoding import (
-    CacheSettings,
-    FileFilms,
-    Outcome,
-    Source,
-    StoredFilms,
-    TileMaker,
-    source_of,
-)
 from monai_xr.data.store.journal import Journal
 from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
 from monai_xr.data.store.pixel_cache import (
@@ -34,6 +25,15 @@ from monai_xr.data.store.pixel_cache import (
     index_of,
     labels_of,
     read_index,
+)
+from monai_xr.data.store.tile_making import (
+    CacheSettings,
+    FilmsOfFiles,
+    FilmSource,
+    Outcome,
+    TileMaker,
+    TilesOfStore,
+    source_of,
 )
 from monai_xr.disk import host_trouble, sync
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
@@ -76,10 +76,7 @@ def build_store(
 ) -> PixelCache:
     """Open the pixel cache of these records, or make it.
 
-    Files are known again by path, size and time of change. What another cache in `folder` holds of them with the
-    same settings is copied from there, and so is what a killed run had finished; only the rest is decoded. Two
-    processes may build at once: one waits for the other. Of a prepared data set the store itself is opened where
-    its size is the one asked for; smaller tiles are made from it without decoding.
+    What another cache in `folder` or a killed run had of the same files is copied. Of two processes one waits.
 
     Args:
         records: What to read. Images that cannot be used are left out and listed in `refused`.
@@ -90,7 +87,7 @@ def build_store(
         decode: Where DICOM pixels are decoded, as in `read_image`.
         workers: Threads that decode.
         progress: Called with (done, total) after each image.
-        retry: Whether to try films again that this machine could not read in an earlier run.
+        retry: Tries films again that this machine could not read in an earlier run.
 
     Raises:
         ConfigurationError: A size, fit or number of workers that does not exist; a size above that of a prepared store.
@@ -102,23 +99,24 @@ def build_store(
     store = PixelCache(records.store).part(records, admit) if records.store else None
     if store and store.size == size:
         return store
-    if store and store.size < size:
-        raise ConfigurationError(
-            f"image size {size}", "size", f"the data was prepared at {store.size}: prepare it larger"
-        )
-    of_files = not store and records.source != "DICOM folder"
-    exports = exports_under(records.root) if of_files else ()
-    settings = CacheSettings(size=size, fit=fit, admit=tuple(sorted(admit)), exports=exports)
-    plan = _Plan(records, settings, Path(folder).expanduser(), decode, workers, progress, store, retry)
-    cache = PixelCache(_built(plan), root=records.root)
-    if store and store.index["refused"]:
-        refused = [*store.index["refused"], *cache.index["refused"]]
-        cache = PixelCache(cache.folder, {**cache.index, "refused": refused}, records.root)
-    return cache
+    exports = () if store or records.source == "DICOM folder" else exports_under(records.root)
+    settings = CacheSettings(size, fit, tuple(sorted(admit)), exports)
+    return _opened(_Plan(records, settings, Path(folder).expanduser(), decode, workers, progress, store, retry))
+
+
+def _opened(plan: _Plan) -> PixelCache:
+    cache = PixelCache(_built(plan), root=plan.records.root)
+    if plan.store is None:
+        return cache
+    refused = [*plan.store.index["refused"], *cache.index["refused"]]
+    return PixelCache(cache.folder, {**cache.index, "refused": refused}, plan.records.root)
 
 
 def _built(plan: _Plan) -> Path:
     """Give the folder of the finished cache."""
+    if plan.store and plan.store.size < plan.settings.size:
+        way_out = f"the data was prepared at {plan.store.size}: prepare it larger"
+        raise ConfigurationError(f"image size {plan.settings.size}", "size", way_out)
     sources = _sources(plan)
     base = plan.folder / f"{plan.settings.size}px-{_key(plan, sources)[:16]}"
     before = finished(base)
@@ -149,13 +147,13 @@ def check_decoding(decode: str, workers: int) -> None:
         raise ConfigurationError(f"unknown way to decode {decode!r}", "decode", "isolated or direct")
 
 
-def _sources(plan: _Plan) -> list[Source]:
+def _sources(plan: _Plan) -> list[FilmSource]:
     if plan.store:
-        return StoredFilms(plan.store).sources()
+        return TilesOfStore(plan.store).sources()
     return [source_of(record, plan.records.root) for record in plan.records]
 
 
-def _key(plan: _Plan, sources: Sequence[Source]) -> str:
+def _key(plan: _Plan, sources: Sequence[FilmSource]) -> str:
     """Digest all that the cache holds or depends on."""
     digest = sha256(json.dumps(plan.header()).encode())
     for source, record in zip(sources, _records(plan), strict=True):
@@ -180,7 +178,7 @@ def _remove_orphans(folder: Path) -> None:
         shutil.rmtree(orphan, ignore_errors=True)
 
 
-def _make(plan: _Plan, sources: Sequence[Source], target: Path, alone: bool, *, instead_of: Path | None) -> None:
+def _make(plan: _Plan, sources: Sequence[FilmSource], target: Path, alone: bool, *, instead_of: Path | None) -> None:
     """Build under another name and rename; what is unfinished stays for the next run where only one can build.
 
     What is no better than an earlier cache, `instead_of`, is dropped.
@@ -218,12 +216,13 @@ def _put_in_place(building: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def _write_tiles(plan: _Plan, sources: Sequence[Source], building: Path) -> None:
+def _write_tiles(plan: _Plan, sources: Sequence[FilmSource], building: Path) -> None:
     known = known_outcomes(plan.folder, plan.header(), building)
-    film = StoredFilms(plan.store) if plan.store else FileFilms(plan.settings.admit, plan.decode, plan.settings.exports)
+    settings, store = plan.settings, plan.store
+    film = TilesOfStore(store) if store else FilmsOfFiles(settings.admit, plan.decode, settings.exports)
     journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
     done = len(journal.lines)
-    outcomes = TileMaker(plan.settings, film, known).outcomes(sources[done:], plan.workers)
+    outcomes = TileMaker(settings, film, known).outcomes(sources[done:], plan.workers)
     way_out = ""
     try:
         for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
@@ -250,6 +249,6 @@ def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: s
     return InputDataError(f"none of {len(refused)} images can be used ({reasons})", root, way_out or "see the reasons")
 
 
-def _entry(source: Source, record: Record, outcome: Outcome) -> dict[str, Any]:
+def _entry(source: FilmSource, record: Record, outcome: Outcome) -> dict[str, Any]:
     facts = asdict(outcome.facts) if outcome.facts else {"reason": outcome.reason, "passes": outcome.passes}
     return {"file": source.file, "key": source.key, "stamp": list(source.stamp), **labels_of(record), **facts}

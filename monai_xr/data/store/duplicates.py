@@ -1,4 +1,4 @@
-"""Tiles in; the films that occur twice, exactly or nearly, out.
+"""Finds the films that occur twice, exactly or nearly, by their tiles: `find_duplicates`.
 
 Exact copies have the same pixels in the store. Near copies have perceptual hashes (64 bits) that differ in at most 4
 bits, and correlate at 64 x 64 pixels: chest films are so alike that the hash alone takes about 1 in 100,000 pairs of

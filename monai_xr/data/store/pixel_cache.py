@@ -1,4 +1,4 @@
-"""Records in, every image decoded once into one memory-mapped file of uint16 tiles out.
+"""Reads tiles of films from one memory-mapped file of uint16: `PixelCache`.
 
 On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.jsonl`: a
 line with what the tiles depend on, a line for each file, and a last line that makes it whole. It is written under
@@ -38,7 +38,6 @@ class PixelCache:
     """The tiles of a data set: `cache[i]` is a read-only (size, size) uint16 view of the mapped file.
 
     Args:
-        folder: Of a finished cache.
         index: The content of its index to save reading it again, or a part of it.
         root: Of the data folder, where known: the index does not say.
     """

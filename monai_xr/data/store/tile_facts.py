@@ -10,12 +10,9 @@ class TileFacts:
     """What is kept of a film beside its tile.
 
     Args:
-        bits: Stored.
-        origin: patient, phantom or generated.
         film: Digest of the pixels of the whole film, by which it is known again at any size and under any name.
         sha256: Of the tile as it lies in the file.
         phash: Perceptual hash of the tile, 16 hexadecimal digits.
-        view: As written, for example PA.
         chest_doubt: What speaks against a frontal chest radiograph, as `monai_xr.dicom.chest` says it.
         spacing_mm: Of the rows and columns of the tile.
         doubt: What of the reading is doubtful, or "".

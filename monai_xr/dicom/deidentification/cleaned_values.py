@@ -1,4 +1,4 @@
-"""Values of a data set in; those that have the form which the allow-list wants, out: `Cleaner`."""
+"""Copies the values of a data set that have the form which the allow-list wants: `Cleaner`."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from pydicom.valuerep import DSfloat
 
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.dicom.deidentification.rules import AtMost, Date, Items, Keep, Rule, Terms
-from monai_xr.dicom.deidentification.secrets import Secrets, element_of, names_of_people, values
+from monai_xr.dicom.deidentification.secrets import Secrets, element_of, values
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
@@ -36,7 +36,6 @@ class Cleaner:
     """Copies what may pass from one data set to another.
 
     Args:
-        pseudonyms: Of the key.
         identity: Of the patient, as `patient_identity` gives it.
         secrets: What no text and no number may repeat.
         shift_dates: Whether dates are kept.
@@ -143,11 +142,6 @@ class Cleaner:
         swapped = bytes(byte for pair in zip(high, low, strict=False) for byte in pair)
         spelled = any(self.secrets.are_in_bytes(each) for each in (content, swapped, low, high))
         return None if spelled else value
-
-
-def identifying_words(ds: Dataset) -> frozenset[str]:
-    """Gather the names and identifiers of a data set at any depth, in lower case: what no label may hold."""
-    return names_of_people(ds).within
 
 
 def _is_of_its_kind(tag: int, found: str) -> bool:

@@ -1,4 +1,4 @@
-"""Data set in, de-identified data set out, by the allow-list of `deidentification_rules`: `deidentify`.
+"""De-identifies a data set by the allow-list of `rules`: `deidentify`.
 
 Basic Application Level Confidentiality Profile of PS3.15 Annex E (113100) with, where asked for, the options Retain
 Longitudinal Temporal Information with Modified Dates (113107) and Retain Patient Characteristics (113108; ethnic groups
@@ -25,6 +25,7 @@ from monai_xr.dicom.deidentification.rules import (
     Rule,
 )
 from monai_xr.dicom.deidentification.secrets import Secrets, secrets
+from monai_xr.dicom.display.voi import VOI_FUNCTIONS, voi_function
 from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.identity import (
     SYNTHETIC_ID_PREFIX,
@@ -35,7 +36,7 @@ from monai_xr.dicom.identity import (
     written_instance,
 )
 from monai_xr.dicom.values import quiet, text
-from monai_xr.dicom.writing import derived_uid
+from monai_xr.dicom.writing import code_item, derived_uid
 from monai_xr.errors import InputDataError
 
 METHOD = f"monai_xr {__version__}: allow-list for chest X-rays"
@@ -140,6 +141,9 @@ def _checked_syntax(ds: Dataset) -> UID:
         )
     if not written_instance(ds):
         raise InputDataError("SOPInstanceUID is missing")
+    if text(ds, "WindowWidth") and voi_function(ds) not in VOI_FUNCTIONS:
+        # Any other term might be a name, and without it the window would be taken for LINEAR.
+        raise InputDataError(f"VOILUTFunction is none of {', '.join(VOI_FUNCTIONS)}", way_out="correct or remove it")
     return syntax
 
 
@@ -165,12 +169,7 @@ def _mark(clean: Dataset, options: DeidentificationOptions) -> None:
     clean.PatientIdentityRemoved = "YES"
     clean.DeidentificationMethod = METHOD
     clean.LongitudinalTemporalInformationModified = "MODIFIED" if options.shift_dates else "REMOVED"
-    codes = []
-    for code in options.codes:
-        item = Dataset()
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", _CODES[code]
-        codes.append(item)
-    clean.DeidentificationMethodCodeSequence = codes
+    clean.DeidentificationMethodCodeSequence = [code_item(code, "DCM", _CODES[code]) for code in options.codes]
 
 
 def _file_meta(clean: Dataset, syntax: UID) -> FileMetaDataset:

@@ -1,4 +1,4 @@
-"""Pixel Data in; the same stored values without anything that may be hidden beside them, out.
+"""Copies Pixel Data without anything that may be hidden beside the stored values: `copy_pixels`.
 
 Hidden in plain sight: overlays in the unused bits (retired, but in old files; PS3.5 section 8.1.2), bytes after the
 last pixel, and all that `deidentification_streams` takes out of compressed frames.

@@ -38,6 +38,9 @@ def is_marker(text: str, *, times: bool = False, blurred: bool = False) -> bool:
         text: As read.
         times: Times of exposure count as markers.
         blurred: Its letters are so low that readers take some for others.
+
+    >>> is_marker("AP SUPINE"), is_marker("DOE JANE"), is_marker("L 12:30", times=True)
+    (True, False, True)
     """
     if times:
         text = _TIME.sub(" L ", text)

@@ -1,4 +1,4 @@
-"""A secret key in; for every patient one pseudonym and one shift of dates, for every UID one new UID, out.
+"""Derives pseudonyms, shifts of dates and new UIDs from a secret key: `Pseudonyms`.
 
 All are made by HMAC-SHA256, so that the same key gives the same names in any run, on any machine and in any order, and
 nobody without the key can tell or test whose they are.

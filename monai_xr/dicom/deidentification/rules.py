@@ -74,13 +74,8 @@ _MODALITY_LUT = Items({"LUTDescriptor": Keep.TABLE, "ModalityLUTType": _terms("O
 _VOI_LUT = Items({"LUTDescriptor": Keep.TABLE, "LUTData": Keep.TABLE})
 # Table E.1-1 empties these (Z); all are type 2 in every image, so they are there in any case.
 EMPTIED = (
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyID",
-    "StudyDate",
+    *("StudyTime", "AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "PatientSex", "StudyID"),
+    *("StudyDate",),
 )
 # Emptied where they are there, since the image may need them (type 2).
 EMPTIED_IF_THERE = ("ContentTime", "AcquisitionContextSequence")
@@ -115,6 +110,8 @@ _BODY_PARTS = """
     CHEST THORAX LUNG LUNGS RIB RIBS HEART STERNUM CLAVICLE SHOULDER SCAPULA SPINE TSPINE CSPINE LSPINE TLSPINE ABDOMEN
     CHESTABDOMEN CHESTABDPELVIS NECK WHOLEBODY
 """
+_GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _RULES: dict[str, Rule] = {
     "ImageType": _terms("ORIGINAL DERIVED PRIMARY SECONDARY SYNTHETIC"),
     "SOPClassUID": Keep.STANDARD_UID,
@@ -169,20 +166,7 @@ _RULES: dict[str, Rule] = {
     "PatientOrientation": Keep.DIRECTIONS,
     "Laterality": _terms("R L"),
     "ImageLaterality": _terms("R L U B"),
-    "PhotometricInterpretation": Terms(
-        frozenset(
-            (
-                "MONOCHROME1",
-                "MONOCHROME2",
-                "PALETTE COLOR",
-                "RGB",
-                "YBR_FULL",
-                "YBR_FULL_422",
-                "YBR_ICT",
-                "YBR_RCT",
-            )
-        )
-    ),
+    "PhotometricInterpretation": Terms(frozenset((*_GREYS, *_COLOURS))),
     "QualityControlImage": _YES_NO,
     "BurnedInAnnotation": _YES_NO,
     "RecognizableVisualFeatures": _YES_NO,

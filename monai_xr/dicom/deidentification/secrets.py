@@ -1,4 +1,4 @@
-"""A data set in; the words and numbers that nothing kept of it may repeat, out: `Secrets`.
+"""Gathers the words and numbers of a data set that nothing kept of it may repeat: `Secrets`.
 
 Two kinds. What names people (every PN, the identifiers of the patient) counts at any length and within other words.
 What else was written in a removed attribute, such as the name of the hospital or the station, counts unless it is a
@@ -19,14 +19,8 @@ from monai_xr.dicom.deidentification.rules import RULES, TRADE_WORDS, Keep, Term
 from monai_xr.dicom.values import quiet
 
 _IDENTIFIERS = (
-    "PatientID",
-    "OtherPatientIDs",
-    "AccessionNumber",
-    "PatientBirthDate",
-    "IssuerOfPatientID",
-    "MedicalRecordLocator",
-    "PatientAddress",
-    "MilitaryRank",
+    *("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate", "IssuerOfPatientID"),
+    *("MedicalRecordLocator", "PatientAddress", "MilitaryRank"),
 )
 _TEXTS = ("AE", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "UC", "UT")
 _KEPT_TEXTS = frozenset(keyword for keyword, rule in RULES.items() if rule in (Keep.EQUIPMENT, Keep.DIRECTIONS))

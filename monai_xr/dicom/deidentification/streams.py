@@ -1,4 +1,4 @@
-"""A compressed frame in; the same values without anything that a decoder passes over, out: `clean_stream`.
+"""Cleans a compressed frame of all that a decoder passes over: `clean_stream`.
 
 Hidden in plain sight: comments, previews and unknown segments, bytes behind the end, words of the RLE header that
 nobody reads, bits above the stored ones, data behind the last pixel. Lossless JPEG, JPEG-LS and RLE are decoded and
@@ -37,7 +37,9 @@ _SEGMENTS_2000 = tuple(
 )
 _HINTS_2000 = (0xFF57, 0xFF63, 0xFF64)
 _TRUNCATED = "its compressed stream is damaged: a marker is cut"
-_UNREAD = "data behind its last pixel that no decoder reads"
+# Or what is read there shows only in pixels beyond the edge, which subsampled colour has.
+_UNREAD = "the last bytes of its JPEG stream do not show in its pixels: data could be hidden there"
+_PARTED = "several scans or restart markers in its JPEG stream: data could be hidden at the end of each part"
 # The last two bytes of a scan hold at least one bit that is read; one of these differs from it.
 _FILLERS = (b"\x55\x55", b"\xaa\xaa")
 
@@ -57,8 +59,11 @@ def clean_stream(stream: bytes, layout: PixelLayout) -> bytes:
     if layout.syntax not in LOSSY:
         return _anew(cut, layout, layout.bits_stored if layout.signed else min(layout.bits_stored, header.precision))
     frame = decode_stream(cut, layout)  # CharLS itself refuses data that it does not read
-    if layout.syntax not in JPEG_LS and _has_unread_data(cut, layout, frame.words):
-        raise InputDataError(_UNREAD, way_out="compress it anew")
+    if layout.syntax not in JPEG_LS:
+        if cut.count(b"\xff\xda") != 1 or re.search(rb"\xff[\xd0-\xd7]", cut):
+            raise InputDataError(_PARTED, way_out="compress it anew")
+        if _has_unread_data(cut, layout, frame.words):
+            raise InputDataError(_UNREAD, way_out="compress it anew")
     return cut
 
 
@@ -169,12 +174,7 @@ def _shapes_pixels(marker: int, segment: bytes) -> bool:
 
 
 def _has_unread_data(stream: bytes, layout: PixelLayout, words: Array) -> bool:
-    """Tell whether the picture stays the same whatever the last bytes of its scan are.
-
-    Between restart markers and in several scans that would have to be asked of each: such streams count as unread.
-    """
-    if stream.count(b"\xff\xda") != 1 or re.search(rb"\xff[\xd0-\xd7]", stream):
-        return True
+    """Tell whether the picture stays the same whatever the last bytes of its one scan are."""
     for filler in _FILLERS:
         try:
             if not np.array_equal(decode_stream(stream[:-4] + filler + _END_OF_IMAGE, layout).words, words):

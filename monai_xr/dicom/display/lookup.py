@@ -43,6 +43,10 @@ def look_up(table: Pixels, words: Array) -> Pixels:
 
     Returns:
         `(H, W)` float32.
+
+    >>> look_up(np.array([0, 0.5], np.float32), np.array([[0, 1], [1, 0]], np.uint8))
+    array([[0. , 0.5],
+           [0.5, 0. ]], dtype=float32)
     """
     shown = np.empty(words.shape, np.float32)
     for rows, block in _blocks(words, table.size):
@@ -52,7 +56,11 @@ def look_up(table: Pixels, words: Array) -> Pixels:
 
 
 def histogram(words: Array, size: int) -> NDArray[np.int64]:
-    """Count how often each of `size` words occurs."""
+    """Count how often each of `size` words occurs.
+
+    >>> histogram(np.array([[0, 1], [1, 3]], np.uint8), 4)
+    array([1, 2, 0, 1])
+    """
     counts = np.zeros(size, np.int64)
     for _, block in _blocks(words, size):
         counts += np.bincount(block.reshape(-1), minlength=size)

@@ -57,6 +57,9 @@ def turn_upright(patient_orientation: str) -> Turn:
     Args:
         patient_orientation: As in the file, values joined by a backslash, for example `L\F`. Of a compound direction
             such as `LF` the first letter, the main one, counts.
+
+    >>> turn_upright(r"R\F").name
+    'orientation R\\F to L\\F'
     """
     directions = [part.strip().upper()[:1] for part in patient_orientation.split("\\")]
     if not patient_orientation:

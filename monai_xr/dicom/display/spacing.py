@@ -16,6 +16,9 @@ def pixel_spacing(ds: Dataset) -> tuple[tuple[float, float], str] | None:
     """Give the spacing of rows and of columns in mm and the tag that tells it.
 
     None where no tag has two positive values: real files hold zeros or nothing where the spacing is unknown.
+
+    >>> pixel_spacing(read_header(film))
+    ((0.5, 0.5), 'PixelSpacing')
     """
     for keyword in _KEYWORDS:
         try:
@@ -28,7 +31,13 @@ def pixel_spacing(ds: Dataset) -> tuple[tuple[float, float], str] | None:
 
 
 def aspect_notes(ds: Dataset) -> tuple[str, ...]:
-    """Tell for the provenance where PixelAspectRatio says that pixels are not square: they stay as stored."""
+    """Tell for the provenance where PixelAspectRatio says that pixels are not square: they stay as stored.
+
+    >>> ds = Dataset()
+    >>> ds.PixelAspectRatio = [2, 1]
+    >>> aspect_notes(ds)
+    ('PixelAspectRatio 2:1 recorded, not applied',)
+    """
     try:
         ratio = numbers(ds, "PixelAspectRatio")
     except InputDataError:

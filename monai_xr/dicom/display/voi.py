@@ -15,7 +15,7 @@ from monai_xr.errors import InputDataError
 
 Values: TypeAlias = NDArray[np.float64]
 
-_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,6 @@ class Window:
     """A window: modality values to `[0, 1]`.
 
     Attributes:
-        center: WindowCenter.
         width: WindowWidth, at least 1 for LINEAR and above 0 for the others.
         function: LINEAR (C.11.2.1.2.1), LINEAR_EXACT (C.11.2.1.3.2) or SIGMOID (C.11.2.1.3.1).
     """
@@ -96,7 +95,7 @@ def chosen_voi(ds: Dataset, window: int | str, *, signed: bool, big_endian: bool
     if (chosen or 0) < len(tables):
         return VoiTable(lookup_table(tables[chosen or 0], "LUT", signed_input=signed, big_endian=big_endian))
     offered = pairs if chosen is None else pairs[chosen - len(tables) :][:1]
-    found = _first_usable(offered, _function(ds))
+    found = _first_usable(offered, voi_function(ds))
     if chosen is not None and not found:
         raise InputDataError(f"window {chosen} of the file is empty", way_out="choose another, 0 is the first usable")
     return found
@@ -113,14 +112,15 @@ def first_window(ds: Dataset) -> Window | None:
     Raises:
         InputDataError: What it offers is not allowed by the standard.
     """
-    return _first_usable(_pairs(ds), _function(ds))
+    return _first_usable(_pairs(ds), voi_function(ds))
 
 
 def _pairs(ds: Dataset) -> tuple[tuple[float | None, float | None], ...]:
     return tuple(zip_longest(optional_numbers(ds, "WindowCenter"), optional_numbers(ds, "WindowWidth")))
 
 
-def _function(ds: Dataset) -> str:
+def voi_function(ds: Dataset) -> str:
+    """Give how windows are meant, LINEAR where the file does not say (PS3.3 section C.11.2.1.3)."""
     return text(ds, "VOILUTFunction").upper() or "LINEAR"
 
 
@@ -144,8 +144,8 @@ def _first_usable(pairs: Iterable[tuple[float | None, float | None]], function: 
     given = [Window(center, width, function) for center, width in pairs if center is not None and width and width > 0]
     if not given:
         return None
-    if function not in _FUNCTIONS:
-        raise InputDataError(f"VOILUTFunction is none of {', '.join(_FUNCTIONS)}")
+    if function not in VOI_FUNCTIONS:
+        raise InputDataError(f"VOILUTFunction is none of {', '.join(VOI_FUNCTIONS)}")
     usable = [each for each in given if function != "LINEAR" or each.width >= 1]
     if not usable:
         raise InputDataError("WindowWidth is below 1, which LINEAR does not allow")

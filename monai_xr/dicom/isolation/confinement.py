@@ -1,4 +1,4 @@
-"""This process in, the same process able to read files and answer, and nothing else, out: `confine`.
+"""Keeps this process from all but reading files and answering, for the rest of its life: `confine`.
 
 Two walls of the Linux kernel, each where there is one. Landlock: no file is written, made or removed, no program is
 started, no TCP, no signal to another process, and no look into one. seccomp: an allow-list of system calls, those that

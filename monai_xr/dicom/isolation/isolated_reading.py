@@ -115,11 +115,7 @@ def confinement_in_force() -> tuple[str, ...]:
 
 
 class WorkerPool:
-    """Idle children of this process; a forked process has its own.
-
-    Args:
-        start: Starts a child.
-    """
+    """Idle children of this process; a forked process has its own."""
 
     def __init__(self, start: Callable[[], Worker] | None = None) -> None:
         self.start = start or Worker

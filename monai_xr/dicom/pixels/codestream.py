@@ -30,9 +30,6 @@ class CodestreamHeader:
     """Size and depth of a codestream.
 
     Attributes:
-        rows: Height.
-        columns: Width.
-        samples: Components.
         precision: Bits of a sample.
         end: Place behind the end marker; what follows is no part of the stream.
         signed: JPEG 2000 alone can say so.

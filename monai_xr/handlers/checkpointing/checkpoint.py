@@ -1,7 +1,7 @@
 """Saves a training at the end of epochs and when it is told to stop, and takes it up again."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from monai_xr.handlers.checkpointing.random_state import RandomState
 from monai_xr.handlers.checkpointing.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.losses import named_losses
+from monai_xr.handlers.non_finite import networks_of, not_finite
+from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
-from monai_xr.runs.resumed_settings import as_text, refuse_other_settings
-from monai_xr.runs.run_folder import RunFolder
+from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings
 from monai_xr.runs.run_lock import alone_in_run
-from monai_xr.runs.trained.weights import fill
+from monai_xr.runs.trained.weight_files import fill
 from monai_xr.settings import parse_count, parse_flag
 
-FREE_KNOBS = ("max_epochs", "dataset_dir", "precision")
 logger = logging.getLogger(__name__)
 
 
@@ -140,7 +141,7 @@ class Checkpoint:
         if iteration == self.saved:
             return
         epoch, done = divmod(iteration, engine.state.epoch_length)
-        if not _is_finite(engine):
+        if not_finite(named_losses(engine.state.output), networks_of(engine)):
             logger.warning("not saved after iteration %d: losses or weights are not finite", iteration)
             return
         if idist.get_rank() == 0:
@@ -149,6 +150,7 @@ class Checkpoint:
                 "epoch": epoch,
                 "iteration": iteration,
                 "objects": {name: thing.state_dict() for name, thing in engine.objects_to_save().items()},
+                "network_def": _exported(engine),
                 "random": self.random.capture(),
                 "random_at_epoch_start": self.random_at_epoch_start if done else {},
                 "best": _best(engine),
@@ -266,6 +268,12 @@ def _details(engine: Any) -> dict[str, str]:
     return dict(getattr(engine, "details", {}))
 
 
+def _exported(engine: Any) -> dict[str, Any]:
+    """The weights that MONAI's exports take by `--key_in_ckpt network_def`; the same tensors again take no room."""
+    network = getattr(engine, "exported_network", None)
+    return {} if network is None else dict(network.state_dict())
+
+
 def _manifest(engine: Any) -> str | None:
     """Digest of the images, where the data set tells it."""
     digest = getattr(getattr(engine.data_loader, "dataset", None), "summary", {}).get("manifest_sha256")
@@ -281,18 +289,3 @@ def _best(engine: Any) -> dict[str, float]:
     """The best metric so far and its epoch, where the engine keeps them."""
     names = ("best_metric", "best_metric_epoch")
     return {name: float(value) for name in names if (value := getattr(engine.state, name, None)) is not None}
-
-
-def _is_finite(engine: Any) -> bool:
-    """Whether the losses of the last iteration and all weights are numbers."""
-    networks = [thing for thing in engine.objects_to_save().values() if isinstance(thing, nn.Module)]
-    weights = (value for network in networks for value in network.state_dict().values() if value.is_floating_point())
-    return all(bool(torch.isfinite(value).all()) for one in (_losses(engine.state.output), weights) for value in one)
-
-
-def _losses(output: Any) -> Iterator[torch.Tensor]:
-    """The losses in what an iteration gave: `losses` by name, or MONAI's `loss`, of the batch or of each item."""
-    for one in output if isinstance(output, list) else [output]:
-        if isinstance(one, Mapping):
-            named = one.get("losses") or {"loss": one.get("loss", 0.0)}
-            yield from (torch.as_tensor(loss) for loss in named.values())

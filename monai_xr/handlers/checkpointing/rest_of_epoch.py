@@ -1,4 +1,4 @@
-"""A loader and a number of batches in, the epoch without them out."""
+"""Gives the rest of an epoch that was stopped: `RestOfEpoch`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,6 @@ class RestOfEpoch:
     of workers stands where it stood.
 
     Args:
-        loader: Gives the epoch.
         done: Batches of it that were trained on.
         then: Called once when they are dropped.
     """

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT in, a stop after the running iteration out."""
+"""Stops a training after the running iteration on SIGTERM and SIGINT: `StopRequest`."""
 
 import os
 import signal

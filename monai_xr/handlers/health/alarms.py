@@ -1,4 +1,4 @@
-"""The numbers of a GAN training, epoch by epoch, in; what is wrong with it, in words, out.
+"""Rules that tell in words what is wrong with a GAN training, from its numbers epoch by epoch.
 
 Failure signs of two papers: collapse within a class (AIIN, 2309.12245: synthetic pairs more alike than real ones), and
 a flat start of the discriminator's loss and both losses rising suddenly (empirical study of DCGAN, ICIIBMS 2022).

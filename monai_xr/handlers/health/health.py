@@ -50,8 +50,6 @@ class HealthWatch:
         folder: Output folder of the run, for `alarms.jsonl`.
         every: Epochs between two measurements of diversity; the last epoch always has one.
         images: Images in a measurement.
-        pairs: Pairs compared.
-        seed: Of samples and pairs.
         budget_s: Seconds that a measurement may take on average.
         distance: Whether to measure the Frechet distance in a random feature space too; None does where `early_stop`
             asks for it.

@@ -49,10 +49,7 @@ class MlflowSender:
     """Sends the curves, pictures and records of one training, and how it ended.
 
     Args:
-        folder: Output folder of the training.
         settings: Logged as parameters.
-        experiment: Name of the MLflow experiment.
-        uri: MLflow store.
         resumed: Whether to go on in the run that the folder notes.
     """
 

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from monai_xr.disk import make_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
+from monai_xr.handlers.losses import named_losses
 from monai_xr.handlers.run_record import settings_as_run, without_folders
 from monai_xr.handlers.tracking.mlflow_run import register_model
 from monai_xr.handlers.tracking.mlflow_sender import MlflowSender
@@ -34,9 +35,7 @@ class Tracking:
     first one writes. Attach it after the handlers whose results it logs.
 
     Args:
-        folder: Output folder of the run.
         settings: Logged as parameters.
-        experiment: MLflow experiment.
         uri: MLflow store; the variable MLFLOW_TRACKING_URI, else a local sqlite file.
         enabled: False keeps the local files only.
         register_as: Registers the newest weights of a finished training as a version of this model.
@@ -95,8 +94,7 @@ class Tracking:
 
     def log_iteration(self, engine: Any) -> None:
         """Write the losses of one iteration."""
-        output = engine.state.output
-        self._log("iterations.jsonl", engine, output.get("losses") or {"loss": output["loss"]}, {})
+        self._log("iterations.jsonl", engine, named_losses(engine.state.output), {})
 
     def log_epoch(self, engine: Any) -> None:
         """Write the metrics of the epoch, and where its picture is."""

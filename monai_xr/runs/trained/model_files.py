@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import monai_xr
-from monai_xr.runs.trained.weights import save_weights
+from monai_xr.runs.trained.weight_files import save_weights
 
 
 def write_weights(folder: Path, engine: Any, settings: Mapping[str, Any]) -> None:

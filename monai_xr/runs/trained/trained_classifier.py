@@ -1,15 +1,19 @@
-"""Checkpoint of a classifier in; the network of its best epoch with its decision and its input settings out."""
+"""Loads the network of a classifier's best epoch with its decision and input settings: `load_classifier`."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.trained_on import TrainedOn
+from monai_xr.data.trained_on import NOBODY, UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks.vit import XrayClassifier, make_classifier
+from monai_xr.networks.weights import check_sha256, read_safetensors
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.trained.weights import fill
+from monai_xr.runs.trained.weight_files import fill
+from monai_xr.settings import parse_names
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,10 @@ class TrainedClassifier:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        decision: How its logits become answers.
         aiin: Normalisation of its input.
         image_size: Of its input, in pixels.
         scores: What it reached on validation.
-        sha256: Of the checkpoint file.
+        sha256: Of the checkpoint file, "" where nothing was trained.
         run: Output folder of the training.
         epoch: After which it was chosen.
         trained_on: Whom it knows.
@@ -46,33 +49,94 @@ class TrainedClassifier:
             "epoch": self.epoch,
             "architecture": self.network.architecture,
             "aiin": self.aiin,
-            "decision": self.decision.as_dict(),
+            "decision": self.decided.as_dict(),
         }
+
+    @property
+    def decided(self) -> Decision:
+        """The decision; ModelError where nothing was trained."""
+        if not self.sha256:
+            raise ModelError(
+                "no checkpoint found", self.run, "train first, or set output_dir to the folder of a training"
+            )
+        return self.decision
+
+    def as_packed(self) -> dict[str, str]:
+        """Give what must stand beside the weights to use them, as text."""
+        known = {
+            "architecture": self.network.architecture,
+            "decision": self.decided.as_dict(),
+            "inputs": {"aiin": self.aiin},
+            "scores": self.scores,
+            "epoch": self.epoch,
+        }
+        return {name: json.dumps(value) for name, value in known.items()}
+
+
+def classifier_at(
+    checkpoint: str | Path, *, backbone: str, image_size: Any, classes: Sequence[str]
+) -> TrainedClassifier:
+    """Do as `load_classifier`; where nothing was trained yet, give a network of the other arguments, to look at.
+
+    A config can then be described and checked before there are weights.
+    """
+    path = Path(checkpoint)
+    if path.is_file() or any(path.glob("epoch_*.pt*")):
+        return load_classifier(path)
+    network = make_classifier(backbone, image_size=image_size, classes=parse_names(classes) or ())
+    even, none = (0.5,) * len(network.classes), (0.0,) * len(network.classes)
+    decision = Decision(network.classes, False, 1.0, even, none, "youden", films=0)
+    return TrainedClassifier(
+        network.eval(), decision, "none", int(image_size), {}, "", path.resolve().parent, 0, NOBODY
+    )
 
 
 def load_classifier(checkpoint: str | Path) -> TrainedClassifier:
-    """Read a checkpoint file, or the newest one in a folder that verifies.
+    """Read a checkpoint file, the newest one in a folder that verifies, or safetensors as `pack` writes them.
 
     Raises:
         ModelError: If there is none, none verifies, or it is not that of a classifier.
     """
     path = Path(checkpoint)
+    if path.suffix == ".safetensors":
+        return _packed(path)
     content = find_checkpoint(path)
     best = content["objects"].get("validation")
     if not best or not best["decision"]:
         raise ModelError("not the checkpoint of a validated classifier", path, "give one of this bundle's trainings")
-    shape = dict(best["architecture"])
-    network = make_classifier(shape.pop("backbone"), **shape)
+    network = make_classifier(**best["architecture"])
     fill(network, content["objects"]["best_network"], "best_network", content["name"])
     run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
     return TrainedClassifier(
         network=network.eval(),
         decision=Decision.from_dict(best["decision"]),
         aiin=best["inputs"]["aiin"],
-        image_size=shape["image_size"],
+        image_size=best["architecture"]["image_size"],
         scores=dict(best.get("scores", {})),
         sha256=content["sha256"],
         run=run,
         epoch=best["epoch"],
         trained_on=TrainedOn.from_dict(content.get("trained_on", {})),
+    )
+
+
+def _packed(path: Path) -> TrainedClassifier:
+    sha256 = check_sha256(path)
+    state, text = read_safetensors(path)
+    try:
+        known = {name: json.loads(text[name]) for name in ("architecture", "decision", "inputs", "scores", "epoch")}
+    except (KeyError, ValueError):
+        raise ModelError("no weights of a classifier that was packed", path, "pack the training again") from None
+    network = make_classifier(**known["architecture"])
+    fill(network, state, "weights", path)
+    return TrainedClassifier(
+        network=network.eval(),
+        decision=Decision.from_dict(known["decision"]),
+        aiin=known["inputs"]["aiin"],
+        image_size=known["architecture"]["image_size"],
+        scores=known["scores"],
+        sha256=sha256,
+        run=path.resolve().parent,
+        epoch=known["epoch"],
+        trained_on=UNSAID,
     )

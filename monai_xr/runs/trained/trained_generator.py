@@ -1,4 +1,4 @@
-"""A checkpoint or a file of weights in, a generator that is ready to sample out."""
+"""Loads a generator, ready to sample, from a checkpoint or a file of weights: `load_generator`."""
 
 import pydoc
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from pathlib import Path
 from monai_xr.data.trained_on import UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.networks.interfaces import Generator
+from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.run_folder import RunFolder
-from monai_xr.runs.trained.weights import fill, load_weights
+from monai_xr.runs.trained.weight_files import fill, load_weights
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,6 @@ class LoadedGenerator:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        sha256: Of the file.
         run_id: Of the training, see `RunFolder`.
         epoch: Whole epochs that the weights were trained.
         trained_on: Whom it knows; of safetensors nobody says.

@@ -86,6 +86,9 @@ def aiin(
     Raises:
         ConfigurationError: A setting that cannot work.
         InputDataError: An image that AIIN is not defined for.
+
+    >>> aiin(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8), (2, 2), mode="exact").shape
+    (8, 8)
     """
     settings = settled(image, checked_settings(tile_grid_size, clip_limit, mode, bits))
     _check_threads(threads)
@@ -126,6 +129,9 @@ def aiin_batch(
     Raises:
         ConfigurationError: A setting that cannot work.
         InputDataError: Images that AIIN is not defined for.
+
+    >>> aiin_batch(torch.zeros(3, 1, 16, 16), (2, 2), mode="exact").shape
+    torch.Size([3, 1, 16, 16])
     """
     settings = settled(images, checked_settings(tile_grid_size, clip_limit, mode, bits))
     _check_threads(threads)
@@ -155,6 +161,9 @@ def aiin_maps(
     Raises:
         ConfigurationError: A setting that cannot work.
         InputDataError: An image that AIIN is not defined for.
+
+    >>> aiin_maps(np.zeros((8, 8), np.float32), (2, 2), mode="exact").tables.shape
+    (4, 256)
     """
     settings = settled(image, checked_settings(tile_grid_size, clip_limit, mode, bits))
     _check_threads(threads)
@@ -180,6 +189,11 @@ def apply_aiin_maps(
     Raises:
         ConfigurationError: The patch leaves the image of the maps.
         InputDataError: An image that AIIN is not defined for.
+
+    >>> whole = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    >>> patch = apply_aiin_maps(whole[2:6, 4:], aiin_maps(whole, (2, 2), mode="exact"), (2, 4))
+    >>> np.array_equal(patch, aiin(whole, (2, 2), mode="exact")[2:6, 4:])
+    True
     """
     _check_threads(threads)
     stack = image_stack(plain_image(image), maps.settings, None)

@@ -80,6 +80,9 @@ class AIIN(_Recorded):
 
     Raises:
         ConfigurationError: A setting that cannot work.
+
+    >>> AIIN((2, 2), 4.0, "exact")(torch.rand(1, 16, 16)).shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -144,12 +147,6 @@ class AIINd(_Dictionary):
 
     Args:
         keys: Keys of the images.
-        tile_grid_size: Tiles along width and height.
-        clip_limit: The contrast threshold.
-        mode: "opencv" or "exact".
-        bits: Depth of the images.
-        slice_axis: Axis of a volume along which each slice is an image.
-        threads: CPU threads.
         mask_key: Key of a mask of the pixels that count.
         reference_key: Key of the whole image, or of its maps, when the images are patches of it.
         origin_key: Key of a patch's (row, column) in the whole.
@@ -157,6 +154,9 @@ class AIINd(_Dictionary):
 
     Raises:
         ConfigurationError: A setting that cannot work.
+
+    >>> AIINd("image", (2, 2), mode="exact")({"image": torch.rand(1, 16, 16), "label": 1})["image"].shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -199,6 +199,9 @@ class RandAIIN(RandomizableTransform, _Recorded):
 
     Raises:
         ConfigurationError: A range that cannot work.
+
+    >>> RandAIIN(1.0).set_random_state(0)(torch.rand(1, 16, 16)).shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(
@@ -244,7 +247,11 @@ class RandAIIN(RandomizableTransform, _Recorded):
 
 
 class RandAIINd(RandomizableTransform, _Dictionary):
-    """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments."""
+    """Normalise the images under `keys` with one draw for all; see `RandAIIN` for the arguments.
+
+    >>> sorted(RandAIINd(["image", "mask"], 0.0)({"image": 1, "mask": 2}))
+    ['image', 'mask']
+    """
 
     def __init__(
         self,

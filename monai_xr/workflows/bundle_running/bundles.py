@@ -31,7 +31,7 @@ def run_bundle(
         run_id: `training`, `evaluating` or `inference`.
         config: Name of the config file in `configs`, without its ending; or a whole config elsewhere, as runs keep it.
         overrides: Knobs by id, as on the command line of `monai.bundle run`; paths and names are taken as they are.
-        overlays: Further config files, merged in order.
+        overlays: Further config files, merged in order; those beside `config` by their names alone.
 
     Returns:
         The output folder of the run.
@@ -40,8 +40,10 @@ def run_bundle(
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
         SystemExit: A training that a signal stopped.
     """
-    first = config if isinstance(config, Path) else bundle / "configs" / f"{config}.yaml"
-    files = [first, *overlays]
+    configs = bundle / "configs"
+    first = config if isinstance(config, Path) else configs / f"{config}.yaml"
+    files = [first if first.is_file() else first.with_suffix(".json")]  # of a bundle that was packed
+    files += [file if file.is_file() else configs / file.name for file in overlays]
     for file in files:
         if not file.is_file():
             raise ConfigurationError("no such config file", file)

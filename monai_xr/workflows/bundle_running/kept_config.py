@@ -9,12 +9,17 @@ from typing import Any
 import ignite.distributed as idist
 import yaml
 from monai.bundle import ConfigParser
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 from monai_xr.data.files.output import write_text
 from monai_xr.handlers.run_record import without_folders
 from monai_xr.runs import RunFolder
 
 _NETWORKS = ("generator", "discriminator")
+_NO_KNOBS = {
+    *("_meta_", "imports", "knobs", "network_def", "train", "validate", "initialize", "finalize", "run", "training"),
+    *DEFAULT_MLFLOW_SETTINGS["configs"],
+} - {"output_dir"}
 
 
 def parser_at_work() -> ConfigParser | None:
@@ -47,6 +52,31 @@ def keep_config(parser: ConfigParser) -> None:
         write_text(metadata, json.dumps(parser.get(parser.meta_key, {}), indent=4) + "\n")
 
 
+def knobs_as_set() -> dict[str, Any]:
+    """Give the knobs of the config at work, resolved: everything at its top level that is plain data.
+
+    Components, sections, steps of a run and what MONAI's `--tracking` adds are none.
+    """
+    parser = parser_at_work()
+    found: dict[str, Any] = {}
+    for name, raw in parser.get().items() if parser else ():
+        if name not in _NO_KNOBS and not _is_component(raw) and not _is_steps(raw):
+            value = parser.get_parsed_content(name)  # type: ignore[union-attr]
+            found |= {name: value} if _is_plain(value) else {}
+    return found
+
+
+def _is_component(raw: Any) -> bool:
+    return isinstance(raw, Mapping) and "_target_" in raw
+
+
+def _is_steps(raw: Any) -> bool:
+    """Whether a list holds what does something when it is resolved."""
+    return isinstance(raw, list) and any(
+        _is_component(each) or (str(each).startswith("$") and _written(each) is None) for each in raw
+    )
+
+
 def networks_as_resolved(parser: ConfigParser) -> dict[str, dict[str, Any]]:
     """Give target and plain arguments of the networks that a parser has made, by name."""
     found = {}
@@ -75,11 +105,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, str) and value.startswith("$"):
-        try:
-            return as_literal(without_folders(str(ast.literal_eval(value[1:]))))
-        except (ValueError, SyntaxError):
-            return value
+        text = _written(value)
+        return value if text is None else as_literal(without_folders(text))
     return without_folders(value) if _is_plain(value) else f"<{type(value).__name__}>"
+
+
+def _written(expression: str) -> str | None:
+    """Give the text that an expression of `as_literal` stands for; None for any other expression."""
+    try:
+        return str(ast.literal_eval(expression[1:]))
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,23 +1,48 @@
-"""What the run ids of a bundle call: the engines, seeded, and told when they are to stop."""
+"""What the configs of the bundles call, as `xr`: the engines, seeded, and told when they are to stop."""
 
 import sys
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Events
 from ignite.utils import manual_seed
 
+from monai_xr.engines.host import pick_device
 from monai_xr.handlers.checkpointing.stopping import Stopped
+from monai_xr.runs import RunFolder, settings_behind
 from monai_xr.settings import parse_count
-from monai_xr.workflows.bundle_running.kept_config import keep_config, networks_as_resolved, parser_at_work
+from monai_xr.workflows.bundle_running.kept_config import (
+    keep_config,
+    knobs_as_set,
+    networks_as_resolved,
+    parser_at_work,
+)
+from monai_xr.workflows.bundle_running.plain_command import prepare_plain_command
+
+__all__ = [
+    "RunFolder",
+    "join_processes",
+    "knobs_as_set",
+    "pick_device",
+    "prepare_plain_command",
+    "run_training",
+    "seed_everything",
+    "settings_behind",
+]
 
 
 def seed_everything(seed: Any) -> None:
-    """Seed torch, numpy and Python.
+    """Seed torch, numpy and Python, each process of a training in its own way.
 
     Raises:
         ConfigurationError: If the seed is not a whole number from 0.
     """
-    manual_seed(parse_count(seed, "seed", least=0))
+    manual_seed(parse_count(seed, "seed", least=0) + idist.get_rank())
+
+
+def join_processes() -> None:
+    """Join the other processes that `torchrun` started: over nccl with cards, else over gloo."""
+    idist.initialize("nccl" if pick_device().type == "cuda" else "gloo")
 
 
 def run_training(trainer: Any) -> None:
@@ -34,8 +59,3 @@ def run_training(trainer: Any) -> None:
     except Stopped as stopped:
         print(f"\nmonai_xr: stopped{stopped.told and '; '}{stopped.told}", file=sys.stderr)  # noqa: T201
         raise
-
-
-def run_sampling(evaluator: Any) -> None:
-    """Run a MONAI evaluator whose handlers write images."""
-    evaluator.run()

@@ -16,11 +16,11 @@ from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.validation import predict
 from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
-from monai_xr.runs.openings import note_opening
+from monai_xr.runs import note_opening
 from monai_xr.runs.provenance import provenance
-from monai_xr.runs.trained.trained_classifier import TrainedClassifier, load_classifier
+from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
-from monai_xr.transforms.loader import xray_loader
+from monai_xr.transforms.xray_loader import xray_loader
 from monai_xr.workflows.judging_classifiers.found import Evaluation
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_images.measure_log import log_values
@@ -201,8 +201,3 @@ def _predictions(answers: Answers, dataset: LabelledXrays) -> str:
             row += ["" if truth != truth else int(truth), f"{probability:.8g}", int(positive)]
         table.writerow([record.shown or record.image.name, answers.patients[place], *row])
     return stream.getvalue()
-
-
-def run_evaluation(*arguments: Any, **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle."""
-    evaluate_classifier(*arguments, **knobs)

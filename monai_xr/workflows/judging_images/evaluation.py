@@ -13,13 +13,11 @@ from torch import Tensor, nn
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.trained_on import lineage_behind
-from monai_xr.engines.host import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
-from monai_xr.runs import run_behind
-from monai_xr.runs.alarm_log import read_alarms
+from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
@@ -276,11 +274,6 @@ def measure_image_sets(
         pixels = {name: each.pixels for name, each in of_class.items()}
         rows += class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
     return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence
-
-
-def run_evaluation(*arguments: Any, device: str = "auto", **knobs: Any) -> None:
-    """Evaluate as a run id of a bundle."""
-    evaluate_folders(*arguments, device=pick_device(device), **knobs)
 
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:

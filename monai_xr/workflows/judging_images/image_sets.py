@@ -16,8 +16,7 @@ from monai_xr.data.images.tiles import FULL_SCALE
 from monai_xr.data.store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.runs import RunFolder
-from monai_xr.runs.openings import note_opening
+from monai_xr.runs import RunFolder, note_opening
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
 

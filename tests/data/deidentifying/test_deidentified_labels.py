@@ -8,8 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images
 from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import InputDataError
 

@@ -7,8 +7,8 @@ import pydicom
 import pytest
 
 import monai_xr
+from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.data.deidentifying import job as deidentification_job
-from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.dicom.deidentification import data_set as deidentification
 
 COUNTS = {"ready": 2, "waiting": 2, "refused": 3}

@@ -13,8 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from monai_xr.data.deidentifying import deidentified_folder
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentified_folder, deidentify_folder
 from monai_xr.data.files.key_file import open_key
 from monai_xr.errors import ConfigurationError, HostError
 

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 from planted_text import letters
 
-from monai_xr.data.deidentifying import pixel_text
-from monai_xr.data.deidentifying.review_sheets import write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import (
+    deidentify_folder,
+    pixel_text,
+    review_folder,
+    waiting_images,
+    write_review_sheets,
+)
 from monai_xr.dicom.isolation.child import TextPlaces
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 
 BOX = (40, 60, 60, 160)
 
@@ -156,12 +159,14 @@ def test_what_waits_for_the_extra_is_looked_at_once_it_is_there(tmp_path, dicom,
     assert deidentify_folder(tmp_path / "in", tmp_path / "out").reused == 2
 
 
-def test_a_film_that_takes_too_long_waits(tmp_path, dicom, monkeypatch, really_looked_at):
+def test_a_film_that_takes_too_long_waits_for_the_next_run(tmp_path, dicom, monkeypatch, really_looked_at):
     def slow(path, **options):
-        raise InputDataError("its decoding took over 180 s", path)
+        raise PassingError("its decoding took over 180 s", path)
 
     monkeypatch.setattr(pixel_text, "look_for_text", slow)
     monkeypatch.setattr(pixel_text, "can_look_for_text", lambda: True)
     dicom(tmp_path / "in" / "a.dcm", 1, pixels=film(), BurnedInAnnotation="NO")
     report = deidentify_folder(tmp_path / "in", tmp_path / "out")
-    assert report.reasons["waiting"] == {"pixels not looked at: its decoding took over 180 s": 1}
+    assert report.reasons["waiting"] == {"pixels not looked at this time: its decoding took over 180 s": 1}
+    monkeypatch.setattr(pixel_text, "look_for_text", lambda path, **options: TextPlaces((300, 300), ()))
+    assert deidentify_folder(tmp_path / "in", tmp_path / "out").counts == {"ready": 1}

@@ -9,10 +9,8 @@ import pydicom
 import pytest
 from PIL import Image
 
-from monai_xr.data.deidentifying import reviewing
-from monai_xr.data.deidentifying.review_sheets import SIDE, write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, reviewing, waiting_images, write_review_sheets
+from monai_xr.data.deidentifying.review_sheets import SIDE
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 
@@ -87,8 +85,8 @@ def test_several_at_once(out):
     ("arguments", "message"),
     [
         ({"release": ["12345678"], "by": "AB"}, "0 waiting images are called so"),
-        ({"release": ["1"], "by": "AB"}, "waiting images are called so"),
-        ({"release": [""], "by": "AB"}, "5 waiting images are called so"),
+        ({"release": ["1"], "by": "AB"}, "an ID of 1 characters"),
+        ({"release": [" "], "by": "AB"}, "an ID of 0 characters"),
         ({"release": ["{name}"], "by": ""}, "nobody is named"),
         ({"release": ["{name}"], "by": "  "}, "nobody is named"),
         ({"release": ["{name}"], "by": "A\nB"}, "nobody is named"),
@@ -107,6 +105,15 @@ def test_wrong_names_decide_nothing(out, arguments, message):
     assert not (out / "decisions.jsonl").exists()
 
 
+@pytest.mark.parametrize(("decision", "told"), [("release", "released"), ("reject", "rejected")])
+def test_an_image_that_was_decided_on_before_is_told(out, decision, told):
+    name = waiting_images(out)[0].name
+    review_folder(out, **{decision: [name]}, by="AB")
+    with pytest.raises(ConfigurationError, match=f"^that image does not wait: it was {told} before"):
+        review_folder(out, release=[name], by="AB")
+    assert len(lines(out)) == 1
+
+
 def test_a_folder_that_is_no_output(tmp_path):
     with pytest.raises(ConfigurationError, match="not the output of a de-identification"):
         waiting_images(tmp_path)
@@ -116,6 +123,31 @@ def test_an_image_without_its_note(out):
     waiting_images(out)[0].path.with_suffix(".json").unlink()
     with pytest.raises(InputDataError, match=r"JSON is missing.* : 2\.25\.\d+\.dcm"):
         waiting_images(out)
+
+
+def test_a_note_that_was_lost_is_made_again(out, tmp_path):
+    lost = waiting_images(out)[0]
+    lost.path.with_suffix(".json").unlink()
+    deidentify_folder(tmp_path / "source", out)
+    assert waiting_images(out)[0] == lost
+
+
+@pytest.mark.parametrize("decision", ["release", "reject"])
+def test_a_review_killed_before_the_note_moved_leaves_none_behind(out, monkeypatch, decision):
+    one = waiting_images(out)[0]
+    note, moves = one.path.with_suffix(".json").read_text(), []
+
+    def killed(folder):
+        moves.append(folder)
+        if len(moves) == 1:
+            one.path.with_suffix(".json").write_text(note)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(reviewing, "sync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        review_folder(out, **{decision: [one.name]}, by="AB")
+    review_folder(out, by="AB")
+    assert not one.path.with_suffix(".json").exists()
 
 
 def test_a_killed_review_is_carried_out_by_the_next_command(out, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from monai_xr.data.deidentifying.job import Job
+from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.shared_job import SharedJob
 from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE
@@ -16,7 +16,8 @@ def jobs(tmp_path):
 
     def opened(source, count):
         def job():
-            return Job.open(source, tmp_path / "out", None, BASIC_PROFILE, admit=("patient",), accept_non_chest=False)
+            admission = Admission(("patient",), accept_non_chest=False, allow_times=False)
+            return Job.open(source, tmp_path / "out", None, BASIC_PROFILE, admission)
 
         with job().folder.locked():
             job().start()

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.sources.finding import find_records
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions

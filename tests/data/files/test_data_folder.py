@@ -5,12 +5,10 @@ from collections import Counter
 
 import pytest
 
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images
 from monai_xr.data.files.data_folder import data_folder
-from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.inspecting import inspect_folder
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
 from monai_xr.errors import ConfigurationError, InputDataError
 

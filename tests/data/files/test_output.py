@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from monai_xr.data.deidentifying.review_sheets import write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
+from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images, write_review_sheets
 from monai_xr.data.files.output import write_text
-from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.inspecting import inspect_folder
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.errors import HostError
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.workflows.pictures.aiin_picture import normalise_files

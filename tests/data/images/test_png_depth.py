@@ -10,10 +10,9 @@ import pytest
 from monai_xr.data.images.png import read_png_or_jpeg, write_png
 from monai_xr.data.images.png_depth import depth_of, exports_of
 from monai_xr.data.images.png_exports import exports_under
-from monai_xr.data.inspecting.film_findings import DEPTH
-from monai_xr.data.inspecting.inspection import inspect_folder
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.inspecting import inspect_folder
+from monai_xr.data.inspecting.faults import DEPTH
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.store.building import build_store
 

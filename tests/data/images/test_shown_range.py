@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monai_xr.data.images.shown_range import RANGE_UNUSED, SATURATED, range_doubt
-from monai_xr.data.inspecting.inspection import inspect_folder
+from monai_xr.data.inspecting import inspect_folder
 
 SIDE = 80
 

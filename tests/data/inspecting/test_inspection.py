@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from monai_xr.data.inspecting.film_findings import (
+from monai_xr.data.inspecting import Inspection, inspect_folder
+from monai_xr.data.inspecting.faults import (
     BURNED_IN,
     BURNED_IN_UNKNOWN,
     DUPLICATE,
@@ -18,7 +19,6 @@ from monai_xr.data.inspecting.film_findings import (
     UNREADABLE,
     UNUSABLE,
 )
-from monai_xr.data.inspecting.inspection import Inspection, inspect_folder
 from monai_xr.dicom import read_xray
 from monai_xr.errors import ConfigurationError, InputDataError
 

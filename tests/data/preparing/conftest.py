@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.preparing.preparation import Preparation
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from monai_xr.data.identifiers import hashed
-from monai_xr.data.preparing.folder_splits import split_folder
+from monai_xr.data.preparing import split_folder
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import read_lineage, write_lineage
 from monai_xr.dicom.writing import write_generated

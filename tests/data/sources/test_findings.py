@@ -3,7 +3,7 @@
 import pytest
 from pydicom.sr.codedict import codes
 
-from monai_xr.data.sources.findings import FINDINGS, Known, known, one_label
+from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude, one_label
 from monai_xr.errors import InputDataError
 
 
@@ -44,27 +44,27 @@ def test_check_digit_of_a_known_code_and_of_a_wrong_one() -> None:
 
 
 def test_the_narrower_implies_the_wider() -> None:
-    assert known(["viral_pneumonia"]) == Known(("pneumonia", "viral_pneumonia"), ())
+    assert conclude(["viral_pneumonia"]) == FilmFindings(("pneumonia", "viral_pneumonia"), ())
 
 
 def test_absence_of_the_wider_implies_that_of_the_narrower() -> None:
-    found = known([], ["pneumonia"])
+    found = conclude([], ["pneumonia"])
     assert found.absent == ("bacterial_pneumonia", "fungal_pneumonia", "pneumonia", "viral_pneumonia")
 
 
 def test_unknown_is_neither_present_nor_absent() -> None:
-    found = known(["cardiomegaly"], ["effusion"])
+    found = conclude(["cardiomegaly"], ["effusion"])
     assert "nodule" not in found.present + found.absent
 
 
 def test_present_and_absent_contradict() -> None:
     with pytest.raises(InputDataError, match="pneumonia is both present and absent"):
-        known(["viral_pneumonia"], ["pneumonia"])
+        conclude(["viral_pneumonia"], ["pneumonia"])
 
 
 def test_word_that_is_no_finding() -> None:
     with pytest.raises(InputDataError, match="unknown finding 'hiccups'"):
-        known(["hiccups"])
+        conclude(["hiccups"])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_word_that_is_no_finding() -> None:
     ],
 )
 def test_one_label(present: list[str], absent: list[str], label: str) -> None:
-    assert one_label(known(present, absent), ["consolidation", "effusion"]) == label
+    assert one_label(conclude(present, absent), ["consolidation", "effusion"]) == label
 
 
 def test_every_wider_finding_is_one() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monai_xr.data.identifiers import hashed
-from monai_xr.data.preparing.folder_splits import split_folder
+from monai_xr.data.preparing import split_folder
 from monai_xr.data.records import Records
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.splits.split_table import SPLITS_FILE

@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from monai_xr.data.deidentifying.deidentified_folder import encoded
+from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, deidentify
 from monai_xr.dicom.deidentification.hidden_pixels import read_one_frame
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
@@ -287,3 +288,37 @@ def test_damaged_headers_are_refused_or_cleaned(tmp_path_factory, data):
     else:
         told = encoded(clean)
     assert not [word for word in (b"ZZPHI", b"CANARY") if word in told]
+
+
+@pytest.mark.parametrize("written", ["SIGMOID", "LINEAR_EXACT"])
+def test_a_known_function_of_the_window_stays(write_film, written):
+    film = write_film(
+        np.arange(24).reshape(4, 6).astype(np.uint16),
+        bits=12,
+        WindowCenter=2000,
+        WindowWidth=3000,
+        VOILUTFunction=written,
+    )
+    assert deidentify(read_one_frame(film), KEY).VOILUTFunction == written
+
+
+def test_an_unknown_function_of_the_window_is_refused_as_readers_do(write_film):
+    film = write_film(
+        np.arange(24).reshape(4, 6).astype(np.uint16),
+        bits=12,
+        WindowCenter=2000,
+        WindowWidth=3000,
+        VOILUTFunction="ZZPHI",
+    )
+    with pytest.raises(InputDataError, match=r"^[^Z]*VOILUTFunction is none of LINEAR, LINEAR_EXACT, SIGMOID"):
+        read_xray(film)
+    with pytest.raises(InputDataError, match=r"^VOILUTFunction is none of LINEAR, LINEAR_EXACT, SIGMOID") as failure:
+        deidentify(read_one_frame(film), KEY)
+    assert "ZZPHI" not in str(failure.value)
+
+
+def test_without_a_window_its_function_means_nothing(write_film):
+    film = write_film(
+        np.arange(24).reshape(4, 6).astype(np.uint16), VOILUTFunction="ZZPHI", WindowCenter=None, WindowWidth=None
+    )
+    assert "ZZPHI" not in str(deidentify(read_one_frame(film), KEY))

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
@@ -118,10 +117,8 @@ def test_a_crash_of_a_child_that_has_read_other_films_is_tried_again(write_film,
 
 
 def test_a_decoder_that_takes_too_long_is_killed(slow_film, pool):
-    begin = time.monotonic()
     with pytest.raises(PassingError, match=r"took over 0\.05 s"):
         isolation.read_isolated(slow_film, frame=None, window=0, admit=("patient",), max_seconds=0.05)
-    assert time.monotonic() - begin < 5
     assert pool._idle == []
 
 

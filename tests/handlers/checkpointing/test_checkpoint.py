@@ -8,10 +8,11 @@ from ignite.engine import Events
 from torch.utils.data import DataLoader
 
 from monai_xr.errors import ConfigurationError, HostError, ModelError
-from monai_xr.handlers import Checkpoint, ImageGrid, RunRecord, Tracking, load_generator
+from monai_xr.handlers import Checkpoint, ImageGrid, RunRecord, Tracking
 from monai_xr.handlers.checkpointing.checkpoint import restore_object
 from monai_xr.networks import DCGANGenerator
 from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
+from monai_xr.runs.trained import load_generator
 
 
 def weights(engine):

@@ -120,14 +120,14 @@ def test_iteration_that_does_not_end_in_time_is_left_unsaved(tmp_path, monkeypat
 
     def hangs():
         told(signal.SIGTERM)()
-        time.sleep(5)
+        time.sleep(60)
 
     engine = train(handlers=[Checkpoint(tmp_path / "c"), At(Events.ITERATION_STARTED, 8, hangs)])
     begin = time.monotonic()
     with pytest.raises(SystemExit) as left:
         run_training(engine)
     assert left.value.code == 143
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 55  # before the iteration ends
     assert "no iteration ended within 0 s; --resume true goes on after the newest checkpoint" in capsys.readouterr().err
     assert newest_checkpoint(tmp_path / "c")["iteration"] == 6
 

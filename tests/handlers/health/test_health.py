@@ -8,8 +8,9 @@ import torch
 from ignite.engine import Engine, Events
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.handlers import HealthWatch, read_alarms
+from monai_xr.handlers import HealthWatch
 from monai_xr.handlers.health.health import accuracy
+from monai_xr.runs import read_alarms
 
 CALM = {"discriminator": 1.2, "generator": 1.0, "real_score": 0.5, "fake_score": -0.5}
 

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader
 
 from monai_xr.engines import GanEngine
 from monai_xr.errors import DivergedError
-from monai_xr.handlers import Checkpoint, HealthWatch, StopOnNonFinite, Tracking, read_alarms
+from monai_xr.handlers import Checkpoint, HealthWatch, StopOnNonFinite, Tracking
 from monai_xr.losses import Objective, non_saturating_discriminator, non_saturating_generator
 from monai_xr.networks import DCGANDiscriminator, DCGANGenerator
+from monai_xr.runs import read_alarms
 
 BATCH = 8
 

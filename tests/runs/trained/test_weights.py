@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 
 from monai_xr.errors import ModelError
-from monai_xr.handlers import load_generator, load_weights, save_weights
 from monai_xr.networks import DCGANGenerator
+from monai_xr.runs.trained import load_generator, load_weights, save_weights
 
 
 def generator(width=4, seed=0):

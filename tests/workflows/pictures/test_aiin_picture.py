@@ -80,7 +80,7 @@ def test_what_cannot_work_is_told_and_nothing_is_written(folder, tmp_path):
         normalise_files(folder, folder, AIIN())
     with pytest.raises(ConfigurationError, match="at least one"):
         normalise_files(folder, out, AIIN(), tiles=[])
-    with pytest.raises(HostError, match="cannot write"):
+    with pytest.raises(HostError, match="cannot be written"):
         normalise_files(folder, folder / "notes.txt", AIIN((2, 2)), clip_limits=[80], tiles=[1])
     assert not out.exists()
 

@@ -1,4 +1,4 @@
-"""Folder of a known public data set in; its records by the rules of that set out, or None where it is none of them."""
+"""Reads known public data sets as their makers publish them, each by its own rules: `known_records`."""
 
 from difflib import get_close_matches
 from pathlib import Path

@@ -18,26 +18,15 @@ from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record
-from monai_xr.data.sources.findings import known, one_label
+from monai_xr.data.sources.findings import conclude, one_label
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 from monai_xr.errors import InputDataError
 
-_FINDINGS = {
-    "Atelectasis": "atelectasis",
-    "Cardiomegaly": "cardiomegaly",
-    "Consolidation": "consolidation",
-    "Edema": "edema",
-    "Effusion": "effusion",
-    "Emphysema": "emphysema",
-    "Fibrosis": "fibrosis",
-    "Hernia": "hernia",
-    "Infiltration": "infiltration",
-    "Mass": "mass",
-    "Nodule": "nodule",
-    "Pleural_Thickening": "pleural_thickening",
-    "Pneumonia": "pneumonia",
-    "Pneumothorax": "pneumothorax",
-}
+_WORDS = (
+    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia"),
+    *("Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"),
+)
+_FINDINGS = {word: word.lower() for word in _WORDS}
 _VAL_ONE_IN = 8
 _NOTES = ("labels were mined from reports: about one in ten is wrong",)
 
@@ -72,8 +61,8 @@ def _record(path: Path, row: TableRow, table: Path, tests: frozenset[str]) -> Re
     if unknown:
         raise InputDataError(f"line {row.line}: unknown finding {unknown[0]!r}", table, "use the table as published")
     named = {_FINDINGS[word] for word in words if word in _FINDINGS}
-    wider = set(known(named).present)
-    found = known(named, set(_FINDINGS.values()) - wider)
+    wider = set(conclude(named).present)
+    found = conclude(named, set(_FINDINGS.values()) - wider)
     patient = row.first("patient id")
     return Record(
         image=path,

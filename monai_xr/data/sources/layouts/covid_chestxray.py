@@ -17,7 +17,7 @@ from pathlib import Path
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FINDINGS, Known, known
+from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, table_rows
 
 _TABLE = "metadata.csv"
@@ -71,10 +71,10 @@ def _record(path: Path, row: TableRow) -> Record:
     return Record(path, label, row.first("patientid"), "", "", present=found.present, absent=found.absent)
 
 
-def _findings(parts: list[str]) -> Known:
+def _findings(parts: list[str]) -> FilmFindings:
     if parts == ["No Finding"]:
-        return known([], FINDINGS)
-    return known(_PARTS[part.lower()] for part in parts if part.lower() in _PARTS)
+        return conclude([], FINDINGS)
+    return conclude(_PARTS[part.lower()] for part in parts if part.lower() in _PARTS)
 
 
 LAYOUT = Layout("covid_chestxray", "Cohen's COVID-19 image data collection", _is_here, _read)

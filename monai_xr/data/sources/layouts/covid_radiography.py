@@ -18,14 +18,14 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import Known, known
+from monai_xr.data.sources.findings import FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files
 
-_CLASSES: dict[str, Known] = {
-    "COVID": known(["covid_19"]),
-    "Normal": known([], ["covid_19", "lung_opacity", "pneumonia"]),
-    "Lung_Opacity": known(["lung_opacity"], ["covid_19"]),
-    "Viral Pneumonia": known(["viral_pneumonia"], ["covid_19"]),
+_CLASSES: dict[str, FilmFindings] = {
+    "COVID": conclude(["covid_19"]),
+    "Normal": conclude([], ["covid_19", "lung_opacity", "pneumonia"]),
+    "Lung_Opacity": conclude(["lung_opacity"], ["covid_19"]),
+    "Viral Pneumonia": conclude(["viral_pneumonia"], ["covid_19"]),
 }
 _NOTES = (
     "each class comes from other hospitals: a model can tell the class by the source",

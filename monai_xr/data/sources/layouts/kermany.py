@@ -19,7 +19,7 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import known
+from monai_xr.data.sources.findings import conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, stem_of, without_leaks
 
 _NAME = re.compile(r"(?P<patient>person\d+_(?P<cause>bacteria|virus)|(?:NORMAL2-)?IM-\d+)(?:[-_]\d+)*")
@@ -49,7 +49,7 @@ def _read(root: Path) -> Contents:
             skipped.append(SkippedFile(printable(file), "not named as the films of this set"))
             continue
         cause = _CAUSES.get(name["cause"] or "")
-        findings = known([cause or "pneumonia"]) if levels[1] == "PNEUMONIA" else known([], ["pneumonia"])
+        findings = conclude([cause or "pneumonia"]) if levels[1] == "PNEUMONIA" else conclude([], ["pneumonia"])
         records.append(
             Record(
                 image=root / file,

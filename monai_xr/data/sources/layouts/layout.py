@@ -27,9 +27,7 @@ class Layout:
 
     Args:
         name: As `--from` takes it.
-        title: As reports call it.
         is_here: Tells whether a folder holds the set as its makers publish it.
-        read: Reads it.
     """
 
     name: str

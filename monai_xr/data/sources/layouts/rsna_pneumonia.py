@@ -20,16 +20,16 @@ from typing import Any
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FINDINGS, Known, known
+from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 from monai_xr.errors import InputDataError
 
 _TABLE, _FOLDER = "stage_2_detailed_class_info.csv", "stage_2_train_images/"
 _MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
-_CLASSES: dict[str, Known] = {
-    "Normal": known([], FINDINGS),
-    "Lung Opacity": known(["lung_opacity"]),
-    "No Lung Opacity / Not Normal": known([], ["lung_opacity"]),
+_CLASSES: dict[str, FilmFindings] = {
+    "Normal": conclude([], FINDINGS),
+    "Lung Opacity": conclude(["lung_opacity"]),
+    "No Lung Opacity / Not Normal": conclude([], ["lung_opacity"]),
 }
 _NO_MAPPING = f"{_MAPPING} is not here: films of one patient may count as of several"
 

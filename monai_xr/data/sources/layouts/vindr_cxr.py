@@ -24,56 +24,22 @@ from pathlib import Path
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import Known, known, one_label
+from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude, one_label
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 
-_FINDINGS = {
-    "aortic enlargement": "aortic_enlargement",
-    "atelectasis": "atelectasis",
-    "calcification": "calcification",
-    "cardiomegaly": "cardiomegaly",
-    "clavicle fracture": "clavicle_fracture",
-    "consolidation": "consolidation",
-    "copd": "copd",
-    "edema": "edema",
-    "emphysema": "emphysema",
+_OTHER_WORDS = {
     "enlarged pa": "enlarged_pulmonary_artery",
     "ild": "interstitial_lung_disease",
-    "infiltration": "infiltration",
-    "lung cavity": "lung_cavity",
-    "lung cyst": "lung_cyst",
-    "lung opacity": "lung_opacity",
-    "lung tumor": "lung_tumor",
-    "mediastinal shift": "mediastinal_shift",
     "nodule/mass": "nodule_or_mass",
-    "other disease": "other_disease",
     "other diseases": "other_disease",
-    "other lesion": "other_lesion",
     "pleural effusion": "effusion",
-    "pleural thickening": "pleural_thickening",
-    "pleural_thickening": "pleural_thickening",
-    "pneumonia": "pneumonia",
-    "pneumothorax": "pneumothorax",
     "pulmonary fibrosis": "fibrosis",
-    "rib fracture": "rib_fracture",
-    "tuberculosis": "tuberculosis",
 }
 _CHALLENGE = "train.csv"
 _CHALLENGE_FINDINGS = (
-    "aortic_enlargement",
-    "atelectasis",
-    "calcification",
-    "cardiomegaly",
-    "consolidation",
-    "effusion",
-    "fibrosis",
-    "infiltration",
-    "interstitial_lung_disease",
-    "lung_opacity",
-    "nodule_or_mass",
-    "other_lesion",
-    "pleural_thickening",
-    "pneumothorax",
+    *("aortic_enlargement", "atelectasis", "calcification", "cardiomegaly", "consolidation", "effusion", "fibrosis"),
+    *("infiltration", "interstitial_lung_disease", "lung_opacity", "nodule_or_mass", "other_lesion"),
+    *("pleural_thickening", "pneumothorax"),
 )
 _TABLES = {split: Path("annotations") / f"image_labels_{split}.csv" for split in ("train", "test")}
 _AGREEMENT = 2
@@ -116,16 +82,22 @@ def _read(root: Path) -> Contents:
     return Contents(tuple(records), tuple(skipped), notes)
 
 
-_Labels = dict[str, tuple[Known, str]]
+def _finding(word: str) -> str:
+    """Give the name of a finding in our vocabulary, "" for any other word."""
+    name = _OTHER_WORDS.get(word, word.replace(" ", "_"))
+    return name if name in FINDINGS else ""
 
 
-def _record(path: Path, found: Known, label: str, split: str) -> Record:
+_Labels = dict[str, tuple[FilmFindings, str]]
+
+
+def _record(path: Path, found: FilmFindings, label: str, split: str) -> Record:
     return Record(path, label, "", "", split, present=found.present, absent=found.absent)
 
 
 def _from_ticks(rows: list[TableRow]) -> _Labels:
     """Read a table with a column for each finding and a row for each radiologist, or one for their consensus."""
-    named = {column: _FINDINGS[column] for column in rows[0].fields if column in _FINDINGS}
+    named = {column: name for column in rows[0].fields if (name := _finding(column))}
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     readers: Counter[str] = Counter()
     for row in rows:
@@ -144,8 +116,7 @@ def _from_boxes(rows: list[TableRow]) -> _Labels:
     for row in rows:
         image, reader = row.first("image_id"), row.first("rad_id")
         readers[image].add(reader)
-        name = _FINDINGS.get(row.first("class_name").lower())
-        if name:
+        if name := _finding(row.first("class_name").lower()):
             marks[image].add((reader, name))
     return {
         image: _agreed(Counter(name for _, name in marks[image]), len(readers[image]), _CHALLENGE_FINDINGS)
@@ -153,12 +124,12 @@ def _from_boxes(rows: list[TableRow]) -> _Labels:
     }
 
 
-def _agreed(votes: Mapping[str, int], readers: int, looked_for: Iterable[str]) -> tuple[Known, str]:
+def _agreed(votes: Mapping[str, int], readers: int, looked_for: Iterable[str]) -> tuple[FilmFindings, str]:
     """Give what is known by the votes, and the label."""
     needed = min(_AGREEMENT, readers)
     looked_for = tuple(looked_for)
-    wider = set(known(name for name in looked_for if votes.get(name, 0) > 0).present)
-    found = known(
+    wider = set(conclude(name for name in looked_for if votes.get(name, 0) > 0).present)
+    found = conclude(
         (name for name in looked_for if votes.get(name, 0) >= needed),
         (name for name in looked_for if name not in wider),
     )

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from monai_xr.data.identifiers import hashed_id
-from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import Records
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.findings import FINDINGS

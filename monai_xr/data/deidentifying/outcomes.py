@@ -42,11 +42,10 @@ class DeidentificationReport:
     """What a run did.
 
     Args:
-        counts: Files by status.
         reasons: By status and reason: why files wait or are refused, and what is doubtful about others.
-        reused: Files that were done before.
         labels_left: Labels of the source that do not go along.
         notes: What a user should know of the folder.
+        entries: Of each file, with its path in the source, which no record but the crosswalk may repeat.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -54,13 +53,23 @@ class DeidentificationReport:
     reused: int = 0
     labels_left: int = 0
     notes: tuple[str, ...] = ()
+    entries: list[tuple[str, Entry]] = field(default_factory=list, repr=False)
 
-    def add(self, entry: Entry, *, reused: bool) -> None:
+    def add(self, file: str, entry: Entry, *, reused: bool) -> None:
         """Count one file."""
+        self.entries.append((file, entry))
         self.counts[entry.status] += 1
         self.reused += reused
         if entry.reason:
             self.reasons.setdefault(entry.status, Counter())[entry.reason] += 1
+
+    def films(self) -> dict[str, list[str]]:
+        """Give the files of each new SOP Instance UID."""
+        films: dict[str, list[str]] = {}
+        for file, entry in self.entries:
+            if entry.status != REFUSED:
+                films.setdefault(entry.sop_instance_uid, []).append(file)
+        return films
 
     def lines(self) -> list[str]:
         """Tell the counts, then the reasons, most frequent first."""

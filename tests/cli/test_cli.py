@@ -11,7 +11,7 @@ from monai_xr.data.phantoms import write_phantom_studies
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
 
-TABLE_II = Path(__file__).parents[1] / "bundles" / "chest_xray_dcgan" / "configs" / "table_ii.yaml"
+TABLE_II = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan" / "configs" / "table_ii.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Image files in, their tiles out in the same order, or the reason why there is none."""
+"""Makes the tiles of image files in their order, or tells the reason why there is none: `TileMaker`."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,11 +38,10 @@ class CacheSettings:
 
 
 @dataclass(frozen=True)
-class Source:
+class FilmSource:
     """An image to read.
 
     Args:
-        path: The file.
         file: How tables and reports call it.
         key: Hash of its path relative to the root.
         stamp: Size and time by which it is known again.
@@ -69,10 +68,10 @@ KnownOutcomes = Mapping[FileKey, Outcome]
 Film = tuple[Pixels, TileFacts]  # the facts as far as the whole film tells them
 
 
-def source_of(record: Record, root: Path) -> Source:
+def source_of(record: Record, root: Path) -> FilmSource:
     """Look at a file without opening it; one that is not there has the stamp (-1, -1)."""
     file = record.image.relative_to(root).as_posix()
-    return Source(record.image, printable(record.shown or file), hashed(file), stamp_of(record.image))
+    return FilmSource(record.image, printable(record.shown or file), hashed(file), stamp_of(record.image))
 
 
 def digest_of(pixels: Pixels) -> str:
@@ -82,20 +81,14 @@ def digest_of(pixels: Pixels) -> str:
 
 
 @dataclass(frozen=True)
-class FileFilms:
-    """Reads films from their files.
-
-    Args:
-        admit: Origins that are let in, as in `read_image`.
-        decode: Where DICOM pixels are decoded, as in `read_image`.
-        exports: As in `read_image`.
-    """
+class FilmsOfFiles:
+    """Reads films from their files."""
 
     admit: tuple[str, ...]
     decode: Decode
     exports: tuple[int, ...] = ()
 
-    def __call__(self, source: Source) -> Film:
+    def __call__(self, source: FilmSource) -> Film:
         """Read one film.
 
         Raises:
@@ -117,25 +110,21 @@ class FileFilms:
         )
 
 
-class StoredFilms:
-    """Takes the tiles of a prepared store for films.
-
-    Args:
-        store: Of larger tiles than those to make.
-    """
+class TilesOfStore:
+    """Takes the tiles of a prepared store for films."""
 
     def __init__(self, store: PixelCache) -> None:
         self.store = store
         self.place_of = {each["file"]: place for place, each in enumerate(store.index["images"])}
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[FilmSource]:
         """Give one source for each tile; a tile is known again by its checksum."""
         return [
-            Source(self.store.folder, file, hashed(file), (int(self.store.facts[place].sha256[:12], 16), 0))
+            FilmSource(self.store.folder, file, hashed(file), (int(self.store.facts[place].sha256[:12], 16), 0))
             for file, place in self.place_of.items()
         ]
 
-    def __call__(self, source: Source) -> Film:
+    def __call__(self, source: FilmSource) -> Film:
         """Take one tile."""
         place = self.place_of[source.file]
         return self.store[place].astype(np.float32) / np.float32(FULL_SCALE), self.store.facts[place]
@@ -146,16 +135,15 @@ class TileMaker:
     """Makes tiles, with what they depend on.
 
     Args:
-        settings: Of the tiles.
         film: Gives the film of a source.
         known: Outcomes that need no decoding, by file and stamp.
     """
 
     settings: CacheSettings
-    film: Callable[[Source], Film]
+    film: Callable[[FilmSource], Film]
     known: KnownOutcomes
 
-    def outcomes(self, sources: Sequence[Source], workers: int) -> Iterator[Outcome]:
+    def outcomes(self, sources: Sequence[FilmSource], workers: int) -> Iterator[Outcome]:
         """Give the outcome of each source in order, a few being worked on ahead in threads."""
         pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")  # decoders let go of the interpreter lock
         waiting: deque[Future[Outcome]] = deque()
@@ -169,7 +157,7 @@ class TileMaker:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def outcome(self, source: Source) -> Outcome:
+    def outcome(self, source: FilmSource) -> Outcome:
         """Make one tile; whatever is wrong with the file becomes the reason.
 
         Raises:
@@ -190,7 +178,7 @@ class TileMaker:
         except Exception as error:  # one odd file among thousands does not end the work
             return Outcome(reason=f"the reader failed: {type(error).__name__}")
 
-    def _decoded(self, source: Source) -> Outcome:
+    def _decoded(self, source: FilmSource) -> Outcome:
         pixels, facts = self.film(source)
         size, fit = self.settings.size, self.settings.fit
         tile = tile_of(pixels, size, fit)

@@ -14,9 +14,8 @@ import pytest
 
 from monai_xr.data.files import key_file as deidentification_key
 from monai_xr.data.files.progress import progress_bar
-from monai_xr.data.inspecting import film_report
-from monai_xr.data.inspecting.film_findings import FINDINGS, SEVERITIES, finding_of, worst_of
-from monai_xr.data.inspecting.inspection import inspect_folder
+from monai_xr.data.inspecting import film_report, inspect_folder
+from monai_xr.data.inspecting.faults import FAULTS, SEVERITIES, fault_of, worst_of
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
 FREE_TEXT = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "Manufacturer", "ManufacturerModelName",
@@ -35,16 +34,16 @@ def archive(tmp_path: Path, dicom: Any, png: Any) -> Path:
 
 
 def test_each_code_has_one_meaning_and_a_way_on() -> None:
-    codes = [finding.code for finding in FINDINGS]
+    codes = [finding.code for finding in FAULTS]
     assert len(set(codes)) == len(codes)
     assert {"HDR_NO_WINDOW", "PIX_RANGE_UNUSED", "PIX_SATURATED"} <= set(codes)
     assert all(code.startswith(("FILE_", "HDR_", "PIX_")) for code in codes)
-    assert {finding.severity for finding in FINDINGS} == set(SEVERITIES)
-    assert all(finding.done and finding_of(finding.begins) is finding for finding in FINDINGS)
+    assert {finding.severity for finding in FAULTS} == set(SEVERITIES)
+    assert all(finding.done and fault_of(finding.begins) is finding for finding in FAULTS)
     assert worst_of(()) is None
     assert worst_of(("no window", "unreadable", "polarity doubtful")) == "error"
     with pytest.raises(KeyError):
-        finding_of("nothing anybody says")
+        fault_of("nothing anybody says")
 
 
 def test_findings_are_counted_the_worst_first(archive: Path) -> None:
@@ -187,7 +186,7 @@ def test_command_writes_json_and_csv_and_reads_isolated(archive: Path, tmp_path:
     assert json.loads((tmp_path / "a" / "found.json").read_text())["findings"]
     assert (tmp_path / "a" / "found.csv").read_text().count("\n") == 6
     code, _, error = monai_xr("inspect", archive, "--decode", "quick")
-    assert (code, "direct or isolated" in error) == (2, True)
+    assert (code, "isolated or direct" in error) == (2, True)
     with pytest.raises(InputDataError):
         inspect_folder(tmp_path / "a").write_contact_sheet(tmp_path / "sheet.png")
 

@@ -16,12 +16,7 @@ from monai_xr.networks.weights import check_sha256, read_safetensors
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """What a file of weights says of itself.
-
-    Attributes:
-        sha256: Of the file.
-        metadata: As given to `save_weights`.
-    """
+    """What a file of weights says of itself."""
 
     sha256: str
     metadata: Mapping[str, str]

@@ -35,6 +35,12 @@ def xray_loader(
     Raises:
         ConfigurationError: If the batch is larger than an epoch, the balance is unknown or not defined for the data
             set, or a generator would learn from generated images.
+
+    >>> films = XrayDataset(films_dir, image_size=16, cache_dir=cache_dir, split=None)
+    >>> [len(batch["image"]) for batch in xray_loader(films, 3)]
+    [3]
+    >>> [len(batch["image"]) for batch in xray_loader(films, 3, shuffle=False)]
+    [3, 1]
     """
     size, processes = parse_count(batch_size, "batch_size"), parse_count(workers, "workers", least=0)
     if not shuffle:

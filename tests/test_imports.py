@@ -1,0 +1,66 @@
+"""What comes in when a part is imported: each door is as light as its job."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monai_xr.data.phantoms import write_phantom_studies
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "monai", "ignite", "mlflow", "matplotlib", "pandas", "timm", "torchvision", "torchmetrics", "scipy"}
+
+
+def imported(code):
+    """Top-level packages in memory after `code` ran in a process of its own."""
+    told = "import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    command = [sys.executable, "-W", "ignore", "-c", f"{code}\n{told}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_command_line_imports_no_numbers():
+    assert not imported("import monai_xr.cli") & (HEAVY | {"numpy", "pydicom", "rich"})
+
+
+def test_looking_at_a_folder_of_films_takes_no_torch(tmp_path):
+    write_phantom_studies(tmp_path, patients=8, size=64)
+    code = (
+        f"from monai_xr.cli.data import inspect\nfrom pathlib import Path\ninspect(Path({str(tmp_path)!r}), workers=1,\
+        json_file=None, csv_file=None, sheet=None, decode='isolated')"
+    )
+    assert not imported(code) & (HEAVY - {"scipy"})
+
+
+@pytest.mark.parametrize("module", ["monai_xr.networks", "monai_xr.networks.dcgan", "monai_xr.losses"])
+def test_networks_and_losses_of_a_gan_are_torch_alone(module):
+    assert imported(f"import {module}") & HEAVY == {"torch"}
+
+
+@pytest.mark.parametrize("loader", ["load_classifier", "load_generator"])
+def test_loading_what_was_trained_takes_neither_monai_nor_a_tracker(loader):
+    assert imported(f"from monai_xr.runs.trained import {loader}") & HEAVY <= {"torch", "scipy"}
+
+
+def test_generating_imports_nothing_heavy_beyond_what_monai_itself_does():
+    monais = imported("import monai.bundle, monai.engines")
+    ours = imported(
+        "import monai_xr.workflows.bundle_running.running\n"
+        "from monai_xr.engines import sampler\n"
+        "from monai_xr.handlers import SyntheticWriter, TrainedWeights\n"
+        "from monai_xr.inferers import GeneratorInferer, LatentDataset\n"
+        "from monai_xr.networks import DCGANGenerator, FinestImage"
+    )
+    assert (ours - monais) & (HEAVY | {"torch_fidelity", "sqlalchemy"}) == set()
+
+
+def test_names_of_the_handlers_are_found_and_others_are_not():
+    from monai_xr import handlers, inferers
+
+    assert all(callable(getattr(handlers, name)) or name == "RunEvents" for name in handlers.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Checkpoints'"):
+        handlers.Checkpoints  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'sampling_of'"):
+        inferers.sampling_of  # noqa: B018
