@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: setup demo test check fix bench prove clean
+.PHONY: setup demo test check fix bench bench-intake prove clean
 
 setup: $(VENV)/dev.done          ## install with all extras
 
@@ -28,8 +28,12 @@ fix: $(VENV)/dev.done            ## mend what can be mended by tools
 bench: $(VENV)/dev.done          ## speed ratios, side by side
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench
 
-prove: $(VENV)/dev.done          ## the long counts: 50 trainings killed at random times
-	MONAI_XR_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove
+bench-intake: $(VENV)/dev.done   ## receivers of DICOM side by side: rate, and what is on the disk when they answer
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/intake
+
+prove: $(VENV)/dev.done          ## the long counts: 50 trainings and 50 receivers killed at random times, 10,000 fuzzed peers
+	MONAI_XR_KILLS=50 MONAI_XR_INTAKE_FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove \
+		tests/pacs/test_hostile_peers.py
 
 clean:                           ## what `make` made; results in runs/ stay
 	rm -rf $(VENV) build dist

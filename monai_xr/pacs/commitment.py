@@ -7,21 +7,21 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_role, evt
+from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from monai_xr.dicom.values import quiet
+from monai_xr.errors import XrError
 from monai_xr.pacs.audit import Audit
+from monai_xr.pacs.peers import association
 from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
 from monai_xr.pacs.spooling import is_uid
 from monai_xr.pacs.storing import ObjectStore
-from monai_xr.pacs.tls import client_context
 
 _INSTANCE = "1.2.840.10008.1.20.1.1"
 _REQUEST, _ALL_THERE, _SOME_MISSING = 1, 1, 2
@@ -134,19 +134,12 @@ class Commitments:
 
 def send_report(ae_title: str, peer: Peer, report: Dataset) -> bool:
     """Tell a peer by N-EVENT-REPORT on an association of its own; whether it took the report."""
-    entity = AE(ae_title=ae_title)
-    entity.acse_timeout = entity.connection_timeout = entity.network_timeout = entity.dimse_timeout = 30
-    entity.add_requested_context(StorageCommitmentPushModel, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-    roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)]
-    tls = (client_context(peer.tls), peer.host) if peer.tls else None
-    association = entity.associate(peer.host, peer.port or 0, ae_title=peer.ae_title, ext_neg=roles, tls_args=tls)
+    context = build_context(StorageCommitmentPushModel, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    roles = [build_role(StorageCommitmentPushModel, scp_role=True)]
+    kind = _SOME_MISSING if "FailedSOPSequence" in report else _ALL_THERE
     try:
-        if not association.is_established:
-            return False
-        kind = _SOME_MISSING if "FailedSOPSequence" in report else _ALL_THERE
-        answer, _ = association.send_n_event_report(report, kind, StorageCommitmentPushModel, _INSTANCE)
-        return bool(answer.get("Status", 0xFFFF) == 0)
-    except (RuntimeError, ValueError):  # the context was not accepted, or the association was lost meanwhile
+        with association(peer, ae_title, [context], roles=roles) as opened:
+            answer, _ = opened.send_n_event_report(report, kind, StorageCommitmentPushModel, _INSTANCE)
+            return bool(answer.get("Status", 0xFFFF) == 0)
+    except (XrError, RuntimeError, ValueError):  # not there, not offered, or lost meanwhile
         return False
-    finally:
-        association.release()

@@ -7,39 +7,29 @@ they wait until something comes.
 
 import contextlib
 import os
-import queue
 import select
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, N_ACTION_RQ, DIMSEMessage
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
-from monai_xr.pacs.spooling import Spooled
+from monai_xr.pacs.messages import LOOK_MS, LimitedDIMSE, WakingQueue
 
 MAX_PDU_BYTES = 2**20
 MAX_REQUEST_BYTES = 2**18  # of an A-ASSOCIATE-RQ: 128 contexts of 16 syntaxes are 150 kB
 ANNOUNCED_PDU_BYTES = 2**18
-_MAX_IN_MEMORY = 2**20
 _PIECE = 2**16
-_LOOK_MS = 100
-_SERVED = (C_STORE_RQ, C_ECHO_RQ, N_ACTION_RQ, C_CANCEL_RQ)
 
 _HEADER, _ITEM = struct.Struct(">BBL"), struct.Struct(">LB")
-_DATA_PDU, _DATA_TRANSFER = 4, "Sta6"
-
-Spool = Callable[[C_STORE_RQ, int], Spooled | None]
+_DATA_PDU, _DATA_TRANSFER, _END = 4, "Sta6", "Sta13"  # PS3.8 section 9.2.1
 
 
 class LimitedSocket(AssociationSocket):
@@ -81,7 +71,7 @@ class LimitedSocket(AssociationSocket):
         if self.socket.fileno() < 0:
             self.event_queue.put("Evt17")  # closed
             return False
-        readable = [number for number, _ in self._poll.poll(_LOOK_MS)]
+        readable = [number for number, _ in self._poll.poll(LOOK_MS)]
         if self._woken in readable:
             os.read(self._woken, 4096)
         return any(number != self._woken for number in readable)
@@ -147,49 +137,6 @@ def _receive(connection: socket.socket, count: int, limit_s: float) -> bytearray
     return received
 
 
-class WakingQueue(queue.Queue[Any]):
-    """A queue that wakes somebody for each thing put into it."""
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        super().__init__()
-        self._wake = wake
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Put, and wake."""
-        super().put(item, block, timeout)
-        self._wake()
-
-
-class RequestQueue(queue.Queue[Any]):
-    """A queue of requests that serves each at once, in the thread that received it: a handover is slow.
-
-    Who asks it for requests waits a moment, and gets what pynetdicom puts in to wake its reader.
-
-    Args:
-        serve: Answers a request.
-    """
-
-    def __init__(self, serve: Callable[[Any, int], None]) -> None:
-        super().__init__()
-        self._serve = serve
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Serve a request."""
-        context_id, request = item
-        if request is None:
-            super().put(item, block, timeout)
-        else:
-            self._serve(request, context_id)
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Wait a moment."""
-        return super().get(True, timeout if block else _LOOK_MS / 1000)
-
-    def wake(self) -> None:
-        """Let the reader look at other things."""
-        self.put((None, None))
-
-
 class LimitedDUL(DULServiceProvider):
     """Takes data from the socket to the message, and answers back, past the queues that each PDU goes through else."""
 
@@ -199,6 +146,19 @@ class LimitedDUL(DULServiceProvider):
             self._send(P_DATA_TF(primitive))
         else:
             super().send_pdu(primitive)
+
+    def _is_transport_event(self) -> bool:
+        """Close at once on a peer that broke the rules, who may send for ever; others are waited for."""
+        dimse = self.assoc.dimse
+        if (
+            isinstance(dimse, LimitedDIMSE)
+            and dimse.broken
+            and self.socket
+            and self.state_machine.current_state == _END
+        ):
+            self.socket.close()
+            return True
+        return super()._is_transport_event()
 
     def _read_pdu_data(self) -> None:
         connection, dimse = self.socket, self.assoc.dimse
@@ -212,7 +172,7 @@ class LimitedDUL(DULServiceProvider):
                     break
                 body = connection.recv(_HEADER.unpack(header)[2])
                 dimse.receive_primitive(_fragments(body))
-                if dimse.message is None:
+                if dimse.message is None or dimse.broken or not self.event_queue.empty():
                     return
         except (OSError, struct.error, ValueError):
             self.event_queue.put("Evt17")  # as pynetdicom does: a connection that is closed
@@ -235,81 +195,3 @@ def _fragments(body: bytearray) -> P_DATA:
         found.append((context_id, whole[at + 5 : at + 4 + length]))
         at += 4 + length
     return primitive
-
-
-class DataSet(BytesIO):
-    """The data set of a message while it comes: that of a C-STORE goes to the spool, others stay in memory."""
-
-    def __init__(self, message: DIMSEMessage, spool: Spool) -> None:
-        super().__init__()
-        self._message, self._spool = message, spool
-        self.spooled: Spooled | None = None
-        self.error: OSError | None = None
-        self._begun = False
-
-    def write(self, data: Any, /) -> int:
-        """Append a fragment; one of an object that cannot be kept is dropped, and why is answered later."""
-        if not isinstance(self._message, C_STORE_RQ):
-            if self.tell() + len(data) > _MAX_IN_MEMORY:
-                raise OSError("a long data set where none is wanted")
-            return super().write(data)
-        if not self._begun:
-            self._begun = True
-            try:
-                self.spooled = self._spool(self._message, self._message.context_id or 0)
-            except OSError as error:
-                self.error = error
-        return self.spooled.write(data) if self.spooled else len(data)
-
-
-class LimitedDIMSE(DIMSEServiceProvider):
-    """Gathers messages, each within limits of bytes and time, one at a time.
-
-    Args:
-        assoc: The association it serves.
-        spool: Begins the object of a C-STORE request on a context; None for one that must not be kept.
-        max_bytes: Of a message.
-        message_s: Time for a message from its first fragment.
-    """
-
-    def __init__(self, assoc: Association, spool: Spool, max_bytes: int, message_s: float) -> None:
-        super().__init__(assoc)
-        self.msg_queue = RequestQueue(assoc._serve_request)
-        assoc.dul.to_user_queue = WakingQueue(self.msg_queue.wake)
-        self._spool, self._max_bytes, self._message_s = spool, max_bytes, message_s
-        self._bytes, self._until = 0, 0.0
-        self.broken = ""
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take fragments; a peer that does not keep to the rules loses the association."""
-        if self.broken:
-            return
-        if self.message is None:
-            self.message = DIMSEMessage()
-            self.message.data_set = DataSet(self.message, self._spool)
-            self._bytes, self._until = 0, time.monotonic() + self._message_s
-        self._bytes += sum(len(data) for _, data in primitive.presentation_data_value_list)
-        try:
-            self._check()
-            super().receive_primitive(primitive)
-        except Exception as error:  # whatever a malformed message brings about
-            self.broken = str(error) if isinstance(error, OSError) else "a malformed message"
-            self.assoc._abort_nonblocking()
-
-    def _check(self) -> None:
-        if self._bytes > self._max_bytes:
-            raise OSError("a message that is too long")
-        if time.monotonic() > self._until:
-            raise OSError("a message that comes too slowly")
-
-    def refuse_unserved(self) -> None:
-        """Abort on a message of a kind that is not served: some would each start a thread."""
-        if not isinstance(self.message, _SERVED):
-            self.broken = "a service that is not offered"
-            self.assoc._abort_nonblocking()
-
-    def discard(self) -> None:
-        """Remove from the spool what has come of an object when the association ended."""
-        data_set = self.message.data_set if self.message else None
-        if isinstance(data_set, DataSet) and data_set.spooled:
-            data_set.spooled.discard()

@@ -18,8 +18,8 @@ from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.errors import HostError
 from monai_xr.pacs.audit import Audit, silence_libraries
 from monai_xr.pacs.commitment import Commitments
-from monai_xr.pacs.connection import DataSet, Spool
 from monai_xr.pacs.counters import Metrics
+from monai_xr.pacs.messages import DataSet, Spool
 from monai_xr.pacs.recovery import move_damaged_index, sweep
 from monai_xr.pacs.server import Server
 from monai_xr.pacs.site import Site

@@ -5,7 +5,6 @@ import mmap
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,11 +111,3 @@ def _set_aside(store: ObjectStore, path: Path) -> None:
     aside = store.quarantine / f"damaged-{time.time_ns()}.dcm"
     os.replace(path, aside)
     write_text(aside.with_suffix(".json"), '{"code": "damaged", "reason": "found damaged at start"}\n')
-
-
-def damaged_files(store: ObjectStore) -> Iterator[str]:
-    """Compare every file with its digest; give the paths of those that differ or are not there."""
-    for path, digest in store.index.rows("SELECT path, sha256 FROM objects"):
-        row = read_back(store.folder, path)
-        if row is None or row.sha256 != digest:
-            yield path

@@ -16,7 +16,8 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, ThreadedAssociationServer
 
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.connection import ANNOUNCED_PDU_BYTES, LimitedDIMSE, LimitedDUL, LimitedSocket, Spool
+from monai_xr.pacs.connection import ANNOUNCED_PDU_BYTES, LimitedDUL, LimitedSocket
+from monai_xr.pacs.messages import LimitedDIMSE, Spool
 from monai_xr.pacs.site import Site
 from monai_xr.pacs.tls import server_context
 

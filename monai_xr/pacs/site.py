@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver, Queue
@@ -18,7 +18,15 @@ from monai_xr.pacs.section import Bad, Section
 
 _MAX_BYTES = 2**20
 
-AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]  # PS3.5 table 6.2-1
+
+def _ae_title(text: str) -> str:
+    """PS3.5 table 6.2-1."""
+    if not 1 <= len(text) <= 16 or text != text.strip() or "\\" in text or not (text.isascii() and text.isprintable()):
+        raise Bad("ae_title", "an AE title is 1 to 16 characters, without a backslash and without blanks around it")
+    return text
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Network = IPv4Network | IPv6Network

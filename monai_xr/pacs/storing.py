@@ -100,8 +100,9 @@ class ObjectStore:
         with self._turn:
             self._turn.wait_for(lambda: not self._committing)
         self.index.close()
-        if self._mine is not None:
-            os.close(self._mine)
+        mine, self._mine = self._mine, None
+        if mine is not None:
+            os.close(mine)
         shutil.rmtree(self.spool_folder, ignore_errors=True)
 
     def free_bytes(self) -> int:

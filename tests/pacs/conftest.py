@@ -1,4 +1,4 @@
-"""Fixtures of the PACS tests: an Orthanc, a peer with odd habits, phantoms."""
+"""Fixtures of the PACS tests: a receiver, an Orthanc, a peer with odd habits, phantoms."""
 
 import gc
 import warnings
@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from odd_peer import HELD, OddPeer
 from orthanc_server import orthanc, orthanc_process
+from pacs.receiving import receiver, stopped
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.pacs import peers
 from monai_xr.pacs.site import Peer
 
-__all__ = ["orthanc", "orthanc_process"]
+__all__ = ["orthanc", "orthanc_process", "receiver", "stopped"]
 
 
 @pytest.fixture(autouse=True)

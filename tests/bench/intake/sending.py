@@ -1,0 +1,56 @@
+"""Films made for the bench, and dcmtk's storescu sending them from many associations at once."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+STORESCU = "/usr/bin/storescu"
+
+
+def write_films(folder: Path, study: int, count: int, pixel_bytes: int) -> None:
+    """Write films of noise, two a study."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(study)
+    for number in range(count):
+        ds = Dataset()
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.SOPClassUID, ds.Modality = DigitalXRayImageStorageForPresentation, "DX"
+        ds.StudyInstanceUID = f"1.2.826.0.1.{study}.{number // 2}"
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{ds.StudyInstanceUID}.1", f"{ds.StudyInstanceUID}.1.{number}"
+        ds.PatientName, ds.PatientID = "PHANTOM", f"P{study}"
+        ds.Rows, ds.Columns, ds.SamplesPerPixel = pixel_bytes // 1000, 500, 1
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+        ds.PhotometricInterpretation = "MONOCHROME2"
+        ds.PixelData = chance.bytes(pixel_bytes)
+        ds.save_as(folder / f"{number:04}.dcm", enforce_file_format=True)
+
+
+def senders(port: int, title: str, folders: list[Path]) -> list[subprocess.Popen[str]]:
+    """Start one association a folder."""
+    command = [STORESCU, "-v", "-R", "-aet", "SENDER", "-aec", title, "+sd", "127.0.0.1", str(port)]
+    said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+    return [subprocess.Popen([*command, str(folder)], **said) for folder in folders]  # type: ignore[call-overload]
+
+
+def acknowledged(said: str) -> set[str]:
+    """UIDs of the films whose success storescu told."""
+    found, last = set(), ""
+    for line in said.splitlines():
+        if "Sending file:" in line:
+            last = line.split("Sending file:")[1].strip()
+        elif "Received Store Response (Success)" in line:
+            found.add(str(pydicom.dcmread(last, stop_before_pixels=True).SOPInstanceUID))
+    return found
+
+
+def send_all(port: int, title: str, folders: list[Path]) -> tuple[int, float]:
+    """Send everything; give how many films were acknowledged, and the seconds it took."""
+    begin = time.perf_counter()
+    said = [sender.communicate()[1] for sender in senders(port, title, folders)]
+    return sum(text.count("Response (Success)") for text in said), time.perf_counter() - begin

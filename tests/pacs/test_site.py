@@ -1,0 +1,66 @@
+"""site.yaml is typed: what cannot be is refused with its place and the way out, and nothing in it is evaluated."""
+
+from pathlib import Path
+
+import pytest
+
+from monai_xr.errors import ConfigurationError
+from monai_xr.pacs.site import read_site
+
+EXAMPLE = Path(__file__).parents[2] / "configs" / "site" / "hospital.example.yaml"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text):
+        path = tmp_path / "site.yaml"
+        path.write_text(text)
+        return read_site(path)
+
+    return read
+
+
+def test_the_example_is_a_site():
+    site = read_site(EXAMPLE)
+    assert site.peers["pacs"].ae_title == "HOSPITAL_PACS"
+    assert str(site.receiver.host) == "127.0.0.1"
+    assert [rule.name for rule in site.rules] == ["derived_pictures", "children", "frontal_chest"]
+
+
+def test_paths_count_from_the_folder_of_the_file_and_the_rest_has_defaults(read, tmp_path):
+    site = read("store: {folder: films}")
+    assert site.store.folder == tmp_path / "films"
+    assert str(site.receiver.host) == "127.0.0.1"
+    assert site.peers == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("receiver: {ae_titel: X}", r"no key 'ae_titel' here; did you mean ae_title\? : site.yaml receiver"),
+        ("sore: {}", r"no key 'sore' here; did you mean store\?"),
+        ("receiver: {port: 0}", r"greater than or equal to 1 : site.yaml receiver.port"),
+        ("receiver: {port: $PORT}", r"valid integer.* : site.yaml receiver.port"),
+        ("receiver: {ae_title: ' X'}", r"1 to 16 characters.* : site.yaml receiver.ae_title"),
+        ("receiver: {ae_title: ABCDEFGHIJKLMNOPQ}", r"1 to 16 characters"),
+        ("peers: {pacs: {ae_title: PACS, may_send: true}}", r"needs addresses.* : site.yaml peers.pacs"),
+        ("peers: {pacs: {ae_title: PACS, addresses: [PACS]}}", r"site.yaml peers.pacs.addresses"),
+        ("peers: {p: {ae_title: P, dicomweb: {url: 'http://user:word@host'}}}", r"site.yaml peers.p.dicomweb.url"),
+        ("retrieve: {peer: pacs}", r"no peer pacs among peers"),
+        ("store: {folder: a}\nstore: {folder: b}", r"a key is given twice : site.yaml line 1"),
+        ("receiver: &one {}\nqueue: *one", r"aliases are not read : site.yaml line 3"),
+        ("receiver: !!python/object/apply:os.system [echo]", r"could not determine a constructor"),
+        ("- list", r"is a section with keys of its own"),
+        ("[", r"site.yaml line"),
+        ("[" * 5000, r"site.yaml"),
+        ("x" * 2**21, r"more than 1048576 bytes : site.yaml"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(read, text, told):
+    with pytest.raises(ConfigurationError, match=told):
+        read(text if text[0] not in "rp" else f"store: {{folder: films}}\n{text}")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"cannot be read .* : site.yaml : `monai-xr intake init` writes one"):
+        read_site(tmp_path / "site.yaml")

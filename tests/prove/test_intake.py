@@ -1,0 +1,59 @@
+"""A receiver that is killed with SIGKILL at random times has lost nothing of what it acknowledged."""
+
+import subprocess
+import time
+
+import numpy as np
+import pydicom
+from pacs.receiving import receiver, stopped, write_films
+
+__all__ = ["receiver", "stopped"]
+
+
+def test_killed_while_eight_send_nothing_acknowledged_is_lost(receiver, tmp_path, kills):
+    chance = np.random.default_rng(0)
+    files, acknowledged = {}, set()
+    for kill in range(kills):
+        folders = [tmp_path / f"films{kill}-{number}" for number in range(8)]
+        for number, folder in enumerate(folders):
+            paths = write_films(folder, 25, size=30_000, study=f"1.9.{kill}.{number}")
+            files |= {uid_of(path): path for path in paths}
+        senders = [start_sender(receiver, folder) for folder in folders]
+        time.sleep(chance.uniform(0.05, 1.5))
+        receiver.kill()
+        for sender in senders:
+            acknowledged |= acknowledged_in(sender.communicate()[0])
+        assert receiver.start().startswith("listening")
+        assert not list((receiver.store / "spool").glob("*/*.part"))
+        stored = {path.stem: path for path in (receiver.store / "objects").rglob("*.dcm")}
+        for uid in acknowledged:
+            assert pydicom.dcmread(stored[uid]).PixelData == pydicom.dcmread(files[uid]).PixelData
+    assert acknowledged
+    unanswered = {uid: path for uid, path in files.items() if uid not in acknowledged}
+    for _ in range(2):
+        for paths in np.array_split(list(unanswered.values()), max(1, len(unanswered) // 100)):
+            assert not len(paths) or receiver.send(*paths).returncode == 0
+    assert receiver.status()["objects"] == len(files)
+    assert {path.stem for path in (receiver.store / "objects").rglob("*.dcm")} == set(files)
+    print(f"{kills} kills: {len(acknowledged)} of {len(files)} films acknowledged before one, none lost or damaged")  # noqa: T201
+
+
+def uid_of(path):
+    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+def start_sender(receiver, folder):
+    command = ["/usr/bin/storescu", "-v", "-R", "-aet", "SENDER", "-aec", "MONAI_XR", "+sd", "127.0.0.1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    return subprocess.Popen([*command, str(receiver.port), str(folder)], **pipes)
+
+
+def acknowledged_in(said):
+    """UIDs of the films whose success dcmtk tells: it names each file before its answer."""
+    found, last = set(), None
+    for line in said.splitlines():
+        if "Sending file:" in line:
+            last = line.split("Sending file:")[1].strip()
+        elif "Received Store Response (Success)" in line and last:
+            found.add(uid_of(last))
+    return found
