@@ -12,16 +12,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features, check_images
-from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.intervals import Interval, Numbers, numbered, of_share
 from monai_xr.metrics.precision import full_precision
+from monai_xr.metrics.pulls import auroc
 
 QUANTILE = 0.05
-_RESAMPLES = 1000
+_RESAMPLES = 200
 _BLOCK_ENTRIES = 1 << 23  # 32 MiB of distances at a time
 
 
@@ -35,7 +35,7 @@ class Memorization:
             memorised.
         memorized: Training images that these are nearest to (the paper's N_mem).
         share: `copies` over the synthetic images.
-        share_interval: 95 % interval for the choice of synthetic and of held-out images.
+        share_interval: 95 % interval for the choice of synthetic images and of held-out patients.
         attack_auc: How well nearness to the synthetic set tells training from held-out images; 0.5 is not at all. None
             without held-out images.
         attack_interval: 95 % interval, by patient where patients are known.
@@ -92,6 +92,7 @@ def memorization(
         )
     distances, nearest = _nearest(synthetic, training)
     reference = _nearest(training, training, patients)[0] if held_out is None else _nearest(held_out, training)[0]
+    whose = numbered(len(training), patients) if held_out is None else numbered(len(held_out), held_out_patients)
     threshold = float(np.quantile(reference, QUANTILE))
     flagged = distances < threshold
     auc, interval = None, None
@@ -103,7 +104,7 @@ def memorization(
         copies=int(flagged.sum()),
         memorized=len(np.unique(nearest[flagged])),
         share=float(flagged.mean()),
-        share_interval=_share_interval(distances, reference, seed),
+        share_interval=_share_interval(distances, reference, whose, seed),
         attack_auc=auc,
         attack_interval=interval,
         distances=distances,
@@ -156,20 +157,21 @@ def _aligned(queries: Tensor, references: Tensor, nearest: Tensor) -> Iterator[t
         yield some, references[of]
 
 
-def _share_interval(distances: NDArray[np.float64], reference: NDArray[np.float64], seed: int) -> Interval:
-    """Give the 95 % interval of the share below the threshold: a bootstrap of both sets, at least as wide as Wilson's.
+def _share_interval(
+    distances: NDArray[np.float64], reference: NDArray[np.float64], whose: Numbers, seed: int
+) -> Interval:
+    """Give the 95 % interval of the share below the threshold: Wilson's, with the error of the threshold added.
 
-    Wilson's is there for shares of 0 and 1, where resamples do not differ.
+    That error is the spread of the share over resampled patients of the reference.
     """
     draw = np.random.default_rng(seed)
-    shares = []
-    for _ in range(_RESAMPLES):
-        threshold = np.quantile(draw.choice(reference, len(reference)), QUANTILE)
-        shares.append((draw.choice(distances, len(distances)) < threshold).mean())
-    low, high = np.quantile(shares, (0.025, 0.975))
-    below = int((distances < np.quantile(reference, QUANTILE)).sum())
-    wilson = stats.binomtest(below, len(distances)).proportion_ci(method="wilson")
-    return min(float(low), float(wilson.low)), max(float(high), float(wilson.high))
+    films = np.split(np.argsort(whose, kind="stable"), np.cumsum(np.bincount(whose))[:-1])
+    picks = draw.integers(0, len(films), (_RESAMPLES, len(films)))
+    drawn = [np.quantile(reference[np.concatenate([films[unit] for unit in pick])], QUANTILE) for pick in picks]
+    shares = np.array([(distances < threshold).mean() for threshold in drawn])
+    share, count = float((distances < np.quantile(reference, QUANTILE)).mean()), len(distances)
+    inside = share * (1 - share) or 0.5 / count  # at 0 and 1 that of half an image
+    return of_share(share, inside / count + float(shares.var()), 1 / (1 / count + float(shares.var()) / inside))
 
 
 def _attack(
@@ -178,20 +180,10 @@ def _attack(
     patients: Sequence[str] | None,
     other_patients: Sequence[str] | None,
 ) -> tuple[float, Interval | None]:
-    """Give the AUC of scores that tell members from others, and its interval by placements (Obuchowski 1997)."""
-    ranks = stats.rankdata(np.concatenate([members, others]))
-    n, m = len(members), len(others)
-    placed = (ranks[:n] - stats.rankdata(members)) / m  # share of others below each member
-    placed_others = 1 - (ranks[n:] - stats.rankdata(others)) / n
-    auc = float(placed.mean())
-    variance = sum(_clustered(each, of) for each, of in ((placed, patients), (placed_others, other_patients)))
-    reach = float(stats.norm.ppf(0.975)) * variance**0.5
-    return auc, (max(auc - reach, 0.0), min(auc + reach, 1.0)) if reach > 0 else None
-
-
-def _clustered(values: NDArray[np.float64], patients: Sequence[str] | None) -> float:
-    """Give the variance of the mean of values that go together within a patient."""
-    _, group = np.unique(np.arange(len(values)) if patients is None else np.asarray(patients), return_inverse=True)
-    sums = np.bincount(group, values - values.mean())
-    clusters = len(sums)
-    return float(clusters / max(clusters - 1, 1) * (sums**2).sum() / len(values) ** 2)
+    """Give the AUC of scores that tell members from others, and its interval, by patient where they are known."""
+    of_members, of_others = numbered(len(members), patients), numbered(len(others), other_patients)
+    whose = np.concatenate([of_members, of_others + int(of_members.max()) + 1])
+    truth = np.repeat([True, False], [len(members), len(others)])
+    found = auroc(np.concatenate([members, others]), truth, whose)
+    varies = bool(found.pulls.any())
+    return found.value, found.interval if varies else None

@@ -6,7 +6,9 @@ Naeem et al. (2020, 2002.09797), all with balls that reach to the fifth nearest 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from monai_xr.errors import InputDataError
@@ -60,7 +62,7 @@ def precision_recall_coverage(
     real_reach, synthetic_reach = (_reach(each, neighbours) for each in (real, synthetic))
     balls = torch.zeros(len(synthetic), device=real.device)  # real balls that hold each synthetic image
     recalled, covered = [], []
-    for block, reach in zip(*(_blocks(each, len(synthetic)) for each in (real, real_reach)), strict=True):
+    for block, reach in zip(*(blocks(each, len(synthetic)) for each in (real, real_reach)), strict=True):
         distances = torch.cdist(block, synthetic)  # (b, M)
         balls += (distances < reach[:, None]).sum(0)
         recalled.append((distances < synthetic_reach).any(1))
@@ -73,13 +75,39 @@ def precision_recall_coverage(
     )
 
 
+def distances_to_neighbours(features: Tensor, neighbours: int, groups: NDArray[np.int64]) -> Tensor:
+    """Give each row's distance to its neighbour of that rank if a group of rows were not there, (G + 1, N).
+
+    Args:
+        features: (N, d) in double precision.
+        neighbours: The rank.
+        groups: Group of each row, 0 to G - 1; the last line of the result is without none.
+    """
+    number = int(groups.max()) + 1
+    seen = min(neighbours + int(np.bincount(groups).max()), len(features) - 1) + 1
+    found = []
+    of = torch.from_numpy(groups)
+    for block in blocks(features, len(features)):
+        nearest = torch.cdist(block, features).topk(seen, dim=1, largest=False)
+        whose = of[nearest.indices[:, 1:]]  # the first is the row itself
+        values = nearest.values[:, 1:]
+        lines = []
+        for group in range(number):
+            rank = (whose != group).cumsum(1)
+            place = (rank < neighbours).sum(1).clamp(max=values.shape[1] - 1)
+            lines.append(values.gather(1, place[:, None])[:, 0])
+        found.append(torch.stack([*lines, values[:, neighbours - 1]]))
+    return torch.cat(found, 1)
+
+
 def _reach(features: Tensor, neighbours: int) -> Tensor:
     """Give each row's distance to its neighbour of that rank, not counting itself, (N,)."""
-    blocks = _blocks(features, len(features))
-    return torch.cat([torch.cdist(block, features).kthvalue(neighbours + 1, dim=1).values for block in blocks])
+    parts = blocks(features, len(features))
+    return torch.cat([torch.cdist(part, features).kthvalue(neighbours + 1, dim=1).values for part in parts])
 
 
-def _blocks(rows: Tensor, columns: int) -> tuple[Tensor, ...]:
+def blocks(rows: Tensor, columns: int) -> tuple[Tensor, ...]:
+    """Split rows so that their distances to so many columns stay small."""
     return torch.split(rows, max(1, _BLOCK_ENTRIES // columns))
 
 

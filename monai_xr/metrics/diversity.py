@@ -5,20 +5,21 @@ positions only, covariances with the window's weights. A higher mean over a set 
 (2309.12245) calls a synthetic set collapsed within its class if its mean is above that of the real one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import stats
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images, check_same_size
-from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.intervals import Interval, Numbers, Values, around, numbered
 from monai_xr.metrics.precision import full_precision
 
 _BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -118,6 +119,7 @@ class PairSimilarity:
         interval: 95 % interval of the mean, or None with the standard error.
         pairs: Pairs compared.
         images: Images in the set.
+        patients: Patients in the set; as many as images where they are unknown.
         values: Of each pair, (pairs,).
     """
 
@@ -126,65 +128,97 @@ class PairSimilarity:
     interval: Interval | None
     pairs: int
     images: int
+    patients: int
     values: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 @full_precision
-def ms_ssim_of_random_pairs(images: Tensor, *, pairs: int = 1000, seed: int) -> PairSimilarity:
+def ms_ssim_of_random_pairs(
+    images: Tensor, *, pairs: int = 1000, seed: int, patients: Sequence[str] | None = None
+) -> PairSimilarity:
     """Give the mean MS-SSIM over random pairs of a set, with its 95 % interval.
 
-    Pairs are distinct and drawn uniformly; all of them where the set has fewer. Pairs that share an image are not
-    independent, so a bootstrap over pairs gives intervals that are too narrow, and one over images intervals that are
-    too wide where pairs seldom meet. The standard error here is the dyadic-robust one (Aronow, Samii and Assenova
-    2015), right in both cases; the interval takes Student's t with (images - 1) degrees of freedom.
+    Both images of a pair are of different patients: those of one are alike whatever the set is. Pairs are distinct and
+    drawn uniformly; all of them where the set has fewer. Pairs that share an image are not independent, so a bootstrap
+    over pairs gives intervals that are too narrow, and one over images intervals that are too wide where pairs seldom
+    meet. The standard error here is the dyadic-robust one (Aronow, Samii and Assenova 2015) between patients, right in
+    both cases; the interval takes Student's t with (patients - 1) degrees of freedom.
 
     Args:
         images: The set, (N, 1, H, W) in [0, 1].
         pairs: Pairs to draw.
         seed: Seed of the draw.
+        patients: Whose image each is; each its own if None.
 
     Raises:
-        InputDataError: Fewer than 2 images, or images that `ms_ssim` refuses.
+        InputDataError: Fewer than 2 images or patients, or images that `ms_ssim` refuses.
         ConfigurationError: Fewer than 1 pair.
     """
     if pairs < 1:
         raise ConfigurationError(f"{pairs}", "pairs", "give at least 1; the papers' kind of statement needs about 1000")
     check_images(images, "images to pair")
-    first, second = random_pairs(len(images), pairs, seed)
+    patient = numbered(len(images), patients)
+    first, second = random_pairs(len(images), pairs, seed, patient)
     block = max(1, _BLOCK_PIXELS // (images.shape[-2] * images.shape[-1]))
     blocks = zip(torch.split(torch.from_numpy(first), block), torch.split(torch.from_numpy(second), block), strict=True)
     values = torch.cat([ms_ssim(images[i], images[j]) for i, j in blocks]).double().cpu().numpy()
-    mean, error = float(values.mean()), dyadic_standard_error(values, first, second)
-    reach = 0.0 if error is None else error * float(stats.t.ppf(0.975, len(images) - 1))
-    interval = None if error is None else (max(mean - reach, 0.0), min(mean + reach, 1.0))
-    return PairSimilarity(mean, error, interval, len(values), len(images), values)
+    mean, error = float(values.mean()), dyadic_standard_error(values, patient[first], patient[second])
+    units = int(patient.max()) + 1
+    low, high = (0.0, 1.0) if error is None else around(mean, error**2, units - 1)
+    interval = None if error is None else (max(low, 0.0), min(high, 1.0))
+    return PairSimilarity(mean, error, interval, len(values), len(images), units, values)
 
 
-def random_pairs(count: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw distinct pairs (i, j) with i < j < count, at most as many as exist; two arrays (P,) of int64."""
+def pairs_of(patient: Numbers) -> int:
+    """Give how many pairs of images of different patients there are."""
+    films = np.bincount(patient)
+    return int((len(patient) ** 2 - (films**2).sum()) // 2)
+
+
+def random_pairs(
+    count: int, pairs: int, seed: int, patient: Numbers | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw distinct pairs (i, j) with i < j < count, at most as many as exist; two arrays (P,).
+
+    With the number of each image's patient, pairs of one patient are left out.
+
+    Raises:
+        InputDataError: No such pair.
+    """
     available = count * (count - 1) // 2
-    drawn = np.random.default_rng(seed).choice(available, size=min(pairs, available), replace=False)
+    allowed = available if patient is None else pairs_of(patient)
+    if not allowed:
+        raise InputDataError("images of one patient", "pairs", "give images of at least two patients")
+    wanted = min(pairs, allowed)
+    drawn = np.random.default_rng(seed).choice(available, min(wanted + available - allowed, available), replace=False)
     second = ((1 + np.sqrt(1 + 8 * drawn.astype(np.float64))) // 2).astype(np.int64)  # the pairs of j start at j(j-1)/2
-    return drawn - second * (second - 1) // 2, second
+    first = drawn - second * (second - 1) // 2
+    if patient is not None:
+        apart = patient[first] != patient[second]
+        first, second = first[apart], second[apart]
+    return first[:wanted], second[:wanted]
 
 
-def dyadic_standard_error(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> float | None:
+def dyadic_standard_error(values: Values, first: NDArray[np.int64], second: NDArray[np.int64]) -> float | None:
     """Give the standard error of the mean of values over pairs that may share members.
 
-    The variance is the sum of e_p e_q over all pairs p, q with a common member (p = q once), over the squared number of
+    The variance is the sum of e_p e_q over all pairs p, q with a common member (each once), over the squared number of
     pairs; e is the distance from the mean.
 
     Args:
         values: One value a pair, (P,).
-        first: Index of the first member of each pair, (P,).
-        second: Index of the second member, (P,).
+        first: Number of the first member of each pair, (P,).
+        second: Number of the second member, (P,).
 
     Returns:
         None where no spread is seen: fewer than 2 pairs, or equal values.
     """
     deviations = values - values.mean()
-    own = float((deviations**2).sum())
-    by_member = np.bincount(first, deviations, minlength=second.max() + 1) + np.bincount(second, deviations)
+    members = int(max(first.max(), second.max())) + 1
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    both = np.unique(low * members + high, return_inverse=True)[1]  # pairs of the same two members
+    own = float((np.bincount(both, deviations) ** 2).sum())
+    by_member = np.bincount(first, deviations, members) + np.bincount(second, deviations, members)
     # a sample may fall below the variance of independent pairs, which no sharing can undercut
     total = max(float((by_member**2).sum()) - own, own)
     error = total**0.5 / len(values)

@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.intervals import Interval, Numbers, Values, around, deal, numbered, on_logs
 from monai_xr.metrics.precision import full_precision
 
 Indices = NDArray[np.int64]
 Measure = Callable[[Tensor, Tensor], Mapping[str, float]]
-Triple = tuple[Tensor, Tensor, Tensor]
+Whose = Sequence[str] | None
 
-_DRAWS = 20
+_MOST_GROUPS = 32
+_FEWEST_GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Floored:
 
     Args:
         value: Of synthetic against real images.
-        interval: 95 % interval for the choice of images; None where the sets cannot be drawn from.
+        interval: 95 % interval for the choice of patients; None where there are too few.
         floor: Of other real images against the same real ones; None where the real set cannot be split.
         count: Images on the smaller side.
         gap_interval: 95 % interval of `value` minus `floor`.
@@ -45,52 +46,112 @@ class Floored:
     ratio_interval: Interval | None = None
 
 
-@full_precision
-def beside_floor(
-    measure: Measure,
+@dataclass(frozen=True)
+class Sides:
+    """Real images, equally many synthetic and other real ones, and whose each is.
+
+    Args:
+        real: Features, (N, d).
+        synthetic: Features, (M, d).
+        others: Features, (M, d); None where the real images cannot be split.
+        whose: Number of the patient of each image of the three.
+    """
+
+    real: Tensor
+    synthetic: Tensor
+    others: Tensor | None
+    whose: tuple[Numbers, Numbers, Numbers]
+
+    @property
+    def count(self) -> int:
+        """Give the images on the smaller side."""
+        return min(len(self.real), len(self.synthetic))
+
+    def grouped(self, most: int, draw: np.random.Generator) -> tuple[Numbers, ...]:
+        """Deal the patients of each set into the same number of groups; give the group of each image."""
+        fewest = min(int(each.max()) + 1 for each in self.whose if len(each))
+        groups = fewest // -(-fewest // most)  # so that most groups have equally many patients
+        return tuple(deal(each, groups, draw) if len(each) else each for each in self.whose)
+
+
+def sides(
     real: Tensor,
     synthetic: Tensor,
     *,
     held_out: Tensor | None = None,
-    patients: Sequence[str] | None = None,
+    patients: Whose = None,
+    held_out_patients: Whose = None,
+    synthetic_patients: Whose = None,
     seed: int = 0,
-) -> dict[str, Floored]:
-    """Give every number of a measure for synthetic and for other real images, both against the same real ones.
+) -> Sides:
+    """Choose what is compared.
 
-    With held-out images these are the others, and values are those of whole sets. Without, the real set is halved 20
-    times at random, by patient where patients are known, and values are means. Intervals are the middle 95 % over draws
-    of at most half of each set, moved to the values: the spread over halves is about that of drawing the sets anew
-    (delete-half jackknife).
+    With held-out images these are the other real ones. Without, half of the real patients are, and the other half is
+    what both are compared with.
 
     Args:
-        measure: Takes features of real (N, d) and other images (M, d), gives numbers by name.
         real: Features of real images, (N, d).
         synthetic: Features of synthetic images, (M, d).
         held_out: Features of other real images, (K, d).
         patients: Patient of each real image.
-        seed: Seed of the draws.
+        held_out_patients: Patient of each held-out image.
+        synthetic_patients: Of each synthetic image, where real films stand in for them.
+        seed: Of the split and of the images left out of the larger set.
+    """
+    draw = np.random.default_rng(seed)
+    whose = [numbered(len(real), patients), numbered(len(synthetic), synthetic_patients)]
+    if held_out is None:
+        first, second = half_split(len(real), patients, draw)
+        if min(len(first), len(second)) < 2:
+            return Sides(real, synthetic, None, (whose[0], whose[1], np.empty(0, np.int64)))
+        held_out, of_others, real = real[second], whose[0][second], real[first]
+        whose[0] = whose[0][first]
+    else:
+        of_others = numbered(len(held_out), held_out_patients)
+    count = min(len(held_out), len(synthetic))
+    kept = [_some(len(each), count, draw) for each in (synthetic, held_out)]
+    numbers = (whose[0], whose[1][kept[0]], of_others[kept[1]])
+    again = [np.unique(each, return_inverse=True)[1] for each in numbers]
+    synthetic, others = (each[torch.from_numpy(rows)] for each, rows in zip((synthetic, held_out), kept, strict=True))
+    return Sides(real, synthetic, others, (again[0], again[1], again[2]))
+
+
+@full_precision
+def beside_floor(measure: Measure, compared: Sides, *, seed: int = 0) -> dict[str, Floored]:
+    """Give every number of a measure for synthetic and for other real images, both against the same real ones.
+
+    For measures that move smoothly with their sets. Intervals are by a jackknife that leaves a group of patients out of
+    every set at once. Near the floor that counts what pairs of patients do twice, so the part of pairs is estimated
+    from leaving two groups out and taken off once (Efron and Stein 1981). Values above 0 have it on their logarithms.
+
+    Args:
+        measure: Takes features of real (N, d) and other images (M, d), gives numbers by name.
+        compared: The sets.
+        seed: Of the groups.
 
     Raises:
         InputDataError: Features that the measure refuses.
     """
-    draw = np.random.default_rng(seed)
-    if held_out is not None:
-        count = min(len(held_out), len(synthetic))
-        whole = [(real, _some(synthetic, count, draw), _some(held_out, count, draw))]
-        half = min(len(real), count) // 2
-        halves = _halves(real, (synthetic, held_out), patients, others=half, draw=draw) if half > 1 else []
-        return _summary(measure, whole, halves)
-    draws = halves = _halves(real, (synthetic, None), patients, others=len(synthetic), draw=draw)
-    if not draws:
-        values = measure(real, synthetic)
-        count = min(len(real), len(synthetic))
-        return {name: Floored(value, None, None, count) for name, value in values.items()}
-    if len(draws[0][1]) > len(synthetic) // 2 > 1:
-        halves = _halves(real, (synthetic, None), patients, others=len(synthetic) // 2, draw=draw)
-    return _summary(measure, draws, halves)
+    values = measure(compared.real, compared.synthetic)
+    if compared.others is None:
+        return {name: Floored(value, None, None, compared.count) for name, value in values.items()}
+    whole = _both(measure, compared, ())
+    groups = compared.grouped(_MOST_GROUPS, np.random.default_rng(seed))
+    number = int(groups[0].max()) + 1
+    if number < _FEWEST_GROUPS:
+        return {name: _floored(*whole[name], None, compared.count) for name in whole}
+    single = [_both(measure, compared, groups, leave=(g,)) for g in range(number)]
+    double = [_both(measure, compared, groups, leave=(g, (g + 1) % number)) for g in range(number)]
+    return {
+        name: _floored(
+            *whole[name], tuple(np.array([each[name] for each in runs]) for runs in (single, double)), compared.count
+        )
+        for name in whole
+        if all(name in each for each in (*single, *double))
+    }
 
 
-def half_split(count: int, patients: Sequence[str] | None, draw: np.random.Generator) -> tuple[Indices, Indices]:
+def half_split(count: int, patients: Whose, draw: np.random.Generator) -> tuple[Indices, Indices]:
     """Split indices below count at random into two halves, as equal as whole patients allow.
 
     One patient only gives an empty half.
@@ -106,82 +167,53 @@ def half_split(count: int, patients: Sequence[str] | None, draw: np.random.Gener
     return np.flatnonzero(in_first), np.flatnonzero(~in_first)
 
 
-def _halves(
-    real: Tensor,
-    compared: tuple[Tensor, Tensor | None],
-    patients: Sequence[str] | None,
-    *,
-    others: int,
-    draw: np.random.Generator,
-) -> list[Triple]:
-    """Draw halves of real images, each with equally many synthetic and other real ones; none where a half has only one.
-
-    The other real images come from the second set compared, or else from the other half.
-    """
-    synthetic, held_out = compared
-    splits = [half_split(len(real), patients, draw) for _ in range(_DRAWS)]
-    half = min(min(len(first), len(second)) for first, second in splits)
-    if half < 2:
-        return []
-    count = min(half, others)
-    return [
-        (
-            _some(real[first], half, draw),
-            _some(synthetic, count, draw),
-            _some(real[second] if held_out is None else held_out, count, draw),
-        )
-        for first, second in splits
-    ]
-
-
-def _some(features: Tensor, count: int, draw: np.random.Generator) -> Tensor:
+def _some(available: int, count: int, draw: np.random.Generator) -> Indices:
     """Draw rows without replacement; all of them in order where all are asked."""
-    if count == len(features):
-        return features
-    return features[torch.from_numpy(draw.choice(len(features), size=count, replace=False))]
+    return np.arange(available) if count == available else draw.choice(available, size=count, replace=False)
 
 
-def _summary(measure: Measure, triples: list[Triple], halves: list[Triple]) -> dict[str, Floored]:
-    """Take values from some draws of (real, synthetic, other real) and their spread from others."""
-    means, floors = _over(measure, triples)
-    spread, floor_spread = (means, floors) if halves is triples else _over(measure, halves)
-    count = min(len(side) for side in triples[0])
-    return {
-        name: _floored(means[name], floors[name], spread.get(name), floor_spread.get(name), count) for name in means
-    }
+def _both(
+    measure: Measure, compared: Sides, groups: tuple[Numbers, ...], leave: tuple[int, ...] = ()
+) -> dict[str, tuple[float, float]]:
+    """Give what a measure says of synthetic and of other real images, without some groups."""
+    tables = [compared.real, compared.synthetic, compared.others]
+    if leave:
+        kept = [torch.from_numpy(np.flatnonzero(~np.isin(of, leave))) for of in groups]
+        tables = [None if table is None else table[rows] for table, rows in zip(tables, kept, strict=True)]
+    real, synthetic, others = tables
+    ours, theirs = measure(real, synthetic), measure(real, others)  # type: ignore[arg-type]
+    return {name: (ours[name], theirs[name]) for name in ours if name in theirs}
 
 
-def _over(measure: Measure, triples: list[Triple]) -> tuple[dict[str, NDArray[np.float64]], ...]:
-    """Give what a measure says over draws, by name, for synthetic and for other real images."""
-    found: list[dict[str, NDArray[np.float64]]] = []
-    for side in (1, 2):
-        rows = [measure(triple[0], triple[side]) for triple in triples]
-        names = set.intersection(*(set(row) for row in rows)) if rows else set()
-        found.append({name: np.array([row[name] for row in rows]) for name in rows[0] if name in names} if rows else {})
-    return found[0], found[1]
-
-
-def _floored(
-    values: NDArray[np.float64],
-    floors: NDArray[np.float64],
-    spread: NDArray[np.float64] | None,
-    floor_spread: NDArray[np.float64] | None,
-    count: int,
-) -> Floored:
-    value, floor = float(values.mean()), float(floors.mean())
-    about_0 = floors.min() <= 1e-12 * max(abs(value), 1e-300)  # such as real images that are all the same
+def _floored(value: float, floor: float, runs: tuple[Values, ...] | None, count: int) -> Floored:
+    """Put a value and its floor together with intervals from what they are without one and two groups."""
+    about_0 = floor <= 1e-12 * max(abs(value), 1e-300)  # such as real images that are all the same
     ratio = None if about_0 else value / floor
-    if spread is None or floor_spread is None:
+    if runs is None:
         return Floored(value, None, floor, count, None, ratio)
-    interval, gap = _middle(spread, about=value), _middle(spread - floor_spread, about=value - floor)
-    if ratio is None or min(ratio, spread.min(), floor_spread.min()) <= 0:
+    single, double = runs
+    positive = min(value, single[:, 0].min(), double[:, 0].min()) > 0
+    whole = np.array([value, floor])
+    interval = _interval(lambda pairs: pairs[..., 0], whole, single, double, logs=bool(positive))
+    gap = _interval(lambda pairs: pairs[..., 0] - pairs[..., 1], whole, single, double)
+    if ratio is None or not positive or min(single[:, 1].min(), double[:, 1].min()) <= 0:
         return Floored(value, interval, floor, count, gap, ratio)
-    logs = _middle(np.log(spread / floor_spread), about=np.log(ratio))
-    ratios = (float(np.exp(logs[0])), float(np.exp(logs[1]))) if logs else None
+    ratios = _interval(lambda pairs: pairs[..., 0] / pairs[..., 1], whole, single, double, logs=True)
     return Floored(value, interval, floor, count, gap, ratio, ratios)
 
 
-def _middle(draws: NDArray[np.float64], *, about: float) -> Interval | None:
-    """Give the middle 95 % of draws, moved so that their mean is `about`; None where they do not differ."""
-    low, high = np.quantile(draws, (0.025, 0.975)) + (about - draws.mean())
-    return (float(low), float(high)) if high > low else None
+def _interval(
+    of: Callable[[Values], Values], whole: Values, single: Values, double: Values, *, logs: bool = False
+) -> Interval | None:
+    """Give the interval of a function of value and floor; None where nothing varies."""
+    scale = np.log if logs else np.asarray
+    value, one, two = (scale(of(each)) for each in (whole, single, double))
+    groups = len(one)
+    jackknife = (groups - 1) / groups * float(((one - one.mean()) ** 2).sum())
+    pairs = (one + np.roll(one, -1) - two) * (groups - 1)
+    variance = max(jackknife - float(pairs.var(ddof=1)) / 2, jackknife / 2)  # at least half of it is true
+    if variance <= 1e-24 * float(value) ** 2:
+        return None
+    if logs:
+        return on_logs(float(of(whole)), variance, groups - 1)
+    return around(float(value), variance, groups - 1)

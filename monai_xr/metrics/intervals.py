@@ -100,7 +100,7 @@ def of_square(value: float, variance: float, null_variance: float, degrees: floa
         degrees: Of freedom of the variance.
     """
     z2 = quantile(degrees) ** 2
-    slope = z2 * variance / (max(value, 0.0) + math.sqrt(null_variance))
+    slope = z2 * variance / (max(value, 0.0) + 1.5 * math.sqrt(null_variance))
     width = math.sqrt(max(slope**2 / 4 + slope * value + z2 * null_variance, 0.0))
     return value + slope / 2 - width, value + slope / 2 + width
 

@@ -4,20 +4,23 @@ The squared maximum mean discrepancy under the kernel (x.y / d + 1)^3, in its un
 population are 0 apart on average at any count, where a Frechet distance is not.
 
 Differs from the paper: whole sets take the place of a mean over subsets of 1,000. Both estimate the same quantity, this
-one with the least variance, for sets of any size, and it has an interval.
+one with the least variance, for sets of any size, and it has an interval. Pairs of images of one patient are left out,
+since they are more alike than two patients of one population are.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from monai_xr.metrics.checks import check_features
-from monai_xr.metrics.intervals import Interval
+from monai_xr.metrics.intervals import Interval, Numbers, Values, numbered, of_square
 from monai_xr.metrics.precision import full_precision
 
 _BLOCK_ENTRIES = 1 << 23  # 64 MiB of kernel values at a time
+_MOST_CENTRED = 1024  # images of a set from which the variance between sets of one population is taken
 
 
 @dataclass(frozen=True)
@@ -26,64 +29,165 @@ class KernelDistance:
 
     Args:
         value: Lower is closer; about 0, so at times below it, for two samples of one population.
-        interval: 95 % interval for the choice of images; None below 3 images a side or where nothing varies.
+        interval: 95 % interval for the choice of patients; None below 3 a side or where nothing varies.
         count: Images on the smaller side.
+        pulls: What the value loses without each patient of the first and of the second set, about their means.
+        null_variance: Of the value if both sets came from one population: what the first set adds, and the rest.
     """
 
     value: float
     interval: Interval | None
     count: int
+    pulls: tuple[Values, Values] = field(default=(np.empty(0), np.empty(0)), compare=False, repr=False)
+    null_variance: tuple[float, float] = (0.0, 0.0)
 
     def __float__(self) -> float:
         return self.value
 
+    def beyond(self, floor: "KernelDistance") -> "KernelDistance":
+        """Give how much farther this set is than another from the same first set, with the interval of the difference.
+
+        Args:
+            floor: Distance of the other set to the same first set.
+        """
+        value, count = self.value - floor.value, min(self.count, floor.count)
+        if self.interval is None or floor.interval is None:
+            return KernelDistance(value, None, count)
+        shared = self.pulls[0] - floor.pulls[0]
+        null = self.null_variance[1] + floor.null_variance[1]
+        variance = _jackknife(shared) + _jackknife(self.pulls[1]) + _jackknife(floor.pulls[1])
+        return KernelDistance(value, _interval(value, variance, null), count)
+
 
 @full_precision
-def kernel_distance(real_features: Tensor, synthetic_features: Tensor) -> KernelDistance:
+def kernel_distance(
+    real_features: Tensor,
+    synthetic_features: Tensor,
+    *,
+    patients: Sequence[str] | None = None,
+    synthetic_patients: Sequence[str] | None = None,
+) -> KernelDistance:
     """Give the unbiased squared MMD of two sets of features, with its 95 % interval.
 
-    Counts need not be equal. The interval takes the jackknife standard error (each image left out once) and Student's t
-    with (count - 1) degrees of freedom; where both sets come from one population it is a little too wide.
+    Counts need not be equal. The interval takes the jackknife variance (each patient left out once), less what that
+    counts twice, and near 0 the variance of two samples of one population.
 
     Args:
         real_features: (N, d).
         synthetic_features: (M, d).
+        patients: Of each real image; each its own if None.
+        synthetic_patients: Of each image of the other set, where it is of real images.
 
     Raises:
         InputDataError: Fewer than 2 rows, NaN, or different d.
     """
     check_features(real_features, synthetic_features)
     x, y = real_features.double(), synthetic_features.double()
+    whose = numbered(len(x), patients), numbered(len(y), synthetic_patients)
+    films = [np.bincount(each) for each in whose]
+    within = [_summed(_kernel_sums(each, each, of)[0], of) for each, of in zip((x, y), whose, strict=True)]
+    across = [_summed(each, of) for each, of in zip(_kernel_sums(x, y), whose, strict=True)]
     n, m = len(x), len(y)
-    within_x, within_y = (_kernel_sums(each, each)[0] - _kernel_of_self(each) for each in (x, y))  # (N,), (M,)
-    across_x, across_y = _kernel_sums(x, y)  # (N,), (M,)
-    value = _mmd(within_x.sum(), within_y.sum(), across_x.sum(), n=n, m=m)
-    count = min(n, m)
-    if count < 3:
-        return KernelDistance(float(value), None, count)
-    without_x = _mmd(within_x.sum() - 2 * within_x, within_y.sum(), across_x.sum() - across_x, n=n - 1, m=m)
-    without_y = _mmd(within_x.sum(), within_y.sum() - 2 * within_y, across_x.sum() - across_y, n=n, m=m - 1)
-    variance = sum(each.var(correction=0) * (len(each) - 1) for each in (without_x, without_y))
-    reach = float(variance) ** 0.5 * float(stats.t.ppf(0.975, count - 1))
-    seen = reach > 1e-12 * float(across_x.sum() / (n * m))  # below: rounding of sets that are all one image
-    return KernelDistance(float(value), (float(value) - reach, float(value) + reach) if seen else None, count)
+    pairs = [count**2 - int((each**2).sum()) for count, each in zip((n, m), films, strict=True)]
+    means = [float(sums.sum()) / number if number else 0.0 for sums, number in zip(within, pairs, strict=True)]
+    value = means[0] + means[1] - 2 * float(across[0].sum()) / (n * m)
+    pulls = []
+    for side, (count, other) in enumerate(((n, m), (m, n))):
+        left, left_pairs = count - films[side], pairs[side] - 2 * films[side] * (count - films[side])
+        if (left_pairs <= 0).any():
+            return KernelDistance(value, None, min(n, m))
+        without = (within[side].sum() - 2 * within[side]) / left_pairs + means[1 - side]
+        without -= 2 * (across[side].sum() - across[side]) / (left * other)
+        pulls.append(without - without.mean())
+    null = _null_variances((x, y), whose)
+    variance = sum(_jackknife(each) for each in pulls)
+    seen = variance**0.5 > 1e-12 * float(across[0].sum() / (n * m))  # below: rounding of sets that are all one image
+    interval = _interval(value, variance, sum(null)) if seen else None
+    return KernelDistance(value, interval, min(n, m), (pulls[0], pulls[1]), null)
 
 
-def _mmd(within_x: Tensor, within_y: Tensor, across: Tensor, *, n: int, m: int) -> Tensor:
-    """Give the unbiased squared MMD from sums of the kernel over distinct pairs within sets of n and m, and across."""
-    return within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)
+def _jackknife(pulls: Values) -> float:
+    return float((pulls**2).sum()) * (len(pulls) - 1) / len(pulls)
 
 
-def _kernel_sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the sums of the kernel of x (N, d) and y (M, d) over the other set: (N,) and (M,)."""
+def _interval(value: float, jackknife: float, null_variance: float) -> Interval:
+    """Take from the jackknife the part of pairs, which it counts twice; half of it is the least that can be true."""
+    return of_square(value, max(jackknife - null_variance, jackknife / 2), null_variance)
+
+
+def _summed(values: Tensor, patient: Numbers) -> Values:
+    return np.bincount(patient, values.cpu().numpy())
+
+
+def _kernel_sums(x: Tensor, y: Tensor, patient: Numbers | None = None) -> tuple[Tensor, Tensor]:
+    """Give the sums of the kernel of x (N, d) and y (M, d) over the other set: (N,) and (M,).
+
+    With patients the sets are one, and pairs of one patient do not count.
+    """
     rows, columns = [], torch.zeros(len(y), dtype=x.dtype, device=x.device)
-    for block in torch.split(x, max(1, _BLOCK_ENTRIES // len(y))):
-        base = (block @ y.T).div_(x.shape[1]).add_(1)
-        kernel = base.square().mul_(base)  # a power of 3 takes ten times as long
+    whose = None if patient is None else torch.from_numpy(patient).to(x.device)
+    size = max(1, _BLOCK_ENTRIES // len(y))
+    for start, block in zip(range(0, len(x), size), torch.split(x, size), strict=True):
+        kernel = _kernel(block, y)
+        if whose is not None:
+            kernel.masked_fill_(whose[start : start + size, None] == whose, 0.0)
         rows.append(kernel.sum(1))
         columns += kernel.sum(0)
     return torch.cat(rows), columns
 
 
-def _kernel_of_self(x: Tensor) -> Tensor:
-    return (x.square().mean(1) + 1) ** 3
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    base = (x @ y.T).div_(x.shape[1]).add_(1)
+    return base.square().mul_(base)  # a power of 3 takes ten times as long
+
+
+def _null_variances(sets: tuple[Tensor, Tensor], whose: tuple[Numbers, Numbers]) -> tuple[float, float]:
+    """Give the variance of the distance of two samples of one population: what the first adds, and the rest.
+
+    It is that of sums over pairs of the kernel whose means over either side are taken off, patient by patient.
+    """
+    some = [_first(each, of) for each, of in zip(sets, whose, strict=True)]
+    parts = []
+    for (x, of_x), (y, of_y) in ((some[0], some[0]), (some[1], some[1]), (some[0], some[1])):
+        kernel = _by_patient(_kernel(x, y), of_x, of_y)
+        same = of_x is of_y
+        parts.append(_mean_square(kernel, same=same))
+    counts = [(len(each), int(of.max()) + 1) for each, of in zip(sets, whose, strict=True)]
+    (n, p), (m, q) = counts
+    return 2 * parts[0] * p * (p - 1) / n**4, 2 * parts[1] * q * (q - 1) / m**4 + 4 * parts[2] * p * q / (n * m) ** 2
+
+
+def _first(features: Tensor, patient: Numbers) -> tuple[Tensor, Numbers]:
+    """Give the images of the first patients, about as many images as the variance needs, with numbers without gaps."""
+    if len(features) <= _MOST_CENTRED:
+        return features, patient
+    last = int(np.searchsorted(np.cumsum(np.bincount(patient)), _MOST_CENTRED))
+    kept = np.flatnonzero(patient <= max(last, 3))
+    return features[torch.from_numpy(kept)], patient[kept]
+
+
+def _by_patient(kernel: Tensor, rows: Numbers, columns: Numbers) -> Values:
+    """Give the sums (P, Q) of a kernel (N, M) over the images of each pair of patients."""
+    table = kernel.cpu().numpy()
+    for axis, patient in enumerate((rows, columns)):
+        if int(patient.max()) + 1 < len(patient):
+            order = np.argsort(patient, kind="stable")
+            starts = np.searchsorted(patient[order], np.arange(int(patient.max()) + 1))
+            table = np.add.reduceat(np.take(table, order, axis), starts, axis)
+    return table
+
+
+def _mean_square(kernel: Values, *, same: bool) -> float:
+    """Give the mean square of a kernel between patients (P, Q), its means over rows and columns taken off."""
+    if not same:
+        centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
+        return float((centred**2).sum()) / max((kernel.shape[0] - 1) * (kernel.shape[1] - 1), 1)
+    count = len(kernel)
+    if count < 4:
+        return 0.0
+    kernel = kernel.copy()
+    np.fill_diagonal(kernel, 0.0)
+    means = kernel.sum(1) / (count - 2)
+    centred = kernel - means[:, None] - means + kernel.sum() / ((count - 1) * (count - 2))
+    np.fill_diagonal(centred, 0.0)
+    return float((centred**2).sum()) / (count * (count - 3))

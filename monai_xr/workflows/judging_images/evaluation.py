@@ -44,9 +44,9 @@ _CAVEATS = {
         "coarse shape. It does not see findings or anatomy, nor whether a radiologist would take the images for real.",
     ),
     "any": (
-        "Collapse is judged by the rule of the AIIN paper (arXiv 2309.12245): synthetic images more alike than real "
-        "ones. Images less alike than real ones can also be noise, so look at them.",
-        "Intervals cover the choice of images, not the luck of a training: another seed may move the measures by more.",
+        "Collapse is said where synthetic images are more alike than other real films and cover less of them. Images "
+        "less alike than real ones can also be noise, so look at them.",
+        "Intervals cover the choice of patients, not the luck of a training: another seed may move measures by more.",
         "Nearness to training images is measured on these sets and in these spaces; copies can hide from both.",
         "Nothing here says whether synthetic images help a classifier.",
     ),
@@ -60,6 +60,7 @@ def evaluate_sets(
     floor: Images | None = None,
     patients: Sequence[str] | None = None,
     floor_patients: Sequence[str] | None = None,
+    synthetic_patients: Sequence[str] | None = None,
     seed: int = 0,
     pairs: int = 1000,
     space: FeatureSpace | None = None,
@@ -67,8 +68,8 @@ def evaluate_sets(
 ) -> Measures:
     """Measure a synthetic set against a real one.
 
-    The absolute MS-SSIM misleads, since normalisation alone moves it; the verdict is on the gap to real images that
-    were treated alike, with the same number of pairs.
+    The absolute MS-SSIM misleads, since normalisation alone moves it; the verdict is on the gap to other real
+    images that were treated alike, with the same number of pairs.
 
     Args:
         real: Real images treated as the generator's training images were, (N, 1, H, W) in [0, 1].
@@ -76,6 +77,7 @@ def evaluate_sets(
         floor: Held-out real images that set the real-to-real values. Without them `real` is halved, by patient.
         patients: Patient of each real image, so that no patient is on both sides of a split.
         floor_patients: Patient of each held-out image.
+        synthetic_patients: Of each synthetic image, where real films stand in for a generator's.
         seed: Seed of pairs, draws and noise.
         pairs: Pairs compared in each set; fewer where the smallest set has fewer.
         space: Feature space of distances, coverage and spread; the random one by default.
@@ -88,7 +90,8 @@ def evaluate_sets(
     if floor is not None:
         sets["held-out"] = _tensor(floor)
     judges = Judges(space or random_space(), classifier)
-    return _measured(sets, {"real": patients, "held-out": floor_patients}, judges, pairs=pairs, seed=seed)[0]
+    known = {"real": patients, "held-out": floor_patients, "synthetic": synthetic_patients}
+    return _measured(sets, known, judges, pairs=pairs, seed=seed)[0]
 
 
 def _measured(
@@ -278,7 +281,8 @@ def measure_image_sets(
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:
     """Give the likeness of real images as they were, to show what AIIN alone does to it."""
-    found = ms_ssim_of_random_pairs(raw.pixels, pairs=measures.settings["pairs"], seed=measures.settings["seed"])
+    pairs, seed = measures.settings["pairs"], measures.settings["seed"]
+    found = ms_ssim_of_random_pairs(raw.pixels, pairs=pairs, seed=seed, patients=raw.patients)
     verdict = "AIIN alone moves the likeness of real images by the difference to the row of real images."
     title = "MS-SSIM of real images before AIIN"
     return Measure("ms_ssim_real_before_aiin", title, found.mean, found.interval, verdict=verdict)

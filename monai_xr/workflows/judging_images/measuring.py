@@ -1,7 +1,7 @@
 """Checked sets of images in, rows of measures and what a page shows beside them out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from monai_xr.metrics import (
     FeatureSpace,
     Memorization,
+    PairSimilarity,
     frechet_distance,
     frechet_distance_at_infinity,
     inception_score,
@@ -20,11 +21,12 @@ from monai_xr.metrics import (
     memorization,
     ms_ssim_of_random_pairs,
     normalised_pixels,
-    precision_recall_coverage,
     vendi_score,
 )
-from monai_xr.metrics.coverage import NEIGHBOURS
-from monai_xr.metrics.floor import beside_floor, half_split
+from monai_xr.metrics.coverage_floor import coverage_beside_floor
+from monai_xr.metrics.diversity import pairs_of
+from monai_xr.metrics.floor import Floored, Sides, beside_floor, half_split, sides
+from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.measures import Measure
 from monai_xr.workflows.judging_images.set_verdicts import copying_rows, coverage_rows, inception_row, spread_rows
 from monai_xr.workflows.judging_images.verdicts import distance_rows, kernel_rows, likeness_rows, repeats_row
@@ -67,7 +69,7 @@ def measure_sets(
 
     Args:
         sets: Images (N, 1, H, W) in [0, 1], of one size.
-        patients: Patient of each real and held-out image, where known.
+        patients: Patient of each real and held-out image, where known; of synthetic ones, where real films stand in.
         judges: What looks at the images.
         pairs: Pairs compared in each set.
         seed: Seed of pairs, draws and noise.
@@ -75,7 +77,7 @@ def measure_sets(
     Returns:
         The rows by name, in reading order, and what stands behind them.
     """
-    likeness = {name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed) for name, images in sets.items()}
+    likeness = _likeness(sets, patients, pairs, seed)
     features = {name: judges.space(images) for name, images in sets.items()}
     pixels = {name: normalised_pixels(images) for name, images in sets.items()}
     near = {name: _nearness(each, patients, seed) for name, each in (("pixels", pixels), (judges.space.name, features))}
@@ -98,51 +100,82 @@ def class_rows(
 ) -> list[Measure]:
     """Give the gap in MS-SSIM, distance and coverage within one class; names and titles carry the class."""
     space.check_within_class()
-    pairs = min(pairs, *(len(images) * (len(images) - 1) // 2 for images in sets.values()))
-    likeness = {name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed) for name, images in sets.items()}
+    likeness = _likeness(sets, patients, pairs, seed)
     features = {name: space(images) for name, images in sets.items()}
     rows = [likeness_rows(likeness)[0], *space_rows(features, patients, space.name, seed=seed)]
     facts = [{**row.__dict__, "name": f"{row.name}_{label}", "title": f"{label}: {row.title}"} for row in rows]
     return [Measure(**fact) for fact in facts]
 
 
+def _likeness(sets: Mapping[str, Tensor], patients: Patients, pairs: int, seed: int) -> dict[str, PairSimilarity]:
+    """Compare equally many pairs of images of different patients in each set."""
+    known = {name: patients.get(name) for name in sets}
+    pairs = min(pairs, *(pairs_of(numbered(len(images), known[name])) or pairs for name, images in sets.items()))
+    return {
+        name: ms_ssim_of_random_pairs(images, pairs=pairs, seed=seed, patients=known[name])
+        for name, images in sets.items()
+    }
+
+
 def space_rows(features: Mapping[str, Tensor], patients: Patients, space: str, *, seed: int) -> list[Measure]:
     """Give distance, coverage and spread of synthetic features beside those of other real ones."""
-    found = beside_floor(
-        _in_space,
+    compared = _sides(features, patients, seed)
+    found = beside_floor(_in_space, compared, seed=seed) | coverage_beside_floor(compared, seed=seed)
+    return [
+        *distance_rows(found, _extrapolated(compared, seed), space),
+        *coverage_rows(found, space),
+        *spread_rows(found, space),
+    ]
+
+
+def _sides(features: Mapping[str, Tensor], patients: Patients, seed: int) -> Sides:
+    return sides(
         features["real"],
         features["synthetic"],
         held_out=features.get("held-out"),
         patients=patients.get("real"),
+        held_out_patients=patients.get("held-out"),
+        synthetic_patients=patients.get("synthetic"),
         seed=seed,
     )
-    return [*distance_rows(found, space), *coverage_rows(found, space), *spread_rows(found, space)]
 
 
 def _in_space(real: Tensor, other: Tensor) -> dict[str, float]:
-    """Take all that one draw of two sets of features allows."""
-    found = {"fid": frechet_distance(real, other), "vendi": vendi_score(other)}
-    found["cosine_distance"] = mean_cosine_distance(other)
-    least = min(len(real), len(other))
-    if least >= 8:
-        found["fid_infinity"] = frechet_distance_at_infinity(real, other)
-    if least > NEIGHBOURS:
-        found |= asdict(precision_recall_coverage(real, other))
-    return found
+    """Take all that moves smoothly with two sets of features; the spread is about the mean of the real ones."""
+    found, about = {"fid": frechet_distance(real, other)}, other - real.mean(0)
+    return found | {"vendi": vendi_score(about), "cosine_distance": mean_cosine_distance(about)}
+
+
+def _extrapolated(compared: Sides, seed: int) -> Floored | None:
+    """Extrapolate the distance of whole sets to endless images, and that of other real ones."""
+    if compared.count < 8:
+        return None
+    value = frechet_distance_at_infinity(compared.real, compared.synthetic, seed=seed)
+    floor = None
+    if compared.others is not None:
+        floor = frechet_distance_at_infinity(compared.real, compared.others, seed=seed)
+    return Floored(value, None, floor, compared.count)
 
 
 def _kernel_rows(
     features: Mapping[str, Tensor], patients: Patients, noise: Tensor, space: FeatureSpace, *, seed: int
 ) -> list[Measure]:
     """Give the kernel distance to the real features of synthetic images, of other real ones and of noise."""
-    real, held_out = features["real"], features.get("held-out")
-    if held_out is None:
-        first, second = half_split(len(real), patients.get("real"), np.random.default_rng(seed))
-        floor = kernel_distance(real[first], real[second]) if min(len(first), len(second)) > 1 else None
-    else:
-        floor = kernel_distance(real, held_out)
-    far = kernel_distance(real, space(noise))
-    return kernel_rows(kernel_distance(real, features["synthetic"]), floor, far, space.name)
+    real, of_real = features["real"], patients.get("real")
+    of_synthetic = patients.get("synthetic")
+    held_out, of_held_out = features.get("held-out"), patients.get("held-out")
+    near = kernel_distance(real, features["synthetic"], patients=of_real, synthetic_patients=of_synthetic)
+    far = kernel_distance(real, space(noise), patients=of_real)
+    if held_out is not None:
+        floor = kernel_distance(real, held_out, patients=of_real, synthetic_patients=of_held_out)
+        return kernel_rows(near, floor, near.beyond(floor), far, space.name)
+    first, second = half_split(len(real), of_real, np.random.default_rng(seed))
+    if min(len(first), len(second)) < 2:
+        return kernel_rows(near, None, None, far, space.name)
+    halves = [None if of_real is None else [of_real[index] for index in half] for half in (first, second)]
+    floor = kernel_distance(real[first], real[second], patients=halves[0], synthetic_patients=halves[1])
+    against = kernel_distance(real[first], features["synthetic"], patients=halves[0], synthetic_patients=of_synthetic)
+    return kernel_rows(near, floor, against.beyond(floor), far, space.name)
 
 
 def _noise_like(images: Tensor, seed: int) -> Tensor:
@@ -155,14 +188,8 @@ def _inception_rows(sets: Mapping[str, Tensor], patients: Patients, judges: Judg
         return []
     classes = FeatureSpace(judges.classifier_name, judges.classifier)
     seen: dict[str, Any] = {name: classes(images).softmax(1) for name, images in sets.items()}
-    found = beside_floor(
-        lambda real, other: {"is": inception_score(other)},
-        seen["real"],
-        seen["synthetic"],
-        held_out=seen.get("held-out"),
-        patients=patients.get("real"),
-        seed=seed,
-    )
+    compared = _sides(seen, patients, seed)
+    found = beside_floor(lambda real, other: {"is": inception_score(other)}, compared, seed=seed)
     return [inception_row(found["is"], judges.classifier_name)]
 
 

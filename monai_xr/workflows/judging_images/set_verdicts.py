@@ -21,9 +21,11 @@ _ABOVE = {
     "cosine_distance": "as noise also is",
 }
 _SPREAD = {
-    "vendi": "Vendi score: images that count as different",
-    "cosine_distance": "Mean cosine distance between images",
+    "vendi": "Vendi score about the real mean: images that count as different",
+    "cosine_distance": "Mean cosine distance between images, about the real mean",
 }
+_SHARES = ("precision", "recall", "coverage")
+_MATTERS = 0.05  # of the images, below the share of other real ones
 _MANY_NEAR, _EXPECTED_NEAR = 0.10, 0.05
 _ATTACK_ALARM = 0.55
 
@@ -43,9 +45,12 @@ def _share_row(name: str, title: str, found: Floored | None, space: str) -> Meas
     if found is None:
         return Measure(f"{name}_{space}", title, None, verdict="Too few images for this measure.")
     key = f"{name}_{count_text(found.count)}_{space}"
-    most = 1.0 if name in ("precision", "recall", "coverage") else math.inf
+    most = 1.0 if name in _SHARES else math.inf
     interval = found.interval and (max(found.interval[0], 0.0), min(found.interval[1], most))
-    return Measure(key, title, found.value, interval, found.floor, *_share_verdict(found, _ABOVE.get(name)))
+    verdict, finding = _share_verdict(found, _ABOVE.get(name))
+    if name in _SHARES and found.gap_interval and found.gap_interval[1] < -_MATTERS:
+        finding = "bad"
+    return Measure(key, title, found.value, interval, found.floor, verdict, finding)
 
 
 def _share_verdict(found: Floored, above: str | None) -> tuple[str, Finding]:
@@ -117,4 +122,10 @@ def _attack_verdict(found: Memorization) -> tuple[str, Finding]:
         return "Needs held-out images.", "none"
     if found.attack_interval is not None and found.attack_interval[0] > _ATTACK_ALARM:
         return "Training images are told from held-out ones, by memory or because the two differ anyway.", "open"
+    if found.attack_interval is not None and found.attack_interval[1] < 0.5:
+        return (
+            "Below one half: held-out images differ from training ones by more than memory, so the attack has no zero "
+            "here and copies may hide. Hold back images of the training's own source.",
+            "open",
+        )
     return "Training images are hardly told from held-out ones on this set.", "none"

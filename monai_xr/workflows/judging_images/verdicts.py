@@ -1,32 +1,32 @@
 """Measured numbers in, table rows with a verdict in plain words out.
 
-The rule on collapse is that of the paper of AIIN (2309.12245): a class has collapsed if its synthetic images are more
-alike than its real ones. Here a gap whose interval holds 0 is called undecided.
+The rule of the paper of AIIN (2309.12245), a class has collapsed if its synthetic images are more alike than its real
+ones, has a row of its own. It calls real films of other patients collapsed as well, so the verdict is on what synthetic
+images have beyond other real films.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 
-from scipy import stats
 from torch import Tensor
 
 from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import Floored
-from monai_xr.metrics.intervals import Interval
-from monai_xr.metrics.measures import Finding, Measure
+from monai_xr.metrics.intervals import Interval, quantile
+from monai_xr.metrics.measures import Finding, Measure, number_text
 
 _FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
 _STRAY_REPEATS = 0.01
+_BIAS_LEFT = 0.2  # of the distance of real to real images, after extrapolation
 
 
 def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
-    """Give MS-SSIM of each set, by name of the set, and the gap of the synthetic set to each other one."""
+    """Give the gap in MS-SSIM by the paper's rule, what of it other real films do not have, and MS-SSIM of each set."""
     synthetic, real, held_out = likeness["synthetic"], likeness["real"], likeness.get("held-out")
     between_reals = held_out.mean - real.mean if held_out else None
-    rows = [gap_row("ms_ssim_gap", "Gap in MS-SSIM, synthetic minus real", synthetic, real, baseline=between_reals)]
-    if held_out:
-        title = "Gap in MS-SSIM, synthetic minus held-out real"
-        rows.append(gap_row("ms_ssim_gap_held_out", title, synthetic, held_out))
+    title = "Gap in MS-SSIM, synthetic minus real (the rule of arXiv 2309.12245)"
+    rows = [gap_row("ms_ssim_gap", title, synthetic, real, baseline=between_reals)]
+    rows.append(excess_row(synthetic, held_out or real))
     scale = "How alike its images are to one another: 0 unrelated, 1 the same."
     for name, found in likeness.items():
         title = f"MS-SSIM of {name} images"
@@ -34,6 +34,35 @@ def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
         key = f"ms_ssim_{name.replace('-', '_')}"
         rows.append(Measure(key, title, found.mean, found.interval, baseline, scale))
     return rows
+
+
+def excess_row(synthetic: PairSimilarity, others: PairSimilarity) -> Measure:
+    """Give how much more alike the synthetic images are than other real films.
+
+    It is (synthetic - training) - (held-out - training), in which the training films cancel. The smallest difference
+    that matters is the largest that two halves of the patients of the other films have in 95 of 100 splits, and the
+    baseline of the row.
+    """
+    excess = synthetic.mean - others.mean
+    interval = _gap_interval(excess, synthetic, others)
+    matters = None if others.standard_error is None else quantile() * 2 * others.standard_error
+    title = "MS-SSIM beyond that of other real films"
+    verdict, finding = _excess_verdict(excess, interval, matters)
+    return Measure("ms_ssim_excess", title, excess, interval, matters, verdict, finding, signed=True)
+
+
+def _excess_verdict(excess: float, interval: Interval | None, matters: float | None) -> tuple[str, Finding]:
+    if matters is None:
+        return "The other real films are all alike: nothing to compare with.", "none"
+    if interval is None:
+        found: Finding = "bad" if excess > matters else "open"
+        return "The synthetic images do not differ from one another, so there is no interval.", found
+    least = f"the {number_text(matters)} by which halves of the real patients differ"
+    if interval[0] > 0 and excess > matters:
+        return f"More alike than other real films are, by more than {least}.", "bad"
+    if interval[1] < matters:
+        return f"Not more alike than other real films, or by less than {least}.", "fine"
+    return f"More of images would tell whether it is more than {least}.", "open"
 
 
 def gap_row(
@@ -50,7 +79,7 @@ def _gap_interval(gap: float, synthetic: PairSimilarity, real: PairSimilarity) -
     if synthetic.standard_error is None or real.standard_error is None:
         return None
     error = (synthetic.standard_error**2 + real.standard_error**2) ** 0.5
-    reach = error * float(stats.t.ppf(0.975, min(synthetic.images, real.images) - 1))
+    reach = error * quantile(min(synthetic.patients, real.patients) - 1)
     return gap - reach, gap + reach
 
 
@@ -75,8 +104,14 @@ def _collapse_verdict(gap: float, interval: Interval | None) -> tuple[str, Findi
     return f"By the AIIN paper's rule {side}, but the interval holds 0: these sets do not decide it.", "open"
 
 
-def distance_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
-    """Give the Frechet distance beside its floor, their ratio, and the distance without the bias of the count."""
+def distance_rows(found: Mapping[str, Floored], limit: Floored | None, space: str) -> list[Measure]:
+    """Give the Frechet distance beside its floor, their ratio, and the distance without the bias of the count.
+
+    Args:
+        found: Has the distance as "fid".
+        limit: The extrapolated one; None where there are too few images.
+        space: Goes into the names.
+    """
     distance = found["fid"]
     name = f"fid_{count_text(distance.count)}_{space}"
     title = "Fréchet distance to the real images"
@@ -92,18 +127,21 @@ def distance_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
     return [
         Measure(name, title, distance.value, distance.interval, distance.floor, says),
         ratio,
-        _limit_row(found, space),
+        _limit_row(limit, distance.floor, space),
     ]
 
 
-def _limit_row(found: Mapping[str, Floored], space: str) -> Measure:
+def _limit_row(limit: Floored | None, floor: float | None, space: str) -> Measure:
+    """Give the extrapolated distance, unless that of other real images, which should be 0, shows that it fails."""
     title = "Fréchet distance, extrapolated to endless images"
-    limit = found.get("fid_infinity")
     if limit is None:
         return Measure(f"fid_infinity_{space}", title, None, verdict="Too few images to extrapolate from.")
-    says = "Without the bias of the count: about 0 for other real images, and at times below."
     name = f"fid_infinity_{count_text(limit.count)}_{space}"
-    return Measure(name, title, limit.value, limit.interval, limit.floor, says)
+    if limit.floor is not None and floor and abs(limit.floor) > _BIAS_LEFT * floor:
+        left = f"For other real images {limit.floor / floor:.0%} of the distance is left, where 0 should be"
+        return Measure(name, title, None, None, limit.floor, f"{left}: not to be used in this space at this count.")
+    says = "Without the bias of the count: about 0 for other real images, and at times below."
+    return Measure(name, title, limit.value, None, limit.floor, says)
 
 
 def _ratio_verdict(distance: Floored) -> tuple[str, Finding]:
@@ -118,9 +156,21 @@ def _ratio_verdict(distance: Floored) -> tuple[str, Finding]:
 
 
 def kernel_rows(
-    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance, space: str
+    synthetic: KernelDistance,
+    floor: KernelDistance | None,
+    beyond: KernelDistance | None,
+    noise: KernelDistance,
+    space: str,
 ) -> list[Measure]:
-    """Give the kernel distance to the real images of the synthetic ones, of other real ones and of uniform noise."""
+    """Give the kernel distance to the real images of the synthetic ones, of other real ones and of uniform noise.
+
+    Args:
+        synthetic: Distance of the synthetic images.
+        floor: Of other real images.
+        beyond: How much farther the synthetic ones are, with the interval of that difference.
+        noise: Of images with no content.
+        space: Goes into the names.
+    """
     rows = [
         Measure(
             f"kid_{count_text(synthetic.count)}_{space}",
@@ -128,10 +178,15 @@ def kernel_rows(
             synthetic.value,
             synthetic.interval,
             floor.value if floor else None,
-            *_kernel_verdict(synthetic, floor, noise),
+            *_kernel_verdict(synthetic, beyond, noise),
         )
     ]
-    if floor:
+    if floor and beyond:
+        name = f"kid_{count_text(beyond.count)}_{space}_beyond_real"
+        title = "Kernel distance beyond that of other real images"
+        rows.append(
+            Measure(name, title, beyond.value, beyond.interval, 0.0, "Their difference, with its own interval.")
+        )
         title = "Kernel distance of other real images"
         says = "The floor: about 0 for images of one population, and at times below."
         rows.append(
@@ -143,12 +198,12 @@ def kernel_rows(
 
 
 def _kernel_verdict(
-    synthetic: KernelDistance, floor: KernelDistance | None, noise: KernelDistance
+    synthetic: KernelDistance, beyond: KernelDistance | None, noise: KernelDistance
 ) -> tuple[str, Finding]:
     share = f"{max(synthetic.value, 0) / noise.value:.2g} of the distance of noise." if noise.value > 0 else ""
-    if floor is None or synthetic.interval is None or floor.interval is None:
+    if beyond is None or beyond.interval is None:
         return share, "none"
-    if synthetic.interval[0] <= floor.interval[1]:
+    if beyond.interval[0] <= 0:
         return f"Not told apart from other real images. {share}", "fine"
     return f"Further from the real images than other real images are. {share}", "none"
 
@@ -156,22 +211,34 @@ def _kernel_verdict(
 def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:
     """Give what the measures together say: in two or three words, as sentences, and as a finding.
 
-    The rule on collapse alone would praise noise, which is never alike, and a few images given out again and again,
-    which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or nearer to its
-    training images than other patients' films are, is not called fine.
+    Images more alike than other real films are called collapsed where recall or coverage agrees: real films of another
+    source are more alike as well. Alone the rule would praise noise, which is never alike, and a few images given out
+    again and again, which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or
+    nearer to its training images than other patients' films are, or without a part of what real films show, is not
+    called fine.
     """
-    gap, repeats = rows["ms_ssim_gap"], rows["repeats_synthetic"]
+    excess, repeats = rows["ms_ssim_excess"], rows["repeats_synthetic"]
+    short = [row for row in (_named(rows, name) for name in ("recall_", "coverage_")) if row and row.finding == "bad"]
+    like_real = getattr(_named(rows, "precision_"), "finding", "none") != "bad"
     if repeats.finding == "bad":
-        return "Collapse", f"{repeats.verdict} {gap.verdict}", "bad"
-    if gap.finding == "bad":
-        return "Collapse", gap.verdict, "bad"
+        return "Collapse", f"{repeats.verdict} {excess.verdict}", "bad"
+    if excess.finding == "bad" and short:
+        return "Collapse", f"{excess.verdict} {short[0].title}: {short[0].verdict}", "bad"
     for name, row in rows.items():
         if name.startswith("near_training") and row.finding == "bad":
             return "Too near to training images", row.verdict, "bad"
+    if short and like_real:
+        return "A part of the real images is missing", f"{short[0].title}: {short[0].verdict}", "bad"
     ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
     if ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR:
-        return "Far from the real images", f"They are {ratio.verdict} {gap.verdict}", "open"
-    return ("No collapse seen" if gap.finding == "fine" else "Undecided"), gap.verdict, gap.finding
+        return "Far from the real images", f"They are {ratio.verdict} {excess.verdict}", "open"
+    if excess.finding == "bad":
+        return "More alike than real films", f"{excess.verdict} Recall and coverage do not show collapse.", "open"
+    return ("No collapse seen" if excess.finding == "fine" else "Undecided"), excess.verdict, excess.finding
+
+
+def _named(rows: Mapping[str, Measure], begin: str) -> Measure | None:
+    return next((row for name, row in rows.items() if name.startswith(begin)), None)
 
 
 def summary_text(rows: Mapping[str, Measure]) -> str:

@@ -272,7 +272,7 @@ def test_each_class_that_both_sides_name_is_also_measured_on_its_own(tmp_path: P
     of_a = evaluate_folders(*arguments, image_size=32, pairs=30, classes="A")
     for name in ("ms_ssim_gap", "fid_6_random", "precision_6_random", "coverage_6_random"):
         assert found[f"{name}_A"].value == pytest.approx(of_a[name].value)
-    assert found["ms_ssim_gap_B"].title == "B: Gap in MS-SSIM, synthetic minus real"
+    assert found["ms_ssim_gap_B"].title == "B: Gap in MS-SSIM, synthetic minus real (the rule of arXiv 2309.12245)"
     assert not any(row.name.endswith("_C") for row in found.rows)
 
 

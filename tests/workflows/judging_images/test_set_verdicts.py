@@ -32,6 +32,7 @@ def test_coverage_is_judged_by_its_gap_to_other_real_images() -> None:
     assert (precision.value, precision.interval, precision.baseline) == (0.6, (0.5, 1.0), 0.8)
     assert precision.verdict == "0.75 times that of other real images."
     assert (recall.finding, density.finding, density.interval) == ("fine", "none", (0.5, 1.1))
+    assert (precision.finding, coverage.finding) == ("bad", "bad")  # below by more than 0.05
     noise = Floored(2.8, (2.7, 2.9), 1.3, 30, (1.4, 1.6), 2.15)
     assert "as noise also is" in spread_rows({"vendi": noise}, "random")[0].verdict
     nothing = Floored(0.0, None, 0.9, 30, (-0.95, -0.85), 0.0)
@@ -65,6 +66,8 @@ def test_nearness_alarms_only_above_what_other_patients_give() -> None:
     loud, open_ = copying_rows(near(60, 0.2, (0.6, 0.7)), "pixels")
     assert (loud.finding, open_.finding) == ("bad", "open")
     assert "60 images, nearest to 30 training images" in loud.verdict
+    below = copying_rows(near(14, 0.03, (0.40, 0.47)), "pixels")[1]
+    assert (below.finding, "no zero here" in below.verdict) == ("open", True)
     unknown = copying_rows(near(14, 0.03, None), "pixels")[1]
     assert (unknown.value, unknown.baseline, unknown.verdict) == (None, None, "Needs held-out images.")
     for row in (calm, quiet, loud, open_, unknown):
