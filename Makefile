@@ -28,8 +28,8 @@ fix: $(VENV)/dev.done            ## mend what can be mended by tools
 bench: $(VENV)/dev.done          ## speed ratios, side by side
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench
 
-prove: $(VENV)/dev.done          ## the long counts: 50 trainings killed at random times
-	MONAI_XR_KILLS=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove
+prove: $(VENV)/dev.done          ## the long counts: 50 trainings killed at random times, 100 of each control of verdicts
+	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove
 
 clean:                           ## what `make` made; results in runs/ stay
 	rm -rf $(VENV) build dist

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features, check_images
-from monai_xr.metrics.intervals import Interval, Numbers, numbered, of_share
+from monai_xr.metrics.intervals import Interval, Numbers, numbered, of_share, variance_of_sum
 from monai_xr.metrics.precision import full_precision
 from monai_xr.metrics.pulls import auroc
 
@@ -66,6 +66,7 @@ def memorization(
     held_out: Tensor | None = None,
     patients: Sequence[str] | None = None,
     held_out_patients: Sequence[str] | None = None,
+    synthetic_patients: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Memorization:
     """Measure how near synthetic images come to the training images, beside images of other real patients.
@@ -78,6 +79,7 @@ def memorization(
         held_out: Features of real images of other patients, (K, d).
         patients: Patient of each training image.
         held_out_patients: Patient of each held-out image.
+        synthetic_patients: Of each synthetic image, where real films stand in for them.
         seed: Of the interval's resamples.
 
     Raises:
@@ -93,6 +95,7 @@ def memorization(
     distances, nearest = _nearest(synthetic, training)
     reference = _nearest(training, training, patients)[0] if held_out is None else _nearest(held_out, training)[0]
     whose = numbered(len(training), patients) if held_out is None else numbered(len(held_out), held_out_patients)
+    of_synthetic = numbered(len(synthetic), synthetic_patients)
     threshold = float(np.quantile(reference, QUANTILE))
     flagged = distances < threshold
     auc, interval = None, None
@@ -104,7 +107,7 @@ def memorization(
         copies=int(flagged.sum()),
         memorized=len(np.unique(nearest[flagged])),
         share=float(flagged.mean()),
-        share_interval=_share_interval(distances, reference, whose, seed),
+        share_interval=_share_interval(distances, reference, (of_synthetic, whose), seed),
         attack_auc=auc,
         attack_interval=interval,
         distances=distances,
@@ -158,20 +161,28 @@ def _aligned(queries: Tensor, references: Tensor, nearest: Tensor) -> Iterator[t
 
 
 def _share_interval(
-    distances: NDArray[np.float64], reference: NDArray[np.float64], whose: Numbers, seed: int
+    distances: NDArray[np.float64], reference: NDArray[np.float64], whose: tuple[Numbers, Numbers], seed: int
 ) -> Interval:
     """Give the 95 % interval of the share below the threshold: Wilson's, with the error of the threshold added.
 
     That error is the spread of the share over resampled patients of the reference.
+
+    Args:
+        distances: Of the synthetic images.
+        reference: Of the real ones that set the threshold.
+        whose: Number of the patient of each of the former, and of the latter.
+        seed: Of the resamples.
     """
     draw = np.random.default_rng(seed)
-    films = np.split(np.argsort(whose, kind="stable"), np.cumsum(np.bincount(whose))[:-1])
+    films = np.split(np.argsort(whose[1], kind="stable"), np.cumsum(np.bincount(whose[1]))[:-1])
     picks = draw.integers(0, len(films), (_RESAMPLES, len(films)))
     drawn = [np.quantile(reference[np.concatenate([films[unit] for unit in pick])], QUANTILE) for pick in picks]
-    shares = np.array([(distances < threshold).mean() for threshold in drawn])
-    share, count = float((distances < np.quantile(reference, QUANTILE)).mean()), len(distances)
-    inside = share * (1 - share) or 0.5 / count  # at 0 and 1 that of half an image
-    return of_share(share, inside / count + float(shares.var()), 1 / (1 / count + float(shares.var()) / inside))
+    of_threshold = float(np.var([(distances < threshold).mean() for threshold in drawn]))
+    below = distances < np.quantile(reference, QUANTILE)
+    share, units = float(below.mean()), int(whose[0].max()) + 1
+    inside = share * (1 - share) or 0.5 / units  # at 0 and 1 that of half an image
+    own = max(variance_of_sum((below - share) / len(below), whose[0]), inside / len(below))
+    return of_share(share, own + of_threshold, 1 / (1 / units + of_threshold / inside))
 
 
 def _attack(

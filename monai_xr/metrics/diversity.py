@@ -164,6 +164,8 @@ def ms_ssim_of_random_pairs(
     values = torch.cat([ms_ssim(images[i], images[j]) for i, j in blocks]).double().cpu().numpy()
     mean, error = float(values.mean()), dyadic_standard_error(values, patient[first], patient[second])
     units = int(patient.max()) + 1
+    if error is not None:
+        error *= (units / max(units - 2, 1)) ** 0.5  # each residual holds a part of two of them
     low, high = (0.0, 1.0) if error is None else around(mean, error**2, units - 1)
     interval = None if error is None else (max(low, 0.0), min(high, 1.0))
     return PairSimilarity(mean, error, interval, len(values), len(images), units, values)

@@ -55,8 +55,7 @@ class KernelDistance:
             return KernelDistance(value, None, count)
         shared = self.pulls[0] - floor.pulls[0]
         null = self.null_variance[1] + floor.null_variance[1]
-        variance = _jackknife(shared) + _jackknife(self.pulls[1]) + _jackknife(floor.pulls[1])
-        return KernelDistance(value, _interval(value, variance, null), count)
+        return KernelDistance(value, _interval(value, (shared, self.pulls[1], floor.pulls[1]), null), count)
 
 
 @full_precision
@@ -100,23 +99,22 @@ def kernel_distance(
         without -= 2 * (across[side].sum() - across[side]) / (left * other)
         pulls.append(without - without.mean())
     null = _null_variances((x, y), whose)
-    variance = sum(_jackknife(each) for each in pulls)
-    seen = variance**0.5 > 1e-12 * float(across[0].sum() / (n * m))  # below: rounding of sets that are all one image
-    interval = _interval(value, variance, sum(null)) if seen else None
+    rounding = 1e-12 * float(across[0].sum() / (n * m))  # of sets that are all one image
+    seen = max(float(np.abs(each).max()) for each in pulls) > rounding
+    interval = _interval(value, pulls, sum(null)) if seen else None
     return KernelDistance(value, interval, min(n, m), (pulls[0], pulls[1]), null)
 
 
-def _jackknife(pulls: Values) -> float:
-    return float((pulls**2).sum()) * (len(pulls) - 1) / len(pulls)
-
-
-def _interval(value: float, jackknife: float, null_variance: float) -> Interval:
+def _interval(value: float, pulls: Sequence[Values], null_variance: float) -> Interval:
     """Take from the jackknife the part of pairs, which it counts twice; half of it is the least that can be true."""
-    return of_square(value, max(jackknife - null_variance, jackknife / 2), null_variance)
+    jackknife = sum(float((each**2).sum()) * (len(each) - 1) / len(each) for each in pulls)
+    degrees = min(len(each) for each in pulls) - 1
+    return of_square(value, max(jackknife - null_variance, jackknife / 2), null_variance, degrees)
 
 
 def _summed(values: Tensor, patient: Numbers) -> Values:
-    return np.bincount(patient, values.cpu().numpy())
+    sums: Values = np.bincount(patient, values.cpu().numpy()).astype(np.float64)
+    return sums
 
 
 def _kernel_sums(x: Tensor, y: Tensor, patient: Numbers | None = None) -> tuple[Tensor, Tensor]:
@@ -181,7 +179,7 @@ def _mean_square(kernel: Values, *, same: bool) -> float:
     """Give the mean square of a kernel between patients (P, Q), its means over rows and columns taken off."""
     if not same:
         centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
-        return float((centred**2).sum()) / max((kernel.shape[0] - 1) * (kernel.shape[1] - 1), 1)
+        return float((centred**2).sum() / max((kernel.shape[0] - 1) * (kernel.shape[1] - 1), 1))
     count = len(kernel)
     if count < 4:
         return 0.0

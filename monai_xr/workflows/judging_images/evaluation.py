@@ -21,6 +21,7 @@ from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.judging_images.headline import caveats, headline, summary_text
 from monai_xr.workflows.judging_images.image_sets import (
     ImageSet,
     closest_pairs,
@@ -34,23 +35,8 @@ from monai_xr.workflows.judging_images.measure_log import log_measures
 from monai_xr.workflows.judging_images.measuring import Evidence, Judges, Patients, class_rows, measure_sets
 from monai_xr.workflows.judging_images.plots import evaluation_plots
 from monai_xr.workflows.judging_images.report import write_report
-from monai_xr.workflows.judging_images.verdicts import headline, summary_text
 
 Images = Tensor | NDArray[Any]
-
-_CAVEATS = {
-    "random": (
-        "Distances and coverage are taken in the space of a network with random weights. It sees texture, contrast and "
-        "coarse shape. It does not see findings or anatomy, nor whether a radiologist would take the images for real.",
-    ),
-    "any": (
-        "Collapse is said where synthetic images are more alike than other real films and cover less of them. Images "
-        "less alike than real ones can also be noise, so look at them.",
-        "Intervals cover the choice of patients, not the luck of a training: another seed may move measures by more.",
-        "Nearness to training images is measured on these sets and in these spaces; copies can hide from both.",
-        "Nothing here says whether synthetic images help a classifier.",
-    ),
-}
 
 
 def evaluate_sets(
@@ -108,7 +94,7 @@ def _measured(
         finding=finding,
         summary=summary_text(rows),
         counts={name: len(images) for name, images in sets.items()},
-        notes=(*_CAVEATS.get(judges.space.name, ()), *_CAVEATS["any"]),
+        notes=caveats(judges.space.name),
         settings={
             "image_size": " x ".join(str(side) for side in sets["real"].shape[-2:]),
             "pairs": pairs,
@@ -281,8 +267,8 @@ def measure_image_sets(
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:
     """Give the likeness of real images as they were, to show what AIIN alone does to it."""
-    pairs, seed = measures.settings["pairs"], measures.settings["seed"]
-    found = ms_ssim_of_random_pairs(raw.pixels, pairs=pairs, seed=seed, patients=raw.patients)
+    drawn = {name: measures.settings[name] for name in ("pairs", "seed")}
+    found = ms_ssim_of_random_pairs(raw.pixels, **drawn, patients=raw.patients)
     verdict = "AIIN alone moves the likeness of real images by the difference to the row of real images."
     title = "MS-SSIM of real images before AIIN"
     return Measure("ms_ssim_real_before_aiin", title, found.mean, found.interval, verdict=verdict)

@@ -203,6 +203,7 @@ def _nearness(features: Mapping[str, Tensor], patients: Patients, seed: int) -> 
         held_out=features.get("held-out"),
         patients=of_patients,
         held_out_patients=patients.get("held-out"),
+        synthetic_patients=patients.get("synthetic"),
         seed=seed,
     )
 

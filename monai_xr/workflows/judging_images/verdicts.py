@@ -15,7 +15,6 @@ from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.intervals import Interval, quantile
 from monai_xr.metrics.measures import Finding, Measure, number_text
 
-_FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
 _STRAY_REPEATS = 0.01
 _BIAS_LEFT = 0.2  # of the distance of real to real images, after extrapolation
 
@@ -206,52 +205,6 @@ def _kernel_verdict(
     if beyond.interval[0] <= 0:
         return f"Not told apart from other real images. {share}", "fine"
     return f"Further from the real images than other real images are. {share}", "none"
-
-
-def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:
-    """Give what the measures together say: in two or three words, as sentences, and as a finding.
-
-    Images more alike than other real films are called collapsed where recall or coverage agrees: real films of another
-    source are more alike as well. Alone the rule would praise noise, which is never alike, and a few images given out
-    again and again, which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or
-    nearer to its training images than other patients' films are, or without a part of what real films show, is not
-    called fine.
-    """
-    excess, repeats = rows["ms_ssim_excess"], rows["repeats_synthetic"]
-    short = [row for row in (_named(rows, name) for name in ("recall_", "coverage_")) if row and row.finding == "bad"]
-    like_real = getattr(_named(rows, "precision_"), "finding", "none") != "bad"
-    if repeats.finding == "bad":
-        return "Collapse", f"{repeats.verdict} {excess.verdict}", "bad"
-    if excess.finding == "bad" and short:
-        return "Collapse", f"{excess.verdict} {short[0].title}: {short[0].verdict}", "bad"
-    for name, row in rows.items():
-        if name.startswith("near_training") and row.finding == "bad":
-            return "Too near to training images", row.verdict, "bad"
-    if short and like_real:
-        return "A part of the real images is missing", f"{short[0].title}: {short[0].verdict}", "bad"
-    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
-    if ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR:
-        return "Far from the real images", f"They are {ratio.verdict} {excess.verdict}", "open"
-    if excess.finding == "bad":
-        return "More alike than real films", f"{excess.verdict} Recall and coverage do not show collapse.", "open"
-    return ("No collapse seen" if excess.finding == "fine" else "Undecided"), excess.verdict, excess.finding
-
-
-def _named(rows: Mapping[str, Measure], begin: str) -> Measure | None:
-    return next((row for name, row in rows.items() if name.startswith(begin)), None)
-
-
-def summary_text(rows: Mapping[str, Measure]) -> str:
-    """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
-    gap = rows["ms_ssim_gap"]
-    likeness = (
-        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} "
-        f"among real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
-    )
-    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
-    if ratio.value is None:
-        return likeness
-    return f"{likeness} The Fréchet distance is {ratio.value_text} times that of real against real images."
 
 
 def count_text(count: int) -> str:

@@ -6,16 +6,15 @@ import torch
 from monai_xr.metrics import KernelDistance, PairSimilarity
 from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.measures import Finding, Measure
+from monai_xr.workflows.judging_images.headline import headline, summary_text
 from monai_xr.workflows.judging_images.verdicts import (
     count_text,
     distance_rows,
     excess_row,
     gap_row,
-    headline,
     kernel_rows,
     likeness_rows,
     repeats_row,
-    summary_text,
 )
 
 
@@ -180,8 +179,10 @@ def judged(**findings: Finding) -> dict[str, Measure]:
         ({"excess": "open", "repeats": "bad"}, "Collapse", "bad"),  # ten images given out again and again
         ({"excess": "open", "recall": "bad"}, "A part of the real images is missing", "bad"),
         ({"excess": "fine", "ratio": "bad", "recall": "bad", "precision": "bad"}, "Far from the real images", "open"),
+        ({"excess": "fine", "precision": "bad"}, "Unlike the real images", "open"),
         ({"excess": "open", "near": "bad"}, "Too near to training images", "bad"),
         ({"excess": "bad", "recall": "bad", "near": "bad"}, "Collapse", "bad"),
+        ({"excess": "open", "recall": "bad", "near": "bad"}, "Part missing, and too near to training", "bad"),
     ],
 )
 def test_headline_is_not_fooled(findings: dict[str, Finding], words: str, finding: Finding) -> None:
