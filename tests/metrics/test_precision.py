@@ -13,7 +13,8 @@ from torch import Tensor
 from monai_xr import metrics
 from monai_xr.metrics import Answers, FeatureMetric, PairDiversity, random_space
 from monai_xr.metrics.classification import all_measures, finding_measures
-from monai_xr.metrics.floor import beside_floor
+from monai_xr.metrics.coverage_floor import coverage_beside_floor
+from monai_xr.metrics.floor import beside_floor, sides
 
 COUNT = 24
 
@@ -65,9 +66,10 @@ MEASURES: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
     "all_measures": (lambda p: all_measures(_answers(p)), (SCORES,)),
     "finding_measures": (lambda p: finding_measures(p, p > 0.5, TRUTH), (SCORES[:, 0],)),
     "beside_floor": (
-        lambda a, b: beside_floor(lambda x, y: {"mean": float((x.sum(0) @ y.sum(0)) / 1000)}, a, b),
+        lambda a, b: beside_floor(lambda x, y: {"fid": metrics.frechet_distance(x, y)}, sides(a, b)),
         (FEATURES, OTHER_FEATURES),
     ),
+    "coverage_beside_floor": (lambda a, b: coverage_beside_floor(sides(a, b)), (FEATURES, OTHER_FEATURES)),
     "random_space": (lambda x: random_space()(x), (IMAGES[:4],)),
     "PairDiversity": (lambda x: _gathered(PairDiversity(pairs=20), (x,)), (IMAGES,)),
     "FeatureMetric": (
