@@ -104,7 +104,7 @@ def test_batch_larger_than_the_data_set(monai_xr, phantoms):
 @pytest.mark.parametrize(
     ("knob", "value", "told"),
     [
-        ("image_size", "100", "one of [32, 64, 128, 256]"),
+        ("image_size", "100", "one of [32, 64, 128, 256, 512]"),
         ("device", "cuda:7", "CUDA devices found"),
         ("precision", "int4", "auto, float32"),
         ("resume", "maybe", "neither true nor false"),
@@ -146,7 +146,7 @@ def test_older_package_than_the_bundle_needs(monai_xr, phantoms, monkeypatch):
 @pytest.mark.parametrize("spelling", ["--image_size", "--image-size"])
 def test_both_spellings_of_an_option(monai_xr, phantoms, spelling):
     code, _, error = train(monai_xr, phantoms, *TINY, spelling, "100")
-    assert (code, "one of [32, 64, 128, 256]" in error) == (2, True)
+    assert (code, "one of [32, 64, 128, 256, 512]" in error) == (2, True)
     code, _, error = monai_xr("evaluate", "real", "nowhere", spelling, "32")
     assert (code, "nowhere" in error) == (2, True)  # the option was taken, the folder was not
     code, _, error = monai_xr("prepare", "nowhere", "out", spelling.replace("image", "max").replace("size", "bad"), "1")
