@@ -22,7 +22,7 @@ from importlib import import_module
 import monai_xr.pacs, monai_xr.cli
 for module in pkgutil.iter_modules(monai_xr.pacs.__path__):
     import_module(f"monai_xr.pacs.{module.name}")
-for name in ("data.preparing", "data.preparation_console", "data.deidentification_job"):
+for name in ("data.preparing", "data.preparing.console", "data.deidentifying.shared_job"):
     import_module(f"monai_xr.{name}")
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
