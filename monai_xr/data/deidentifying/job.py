@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +292,7 @@ class Job:
             return replace(entry, status=READY)
         entry = replace(entry, reason="; ".join(filter(None, (told, looked.reason, entry.reason))))
         if sop_uid not in self.decided:
-            note = {**asdict(entry), "boxes": looked.boxes}
+            note = {**asdict(entry), "boxes": looked.boxes, "sha256": [sha256(image).hexdigest()]}
             write_whole(waiting.with_suffix(".json"), json.dumps(note).encode("ascii"))
             write_whole(waiting, image)
         return entry

@@ -79,7 +79,10 @@ def cleaned(path: Path, boxes: Boxes, *, admit: Collection[str], times: bool) ->
     if not seen:
         raise ConfigurationError("no text is found to black out", "blank", "look at its sheet, then release or reject")
     for _ in range(_ROUNDS):
-        ds = black_out(path, seen, admit=admit)
+        try:
+            ds = black_out(path, seen, admit=admit)
+        except InputDataError as error:
+            raise InputDataError(error.what, path, error.way_out) from None
         found = _boxes(encoded(ds), path.parent, admit=admit, times=times)
         if not found:
             return ds

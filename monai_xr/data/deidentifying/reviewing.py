@@ -37,6 +37,7 @@ class WaitingImage:
 
     Attributes:
         boxes: Where text was found: top, left, bottom, right in the upright film.
+        sha256: Of the file, as it was written here; several while its text is being blacked out.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class WaitingImage:
     reason: str
     patient_id: str
     boxes: Boxes = ()
+    sha256: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,7 +86,7 @@ def review_folder(
 
     Raises:
         ConfigurationError: Nobody's name, or a wrong one of an image: nothing is decided then; no text to black out.
-        InputDataError: An image cannot be looked at, or text is still found in it.
+        InputDataError: An image is damaged, cannot be looked at, or text is still found in it.
         HostError: No room or no permission.
     """
     folder, by = _folder(output), by.strip()
@@ -109,12 +111,35 @@ def _wanted(folder: DeidentifiedFolder, choices: Mapping[str, Sequence[str]]) ->
     wanted = [(decision, _named(waiting, name, decided)) for decision, names in choices.items() for name in names]
     if len({image.sop_uid for _, image in wanted}) < len(wanted):
         raise ConfigurationError("an image is named twice", "release, reject, blank", "name each once")
+    for _, image in wanted:
+        _check_whole(image)
     return wanted
 
 
 def _blank(images: Sequence[WaitingImage], *, times: bool) -> None:
     for image in images:
-        write_whole(image.path, encoded(cleaned(image.path, image.boxes, admit=_ORIGINS, times=times)))
+        _write_blanked(image, encoded(cleaned(image.path, image.boxes, admit=_ORIGINS, times=times)))
+
+
+def _check_whole(image: WaitingImage) -> None:
+    """Refuse to decide on a file that is not the one which was written here.
+
+    Raises:
+        InputDataError: It is another, or damaged.
+    """
+    if image.sha256 and sha256(image.path.read_bytes()).hexdigest() not in image.sha256:
+        raise InputDataError(
+            "damaged or changed since it was de-identified", image.path, "delete it and run monai-xr deidentify again"
+        )
+
+
+def _write_blanked(image: WaitingImage, content: bytes) -> None:
+    """Write the note first, so that the file is known whether or not the process is killed before it is there."""
+    note = image.path.with_suffix(".json")
+    told = json.loads(note.read_text(encoding="ascii"))
+    told["sha256"] = [sha256(each).hexdigest() for each in (image.path.read_bytes(), content)]
+    write_whole(note, json.dumps(told).encode("ascii"))
+    write_whole(image.path, content)
 
 
 def _line(decision: str, image: WaitingImage, by: str) -> dict[str, str]:
@@ -136,7 +161,7 @@ def carry_out_decisions(folder: DeidentifiedFolder) -> None:
             continue
         if line["decision"] in _LETS_OUT:
             if path.exists():
-                _let_out(folder, path, _LETS_OUT[line["decision"]])
+                _let_out(folder, path, line)
         else:
             for each in filter(Path.exists, (path, note)):
                 os.replace(each, folder.rejected / each.name)
@@ -145,10 +170,12 @@ def carry_out_decisions(folder: DeidentifiedFolder) -> None:
         sync(folder.quarantine)
 
 
-def _let_out(folder: DeidentifiedFolder, path: Path, how: str) -> None:
+def _let_out(folder: DeidentifiedFolder, path: Path, line: Mapping[str, str]) -> None:
+    if sha256(path.read_bytes()).hexdigest() != line["sha256"]:
+        raise InputDataError("not the file that was decided on", path, "delete it: it stays decided on")
     with quiet():
         ds = pydicom.dcmread(path)
-        vouch(ds, how)
+        vouch(ds, _LETS_OUT[line["decision"]])
         place = folder.image(str(ds.PatientID), str(ds.SOPInstanceUID))
         content = encoded(ds)
     place.parent.mkdir(exist_ok=True)
@@ -166,7 +193,8 @@ def _waiting(path: Path) -> WaitingImage:
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
         boxes = tuple((int(top), int(left), int(low), int(right)) for top, left, low, right in note.get("boxes", ()))
-        return WaitingImage(path, path.stem, str(note["reason"]), str(note["patient_id"]), boxes)
+        digests = tuple(map(str, note.get("sha256", ())))
+        return WaitingImage(path, path.stem, str(note["reason"]), str(note["patient_id"]), boxes, digests)
     except (OSError, TypeError, ValueError, KeyError):
         raise InputDataError("its JSON is missing or damaged", path, "run monai-xr deidentify again") from None
 

@@ -114,6 +114,30 @@ def test_an_image_that_was_decided_on_before_is_told(out, decision, told):
     assert len(lines(out)) == 1
 
 
+@pytest.mark.parametrize("decision", ["release", "blank", "reject"])
+def test_an_image_that_was_damaged_in_the_quarantine_is_not_let_out(out, tmp_path, decision):
+    image = waiting_images(out)[0]
+    image.path.write_bytes(image.path.read_bytes()[:-600])
+    with pytest.raises(InputDataError, match=r"^damaged or changed since it was de-identified : 2\.25\.\d+\.dcm"):
+        review_folder(out, **{decision: [image.name]}, by="AB")
+    assert not (out / "decisions.jsonl").exists()
+    image.path.unlink()
+    deidentify_folder(tmp_path / "source", out)
+    assert waiting_images(out)[0] == image
+    assert review_folder(out, release=[image.name], by="AB") == 1
+
+
+def test_another_file_in_the_place_of_one_that_was_decided_on_is_not_let_out(out, monkeypatch):
+    one, two, *_ = waiting_images(out)
+    monkeypatch.setattr(reviewing, "carry_out_decisions", lambda folder: None)
+    review_folder(out, release=[one.name], by="AB")
+    monkeypatch.undo()
+    one.path.write_bytes(two.path.read_bytes())
+    with pytest.raises(InputDataError, match="not the file that was decided on"):
+        review_folder(out, by="AB")
+    assert not list((out / "images").rglob("*.dcm"))
+
+
 def test_a_folder_that_is_no_output(tmp_path):
     with pytest.raises(ConfigurationError, match="not the output of a de-identification"):
         waiting_images(tmp_path)
