@@ -85,8 +85,7 @@ def review_folder(
         allow_times: Times of exposure need not be blacked out.
 
     Raises:
-        ConfigurationError: Nobody's name, or a wrong one of an image: nothing is decided then; no text to black
-            out, or nothing to find it with.
+        ConfigurationError: Nobody's name, or a wrong one of an image: nothing is decided then; no text to black out.
         InputDataError: An image is damaged, cannot be looked at, or text is still found in it.
         HostError: No room or no permission.
     """
@@ -138,7 +137,7 @@ def _write_blanked(image: WaitingImage, content: bytes) -> None:
     """Write the note first, so that the file is known whether or not the process is killed before it is there."""
     note = image.path.with_suffix(".json")
     told = json.loads(note.read_text(encoding="ascii"))
-    told["sha256"] = [*image.sha256, sha256(content).hexdigest()]
+    told["sha256"] = [sha256(each).hexdigest() for each in (image.path.read_bytes(), content)]
     write_whole(note, json.dumps(told).encode("ascii"))
     write_whole(image.path, content)
 
