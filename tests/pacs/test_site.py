@@ -24,7 +24,7 @@ def test_the_example_is_a_site():
     site = read_site(EXAMPLE)
     assert site.peers["pacs"].ae_title == "HOSPITAL_PACS"
     assert str(site.receiver.host) == "127.0.0.1"
-    assert [rule.name for rule in site.rules] == ["derived_pictures", "children", "frontal_chest"]
+    assert [rule.name for rule in site.rules] == ["children", "frontal_chest"]
 
 
 def test_paths_count_from_the_folder_of_the_file_and_the_rest_has_defaults(read, tmp_path):
