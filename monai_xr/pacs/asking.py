@@ -10,7 +10,7 @@ import yaml
 
 from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
-from monai_xr.pacs.site import read_site
+from monai_xr.pacs.site import parse_site
 
 _HEAD = "# The intake of one hospital; every key is explained in configs/site/hospital.example.yaml.\n"
 
@@ -55,20 +55,16 @@ def ask_all(given: Mapping[str, str | None], ask: Callable[[Question], str]) -> 
 
 
 def write_site(path: Path, answers: Mapping[str, str], *, phantoms: bool = False, overwrite: bool = False) -> None:
-    """Write site.yaml and read it back.
+    """Write site.yaml, if it would be one.
 
     Raises:
         ConfigurationError: It is there already, or an answer cannot be; then nothing is written.
     """
     if path.exists() and not overwrite:
         raise ConfigurationError("is there already", path, "edit it, or give --overwrite")
-    draft = path.with_name(f"{path.name}.draft")
-    write_text(draft, _HEAD + yaml.safe_dump(_site(answers, phantoms), sort_keys=False))
-    try:
-        read_site(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    text = _HEAD + yaml.safe_dump(_site(answers, phantoms), sort_keys=False)
+    parse_site(text.encode(), path)
+    write_text(path, text)
 
 
 def _site(answers: Mapping[str, str], phantoms: bool) -> dict[str, Any]:

@@ -1,15 +1,31 @@
 """What every part of `site.yaml` is: typed, frozen, and refusing a key that does not exist, with the nearest one."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-# Of a rule or a data set: goes into the names of folders and into metrics.
-PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 Bad = PydanticCustomError
+
+
+def matching(pattern: str, otherwise: str) -> AfterValidator:
+    """Want a text that matches a pattern as a whole; who reads the refusal is told in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise Bad("pattern", otherwise)
+        return text
+
+    return AfterValidator(check)
+
+
+# Of a rule or a data set: goes into the names of folders and into metrics.
+PlainName = Annotated[
+    str, matching("[A-Za-z0-9][A-Za-z0-9_-]{0,31}", "a name is 1 to 32 letters, digits, hyphens and underscores")
+]
 
 
 class Section(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver, Queue
 from monai_xr.pacs.rules import Rule
-from monai_xr.pacs.section import Bad, Section
+from monai_xr.pacs.section import Bad, Section, matching
 
 _MAX_BYTES = 2**20
 
@@ -30,7 +30,10 @@ AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Network = IPv4Network | IPv6Network
-Hours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+Hours = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", "hours look like 19:00-06:00")]
+WebURL = Annotated[
+    str, matching(r"https?://[^@\s]+", "a URL begins with http:// or https:// and has no user or password")
+]
 
 
 class TLS(Section):
@@ -72,7 +75,7 @@ class Receiver(Section):
 class DICOMweb(Section):
     """A peer's DICOMweb service; the password is the first line of a file that its owner alone may read."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
+    url: WebURL
     user: str = ""
     password_file: Path | None = None
     authorities: Path | None = None
@@ -169,13 +172,19 @@ def read_site(path: Path) -> Site:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ConfigurationError(f"more than {_MAX_BYTES} bytes", path, "a site needs a page")
-        return Site.model_validate(yaml.load(data, _Loader), context={"folder": path.absolute().parent})  # noqa: S506
     except OSError as error:
         raise ConfigurationError(
             f"cannot be read ({error.strerror})", path, "`monai-xr intake init` writes one"
         ) from None
+    return parse_site(data, path)
+
+
+def parse_site(data: bytes, path: Path) -> Site:
+    """Check what stands, or is to stand, in the file at a path; raises as `read_site` does."""
+    if len(data) > _MAX_BYTES:
+        raise ConfigurationError(f"more than {_MAX_BYTES} bytes", path, "a site needs a page")
+    try:
+        return Site.model_validate(yaml.load(data, _Loader), context={"folder": path.absolute().parent})  # noqa: S506
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "no YAML"

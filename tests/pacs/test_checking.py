@@ -168,7 +168,7 @@ class TestInit:
         assert (code, "no answer to 'Its AE title' : --peer-ae-title" in err) == (2, True)
         code, _, err = monai_xr("intake", "init", "--defaults", "--peer-ae-title", "A" * 17, "--peer-host", "127.0.0.1")
         assert code == 2
-        assert "peers.pacs.ae_title" in err
+        assert " : site.yaml peers.pacs.ae_title" in err
         assert list(tmp_path.iterdir()) == []
 
     def test_a_site_that_is_there_is_kept(self, monai_xr: Any, tmp_path: Path) -> None:
