@@ -24,7 +24,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/preparing/test_kills",
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
-    "dicom/isolation/test_confinement",
+    "dicom/sandbox/test_confinement",
     "dicom/pixels/test_encoding",
     "dicom/test_properties",
     "end_to_end",
@@ -43,8 +43,8 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "prove",
     "workflows/bundle_running/test_plain_command",
     "workflows/judging_images/test_evaluation",
-    "workflows/pictures",
-    "workflows/studies",
+    "workflows/figures",
+    "workflows/experiments",
 )
 
 

@@ -13,7 +13,7 @@ from monai_xr.errors import NetworkError
 from monai_xr.pacs.processing import Processing
 from monai_xr.pacs.site import Site
 
-FOLDER = Path(sys.argv[1])
+FOLDER = Path(sys.argv[1]) if __name__ == "__main__" else Path()
 
 
 def count(site: Site, study_uid: str) -> int | None:

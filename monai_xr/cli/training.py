@@ -125,7 +125,7 @@ def aiin(
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
     from monai_xr.transforms import AIIN
-    from monai_xr.workflows.pictures.aiin_picture import normalise_files
+    from monai_xr.workflows.figures.aiin_picture import normalise_files
 
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
@@ -150,8 +150,8 @@ def demo(
 def pictures(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
     """Make the pictures of the README anew, from phantoms."""
     from monai_xr.data.phantoms import make_phantom
-    from monai_xr.workflows.pictures.aiin_picture import draw_aiin, write_figure
-    from monai_xr.workflows.pictures.polarity_picture import draw_polarity_picture
+    from monai_xr.workflows.figures.aiin_picture import draw_aiin, write_figure
+    from monai_xr.workflows.figures.polarity_picture import draw_polarity_picture
 
     draw_polarity_picture(folder / "polarity.png")
     phantom = make_phantom(3, "CONSOLIDATION", size=256)

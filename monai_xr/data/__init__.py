@@ -5,9 +5,9 @@ training reads. Free of torch.
 """
 
 from monai_xr.data.images.image_file import read_image
+from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import Record, Records
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.building import build_store
-from monai_xr.data.store.pixel_cache import PixelCache
 
 __all__ = ["PixelCache", "Record", "Records", "build_store", "find_records", "read_image"]

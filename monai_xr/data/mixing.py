@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monai_xr.data.store.pixel_cache import PixelCache
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.errors import ConfigurationError, InputDataError
 
 

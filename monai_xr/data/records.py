@@ -28,7 +28,7 @@ class Record:
         split: train, val, test or "".
         sop_uid: SOP Instance UID of a DICOM file, or a `HashedId` of it.
         shown: The path relative to the folder as tables and reports may show it; "" where the path itself may be shown.
-        present: Findings known to be there, by their names in `monai_xr.data.sources.findings`.
+        present: Findings known to be there, by their names in `monai_xr.data.sources.chest_findings`.
         absent: Findings known not to be there. What is in neither is unknown.
         row: Place of its pixels in the store of a prepared data set.
     """

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.output import write_json
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import Records, keys_of
-from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import InputDataError
 
 LINEAGE = "lineage.json"  # in a folder of generated images

@@ -10,17 +10,17 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.display.colour import grey_of_frame, palette_table
-from monai_xr.dicom.display.grayscale import GrayscaleRules, grayscale_rules
-from monai_xr.dicom.display.lookup import StoredFilm
-from monai_xr.dicom.display.orientation import Turn, turn_upright
-from monai_xr.dicom.display.spacing import aspect_notes, pixel_spacing
 from monai_xr.dicom.header import open_dicom, parse_header, vr_form_note
 from monai_xr.dicom.identity import admitted, burned_in, identity_notes, sop_class, sop_instance, view_position
 from monai_xr.dicom.image import Array, Pixels, XrayImage
-from monai_xr.dicom.isolation.isolated_reading import read_isolated
 from monai_xr.dicom.pixels.decoding import Frame, decode_frame
 from monai_xr.dicom.pixels.layout import PixelLayout, pixel_layout
+from monai_xr.dicom.rendering.colour import grey_of_frame, palette_table
+from monai_xr.dicom.rendering.grayscale import GrayscaleRules, grayscale_rules
+from monai_xr.dicom.rendering.lookup import StoredFilm
+from monai_xr.dicom.rendering.orientation import Turn, turn_upright
+from monai_xr.dicom.rendering.spacing import aspect_notes, pixel_spacing
+from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.dicom.values import text, uid
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError, naming
 

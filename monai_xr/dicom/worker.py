@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from monai_xr.dicom.display.lookup import StoredFilm
-from monai_xr.dicom.isolation.child import LOOK
-from monai_xr.dicom.isolation.confinement import confine
 from monai_xr.dicom.reading import read_stored
+from monai_xr.dicom.rendering.lookup import StoredFilm
+from monai_xr.dicom.sandbox.child import LOOK
+from monai_xr.dicom.sandbox.confinement import confine
 from monai_xr.errors import XrError
 
 

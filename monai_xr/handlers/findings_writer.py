@@ -11,7 +11,7 @@ from monai_xr.data.files.output import write_json, write_text
 from monai_xr.data.files.tables import csv_text
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.images.png import write_png
-from monai_xr.data.store.tile_making import source_of
+from monai_xr.data.pixel_store.tile_making import source_of
 from monai_xr.disk import make_folder
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy

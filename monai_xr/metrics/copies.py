@@ -20,7 +20,7 @@ from monai_xr.metrics.intervals import Interval, Numbers, numbered, of_share, va
 from monai_xr.metrics.precision import full_precision
 from monai_xr.metrics.pulls import auroc
 
-QUANTILE = 0.05
+QUANTILE, SURE = 0.05, 0.99
 _RESAMPLES = 200
 _BLOCK_ENTRIES = 1 << 23  # 32 MiB of distances at a time
 
@@ -36,6 +36,7 @@ class Memorization:
         memorized: Training images that these are nearest to (the paper's N_mem).
         share: `copies` over the synthetic images.
         share_interval: 95 % interval for the choice of synthetic images and of held-out patients.
+        least_share: Lower end of the 99 % interval, for a verdict that looks at sets in several spaces.
         attack_auc: How well nearness to the synthetic set tells training from held-out images; 0.5 is not at all. None
             without held-out images.
         attack_interval: 95 % interval, by patient where patients are known.
@@ -48,6 +49,7 @@ class Memorization:
     memorized: int
     share: float
     share_interval: Interval
+    least_share: float
     attack_auc: float | None
     attack_interval: Interval | None
     distances: NDArray[np.float64]
@@ -102,6 +104,7 @@ def memorization(
     of_synthetic = numbered(len(synthetic), synthetic_patients)
     threshold = float(np.quantile(reference, QUANTILE))
     flagged = distances < threshold
+    shared = _share(distances, reference, (of_synthetic, whose), seed)
     auc, interval = None, None
     if held_out is not None:
         members, others = (-_nearest(real, synthetic)[0] for real in (training, held_out))
@@ -111,7 +114,8 @@ def memorization(
         copies=int(flagged.sum()),
         memorized=len(np.unique(nearest[flagged])),
         share=float(flagged.mean()),
-        share_interval=_share_interval(distances, reference, (of_synthetic, whose), seed),
+        share_interval=of_share(*shared),
+        least_share=of_share(*shared, level=SURE)[0],
         attack_auc=auc,
         attack_interval=interval,
         distances=distances,
@@ -167,12 +171,12 @@ def _aligned(queries: Tensor, references: Tensor, nearest: Tensor) -> Iterator[t
         yield some, references[of]
 
 
-def _share_interval(
+def _share(
     distances: NDArray[np.float64], reference: NDArray[np.float64], whose: tuple[Numbers, Numbers], seed: int
-) -> Interval:
-    """Give the 95 % interval of the share below the threshold: Wilson's, with the error of the threshold added.
+) -> tuple[float, float, float]:
+    """Give the share below the threshold, its variance with that of the threshold, and the units behind both.
 
-    That error is the spread of the share over resampled patients of the reference.
+    That of the threshold is the spread of the share over resampled patients of the reference.
 
     Args:
         distances: Of the synthetic images.
@@ -189,7 +193,7 @@ def _share_interval(
     share, units = float(below.mean()), int(whose[0].max()) + 1
     inside = share * (1 - share) or 0.5 / units  # at 0 and 1 that of half an image
     own = max(variance_of_sum((below - share) / len(below), whose[0]), inside / len(below))
-    return of_share(share, own + of_threshold, 1 / (1 / units + of_threshold / inside))
+    return share, own + of_threshold, 1 / (1 / units + of_threshold / inside)
 
 
 def _attack(

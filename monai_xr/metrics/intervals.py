@@ -60,9 +60,10 @@ def freedom(pulls: Values, patient: Numbers) -> float:
     return float(np.clip(2 * len(sums) / max(kurtosis - 1, 1e-9), 1, len(sums) - 1))
 
 
-def quantile(degrees: float = math.inf) -> float:
-    """Give how many errors a 95 % interval reaches to either side, by Student's t."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, degrees)) if math.isfinite(degrees) else float(stats.norm.ppf(0.975))
+def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
+    """Give how many errors an interval reaches to either side, by Student's t."""
+    side = (1 + level) / 2
+    return float(stats.t.ppf(side, degrees)) if math.isfinite(degrees) else float(stats.norm.ppf(side))
 
 
 def around(value: float, variance: float, degrees: float = math.inf) -> Interval:
@@ -71,7 +72,9 @@ def around(value: float, variance: float, degrees: float = math.inf) -> Interval
     return value - reach, value + reach
 
 
-def of_share(value: float, variance: float, count: float, degrees: float = math.inf) -> Interval:
+def of_share(
+    value: float, variance: float, count: float, degrees: float = math.inf, *, level: float = LEVEL
+) -> Interval:
     """Give the interval of a value between 0 and 1 (Wilson 1927), for the effective count that a variance stands for.
 
     Args:
@@ -79,10 +82,11 @@ def of_share(value: float, variance: float, count: float, degrees: float = math.
         variance: Of the value, with patients as units.
         count: Units behind it; taken where the variance is 0, as at 0 and 1.
         degrees: Of freedom of the variance.
+        level: How often the interval holds the truth.
     """
     inside = value * (1 - value)
     units = inside / variance if variance > 1e-12 * max(inside, 1e-12) and inside > 0 else count
-    z2 = quantile(degrees) ** 2
+    z2 = quantile(degrees, level) ** 2
     middle, width = value + z2 / (2 * units), math.sqrt(z2 * (inside / units + z2 / (4 * units**2)))
     return max((middle - width) / (1 + z2 / units), 0.0), min((middle + width) / (1 + z2 / units), 1.0)
 

@@ -19,7 +19,7 @@ from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt, is_other_than_chest
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import patient_identity, sop_class
-from monai_xr.dicom.isolation.isolated_reading import read_isolated
+from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.errors import InputDataError, PassingError
 from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule, decide

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from monai_xr import __version__
 from monai_xr.data.inspecting import Inspection
-from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, confinement_in_force
+from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text, confinement_in_force
 
 if TYPE_CHECKING:  # so that an inspection loads no torch
     from monai_xr.metrics.measures import Measures

@@ -10,7 +10,7 @@ from pairs import compare
 from PIL import Image
 
 from monai_xr.data import find_records, read_image
-from monai_xr.data.store.building import build_store
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.transforms import XrayDataset
 
 _FILMS = 64

@@ -34,7 +34,7 @@ from planted_text import plant
 from monai_xr.data.deidentifying import deidentify_folder, review_folder, waiting_images
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.dicom import read_xray
-from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, look_for_text
+from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text, look_for_text
 
 FILMS = int(os.environ.get("MONAI_XR_TEXT_FILMS", "40"))
 CLEAN = min(FILMS, 150)

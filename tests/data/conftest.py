@@ -10,7 +10,7 @@ from films import film_dataset, save_film
 from PIL import Image
 from pydicom.uid import generate_uid
 
-from monai_xr.data.store import tile_making as pixel_decoding
+from monai_xr.data.pixel_store import tile_making as pixel_decoding
 
 Picture = Callable[..., Path]
 

@@ -10,9 +10,9 @@ import pytest
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.data.images.png import write_png
 from monai_xr.data.mixing import Mixture, mix
+from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.building import build_store
-from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 

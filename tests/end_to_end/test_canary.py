@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 from monai_xr.cli import main
 from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.data.inspecting import inspect_folder
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.building import build_store
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan"

@@ -71,10 +71,10 @@ def test_record_is_json_also_of_metrics_that_are_not_finite(make_engine, tmp_pat
 
 
 def test_progress_counts_every_iteration(make_engine, capsys):
-    progress = Progress("demo")
+    progress = Progress()
     make_engine(2, [EpochLosses(), progress]).run()
     assert progress.bar.n == progress.bar.total == 4
-    assert "demo" in capsys.readouterr().err
+    assert "training" in capsys.readouterr().err
 
 
 def test_folders_are_cut_within_lists_written_as_text():

@@ -13,9 +13,9 @@ from PIL import Image
 
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.images.tiles import tile_of
+from monai_xr.data.pixel_store import tile_making as pixel_decoding
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store import tile_making as pixel_decoding
 from monai_xr.data.trained_on import TrainedOn, read_lineage, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms import (

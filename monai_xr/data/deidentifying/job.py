@@ -33,7 +33,7 @@ from monai_xr.dicom.deidentification.data_set import DeidentificationOptions, de
 from monai_xr.dicom.deidentification.hidden_pixels import read_one_frame
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.dicom.identity import admitted
-from monai_xr.dicom.isolation.isolated_reading import can_look_for_text
+from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text
 from monai_xr.dicom.values import text
 from monai_xr.errors import ConfigurationError, InputDataError
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from monai_xr.data.deidentifying.deidentified_folder import encoded
 from monai_xr.dicom.deidentification.blacking_out import black_out
 from monai_xr.dicom.deidentification.data_set import METHOD
-from monai_xr.dicom.isolation.isolated_reading import can_look_for_text, look_for_text
+from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text, look_for_text
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 
 NO_READER = "pixels not looked at: the extra ocr is not installed"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from monai_xr.data.images.png_depth import DOUBTFUL, FULL, depth_of, told_depth
-from monai_xr.dicom.display.colour import grey_of_rgb
 from monai_xr.dicom.image import Origin, XrayImage
+from monai_xr.dicom.rendering.colour import grey_of_rgb
 from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError, naming
 
@@ -36,7 +36,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, Typ
 def read_png_or_jpeg(path: Path, *, admit: Collection[str] = ("patient",), exports: Sequence[int] = ()) -> XrayImage:
     """Read one grey film; the format is told by the content, the extension is not looked at.
 
-    Of colour and palettes the luminance is taken, coloured pictures are refused (`monai_xr.dicom.display.colour`);
+    Of colour and palettes the luminance is taken, coloured pictures are refused (`monai_xr.dicom.rendering.colour`);
     opaque alpha is dropped. EXIF orientation is applied. Every bit of 8 and 16 bit is kept. Of the pictures in an MPO
     file, as phones make, the first is taken: the others are previews, depths and gains of it.
 

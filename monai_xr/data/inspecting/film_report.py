@@ -30,7 +30,7 @@ from monai_xr.data.inspecting.faults import (
 )
 from monai_xr.dicom import XrayImage, read_header
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.display.voi import first_window, usable_tables
+from monai_xr.dicom.rendering.voi import first_window, usable_tables
 from monai_xr.dicom.values import numbers, text
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 

@@ -18,10 +18,10 @@ from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, READER_FAILED
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
+from monai_xr.data.pixel_store.building import check_decoding
 from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
-from monai_xr.data.store.building import check_decoding
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.pixel_store.duplicates import Duplicates
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import Record, Records, SkippedFile
-from monai_xr.data.store.duplicates import Duplicates
-from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.dicom.chest import is_other_than_chest
 
 

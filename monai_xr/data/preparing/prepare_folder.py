@@ -13,6 +13,9 @@ from pathlib import Path
 
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.images.png_depth import DOUBTFUL, exports_note
+from monai_xr.data.pixel_store.building import Progress, build_store
+from monai_xr.data.pixel_store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
+from monai_xr.data.pixel_store.tile_facts import TileFacts
 from monai_xr.data.preparing.preparation import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparing.prepare_settings import PrepareSettings
 from monai_xr.data.preparing.prepared_folder import (
@@ -32,9 +35,6 @@ from monai_xr.data.sources.shown_paths import hidden
 from monai_xr.data.splits.dealing import keep_splits
 from monai_xr.data.splits.split_table import SPLITS_FILE, check_same_deal, read_table, write_table
 from monai_xr.data.splits.units import units_of
-from monai_xr.data.store.building import Progress, build_store
-from monai_xr.data.store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
-from monai_xr.data.store.tile_facts import TileFacts
 from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, write_lineage
 from monai_xr.errors import ConfigurationError, InputDataError
 

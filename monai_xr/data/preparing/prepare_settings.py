@@ -6,10 +6,10 @@ from typing import Any
 
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.tiles import Fit, check_fit
+from monai_xr.data.pixel_store.building import check_decoding
 from monai_xr.data.records import FRACTIONS, SplitTable
 from monai_xr.data.splits.dealing import check_deal
 from monai_xr.data.splits.split_table import new_table
-from monai_xr.data.store.building import check_decoding
 from monai_xr.errors import ConfigurationError
 
 

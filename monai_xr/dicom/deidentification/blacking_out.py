@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from monai_xr.dicom.deidentification.hidden_pixels import cleared, read_one_frame
-from monai_xr.dicom.display.lookup import StoredFilm
-from monai_xr.dicom.display.orientation import turn_upright
-from monai_xr.dicom.isolation.isolated_reading import read_isolated
 from monai_xr.dicom.pixels.decoding import NATIVE
 from monai_xr.dicom.pixels.layout import pixel_layout
+from monai_xr.dicom.rendering.lookup import StoredFilm
+from monai_xr.dicom.rendering.orientation import turn_upright
+from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.dicom.values import text
 
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")

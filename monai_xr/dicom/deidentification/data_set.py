@@ -25,7 +25,6 @@ from monai_xr.dicom.deidentification.rules import (
     Rule,
 )
 from monai_xr.dicom.deidentification.secrets import Secrets, secrets
-from monai_xr.dicom.display.voi import VOI_FUNCTIONS, voi_function
 from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.identity import (
     SYNTHETIC_ID_PREFIX,
@@ -35,6 +34,7 @@ from monai_xr.dicom.identity import (
     sop_class,
     written_instance,
 )
+from monai_xr.dicom.rendering.voi import VOI_FUNCTIONS, voi_function
 from monai_xr.dicom.values import quiet, text
 from monai_xr.dicom.writing import code_item, derived_uid
 from monai_xr.errors import InputDataError

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_xr.dicom.deidentification.markers import is_marker
-from monai_xr.dicom.display.lookup import StoredFilm
+from monai_xr.dicom.rendering.lookup import StoredFilm
 from monai_xr.errors import InputDataError
 
 MIN_SIDE = 96  # a smaller film holds letters that nobody can look for

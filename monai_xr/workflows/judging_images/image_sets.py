@@ -13,7 +13,7 @@ from torch import Tensor
 
 from monai_xr.data import Record, Records, find_records
 from monai_xr.data.images.tiles import FULL_SCALE
-from monai_xr.data.store.building import build_store
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs import RunFolder, note_opening

@@ -112,7 +112,7 @@ def copying_rows(found: Memorization | None, space: str) -> list[Measure]:
 
 def _near_verdict(found: Memorization) -> tuple[str, Finding]:
     counted = f"{found.copies} images, nearest to {found.memorized} training images."
-    if found.share > _MANY_NEAR and found.share_interval[0] > _EXPECTED_NEAR:
+    if found.share > _MANY_NEAR and found.least_share > _EXPECTED_NEAR:
         return f"{counted} More than other patients' films: copies, or bland images near to all. See the pairs.", "bad"
     return f"{counted} Measured on this set, in this space.", "none"
 

@@ -15,7 +15,7 @@ from monai_xr.data.deidentifying import (
     waiting_images,
     write_review_sheets,
 )
-from monai_xr.dicom.isolation.child import TextPlaces
+from monai_xr.dicom.sandbox.child import TextPlaces
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError
 
 BOX = (40, 60, 60, 160)

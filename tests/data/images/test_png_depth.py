@@ -12,9 +12,9 @@ from monai_xr.data.images.png_depth import depth_of, exports_of
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting import inspect_folder
 from monai_xr.data.inspecting.faults import DEPTH
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.building import build_store
 
 
 @pytest.mark.parametrize(

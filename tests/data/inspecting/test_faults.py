@@ -127,7 +127,7 @@ def test_trouble_of_the_machine_ends_the_work(archive: Path, monkeypatch: pytest
 
 
 def test_a_decoder_that_crashes_costs_one_film(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from monai_xr.dicom.isolation.child import Worker
+    from monai_xr.dicom.sandbox.child import Worker
 
     original = Worker.read
 

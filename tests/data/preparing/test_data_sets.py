@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.building import build_store
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
 

@@ -12,7 +12,7 @@ import numpy as np
 _RUN = """
 import sys
 from pathlib import Path
-from monai_xr.data.store import tile_making as pixel_decoding
+from monai_xr.data.pixel_store import tile_making as pixel_decoding
 from monai_xr.data.preparing.prepare_folder import PrepareSettings, prepare
 original = pixel_decoding.read_image
 def noted(path, **settings):

@@ -19,8 +19,8 @@ from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.dicom import read_xray
 from monai_xr.dicom.deidentification.blacking_out import black_out
 from monai_xr.dicom.deidentification.markers import is_marker
-from monai_xr.dicom.isolation import isolated_reading as isolation
-from monai_xr.dicom.isolation.isolated_reading import look_for_text
+from monai_xr.dicom.sandbox import isolated_reading as isolation
+from monai_xr.dicom.sandbox.isolated_reading import look_for_text
 from monai_xr.errors import ConfigurationError, InputDataError
 
 ANYONE = ("patient", "phantom")

@@ -17,6 +17,7 @@ def near(copies: int, lower: float, attack: tuple[float, float] | None) -> Memor
         memorized=copies // 2,
         share=copies / 200,
         share_interval=(lower, 1.0),
+        least_share=lower,
         attack_auc=None if attack is None else sum(attack) / 2,
         attack_interval=attack,
         distances=np.ones(200),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record
-from monai_xr.data.sources.findings import conclude, one_label
+from monai_xr.data.sources.chest_findings import conclude, one_label
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 from monai_xr.errors import InputDataError
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude
+from monai_xr.data.sources.chest_findings import FINDINGS, FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, table_rows
 
 _TABLE = "metadata.csv"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FilmFindings, conclude
+from monai_xr.data.sources.chest_findings import FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files
 
 _CLASSES: dict[str, FilmFindings] = {

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import conclude
+from monai_xr.data.sources.chest_findings import conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, stem_of, without_leaks
 
 _NAME = re.compile(r"(?P<patient>person\d+_(?P<cause>bacteria|virus)|(?:NORMAL2-)?IM-\d+)(?:[-_]\d+)*")

@@ -20,7 +20,7 @@ from typing import Any
 
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude
+from monai_xr.data.sources.chest_findings import FINDINGS, FilmFindings, conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 from monai_xr.errors import InputDataError
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.records import Record, SkippedFile
-from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude, one_label
+from monai_xr.data.sources.chest_findings import FINDINGS, FilmFindings, conclude, one_label
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, matched, stem_of, table_rows
 
 _OTHER_WORDS = {

@@ -9,8 +9,8 @@ import pytest
 from monai_xr.data.identifiers import hashed_id
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.data.records import Records
+from monai_xr.data.sources.chest_findings import FINDINGS
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.sources.findings import FINDINGS
 from monai_xr.data.sources.layouts import LAYOUTS
 from monai_xr.errors import ConfigurationError, InputDataError
 

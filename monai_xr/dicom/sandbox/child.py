@@ -17,9 +17,9 @@ from typing import IO, Any, TypeVar, cast
 import numpy as np
 
 import monai_xr
-from monai_xr.dicom.display.lookup import StoredFilm
 from monai_xr.dicom.image import XrayImage
 from monai_xr.dicom.pixels.layout import MAX_SAMPLES
+from monai_xr.dicom.rendering.lookup import StoredFilm
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, XrError
 
 READ, LOOK = "read", "look"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-from monai_xr.dicom.display.lookup import histogram
-from monai_xr.dicom.display.luts import LookupTable, lookup_table
 from monai_xr.dicom.image import Array, Pixels
 from monai_xr.dicom.pixels.decoding import Frame
 from monai_xr.dicom.pixels.layout import PixelLayout
+from monai_xr.dicom.rendering.lookup import histogram
+from monai_xr.dicom.rendering.luts import LookupTable, lookup_table
 from monai_xr.dicom.values import value
 from monai_xr.errors import InputDataError
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from monai_xr.data.identifiers import HashedId, hashed
 from monai_xr.data.images.tiles import Tile
+from monai_xr.data.pixel_store.tile_facts import facts_of
 from monai_xr.data.records import Record, Records, SkippedFile
-from monai_xr.data.store.tile_facts import facts_of
 from monai_xr.errors import InputDataError
 
 INDEX = "index.jsonl"

@@ -14,10 +14,16 @@ from monai_xr.data.files.locks import locked
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.images.tiles import Fit, check_fit
-from monai_xr.data.records import Record, Records
-from monai_xr.data.store.journal import Journal
-from monai_xr.data.store.known_pixels import TEMPORARY, finished, has_passing, is_whole, known_outcomes, next_attempt
-from monai_xr.data.store.pixel_cache import (
+from monai_xr.data.pixel_store.journal import Journal
+from monai_xr.data.pixel_store.known_pixels import (
+    TEMPORARY,
+    finished,
+    has_passing,
+    is_whole,
+    known_outcomes,
+    next_attempt,
+)
+from monai_xr.data.pixel_store.pixel_cache import (
     SCHEMA,
     PixelCache,
     hashed_root,
@@ -26,7 +32,7 @@ from monai_xr.data.store.pixel_cache import (
     labels_of,
     read_index,
 )
-from monai_xr.data.store.tile_making import (
+from monai_xr.data.pixel_store.tile_making import (
     CacheSettings,
     FilmsOfFiles,
     FilmSource,
@@ -35,6 +41,7 @@ from monai_xr.data.store.tile_making import (
     TilesOfStore,
     source_of,
 )
+from monai_xr.data.records import Record, Records
 from monai_xr.disk import host_trouble, sync
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monai_xr.data.store.journal import Journal
-from monai_xr.data.store.pixel_cache import INDEX, checksum
+from monai_xr.data.pixel_store.journal import Journal
+from monai_xr.data.pixel_store.pixel_cache import INDEX, checksum
 
 HEADER: dict[str, Any] = {"size": 8, "fit": "squash"}
 EXPECTED = [(f"key{place}", (place, 1)) for place in range(5)]

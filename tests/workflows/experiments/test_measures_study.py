@@ -7,7 +7,7 @@ import torch
 
 from monai_xr.data.images.png import write_png
 from monai_xr.errors import InputDataError
-from monai_xr.workflows.studies.measures_study import compare_known_sets
+from monai_xr.workflows.experiments.measures_study import compare_known_sets
 
 SPLITS = ("train", "val", "test")
 

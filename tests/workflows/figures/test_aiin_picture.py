@@ -9,7 +9,7 @@ from PIL import Image
 from monai_xr.data.images.png import write_png
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 from monai_xr.transforms.aiin.transforms import AIIN
-from monai_xr.workflows.pictures.aiin_picture import draw_aiin, normalise_files
+from monai_xr.workflows.figures.aiin_picture import draw_aiin, normalise_files
 
 
 @pytest.fixture

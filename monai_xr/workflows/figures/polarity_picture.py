@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monai_xr.data.phantoms import make_phantom
 from monai_xr.dicom.writing import PhantomHeader, write_phantom
 from monai_xr.transforms import XrayReader
-from monai_xr.workflows.pictures.aiin_picture import write_figure
+from monai_xr.workflows.figures.aiin_picture import write_figure
 
 
 def draw_polarity_picture(path: Path) -> None:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from monai_xr.data.images.tiles import Pixels, Tile, tile_of
 from monai_xr.data.phantoms import FINDINGS, make_phantom
+from monai_xr.data.pixel_store.duplicates import find_duplicates, perceptual_hash
+from monai_xr.data.pixel_store.pixel_cache import checksum
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store.duplicates import find_duplicates, perceptual_hash
-from monai_xr.data.store.pixel_cache import checksum
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from monai_xr.dicom.display.luts import LookupTable, has_table, lookup_table
+from monai_xr.dicom.rendering.luts import LookupTable, has_table, lookup_table
 from monai_xr.dicom.values import items, optional_numbers, text
 from monai_xr.errors import InputDataError
 

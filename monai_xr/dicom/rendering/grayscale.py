@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-from monai_xr.dicom.display.lookup import histogram
-from monai_xr.dicom.display.luts import has_table, lookup_table
-from monai_xr.dicom.display.voi import Values, chosen_voi
 from monai_xr.dicom.image import Array, Pixels
 from monai_xr.dicom.pixels.layout import PixelLayout
+from monai_xr.dicom.rendering.lookup import histogram
+from monai_xr.dicom.rendering.luts import has_table, lookup_table
+from monai_xr.dicom.rendering.voi import Values, chosen_voi
 from monai_xr.dicom.values import items, number, numbers, text
 from monai_xr.errors import InputDataError
 

@@ -14,8 +14,8 @@ import pydicom.uid as uids
 import pytest
 
 from monai_xr.dicom import read_xray, reading
-from monai_xr.dicom.isolation import isolated_reading as isolation
-from monai_xr.dicom.isolation.child import Worker, WorkerLostError
+from monai_xr.dicom.sandbox import isolated_reading as isolation
+from monai_xr.dicom.sandbox.child import Worker, WorkerLostError
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 PIXELS = np.arange(600, dtype=np.uint16).reshape(20, 30)
@@ -232,7 +232,7 @@ def test_nothing_is_left_running(write_film):
     script = (
         "import sys\n"
         "from monai_xr.dicom import read_xray\n"
-        "from monai_xr.dicom.isolation import isolated_reading as isolation\n"
+        "from monai_xr.dicom.sandbox import isolated_reading as isolation\n"
         "import os\n"
         "read_xray(sys.argv[1], decode='isolated')\n"
         "print(isolation._pool(os.getpid())._idle[0]._process.pid)\n"

@@ -17,8 +17,8 @@ import pydicom.uid as uids
 import pytest
 
 from monai_xr.dicom import read_xray
-from monai_xr.dicom.isolation.child import Worker
-from monai_xr.dicom.isolation.isolated_reading import confinement_in_force
+from monai_xr.dicom.sandbox.child import Worker
+from monai_xr.dicom.sandbox.isolated_reading import confinement_in_force
 from monai_xr.errors import InputDataError
 
 ANYONE = {"frame": None, "window": 0, "admit": ["patient"]}
@@ -122,7 +122,7 @@ def script(names: dict, confine: str, deed: str, answer: str) -> str:
 def outcome(names: dict, confine: str, deed: str) -> str:
     """Run a deed in a plain process, behind the walls that `confine` names."""
     answer = "def answer(text):\n    os.write(1, text.encode()); os._exit(0)"
-    program = script(names, f"import monai_xr.dicom.isolation.confinement as c\n{confine}\ndo()", deed, answer)
+    program = script(names, f"import monai_xr.dicom.sandbox.confinement as c\n{confine}\ndo()", deed, answer)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
     return done.stdout.decode() or f"ended {done.returncode}: {done.stderr.decode()[-300:]}"
 
@@ -197,7 +197,7 @@ def test_the_kernel_says_so_too(names):
 
 def test_a_codec_that_aborts_still_ends_by_its_signal(names):
     done = subprocess.run(
-        [sys.executable, "-c", "import os, monai_xr.dicom.isolation.confinement as c; c.confine(); os.abort()"],
+        [sys.executable, "-c", "import os, monai_xr.dicom.sandbox.confinement as c; c.confine(); os.abort()"],
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == -signal.SIGABRT

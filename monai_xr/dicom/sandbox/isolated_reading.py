@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from monai_xr.dicom.display.lookup import StoredFilm
-from monai_xr.dicom.isolation.child import LOOK, MAX_MEMORY_BYTES, TextPlaces, Worker, WorkerLostError
+from monai_xr.dicom.rendering.lookup import StoredFilm
+from monai_xr.dicom.sandbox.child import LOOK, MAX_MEMORY_BYTES, TextPlaces, Worker, WorkerLostError
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError, XrError
 
 MAX_SECONDS = 20.0

@@ -17,10 +17,10 @@ from monai_xr.data.images.lineage import lineage_of
 from monai_xr.data.images.png_depth import DOUBTFUL
 from monai_xr.data.images.shown_range import range_doubt
 from monai_xr.data.images.tiles import FULL_SCALE, Fit, Pixels, Tile, check_usable, tile_of, tile_spacing
+from monai_xr.data.pixel_store.duplicates import perceptual_hash
+from monai_xr.data.pixel_store.pixel_cache import FileKey, PixelCache, checksum
+from monai_xr.data.pixel_store.tile_facts import TileFacts
 from monai_xr.data.records import Record
-from monai_xr.data.store.duplicates import perceptual_hash
-from monai_xr.data.store.pixel_cache import FileKey, PixelCache, checksum
-from monai_xr.data.store.tile_facts import TileFacts
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError, XrError
 
 _AHEAD = 4  # images in work for each worker

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.store.journal import good_lines
-from monai_xr.data.store.pixel_cache import SCHEMA, FileKey, PixelCache, index_of, read_index
-from monai_xr.data.store.tile_making import KnownOutcomes, Outcome
+from monai_xr.data.pixel_store.journal import good_lines
+from monai_xr.data.pixel_store.pixel_cache import SCHEMA, FileKey, PixelCache, index_of, read_index
+from monai_xr.data.pixel_store.tile_making import KnownOutcomes, Outcome
 from monai_xr.errors import InputDataError
 
 TEMPORARY = ".building-"

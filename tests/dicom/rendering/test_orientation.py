@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monai_xr.dicom import read_xray
-from monai_xr.dicom.display.orientation import turn_upright
+from monai_xr.dicom.rendering.orientation import turn_upright
 
 # A frontal film as it should hang: head above, the patient's left on the right side.
 UPRIGHT = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)  # corners: 1 right-head, 3 left-head, 4 right-foot, 6 left-foot

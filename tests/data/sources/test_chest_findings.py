@@ -3,7 +3,7 @@
 import pytest
 from pydicom.sr.codedict import codes
 
-from monai_xr.data.sources.findings import FINDINGS, FilmFindings, conclude, one_label
+from monai_xr.data.sources.chest_findings import FINDINGS, FilmFindings, conclude, one_label
 from monai_xr.errors import InputDataError
 
 

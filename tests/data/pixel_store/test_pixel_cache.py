@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from monai_xr.data.pixel_store import building as pixel_building
+from monai_xr.data.pixel_store import tile_making as pixel_decoding
+from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import Records
 from monai_xr.data.sources.finding import find_records
-from monai_xr.data.store import building as pixel_building
-from monai_xr.data.store import tile_making as pixel_decoding
-from monai_xr.data.store.building import build_store
-from monai_xr.data.store.pixel_cache import PixelCache
 from monai_xr.errors import ConfigurationError, HostError, InputDataError, PassingError
 
 
@@ -261,7 +261,7 @@ def test_two_processes_build_one_cache(
 
 _SLOW_BUILD = """
 import sys, time
-from monai_xr.data.store.building import build_store
+from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.sources.finding import find_records
 def slow(done, total):
     print(done, flush=True)

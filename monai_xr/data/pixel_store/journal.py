@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.store.pixel_cache import INDEX, PIXELS, FileKey, checksum
+from monai_xr.data.pixel_store.pixel_cache import INDEX, PIXELS, FileKey, checksum
 
 
 class Journal:
