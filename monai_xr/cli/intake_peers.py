@@ -73,6 +73,7 @@ def push(
     retry: Annotated[bool, typer.Option("--retry", help="Try everything again now that was not taken.")] = False,
 ) -> None:
     """Send reports and marked films to a peer; what it does not take stays queued for the next push."""
+    from monai_xr.disk import make_folder
     from monai_xr.errors import NetworkError
     from monai_xr.pacs import sending
     from monai_xr.pacs.audit import silence_libraries
@@ -82,7 +83,7 @@ def push(
     silence_libraries()
     site = read_site(config)
     peer = sending.sending(site).peer
-    site.store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(site.store.folder, mode=0o700)
     index = Index(site.store.folder / "index.db")
     try:
         if files:

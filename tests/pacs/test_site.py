@@ -67,3 +67,11 @@ def test_what_cannot_be_is_refused_with_its_place(read, text, told):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"cannot be read .* : site.yaml : `monai-xr intake init` writes one"):
         read_site(tmp_path / "site.yaml")
+
+
+def test_push_tells_that_the_store_cannot_be_made(monai_xr, tmp_path):
+    (tmp_path / "file").touch()
+    peers = "peers: {p: {ae_title: P, host: 127.0.0.1, port: 104}}\nsend: {peer: p}\n"
+    (tmp_path / "site.yaml").write_text("store: {folder: file/store}\n" + peers)
+    code, _, err = monai_xr("intake", "push")
+    assert (code, "cannot be written (Not a directory) : store" in err) == (4, True)
