@@ -80,10 +80,11 @@ def retry(
 ) -> None:
     """List the studies in quarantine with the reasons; have those that are named worked on again."""
     from monai_xr.data.identifiers import hashed
+    from monai_xr.pacs.counters import index_of
     from monai_xr.pacs.index import Index
     from monai_xr.pacs.site import read_site
 
-    index = Index(read_site(config).store.folder / "index.db")
+    index = Index(index_of(read_site(config)))
     rows = index.studies("ignored" if ignored else "quarantined")
     called = {(row.study_uid, row.version): hashed(row.study_uid) for row in rows}
     for name in names or ():

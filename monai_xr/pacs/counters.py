@@ -3,6 +3,7 @@
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from monai_xr.errors import ConfigurationError
@@ -20,16 +21,25 @@ def store_facts(store: ObjectStore) -> dict[str, int]:
     return facts | {"free_bytes": free, "accepting": int(free >= 0)}
 
 
+def index_of(site: Site) -> Path:
+    """Give the index of the store of a site.
+
+    Raises:
+        ConfigurationError: There is no store yet.
+    """
+    index = site.store.folder / "index.db"
+    if not index.is_file():
+        raise ConfigurationError("there is no store yet", site.store.folder, "start `monai-xr intake serve`")
+    return index
+
+
 def site_facts(site: Site) -> dict[str, int]:
     """Give the facts of the store of a site, and whether a receiver serves it.
 
     Raises:
         ConfigurationError: There is no store yet.
     """
-    folder = site.store.folder
-    if not (folder / "index.db").is_file():
-        raise ConfigurationError("there is no store yet", folder, "start `monai-xr intake serve`")
-    handle = lock_folder(folder)
+    handle = lock_folder(index_of(site).parent)
     if handle is not None:
         os.close(handle)
     store = ObjectStore(site.store)

@@ -66,6 +66,14 @@ def test_explain_names_no_patient(monai_xr, config, tmp_path) -> None:
     assert not [word for word in CANARIES if word in "\n".join(lines).encode()]
 
 
+@pytest.mark.parametrize("command", ["retry", "status"])
+def test_a_store_that_is_not_there_yet_is_told(monai_xr, config, tmp_path, command) -> None:
+    code, out, error = monai_xr("intake", command, "--config", config())
+    assert (code, out) == (2, "")
+    assert "there is no store yet : store : start `monai-xr intake serve`" in error
+    assert not (tmp_path / "store").exists()
+
+
 def test_retry_lists_what_is_in_quarantine_and_has_it_done_again(monai_xr, config, tmp_path) -> None:
     site = site_in(tmp_path)
     receive(site, chest(1), chest(2, study=1, patient=2), chest(3))
