@@ -6,12 +6,13 @@ A request is on the disk before it is answered, and its report is tried until th
 import json
 import threading
 import time
-from collections.abc import Callable
+from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_context, build_role, evt
+from pynetdicom import build_context, build_role
+from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from monai_xr.dicom.values import quiet
@@ -22,6 +23,7 @@ from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
 from monai_xr.pacs.spooling import is_uid
 from monai_xr.pacs.storing import ObjectStore
+from monai_xr.pacs.upper_layer import Message
 
 _INSTANCE = "1.2.840.10008.1.20.1.1"
 _REQUEST, _ALL_THERE, _SOME_MISSING = 1, 1, 2
@@ -37,11 +39,10 @@ class Commitments:
         site: Where peers listen.
         store: What is asked about.
         audit: Where it is noted.
-        peer_of: Tells the peer of an association.
     """
 
-    def __init__(self, site: Site, store: ObjectStore, audit: Audit, peer_of: Callable[[evt.Event], str]) -> None:
-        self._site, self._store, self._audit, self._peer_of = site, store, audit, peer_of
+    def __init__(self, site: Site, store: ObjectStore, audit: Audit) -> None:
+        self._site, self._store, self._audit = site, store, audit
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
 
@@ -55,22 +56,22 @@ class Commitments:
         if self._thread.is_alive():
             self._thread.join()
 
-    def take(self, event: evt.Event) -> tuple[int, None]:
-        """Answer an N-ACTION request."""
-        name = self._peer_of(event)
-        status = self._take(event, name)
+    def take(self, message: Message, name: str) -> tuple[int, str]:
+        """Give the status for an N-ACTION request of a peer."""
+        status = self._take(message, name)
         self._audit.note("commitment", "asked" if not status else f"refused: {status:04X}", peer=name)
-        return status, None
+        return status, ""
 
-    def _take(self, event: evt.Event, name: str) -> int:
+    def _take(self, message: Message, name: str) -> int:
         peer = self._site.peers[name]
-        if event.action_type != _REQUEST:
+        if message.number(0x1008) != _REQUEST or not isinstance(message.data, BytesIO):
             return _NO_ACTION
         if not (peer.host and peer.port):
             return _FAILED  # nobody could be told
         try:
             with quiet():
-                asked = event.action_information
+                message.data.seek(0)
+                asked = decode(message.data, message.context[1] == ImplicitVRLittleEndian, True)
                 transaction = str(asked.TransactionUID)
                 objects = [
                     (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))

@@ -15,13 +15,14 @@ from contextlib import ExitStack
 from typing import cast
 
 from monai_xr.data.files.key_file import open_key
+from monai_xr.data.files.locks import hold
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
 from monai_xr.pacs.index import Index, State, StudyRow
 from monai_xr.pacs.rules import MAIN
 from monai_xr.pacs.site import Site
-from monai_xr.pacs.storing import lock_folder
 from monai_xr.pacs.study_queue import Ask, StudyQueue, Tell
 from monai_xr.pacs.study_worker import COMMAND, HOST, StudyWorker, StudyWorkerLostError
 from monai_xr.pacs.studying import AGAIN, open_job
@@ -62,18 +63,16 @@ class Processing:
         self._next_build, self._failed_builds = 0.0, 0
 
     def _locked(self) -> int:
-        folder, deadline = self._store / "processing", time.monotonic() + _LOCK_WAIT_S
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            while (lock := lock_folder(folder)) is None:  # workers of a killed process end soon after it
+        folder, deadline = make_folder(self._store / "processing", mode=0o700), time.monotonic() + _LOCK_WAIT_S
+        busy = ConfigurationError("another process works on this store", "store", "let it work or stop it")
+        while True:
+            try:
+                with host_trouble(folder, "check its permissions"):
+                    return hold(folder, busy)[0]
+            except ConfigurationError:  # workers of a killed process end soon after it
                 if time.monotonic() > deadline:
-                    raise ConfigurationError("another process works on this store", "store", "let it work or stop it")
+                    raise
                 time.sleep(_TICK_S / 10)
-        except HostError:
-            raise
-        except OSError as error:
-            raise HostError(f"store cannot be used ({error.strerror})", self._store, "check its permissions") from None
-        return lock
 
     def close(self) -> None:
         """End what was started and let go of the store."""

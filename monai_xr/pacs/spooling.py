@@ -51,7 +51,11 @@ class Spooled:
         self._digest = hashlib.sha256()
         meta = _file_meta(self)
         self._begin = len(meta)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = -1
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self.error = error
         self._put(meta)
 
     @property
