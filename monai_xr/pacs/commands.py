@@ -19,7 +19,7 @@ from monai_xr.data.records import FRACTIONS
 from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.pacs.index import StudyRow
-from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver
+from monai_xr.pacs.site import Dataset, Deidentification, HandOver
 
 HOST_TROUBLE = 4  # exit code of the house
 _TICK_S = 0.05

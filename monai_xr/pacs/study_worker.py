@@ -18,8 +18,8 @@ from typing import Any
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, HostError
-from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule
+from monai_xr.pacs.site import Deidentification
 
 COMMAND = (sys.executable, "-P", "-m", "monai_xr.pacs.study_worker")
 HOST = "host"

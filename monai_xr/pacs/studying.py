@@ -21,8 +21,8 @@ from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import patient_identity, sop_class
 from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.errors import InputDataError, PassingError
-from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule, decide
+from monai_xr.pacs.site import Deidentification
 
 PLACED, IGNORED, QUARANTINED, AGAIN = "placed", "ignored", "quarantined", "again"
 _MOST_REASONS = 5

@@ -10,7 +10,6 @@ from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
 
 from monai_xr.errors import InputDataError, NetworkError
-from monai_xr.pacs.processing_settings import Queue
 from monai_xr.pacs.querying import (
     FoundStudy,
     TooManyAnswersError,
@@ -22,7 +21,7 @@ from monai_xr.pacs.querying import (
     finder,
     read_wanted,
 )
-from monai_xr.pacs.site import Peer, Site, Store
+from monai_xr.pacs.site import Peer, Queue, Site, Store
 
 
 @pytest.mark.parametrize("query", ["c-find", "qido"])
