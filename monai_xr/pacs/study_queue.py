@@ -7,6 +7,7 @@ set) -> done; or ignored, or quarantined with a reason.
 import time
 from collections.abc import Callable
 
+from monai_xr.data.identifiers import hashed
 from monai_xr.errors import NetworkError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.index import Index, State, StudyRow
@@ -15,6 +16,7 @@ from monai_xr.pacs.site import Site
 Ask = Callable[[Site, str], int | None]
 Tell = Callable[[str], None]
 _UNFINISHED: tuple[State, ...] = ("received", "waiting", "working", "placed", "built")
+_ENDS: tuple[State, ...] = ("done", "ignored", "quarantined")
 _SOONEST_S = 1.0
 _MOST_BACKOFF_S = 3600.0
 
@@ -27,12 +29,13 @@ class StudyQueue:
         index: Of it.
         ask: Asks the archive how many objects a study has, None where it does not know.
         tell: Takes a line about trouble that will pass.
+        say: Takes a line for each study that ends.
         audit: What becomes of each study is noted there.
     """
 
-    def __init__(self, site: Site, index: Index, ask: Ask | None, tell: Tell, audit: Audit) -> None:
-        self._site, self._settings, self.index, self._ask, self._tell = site, site.queue, index, ask, tell
-        self._audit = audit
+    def __init__(self, site: Site, index: Index, ask: Ask | None, *, tell: Tell, say: Tell, audit: Audit) -> None:
+        self._site, self._settings, self.index, self._ask = site, site.queue, index, ask
+        self._tell, self._say, self._audit = tell, say, audit
         self._ask_again: dict[str, float] = {}
 
     def recover(self) -> None:
@@ -114,4 +117,6 @@ class StudyQueue:
     ) -> bool:
         if state not in ("waiting", "working") or not_before:
             self._audit.note("study", state, study_uid=row.study_uid, version=row.version, reason=reason)
+        if state in _ENDS:
+            self._say(f"study {hashed(row.study_uid)} version {row.version}: {state}, {reason}")
         return self.index.move(row.study_uid, row.version, state, reason, not_before=not_before, tries=tries)

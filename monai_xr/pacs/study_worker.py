@@ -91,6 +91,10 @@ class StudyWorker:
             raise ConfigurationError(reason)
         return state, reason
 
+    def is_alive(self) -> bool:
+        """Tell whether it may be asked."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """Kill the process; whoever waits for its answer is told that it is lost."""
         self._process.kill()
