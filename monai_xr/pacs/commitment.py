@@ -15,13 +15,13 @@ from pynetdicom import build_context, build_role
 from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
+from monai_xr.dicom.top_uids import is_uid
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import XrError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.peers import association
 from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
-from monai_xr.pacs.spooling import is_uid
 from monai_xr.pacs.storing import ObjectStore
 from monai_xr.pacs.upper_layer import Message
 
@@ -33,22 +33,13 @@ _MOST_WAITING, _MOST_TRIES, _BACKOFF_S, _LOOK_S = 1000, 20, 5.0, 1.0
 
 
 class Commitments:
-    """The requests that wait for their report, and the thread that sends it.
-
-    Args:
-        site: Where peers listen.
-        store: What is asked about.
-        audit: Where it is noted.
-    """
+    """The requests that wait for their report, and the thread that sends it."""
 
     def __init__(self, site: Site, store: ObjectStore, audit: Audit) -> None:
         self._site, self._store, self._audit = site, store, audit
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
-
-    def start(self) -> None:
-        """Send reports, in a thread."""
-        self._thread.start()
+        self.start = self._thread.start
 
     def close(self) -> None:
         """Stop; what waits is sent after the next start."""
@@ -102,13 +93,12 @@ class Commitments:
 
     def _note(self, transaction: str, name: str, tries: int, told: bool) -> None:
         over = told or tries >= _MOST_TRIES
-        with self._store.index.change() as connection:
-            if over:
-                connection.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
-            else:
-                later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
-                sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
-                connection.execute(sql, (tries, later, transaction))
+        if over:
+            self._store.index.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
+        else:
+            later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
+            sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
+            self._store.index.execute(sql, (tries, later, transaction))
         self._audit.note("commitment", "told" if told else "given up" if over else "not told yet", peer=name)
 
     def _report(self, transaction: str, objects: list[tuple[str, str]]) -> Dataset:

@@ -12,10 +12,10 @@ from pydicom.filereader import read_file_meta_info
 
 from monai_xr.data.files.locks import hold
 from monai_xr.data.files.output import write_text
+from monai_xr.dicom.top_uids import is_uid, top_uids
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.index import ObjectRow, add_objects
-from monai_xr.pacs.spooling import is_uid, top_uids
 from monai_xr.pacs.storing import ObjectStore
 
 REBUILT = "the index was made anew: whether this study was processed is not known"

@@ -28,9 +28,6 @@ class Server(ThreadingTCPServer):
     """Listens; every connection lives in a thread of its own from its handshake to its end.
 
     Args:
-        site: Who may come, and the limits.
-        audit: Where it is noted who did.
-        contexts: What is offered.
         services: For each kind of message what gives status and comment of the answer, told the name of the peer.
         begin: Begins the object of a C-STORE request, told the AE title of who calls.
         tell: Takes a line about what came, one a minute at most.

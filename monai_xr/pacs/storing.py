@@ -17,11 +17,12 @@ from pathlib import Path
 
 from monai_xr.data.files.locks import hold
 from monai_xr.data.files.output import write_text
+from monai_xr.dicom.sandbox.same_film import is_same_film
+from monai_xr.dicom.top_uids import is_uid
 from monai_xr.disk import host_trouble, make_folder, sync
 from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
-from monai_xr.pacs.same_film import is_same_film
 from monai_xr.pacs.site import Store
-from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled, is_uid
+from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled
 
 OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, OTHER_CONTENT = 0xA700, 0xA900, 0xC000, 0xC111  # PS3.4 table B.2-1
 _LEAST_ON_DISK = 8192  # of an object in quarantine with its reason: nobody fills the disk with empty ones

@@ -22,16 +22,7 @@ _MOST_BACKOFF_S = 3600.0
 
 
 class StudyQueue:
-    """The order of work of one store.
-
-    Args:
-        site: Of the store.
-        index: Of it.
-        ask: Asks the archive how many objects a study has, None where it does not know.
-        tell: Takes a line about trouble that will pass.
-        say: Takes a line for each study that ends.
-        audit: What becomes of each study is noted there.
-    """
+    """The order of work of one store; see `Processing` for what it is given."""
 
     def __init__(self, site: Site, index: Index, ask: Ask | None, *, tell: Tell, say: Tell, audit: Audit) -> None:
         self._site, self._settings, self.index, self._ask = site, site.queue, index, ask
@@ -70,7 +61,8 @@ class StudyQueue:
             return True
         missing = expected - row.objects
         if expected != row.expected:
-            self.index.expect(row.study_uid, row.version, expected)
+            sql = "UPDATE studies SET expected = ? WHERE study_uid = ? AND version = ?"
+            self.index.execute(sql, (expected, row.study_uid, row.version))
             if missing > 0:
                 self._tell(f"a study waits for {missing} of {expected} objects")
         return missing <= 0
@@ -92,11 +84,7 @@ class StudyQueue:
     def postpone(self, row: StudyRow, state: State, reason: str, *, counts: bool = True) -> None:
         """Have a step done again later, after a pause that grows with the tries; after the last it is quarantined.
 
-        Args:
-            row: The study.
-            state: In which it waits for the step.
-            reason: Why.
-            counts: Whether this was a try; trouble of the host is none.
+        The study waits for the step in the state given. Trouble of the host does not count as a try.
         """
         tries = row.tries + counts
         if tries >= self._settings.tries:

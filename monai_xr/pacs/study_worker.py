@@ -36,9 +36,6 @@ class StudyWorker:
     """One child process.
 
     Args:
-        store: Folder of the received objects.
-        rules: Of the site.
-        settings: Of its de-identification.
         lock: Descriptor of a lock that is held until the child has ended, too.
         command: What to start; the descriptor of its end of the pipe is added.
 
@@ -84,7 +81,6 @@ class StudyWorker:
 
         Raises:
             StudyWorkerLostError: The process is of no more use; stop it.
-            ConfigurationError: The site cannot work like this.
         """
         state, reason = self._ask(list(files), max_seconds)
         if state == _CONFIGURATION:

@@ -54,28 +54,14 @@ class Sum:
 
 
 class StudyWork:
-    """The rules and data sets of a site, for one study after the other.
-
-    Args:
-        store: Folder of the received objects.
-        rules: Of the site.
-        settings: Of its de-identification.
-    """
+    """The rules and data sets of a site, for one study after the other."""
 
     def __init__(self, store: Path, rules: Sequence[Rule], settings: Deidentification) -> None:
         self.store, self.rules, self.settings = store, rules, settings
         self._jobs: dict[str, tuple[int, SharedJob]] = {}
 
     def work(self, files: Sequence[str]) -> Sum:
-        """Bring the films of a study to their places.
-
-        Args:
-            files: Its objects, relative to the store.
-
-        Raises:
-            HostError: No room, no permission, no child process.
-            ConfigurationError: The key or the folder cannot be used.
-        """
+        """Bring the films of a study, named relative to the store, to their places."""
         done = Sum()
         chosen, patients = self._chosen(files, done)
         if len(patients) > 1:
@@ -141,12 +127,7 @@ class StudyWork:
 
 
 def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:
-    """Open the de-identification of a data set, whose source is the store.
-
-    Raises:
-        ConfigurationError: The key can be read by others; the folders lie one inside the other.
-        HostError: No room, no permission.
-    """
+    """Open the de-identification of a data set, whose source is the store."""
     options = DeidentificationOptions(
         shift_dates=settings.shift_dates, keep_characteristics=settings.keep_characteristics
     )

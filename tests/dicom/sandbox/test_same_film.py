@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from monai_xr.pacs.same_film import is_same_film
+from monai_xr.dicom.sandbox.same_film import is_same_film
 from monai_xr.pacs.site import Store
 from monai_xr.pacs.storing import Known, ObjectStore, Refused, Stored
 
