@@ -150,7 +150,7 @@ def is_locked(folder) -> bool:
 
 
 def wait_until(is_so) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)
