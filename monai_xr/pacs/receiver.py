@@ -63,6 +63,7 @@ class Receiver:
         self.audit = Audit(folder / "log")
         self.swept = sweep(self.store, rebuilt=rebuilt)
         self.audit.note("start", **vars(self.swept))
+        self.audit.news()  # the greeting tells
         self._commitments = Commitments(site, self.store, self.audit)
         services = {C_STORE: self._store, C_ECHO: self._echo, N_ACTION: self._commitments.take}
         where = f"{site.receiver.host} port {site.receiver.port}"
@@ -90,6 +91,7 @@ class Receiver:
         """Stop listening, end the associations and let go of the store; what is unanswered will be sent again."""
         self.server.server_close()
         self.server.end_associations()
+        self.server.tell_news()
         if self._metrics:
             self._metrics.close()
         self._commitments.close()

@@ -149,8 +149,13 @@ class Server(ThreadingTCPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def service_actions(self) -> None:
+        """Tell what came, now and then."""
+        if time.monotonic() >= self._tell_again:
+            self.tell_news()
+
+    def tell_news(self) -> None:
         """Tell what came since the last time."""
-        if time.monotonic() >= self._tell_again and (news := self.audit.news()):
+        if news := self.audit.news():
             self._tell(news)
             self._tell_again = time.monotonic() + _TELL_S
 
