@@ -46,7 +46,7 @@ def top_uids(data: mmap.mmap | bytes, at: int, transfer_syntax: str) -> dict[int
         elif length == _UNDEFINED:  # PS3.5 section 6.2.2: what is in a UN is implicit
             implicit.append(implicit[-1] or is_unknown)
         else:
-            if len(implicit) == 1 and tag in (SOP_CLASS, SOP_UID, STUDY_UID, SERIES_UID):
+            if len(implicit) == 1 and at + length <= len(data) and tag in (SOP_CLASS, SOP_UID, STUDY_UID, SERIES_UID):
                 found[tag] = data[at : at + min(length, 128)].decode("ascii", "replace").rstrip("\0 ")
             at += length
     return found

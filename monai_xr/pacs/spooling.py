@@ -14,6 +14,7 @@ from monai_xr.dicom.header import DEFLATED
 from monai_xr.dicom.top_uids import SERIES_UID, SOP_CLASS, SOP_UID, STUDY_UID, is_uid, top_uids
 
 SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_HEAD_BYTES = 2**14
 _IMPLEMENTATION = "2.25.202616127349527104618402215793527362087"
 
 
@@ -28,7 +29,7 @@ class Spooled:
         self.path, self.sender = path, sender
         self.sop_class, self.sop_uid, self.transfer_syntax = sop_class, sop_uid, transfer_syntax
         self.study_uid = self.series_uid = ""
-        self.bytes = 0
+        self.bytes, self.is_moved = 0, False
         self.error: OSError | None = None
         self._digest = hashlib.sha256()
         meta = _file_meta(self)
@@ -76,8 +77,10 @@ class Spooled:
             return "Deflated transfer syntax"
         if not self.bytes:
             return "no data set"
-        with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as data:
-            found = top_uids(data, self._begin, self.transfer_syntax)
+        found = top_uids(os.pread(self._file, _HEAD_BYTES, 0), self._begin, self.transfer_syntax)
+        if SERIES_UID not in found and self.bytes > _HEAD_BYTES:
+            with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as data:
+                found = top_uids(data, self._begin, self.transfer_syntax)
         if found.get(SOP_UID) != self.sop_uid or found.get(SOP_CLASS) != self.sop_class:
             return "SOP Class or Instance UID of the data set is not that of the command"
         self.study_uid, self.series_uid = found.get(STUDY_UID, ""), found.get(SERIES_UID, "")
@@ -85,16 +88,18 @@ class Spooled:
             return "no valid Study or Series Instance UID"
         return ""
 
-    def close(self) -> None:
-        """Let go of the file, which stays where it is."""
+    def discard(self) -> None:
+        """Let go of the file, and remove it from the spool unless it was moved from there."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+            if not self.is_moved:
+                self.path.unlink(missing_ok=True)
 
-    def discard(self) -> None:
-        """Let go of the file and remove it from the spool if it still is there."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+    def move(self, path: Path) -> None:
+        """Give the file its place."""
+        os.replace(self.path, path)
+        self.is_moved = True
 
 
 def _file_meta(spooled: Spooled) -> bytes:

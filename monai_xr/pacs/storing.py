@@ -177,7 +177,7 @@ class ObjectStore:
             path = self._day() / f"{spooled.sop_uid}.dcm" if row is None else self.folder / row.path
             if row and path.exists():
                 return Known()
-            os.replace(spooled.path, path)
+            spooled.move(path)
         except OSError as error:
             return _out_of_resources(error)
         batch.renamed.append(path)
@@ -209,7 +209,7 @@ class ObjectStore:
                 return Refused(OUT_OF_RESOURCES, "the quarantine is full")
             try:
                 write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
-                os.replace(spooled.path, path)
+                spooled.move(path)
                 sync(self.quarantine)
             except OSError as error:
                 return _out_of_resources(error)
