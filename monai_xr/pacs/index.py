@@ -228,7 +228,7 @@ def add_objects(connection: sqlite3.Connection, rows: Sequence[ObjectRow]) -> No
     connection.execute(_ADD_OBJECTS, (values,))
 
 
-def add_failure(connection: sqlite3.Connection, sha256: str, code: str, reason: str, sender: str) -> None:
+def add_failure(connection: sqlite3.Connection, sha256: str, *, code: str, reason: str, sender: str) -> None:
     """Note what was refused within a change, the first time it was."""
     connection.execute(
         "INSERT OR IGNORE INTO failures VALUES (?, ?, ?, ?, ?)", (sha256, code, reason, sender, time.time())

@@ -47,8 +47,6 @@ class Refused:
 
 
 Answer = Stored | Known | Refused
-
-
 _FAILED = Refused(OUT_OF_RESOURCES, "it could not be stored")
 
 
@@ -197,23 +195,19 @@ class ObjectStore:
 
     def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
         """Move an object that cannot be kept to the quarantine, once; nothing there is ever dropped by us."""
+        path, size = self.quarantine / f"{spooled.sha256}.dcm", spooled.bytes + _LEAST_ON_DISK
+        told = {"code": f"{refused.status:04X}", "reason": refused.reason, "sender": spooled.sender}
         with self.index.change() as connection:
-            add_failure(connection, spooled.sha256, f"{refused.status:04X}", refused.reason, spooled.sender)
-            return self._set_aside(spooled, refused)
-
-    def _set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
-        path = self.quarantine / f"{spooled.sha256}.dcm"
-        if not path.exists():
-            size = spooled.bytes + _LEAST_ON_DISK
-            if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
-                return Refused(OUT_OF_RESOURCES, "the quarantine is full")
-            try:
-                write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
+            if not path.exists():
+                if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
+                    return Refused(OUT_OF_RESOURCES, "the quarantine is full")
+                time_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                facts = told | {"time_utc": time_utc, "sha256": spooled.sha256}
+                write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
                 spooled.move(path)
                 sync(self.quarantine)
-            except OSError as error:
-                return _out_of_resources(error)
-            self._quarantined_bytes += size
+                self._quarantined_bytes += size
+            add_failure(connection, spooled.sha256, **told)
         return refused
 
 
@@ -232,17 +226,6 @@ def object_row(spooled: Spooled, path: Path) -> ObjectRow:
         sender=spooled.sender,
         received=time.time(),
     )
-
-
-def _reason_text(spooled: Spooled, refused: Refused) -> str:
-    facts = {
-        "code": f"{refused.status:04X}",
-        "reason": refused.reason,
-        "sender": spooled.sender,
-        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "sha256": spooled.sha256,
-    }
-    return json.dumps(facts, indent=1) + "\n"
 
 
 def _out_of_resources(error: Exception) -> Refused:
