@@ -1,7 +1,8 @@
 """What the training engines share: what an iteration gives, how a run ends, the running average of a network."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, TypeVar
 
 import torch
 from ignite.engine import Engine
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from monai_xr.handlers.events import RunEvents
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class StepOutput(list[dict[str, Any]]):
@@ -53,6 +56,11 @@ def run_to_outcome(engine: Engine, run: Callable[[], Any]) -> None:
         raise
     finally:
         engine.fire_event(RunEvents.STOPPED)
+
+
+def average_of(network: Network, decay: float) -> Network | None:
+    """Give a copy to hold the running average of a network, ready to be used; None where the decay is 0."""
+    return deepcopy(network).eval().requires_grad_(False) if decay else None
 
 
 @torch.no_grad()
