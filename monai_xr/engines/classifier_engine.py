@@ -1,6 +1,7 @@
 """A network and labelled films in, a trained classifier out: MONAI's supervised trainer with the recipe of a ViT."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
-from monai_xr.engines.player import autocast, copy_from_first_rank, settle, take_step
-from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcome, update_average
+from monai_xr.engines.player import autocast, copy_from_first_rank, take_step
+from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
@@ -81,17 +82,21 @@ class ClassifierEngine(SupervisedTrainer):
             decollate=False,
         )
         self.register_events(*RunEvents)
-        self.memory_format = settle((network,), device, channels_last=channels_last)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        network.to(device).to(memory_format=self.memory_format)
+        copy_from_first_rank((network,))
         self.augment = augment
         self.warm_epochs, self.gradient_clip = float(warm_epochs), float(gradient_clip)
         self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
-        self.ema_network = average_of(network, self.ema_decay)
+        self.ema_network = deepcopy(network).eval().requires_grad_(False) if self.ema_decay else None
         self.precision = pick_precision(precision, device)
         scaling = self.precision is torch.float16 and device.type == "cuda"
         self.gradient_scaler = torch.amp.GradScaler(device.type, enabled=scaling)
         self.random_source = torch.Generator().manual_seed(parse_count(seed, "seed", least=0) + idist.get_rank())
         self.kept: dict[str, Any] = {}  # by handlers, to be saved with the rest
-        self.add_event_handler(Events.EPOCH_STARTED, self._tell_sampler)
+        sampler: Any = getattr(train_data_loader, "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            self.add_event_handler(Events.EPOCH_STARTED, lambda: sampler.set_epoch(self.state.epoch))
         self.add_event_handler(Events.EPOCH_COMPLETED, self._equal_ranks)
         self._register_handlers(flat(train_handlers))
 
@@ -142,11 +147,6 @@ class ClassifierEngine(SupervisedTrainer):
         self.state.output = whole = StepOutput({**output, **told})
         self.fire_event(IterationEvents.MODEL_COMPLETED)
         return whole
-
-    def _tell_sampler(self) -> None:
-        sampler: Any = getattr(self.data_loader, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(self.state.epoch)
 
     def _equal_ranks(self) -> None:
         copy_from_first_rank(network for network in (self.network, self.ema_network) if network is not None)

@@ -90,8 +90,7 @@ class GanEngine(Trainer):
         seed: int = 0,
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
-        device = pick_device(device)
-        epochs = parse_count(max_epochs, "max_epochs")
+        device, epochs = pick_device(device), parse_count(max_epochs, "max_epochs")
         super().__init__(device=device, max_epochs=epochs, data_loader=train_data_loader, decollate=False)
         self.memory_format = settle((generator, discriminator), device, channels_last=channels_last)
         self.generator, self.discriminator, self.objective = generator, discriminator, objective
@@ -100,13 +99,11 @@ class GanEngine(Trainer):
         self.precision = pick_precision(precision, device)
         self.gradient_clip = parse_number(gradient_clip, "gradient_clip")
         self.players = self._make_players()
-        self.condition = _known_condition(condition)
-        self.critic_steps = parse_count(critic_steps, "critic_steps")
+        self.condition, self.critic_steps = _known_condition(condition), parse_count(critic_steps, "critic_steps")
         self.micro_batches = parse_count(micro_batches, "micro_batches")
         self.augment, self.schedulers = augment, dict(schedulers or {})
         self.latent_source, self.term_source = _sources(parse_count(seed, "seed", least=0), device)
-        self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
-        self.ema_generator = average_of(generator, self.ema_decay)
+        self.ema_decay, self.ema_generator = average_of(generator, ema_decay)
         compile_networks((generator, discriminator), compile_mode)
         self._attach(flat(train_handlers))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from monai_xr.handlers.events import RunEvents
+from monai_xr.settings import parse_number
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -58,9 +59,10 @@ def run_to_outcome(engine: Engine, run: Callable[[], Any]) -> None:
         engine.fire_event(RunEvents.STOPPED)
 
 
-def average_of(network: Network, decay: float) -> Network | None:
-    """Give a copy to hold the running average of a network, ready to be used; None where the decay is 0."""
-    return deepcopy(network).eval().requires_grad_(False) if decay else None
+def average_of(network: Network, ema_decay: float) -> tuple[float, Network | None]:
+    """Read the decay of a running average; give a copy of the network to hold that, None where the decay is 0."""
+    decay = parse_number(ema_decay, "ema_decay", below=1)
+    return decay, deepcopy(network).eval().requires_grad_(False) if decay else None
 
 
 @torch.no_grad()
