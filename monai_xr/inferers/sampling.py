@@ -75,7 +75,7 @@ def class_latents(
     Raises:
         ConfigurationError: A class that was not trained.
     """
-    wanted = parse_names(classes) or list(trained_classes)
+    wanted = parse_names(classes, trained_classes) or list(trained_classes)
     if unknown := [name for name in wanted if name not in trained_classes]:
         raise ConfigurationError(f"no such class {unknown[0]}", "classes", f"trained: {', '.join(trained_classes)}")
     indices = [list(trained_classes).index(name) for name in wanted]

@@ -22,6 +22,7 @@ from monai_xr.data.pixel_store.building import check_decoding
 from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
+from monai_xr.data.sources.shown_paths import find_shown
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
@@ -68,6 +69,22 @@ def inspect_folder(
     others = tuple(SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS)
     found = Inspection(Path(folder).name, tuple(films), others, _duplicates(films), thumbnails=thumbnails)
     return _seen_whole(found, root, exports)
+
+
+def find_file(folder: str | Path, shown: str) -> list[str]:
+    """Give the files that a report of any command means by a name, relative to the folder that was named to it.
+
+    Raises:
+        ConfigurationError: No such folder or file.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise ConfigurationError("folder does not exist", root, "name the folder that the report is about")
+    found = find_shown(root, shown)
+    if not found:
+        way_out = "name the folder of the report, on the site whose key made it"
+        raise ConfigurationError(f"no file is called {shown!r} in reports", root, way_out)
+    return found
 
 
 def _reports(

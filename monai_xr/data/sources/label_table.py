@@ -1,10 +1,11 @@
 """Reads a table that names images by path or SOP Instance UID, and finds the one row of an image: `LabelTable`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
+from monai_xr.data.records import SkippedFile
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
@@ -54,23 +55,26 @@ class LabelTable:
             check_same(found[0], other, self.path)
         return found[0] if found else None
 
-    def check_used(self, keys: Collection[str]) -> None:
-        """Check that each row names an image.
+    def without_file(self, keys: Collection[str]) -> tuple[SkippedFile, ...]:
+        """Give the rows that name no image.
 
         Args:
             keys: Of all files, whether they can be used or not.
 
         Raises:
-            InputDataError: Rows that name none.
+            InputDataError: Not one row names an image.
         """
         used = {self.by_key[key].line for key in keys if key in self.by_key}
-        unused = [row for row in self.rows if not _key(row) or self.by_key[_key(row)].line not in used]
-        if unused:
-            raise InputDataError(
-                f"{len(unused)} rows without file: {', '.join(f'line {row.line}' for row in unused[:5])}",
-                self.path,
-                "name files by path relative to it or by SOP Instance UID",
-            )
+        if not used:
+            way_out = "name files by path relative to it or by SOP Instance UID"
+            raise InputDataError(f"none of its {len(self.rows)} rows names a file here", self.path, way_out)
+        lines = (row.line for row in self.rows if not _key(row) or self.by_key[_key(row)].line not in used)
+        return lines_without_file(self.path, lines)
+
+
+def lines_without_file(table: Path, lines: Iterable[int]) -> tuple[SkippedFile, ...]:
+    """Give the rows of a table that name no file here, by their lines: what they name may be a patient."""
+    return tuple(SkippedFile(f"{table.name} line {line}", "names no file here") for line in lines)
 
 
 def _key(row: TableRow) -> str:

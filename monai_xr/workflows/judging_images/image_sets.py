@@ -17,6 +17,7 @@ from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs import RunFolder, note_opening
+from monai_xr.settings import parse_names
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -141,7 +142,7 @@ def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> t
             notes.append("The mark burned into synthetic DICOM files raises their likeness; PNG files have none.")
     if classes is None:
         return records, tuple(notes)
-    wanted = {name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)}
+    wanted = set(parse_names(classes, records.classes) or ())
     if not wanted & set(records.classes):
         notes.append("The synthetic folder does not name these classes: all its images were used.")
         return records, tuple(notes)
