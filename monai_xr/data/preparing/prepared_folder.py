@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.data_folder import is_inside
 from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.tables import csv_text
@@ -30,8 +31,7 @@ def check_folders(root: Path, folder: Path) -> None:
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise ConfigurationError(f"source folder {found}", root, "name a folder of films")
-    inner, outer = folder.resolve(), root.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
+    if is_inside(folder, root) or is_inside(root, folder):
         raise ConfigurationError("source and output lie in each other", folder, "choose another folder")
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError("output is a file", folder, "choose another folder")
