@@ -47,7 +47,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "pacs/test_sending",
     "pacs/test_studying",
     "prove",
-    "workflows/bundle_running/test_plain_command",
+    "test_imports",
     "workflows/judging_images/test_evaluation",
     "workflows/figures",
     "workflows/experiments",
@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        if place.startswith(SLOW) or "plain_command" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 

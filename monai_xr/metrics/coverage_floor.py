@@ -35,6 +35,11 @@ def coverage_beside_floor(compared: Sides, *, seed: int = 0) -> dict[str, Floore
 
     Raises:
         InputDataError: NaN, or different d.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> compared = Sides(features, features + 9, features, (np.arange(40),) * 3)
+    >>> coverage_beside_floor(compared)["coverage"].value
+    0.0
     """
     check_features(compared.real, compared.synthetic)
     if compared.count <= NEIGHBOURS:

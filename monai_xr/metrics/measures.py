@@ -112,7 +112,11 @@ class Measures:
 
 
 def number_text(value: float | None, *, signed: bool = False) -> str:
-    """Write a difference with three decimals and its sign, any other number with three digits."""
+    """Write a difference with three decimals and its sign, any other number with three digits.
+
+    >>> number_text(0.12345), number_text(0.5, signed=True)
+    ('0.123', '+0.500')
+    """
     if value is None or not math.isfinite(value):
         return "undefined"
     text = f"{value:+.3f}" if signed else f"{value:#.3g}".rstrip(".") if value else "0"
