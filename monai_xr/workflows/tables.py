@@ -24,7 +24,7 @@ def print_inspection(inspection: Inspection) -> None:
     """Print what is in a folder: counts, problems, films and other files."""
     console = Console()
     for found in inspection.tables():
-        narrow = next((each for each in _NARROW if console.width < _WIDE and set(each) <= set(found.columns)), None)
+        narrow = next((each for each in _NARROW if console.width < _WIDE and each[0] in found.columns), None)
         shown = [place for place, name in enumerate(found.columns) if narrow is None or name in narrow]
         table = Table(title=found.title, title_justify="left")
         for place in shown:
