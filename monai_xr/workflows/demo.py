@@ -13,7 +13,7 @@ from monai_xr.runs import RunFolder
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.bundle_running.sampling import sample_run
-from monai_xr.workflows.judging_images.evaluation import evaluate_folders
+from monai_xr.workflows.judging_images.evaluation import Page, evaluate_folders
 
 _SIZE = 64
 _AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
@@ -58,10 +58,12 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         held_out_split="test",
         accept_phantoms=True,
         aiin=_AIIN,
-        title="AIIN-DCGAN on phantoms",
-        curves=loss_curves(training),
-        settings=RunFolder(training).settings,
-        notes=["The real images of this page are phantoms: made-up chests, not patients."],
+        page=Page(
+            "AIIN-DCGAN on phantoms",
+            loss_curves(training),
+            RunFolder(training).settings,
+            ["The real images of this page are phantoms: made-up chests, not patients."],
+        ),
     )
     page = report / "report.html"
     say(f"\nreport: [bold]{page}[/]\nnext, on your own films:")

@@ -131,6 +131,7 @@ def copies(world: World, seed: int) -> Found:
         near = memorization(training, fakes, held_out=held_out, seed=seed, **ids)
         if name == "attack":
             found["attack auc"] = (near.attack_auc, near.attack_interval)
+            found["attack auc - zero"] = (near.attack_auc - near.attack_zero, near.beyond_zero)
         else:
             found["share near training films"] = (near.share, near.share_interval)
     return found
