@@ -11,6 +11,9 @@ batch. Sizes double by bilinear interpolation after a convolution, which is the 
 by a 4 x 4 convolution of stride 2 in place of that filter and a 3 x 3 one.
 """
 
+import itertools
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,6 +37,9 @@ class StyleGANGenerator(Generator):
         width: Channels of the finest feature map; they double towards the coarsest, up to `max_width`.
         max_width: See `width`.
     """
+
+    if TYPE_CHECKING:
+        mean_style: Tensor
 
     def __init__(
         self,
@@ -60,7 +66,7 @@ class StyleGANGenerator(Generator):
         self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.first = _ModulatedConv2d(latent_size, widths[0], widths[0])
         self.growing = nn.ModuleList(
-            _ModulatedConv2d(latent_size, before, after) for before, after in zip(widths, widths[1:], strict=False)
+            _ModulatedConv2d(latent_size, before, after) for before, after in itertools.pairwise(widths)
         )
         self.staying = nn.ModuleList(_ModulatedConv2d(latent_size, after, after) for after in widths[1:])
         self.to_image = nn.ModuleList(EqualizedConv2d(each, channels, 1, gain=0.5) for each in widths)
@@ -95,23 +101,23 @@ class StyleGANGenerator(Generator):
         return torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
 
 
-class _ModulatedConv2d(EqualizedConv2d):
+class _ModulatedConv2d(nn.Module):
     """A 3 x 3 convolution whose weights are scaled by each sample's style and normed, then leaky ReLU."""
 
     def __init__(self, style_size: int, before: int, after: int) -> None:
-        super().__init__(before, after, 3, padding=1, gain=1.0)
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(after, before, 3, 3)), nn.Parameter(torch.zeros(after))
+        self.scale = 1 / (9 * before) ** 0.5
         self.scales = EqualizedLinear(style_size, before, gain=1.0, bias=1.0)
 
-    def forward(self, features: Tensor, styles: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, features: Tensor, styles: Tensor) -> Tensor:
         """(B, before, H, W) and (B, Z) to (B, after, H, W) of about unit power."""
         weight = self.weight * self.scale
         scales = self.scales(styles)  # (B, before)
         power = scales.float().square() @ weight.float().square().sum((2, 3)).t()  # (B, after)
         norms = torch.rsqrt(power + 1e-8).to(features.dtype)
         mapped = F.conv2d(features * scales.to(features.dtype)[:, :, None, None], weight, padding=1)
-        bias = self.bias
-        assert bias is not None
-        return F.leaky_relu(mapped * norms[:, :, None, None] + bias[:, None, None], 0.2) * 2**0.5
+        return F.leaky_relu(mapped * norms[:, :, None, None] + self.bias[:, None, None], 0.2) * 2**0.5
 
 
 class StyleGANDiscriminator(Discriminator):
@@ -140,7 +146,7 @@ class StyleGANDiscriminator(Discriminator):
         widths = doubling_widths(width, max_width, doublings(image_size, 4) + 1)  # finest first
         last = widths[-1]
         self.from_image = nn.Sequential(EqualizedConv2d(channels, widths[0], 1), nn.LeakyReLU(0.2))
-        self.stages = nn.Sequential(*(_Shrinking(*pair) for pair in zip(widths, widths[1:], strict=False)))
+        self.stages = nn.Sequential(*(_Shrinking(*pair) for pair in itertools.pairwise(widths)))
         self.last_stage = nn.Sequential(
             MinibatchStd(group_size),
             EqualizedConv2d(last + 1, last, 3, padding=1),
@@ -176,7 +182,8 @@ class _Shrinking(nn.Module):
         self.shortcut = EqualizedConv2d(before, after, 1, gain=1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        return (self.body(features) + self.shortcut(F.avg_pool2d(features, 2))) / 2**0.5
+        joined: Tensor = self.body(features) + self.shortcut(F.avg_pool2d(features, 2))
+        return joined / 2**0.5
 
 
 def _checked(classes: int) -> int:

@@ -171,7 +171,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(b
     assert [(folder / row["image"]).exists() for row in rows] == [True] * 5
     labels = {row["label"] for row in rows}
     trained = RunFolder(output).classes
-    expected = {"acgan": set(trained[:5]), "iagan": labels & set(trained)}
+    expected = {"acgan": set(trained[:5]), "stylegan2": set(trained[:5]), "iagan": labels & set(trained)}
     assert labels == next((each for family, each in expected.items() if family in bundle.name), {""})
 
 
