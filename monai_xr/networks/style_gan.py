@@ -71,7 +71,7 @@ class StyleGANGenerator(Generator):
         self.staying = nn.ModuleList(_ModulatedConv2d(latent_size, after, after) for after in widths[1:])
         self.to_image = nn.ModuleList(EqualizedConv2d(each, channels, 1, gain=0.5) for each in widths)
 
-    def forward(self, latents: Tensor, condition: Tensor | None = None, *, truncation: float = 1.0) -> list[Tensor]:
+    def forward(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> list[Tensor]:
         """Generate a batch of the classes in `condition`, integers (B,), the first where it is left out.
 
         Args:
