@@ -12,7 +12,7 @@ by a 4 x 4 convolution of stride 2 in place of that filter and a 3 x 3 one.
 """
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,6 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.networks.blocks import doubling_widths, doublings
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
 from monai_xr.networks.layers import EqualizedConv2d, EqualizedLinear, MinibatchStd, PixelNorm
-
-_STYLE_MEMORY = 0.005  # share of the newest batch in the mean style
 
 
 class StyleGANGenerator(Generator):
@@ -38,6 +36,7 @@ class StyleGANGenerator(Generator):
         max_width: See `width`.
     """
 
+    style_memory: Final = 0.005  # share of the newest batch in the mean style
     if TYPE_CHECKING:
         mean_style: Tensor
 
@@ -85,7 +84,7 @@ class StyleGANGenerator(Generator):
         joined = torch.cat([self.normalize(latents), self.normalize(self.classes(one_hot))], 1)
         styles = self.mapping(joined)  # (B, Z)
         if self.training:
-            self.mean_style.lerp_(styles.detach().mean(0).to(self.mean_style.dtype), _STYLE_MEMORY)
+            self.mean_style.lerp_(styles.detach().mean(0).to(self.mean_style.dtype), self.style_memory)
         if truncation != 1.0:
             styles = torch.lerp(self.mean_style.to(styles.dtype), styles, truncation)
         features = self.first(self.start.expand(latents.shape[0], -1, -1, -1), styles)
