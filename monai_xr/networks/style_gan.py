@@ -68,7 +68,8 @@ class StyleGANGenerator(Generator):
             _ModulatedConv2d(latent_size, before, after) for before, after in itertools.pairwise(widths)
         )
         self.staying = nn.ModuleList(_ModulatedConv2d(latent_size, after, after) for after in widths[1:])
-        self.to_image = nn.ModuleList(EqualizedConv2d(each, channels, 1, gain=0.5) for each in widths)
+        self.first_image = EqualizedConv2d(widths[0], channels, 1, gain=0.5)
+        self.to_image = nn.ModuleList(EqualizedConv2d(after, channels, 1, gain=0.5) for after in widths[1:])
 
     def forward(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> list[Tensor]:
         """Generate a batch of the classes in `condition`, integers (B,), the first where it is left out.
@@ -88,8 +89,8 @@ class StyleGANGenerator(Generator):
         if truncation != 1.0:
             styles = torch.lerp(self.mean_style.to(styles.dtype), styles, truncation)
         features = self.first(self.start.expand(latents.shape[0], -1, -1, -1), styles)
-        image = self.to_image[0](features)
-        for grow, stay, to_image in zip(self.growing, self.staying, self.to_image[1:]):  # noqa: B905 - TorchScript
+        image = self.first_image(features)
+        for grow, stay, to_image in zip(self.growing, self.staying, self.to_image):  # noqa: B905 - TorchScript
             features = F.interpolate(grow(features, styles), scale_factor=2.0, mode="bilinear")
             features = stay(features, styles)
             image = F.interpolate(image, scale_factor=2.0, mode="bilinear") + to_image(features)
