@@ -12,9 +12,4 @@ def main() -> None:
     debug = "--debug" in sys.argv or debug_wanted()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with exit_codes(debug=debug):
-        if arguments == ["--version"]:
-            from monai_xr.workflows.tables import print_version
-
-            print_version()
-        else:
-            app(arguments, prog_name="monai-xr")
+        app(arguments, prog_name="monai-xr")
