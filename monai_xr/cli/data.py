@@ -154,7 +154,7 @@ def review(
 def prepare(
     source: Annotated[Path, typer.Argument(help="Any tree of DICOM, PNG or JPEG films, or a known data set.")],
     out: Annotated[Path, typer.Argument(help="Folder of the data set; a dataset_dir for every training.")],
-    size: Annotated[int, typer.Option(help="Pixels on a side.")] = 256,
+    size: Annotated[int | None, typer.Option(help="Pixels on a side; by default what fits the films.")] = None,
     fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
     layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
     workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
