@@ -85,3 +85,11 @@ class _Lines:
             self.due, self.told = now + self.between_s, True
             left_s = (now - self.begin) / done * (total - done) if done else 0
             say(f"{self.what}: {done} of {total}" + (f", about {left_s:.0f} s left" if done < total else ""))
+
+
+def as_time(seconds: float) -> str:
+    """Give a time in one or two units."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -164,11 +164,17 @@ def aiin(
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
-    from monai_xr.transforms import AIIN
-    from monai_xr.workflows.figures.aiin_picture import normalise_files
+    from monai_xr.progress import progress_bar, working
 
+    with working("reading"):
+        from monai_xr.transforms.aiin.functions import ArrayNormaliser
+        from monai_xr.transforms.aiin.settings import checked_settings
+        from monai_xr.workflows.figures.aiin_picture import normalise_files
+
+    normaliser = ArrayNormaliser(checked_settings((tiles, tiles), clip_limit, mode, bits))
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
-    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    with progress_bar("images") as progress:
+        done = normalise_files(source, output, normaliser, admit=admit, progress=progress)
     for name, reason in done.skipped:
         typer.echo(f"skipped {name}: {reason}")
     typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")

@@ -5,6 +5,7 @@ from typing import Any
 
 _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
+    "CurvePicture": "curve_picture",
     "EpochLosses": "epoch_losses",
     "FindingsWriter": "findings_writer",
     "GanMetrics": "gan_metrics",

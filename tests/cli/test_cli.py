@@ -115,10 +115,24 @@ def test_phantoms_are_not_real_data_unless_accepted(monai_xr, phantoms):
     assert "phantom" in error
 
 
-def test_batch_larger_than_the_data_set(monai_xr, phantoms):
-    code, _, error = train(monai_xr, phantoms, *TINY, "--batch_size", "500")
-    assert code == 2
-    assert "batch of 500 is larger than the data set of" in error
+def test_batch_larger_than_the_data_set_is_as_large_as_it(monai_xr, phantoms, tmp_path):
+    code, out, error = train(monai_xr, phantoms, *TINY, "--batch_size", "500")
+    assert code == 0, error
+    images = json.loads((tmp_path / "out" / "run.json").read_text())["data"]["images"]
+    assert f"the data set has {images} images: a batch is {images}, not 500" in error
+    assert f"{images} images are enough to see a training run, no more" in error
+    assert f"1: 1 epochs of 1, batches of {images}" in out
+
+
+def test_five_films_train(monai_xr, phantoms, tmp_path):
+    for film in sorted(phantoms.rglob("*.dcm"))[:5]:
+        (tmp_path / "five" / "A").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "five" / "A" / film.name).write_bytes(film.read_bytes())
+    more = ("--split", "none", "--batch_size", "64", "--measure_every", "1")
+    code, out, error = train(monai_xr, "five", *TINY, *more)
+    assert code == 0, error
+    assert "5 images are enough to see a training run, no more" in error
+    assert "films       5 A; split all" in out
 
 
 @pytest.mark.parametrize(
