@@ -59,7 +59,7 @@ def known_cause(error: BaseException) -> BaseException:
     ours = next((each for each in chain if isinstance(each, XrError)), None)
     refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
     if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
-        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
+        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the settings given")
     return ours or error
 
 

@@ -62,7 +62,7 @@ def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Ite
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(what, between_s).report
+        yield Lines(what, between_s).report
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -70,16 +70,22 @@ def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Ite
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-class _Lines:
-    """Writes a line when enough time has gone by, and one at the end of work that took that long."""
+class Lines:
+    """Writes a line when enough time has gone by, and one at the end of work that took that long.
 
-    def __init__(self, what: str, between_s: float) -> None:
+    Args:
+        what: Is counted.
+        between_s: Least time between two lines; the first comes after 2 s at the latest.
+    """
+
+    def __init__(self, what: str, between_s: float = _SECONDS_BETWEEN_LINES) -> None:
         self.what, self.between_s = what, between_s
         self.begin = time.monotonic()
         self.due = self.begin + min(between_s, _SECONDS_TO_FIRST_LINE)
         self.told = False
 
     def report(self, done: int, total: int) -> None:
+        """Take how far the work is."""
         now = time.monotonic()
         if now >= self.due or (self.told and done == total):
             self.due, self.told = now + self.between_s, True

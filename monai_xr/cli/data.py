@@ -49,9 +49,11 @@ def inspect(
     ] = "isolated",
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
+    from monai_xr.progress import progress_bar, say
+
+    say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
     from monai_xr.data.inspecting import inspect_folder
-    from monai_xr.progress import progress_bar
     from monai_xr.workflows.tables import print_inspection
 
     if find is not None:
@@ -172,9 +174,11 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
+    from monai_xr.progress import progress_bar, say
+
+    say("reading the headers ...")
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
-    from monai_xr.progress import progress_bar
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})

@@ -88,6 +88,9 @@ def pack(
     url: Annotated[str | None, typer.Option(help="Where the weights will lie; lists them in large_files.yml.")] = None,
 ) -> None:
     """Make a bundle that carries its weights, models/model.pt and models/model.safetensors, and needs no run folder."""
+    from monai_xr.progress import loading
+
+    loading("torch", "monai")
     from monai_xr.workflows.bundle_running.packing import pack_run
 
     for file in pack_run(run, output, bundle=bundle, url=url):
@@ -187,6 +190,9 @@ def demo(
     epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
+    from monai_xr.progress import loading
+
+    loading("torch", "monai")
     from monai_xr.workflows.demo import run_demo
 
     run_demo(output, patients=patients, epochs=epochs)

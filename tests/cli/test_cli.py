@@ -125,9 +125,9 @@ def test_batch_larger_than_the_data_set_is_as_large_as_it(monai_xr, phantoms, tm
 
 
 def test_five_films_train(monai_xr, phantoms, tmp_path):
-    for film in sorted(phantoms.rglob("*.dcm"))[:5]:
-        (tmp_path / "five" / "A").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "five" / "A" / film.name).write_bytes(film.read_bytes())
+    (tmp_path / "five" / "A").mkdir(parents=True)
+    for place, film in enumerate(sorted(phantoms.rglob("*.dcm"))[:5]):
+        (tmp_path / "five" / "A" / f"{place}.dcm").write_bytes(film.read_bytes())
     more = ("--split", "none", "--batch_size", "64", "--measure_every", "1")
     code, out, error = train(monai_xr, "five", *TINY, *more)
     assert code == 0, error

@@ -3,8 +3,11 @@
 import re
 
 import pytest
+from ignite.engine import Engine
+from torch.utils.data import DataLoader
 
 from monai_xr.handlers import CurvePicture, EpochLosses, Progress, RunRecord, Tracking, progress
+from monai_xr.handlers.counted import Counted
 
 FILMS = {"images_per_class": {"NORMAL": 5, "SICK": 1200}, "split": "train", "patients": 7}
 
@@ -85,3 +88,14 @@ def test_picture_that_cannot_be_written_ends_no_training(tmp_path, caplog, monke
     monkeypatch.setattr("monai_xr.handlers.curve_picture.write_curves", full)
     CurvePicture(tmp_path).draw()
     assert "curves.png cannot be written (No space left on device)" in caplog.text
+
+
+def test_evaluator_is_counted_by_its_items(capsys, monkeypatch):
+    seconds = iter(range(0, 10_000, 3))
+    monkeypatch.setattr("monai_xr.progress.time.monotonic", lambda: float(next(seconds)))
+    loader = DataLoader(range(5), batch_size=2)
+    engine = Engine(lambda engine, batch: None)
+    engine.data_loader = loader
+    Counted("images").attach(engine)
+    engine.run(loader)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == ["images: 2 of 5", "images: 5 of 5"]

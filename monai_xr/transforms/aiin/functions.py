@@ -239,6 +239,10 @@ def _check_threads(threads: int) -> None:
         raise ConfigurationError(f"{threads!r}", "threads", "give a whole number of at least 1")
 
 
+def _equalised(
+    stack: Image, settings: Settings, threads: int, *, inside: Image | None = None, validate: bool = True
+) -> Image:
+    tiles = lay_tiles(tuple(stack.shape[1:]), settings)
     if is_tensor(stack):
         import torch
 
