@@ -92,8 +92,8 @@ def deidentify(
     """
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
-    from monai_xr.data.files.progress import progress_bar
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
+    from monai_xr.progress import progress_bar
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from math import gcd
 from typing import Any
 
 import torch
@@ -64,19 +65,25 @@ def xray_loader(
 
 
 def _fitting(size: int, images: int, what: str) -> int:
-    """Give the size of a batch of which an epoch has one at least; say so where it is another, or images are few."""
+    """Give the size of a batch of which an epoch has one at least; say so where it is another, or images are few.
+
+    What is a multiple of 2 or 4 stays one: statistics of a batch may be taken in groups of four.
+    """
     processes = idist.get_world_size()
     if processes > images:
         raise ConfigurationError(f"{processes} processes for {images} images", "dataset_dir", "use fewer processes")
     if size * processes > images:
-        logger.warning("%s has %d images: a batch is %d, not %d", what, images, images // processes, size)
+        fitting, group = images // processes, gcd(size, 4)
+        fitting -= fitting % group if fitting >= group else 0
+        logger.warning("%s has %d images: a batch is %d, not %d", what, images, fitting, size)
+        size = fitting
     if images < FEW:
         logger.warning(
             "%d images are enough to see a training run, no more: a network learns them by heart, "
             "and no measure can tell that from success; take some hundreds a class",
             images,
         )
-    return min(size, images // processes)
+    return size
 
 
 def _sampler(dataset: Films, films: XrayDataset | MixedXrayDataset, balance: str, seed: int) -> Sampler[int]:

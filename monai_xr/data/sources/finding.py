@@ -18,7 +18,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.records import Records, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
@@ -81,12 +81,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
         ConfigurationError: No such folder or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files.
     """
-    root = data_folder(dataset_dir)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise ConfigurationError(
-            f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
-        )
+    root = existing_data_folder(dataset_dir)
     note_folder(Path(dataset_dir))
     records = known_records(root, layout)
     if records is None:
