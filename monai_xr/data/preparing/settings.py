@@ -76,7 +76,7 @@ class PrepareSettings:
         return {
             "size": self.size,
             "fit": self.fit,
-            "admit": ", ".join(self.admit),
+            "origins": ", ".join(self.admit),
             "splits": dealt.rule,
             "seed": dealt.seed,
             "fractions": ", ".join(f"{name} {share:g}" for name, share in dealt.fractions.items()),

@@ -12,12 +12,14 @@ from typing import Any
 import yaml
 
 from monai_xr.data.files.data_folder import existing_data_folder
+from monai_xr.data.sources.shown_paths import HIDDEN
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import FLAGS, PATH_KNOBS, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
 _PATH = re.compile("::|#")
+_LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 _WIRING = frozenset(
     ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
 )
@@ -104,6 +106,7 @@ class SettingsList:
         Raises:
             ConfigurationError: Naming the nearest name, or what is allowed.
         """
+        self.check_paths(typed)
         for name, value in typed.items():
             top = _PATH.split(name)[0]
             if top not in self.content:
@@ -113,6 +116,16 @@ class SettingsList:
         folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
         if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
             existing_data_folder(folder)
+
+    def check_paths(self, typed: Mapping[str, Any]) -> None:
+        """Refuse a path that a kept config left out, see `without_folders`, unless it is typed.
+
+        Raises:
+            ConfigurationError: Naming the setting.
+        """
+        for name, value in self.content.items():
+            if isinstance(value, str) and _LEFT_OUT.search(value) and name not in typed:
+                raise ConfigurationError("the record does not hold this path whole", name, f"give --{name} PATH")
 
     def lines(self) -> list[tuple[str, str]]:
         """Give each setting as it would be typed with its default, and its comment."""

@@ -84,3 +84,13 @@ def test_every_setting_of_every_bundle_is_in_its_list():
     for config in Path(__file__).parents[3].glob("bundles/*/configs/train.yaml"):
         named = set(SettingsList([config]).settings)
         assert {"dataset_dir", "output_dir", "image_size", "batch_size", "resume", "classes", "seed"} <= named, config
+
+
+def test_path_that_a_kept_config_left_out_must_be_typed(tmp_path):
+    (tmp_path / "config.yaml").write_text("dataset_dir: …/films\nsize: 64\n", encoding="utf-8")
+    kept = SettingsList([tmp_path / "config.yaml"])
+    with pytest.raises(
+        ConfigurationError, match="does not hold this path whole : dataset_dir : give --dataset_dir PATH"
+    ):
+        kept.check({})
+    kept.check({"dataset_dir": str(tmp_path)})
