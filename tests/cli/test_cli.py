@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from monai_xr.data.images.png import write_png
 from monai_xr.data.phantoms import write_phantom_studies
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
@@ -66,6 +68,8 @@ def test_knob_without_value(monai_xr):
 
 def test_typos_are_told_before_anything_heavy_is_loaded(tmp_path):
     """In a process of its own: neither torch nor MONAI is loaded when the line is written."""
+    (tmp_path / "films" / "NORMAL").mkdir(parents=True)
+    write_png(tmp_path / "films" / "NORMAL" / "a.png", np.eye(32, dtype=np.float32), {})
     code = (
         "import sys\nfrom monai_xr.cli import main\ntry:\n    main()\n"
         "finally:\n    print(sorted({'torch', 'monai'} & set(sys.modules)))"
@@ -73,6 +77,7 @@ def test_typos_are_told_before_anything_heavy_is_loaded(tmp_path):
     for arguments, told in (
         (["chest_xray_dcgan", "--max_epocs", "3"], "did you mean max_epochs?"),
         (["chest_xray_dcgan", "--dataset_dir", "nowhere"], "data folder does not exist : nowhere"),
+        (["chest_xray_dcgan", "--dataset_dir", "films", "--classes", "NORMALL"], "did you mean 'NORMAL'?"),
         (["chest_xray_dcgan", "--seed", "abc"], "'abc' is not a whole number : seed"),
         (["chest_xray_dcgan", "--overlay", "none.yaml"], "no such config file : none.yaml"),
     ):

@@ -31,6 +31,8 @@ from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_names
 
+_PLAIN = (".png", ".jpg", ".jpeg")  # of films without a header to read
+
 
 def find_records(
     dataset_dir: str | Path,
@@ -67,6 +69,19 @@ def find_records(
     if labelled:
         _check_labelled(records)
     return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
+
+
+def check_classes(dataset_dir: str | Path, classes: str | Sequence[str] | None) -> None:
+    """Refuse classes that a data folder does not have, where its labels are known without opening a film.
+
+    Raises:
+        ConfigurationError: No such folder or class.
+        InputDataError: As `find_records`.
+    """
+    root = existing_data_folder(dataset_dir)
+    films = (path.suffix.lower() for path in root.rglob("*") if path.suffix and path.is_file())
+    if (root / MANIFEST).is_file() or next(films, "") in _PLAIN:
+        _of_classes(read_folder(dataset_dir), classes)
 
 
 def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: HeaderMemory | None = None) -> Records:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from monai_xr.data.files.data_folder import existing_data_folder
+from monai_xr.data.sources.finding import check_classes
 from monai_xr.data.sources.shown_paths import HIDDEN
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import FLAGS, PATH_KNOBS, parse_flag, parse_typed
@@ -115,7 +116,14 @@ class SettingsList:
                 _check_kind(self.settings[name], value)
         folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
         if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
-            existing_data_folder(folder)
+            self._check_films(folder, typed)
+
+    def _check_films(self, folder: str, typed: Mapping[str, Any]) -> None:
+        several = str(typed.get("multi_label", self.content.get("multi_label", False))).lower()  # classes are findings
+        classes = typed.get("classes", self.content.get("classes"))
+        if classes and not _is_expression(classes) and several == "false":
+            check_classes(folder, classes)
+        existing_data_folder(folder)
 
     def check_paths(self, typed: Mapping[str, Any]) -> None:
         """Refuse a path that a kept config left out, see `without_folders`, unless it is typed.
