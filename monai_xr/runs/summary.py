@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.json_lines import read_lines
+from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import as_time
 from monai_xr.runs.curves import CURVES, PLACE, numbers, told_measures
@@ -110,7 +111,7 @@ def next_commands(run: RunFolder) -> list[str]:
     films = str(run.setting("dataset_dir", ""))
     known = {
         "{run}": shlex.quote(str(run.path)),
-        "{films}": "FOLDER" if not films or "\N{HORIZONTAL ELLIPSIS}" in films else shlex.quote(films),
+        "{films}": "FOLDER" if not films or LEFT_OUT.search(films) else shlex.quote(films),
     }
     commands = [str(each) for each in metadata.get("next_commands", ())]
     for word, text in known.items():

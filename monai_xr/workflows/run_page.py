@@ -33,10 +33,16 @@ def write_run_page(run: RunFolder, summary: Summary, path: Path) -> None:
         panels=panels,
         picture=_newest_picture(run.path / "grids"),
         facts=_facts(summary, run.record),
+        commands=[_without_folders(each, run.path) for each in summary.next_commands],
         meanings={name: text for name, text in MEANINGS.items() if name in curves},
         alarms=read_alarms(run.path),
     )
     write_text(path, page)
+
+
+def _without_folders(text: str, run: Path) -> str:
+    """Leave the folders above a run out of a text, for whoever is shown the page."""
+    return text.replace(str(run), run.name) if run.is_absolute() else text
 
 
 def _newest_picture(grids: Path) -> tuple[str, str]:
@@ -57,6 +63,6 @@ def _facts(summary: Summary, record: Mapping[str, Any]) -> dict[str, str]:
         "films": f"{summary.films}; split {data.get('split', 'unknown')}, {data.get('patients') or 'unknown'} patients",
         "device": f"{record.get('device', '')}, {record.get('precision', '')}",
         "parameters": ", ".join(f"{name} {count:,}" for name, count in record.get("parameters", {}).items()),
-        "checkpoint": summary.checkpoint or "none yet",
+        "checkpoint": summary.checkpoint.partition(" in ")[0] or "none yet",
         "started": str(record.get("started", "")),
     }

@@ -13,14 +13,13 @@ import yaml
 
 from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.sources.finding import check_classes
-from monai_xr.data.sources.shown_paths import HIDDEN
+from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import FLAGS, PATH_KNOBS, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
 _PATH = re.compile("::|#")
-_LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 _WIRING = frozenset(
     ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
 )
@@ -132,7 +131,7 @@ class SettingsList:
             ConfigurationError: Naming the setting.
         """
         for name, value in self.content.items():
-            if isinstance(value, str) and _LEFT_OUT.search(value) and name not in typed:
+            if isinstance(value, str) and LEFT_OUT.search(value) and name not in typed:
                 raise ConfigurationError("the record does not hold this path whole", name, f"give --{name} PATH")
 
     def lines(self) -> list[tuple[str, str]]:
