@@ -1,6 +1,6 @@
 """Kinds and shapes of images: array, tensor or MetaTensor in, a checked stack for AIIN, the same kind out."""
 
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +11,19 @@ from monai_xr.transforms.aiin.settings import Settings
 if TYPE_CHECKING:  # arrays need neither
     import torch
     from monai.data import MetaTensor
+    from typing_extensions import TypeIs
 
 ImageT = TypeVar("ImageT", NDArray[Any], "torch.Tensor")
 Image = Union[NDArray[Any], "torch.Tensor"]
 DEPTH_KEYS = ("bits_stored", "BitsStored")  # in the metadata of a MetaTensor
 
 
-def is_tensor(image: Any) -> "TypeGuard[torch.Tensor]":
+def is_tensor(image: Any) -> "TypeIs[torch.Tensor]":
     """Tell a tensor by what arrays have not, so that arrays need no torch."""
     return hasattr(image, "movedim")
 
 
-def is_meta_tensor(image: Any) -> "TypeGuard[MetaTensor]":
+def is_meta_tensor(image: Any) -> "TypeIs[MetaTensor]":
     """Tell a MetaTensor by what others have not, so that they need no MONAI."""
     return hasattr(image, "copy_meta_from")
 

@@ -31,7 +31,9 @@ HISTOGRAM_BINS = 64
 class Normaliser(Protocol):
     """The transform `AIIN`, or what does the same to arrays."""
 
-    settings: Settings
+    @property
+    def settings(self) -> Settings:
+        """How."""
 
     def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
         """Equalise an image."""
