@@ -4,7 +4,8 @@ A measure that one can trust puts these sets in the order in which a person woul
 films of another class, then collapse and noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +56,14 @@ def compare_known_sets(
     Raises:
         InputDataError: A split without films.
     """
-    draw = np.random.default_rng(seed)
-
-    def films(name: str, split: str) -> ImageSet:
-        records = find_records(dataset_dir, classes=[name], split=split)
-        found = load_image_set(
-            records, name=name, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir)
-        )
-        return _some(found, min(count, len(found.labels)), draw)
-
-    real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
-    if real.patients is None or held_out.patients is None:
-        raise InputDataError("films without patients", "study of measures", "name a data set with patients")
-    others = films(other_label, "test")
-    least = min(len(test.labels), len(others.labels), len(held_out.labels))
-    candidates = {
-        "other films of the class": test.pixels[:least],
-        f"films of {other_label}": others.pixels[:least],
-        "AIIN of other films": _aiin(test, aiin).pixels[:least],
-        "noisy replay of training films": _noisy(real.pixels[:least], seed),
-        f"{_REPEATED} films repeated": test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least],
-        "8-bit noise": torch.from_numpy(draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)),
-    }
+    known = _known_sets(
+        Films(dataset_dir, int(image_size), Path(cache_dir), count, np.random.default_rng(seed)),
+        label,
+        other_label,
+        aiin,
+        seed,
+    )
+    real, held_out = known.real, known.held_out
     found = {
         name: evaluate_sets(
             real.pixels,
@@ -84,14 +71,81 @@ def compare_known_sets(
             floor=held_out.pixels,
             patients=real.patients,
             floor_patients=held_out.patients,
+            synthetic_patients=patients,
             seed=seed,
         )
-        for name, images in candidates.items()
+        for name, (images, patients) in known.candidates.items()
     }
-    batchwise = _batchwise(real.pixels, held_out.pixels, candidates)
+    batchwise = _batchwise(real.pixels, held_out.pixels, {name: each[0] for name, each in known.candidates.items()})
+    least = len(next(iter(known.candidates.values()))[0])
     facts = f"{len(real.labels)} training and {len(held_out.labels)} held-out films of {label}, {least} in each set"
     write_text(Path(output), _page(found, batchwise, f"{facts}, {image_size} px, seed {seed}"))
     return Path(output)
+
+
+Candidate = tuple[Tensor, Sequence[str] | None]
+
+
+@dataclass(frozen=True)
+class Films:
+    """Where the films of the study come from.
+
+    Args:
+        dataset_dir: Real films with patients and splits.
+        image_size: Pixels on a side.
+        cache_dir: Holds decoded pixels.
+        count: Most films in a set.
+        draw: Of those films.
+    """
+
+    dataset_dir: str | Path
+    image_size: int
+    cache_dir: Path
+    count: int
+    draw: np.random.Generator
+
+    def of(self, label: str, split: str) -> ImageSet:
+        """Give films of a class and a split, drawn without replacement."""
+        records = find_records(self.dataset_dir, classes=[label], split=split)
+        found = load_image_set(
+            records, name=label, image_size=self.image_size, admit=("patient",), cache_dir=self.cache_dir
+        )
+        if found.patients is None:
+            raise InputDataError("films without patients", "study of measures", "name a data set with patients")
+        return _some(found, min(self.count, len(found.labels)), self.draw)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Training films, held-out ones, and sets whose quality is known, each with its patients where it has such."""
+
+    real: ImageSet
+    held_out: ImageSet
+    candidates: dict[str, Candidate]
+
+
+def _known_sets(films: Films, label: str, other_label: str, aiin: Any, seed: int) -> _Known:
+    real, held_out, test = (films.of(label, split) for split in ("train", "val", "test"))
+    others = films.of(other_label, "test")
+    least = min(len(test.labels), len(others.labels), len(held_out.labels))
+
+    def some(images: ImageSet) -> Candidate:
+        return images.pixels[:least], (images.patients or ())[:least]
+
+    noise = films.draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)
+    repeated = test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least]
+    return _Known(
+        real,
+        held_out,
+        {
+            "other films of the class": some(test),
+            f"films of {other_label}": some(others),
+            "AIIN of other films": some(_aiin(test, aiin)),
+            "noisy replay of training films": (_noisy(real.pixels[:least], seed), None),
+            f"{_REPEATED} films repeated": (repeated, None),
+            "8-bit noise": (torch.from_numpy(noise), None),
+        },
+    )
 
 
 def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
