@@ -111,7 +111,8 @@ def average_precision(scores: ArrayLike, truth: ArrayLike, patient: Numbers) -> 
     units = len(np.unique(patient[positive]))
     if units < 2:
         return Pulled(value, pulls, None)
-    pulls = pulls * math.sqrt(units / max(units - 2, 1))  # each holds a part of two of them
+    taken = 1 if units == count else 2  # patients of whom each pull holds a part
+    pulls = pulls * math.sqrt(units / max(units - taken, 1))
     variance, degrees = variance_of_sum(pulls, patient), freedom(pulls, patient)
     return Pulled(value, pulls, of_share(value, variance, units, degrees))
 

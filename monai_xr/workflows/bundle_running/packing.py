@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,10 @@ from monai_xr.runs.trained import TrainedClassifier, load_generator, save_weight
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.kept_config import as_literal
 
+logger = logging.getLogger(__name__)
+
 _RECORDED = "$@recorded."
+_LARGE_BYTES = 25e6
 
 
 def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, url: str | None = None) -> list[Path]:
@@ -64,6 +68,10 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
     (output / "configs" / "inference.yaml").unlink()  # `monai.bundle.load` and the zoo read JSON alone
     _write_json(output / "configs" / "inference.json", _plain_config(parser, run))
     _describe(output / "configs" / "metadata.json", parser)
+    large = [each for each in weights if each.stat().st_size > _LARGE_BYTES]
+    if large and not url:
+        megabytes = sum(each.stat().st_size for each in large) / 1e6
+        logger.warning("%.0f MB of weights are much for git: with --url they are listed in large_files.yml", megabytes)
     if url:
         write_text(
             output / "large_files.yml", yaml.safe_dump({"large_files": [_listed(each, url) for each in weights]})
