@@ -112,6 +112,26 @@ class Augmentation:
         return torch.lerp(images[partner], images, share), torch.lerp(targets[partner], targets, share)
 
 
+@dataclass(frozen=True)
+class TwoViews:
+    """Gives each film of a batch twice, each time altered anew: what an encoder learns to see as one.
+
+    Args:
+        alter: What happens to each.
+
+    >>> images, targets = TwoViews(Augmentation())(torch.zeros(3, 1, 8, 8), torch.eye(3), torch.Generator())
+    >>> images.shape, targets.shape
+    (torch.Size([6, 1, 8, 8]), torch.Size([6, 3]))
+    """
+
+    alter: Augmentation
+
+    def __call__(self, images: Tensor, targets: Tensor, source: Generator) -> tuple[Tensor, Tensor]:
+        """Give the first views (B, ...) followed by the second ones, with their targets."""
+        first, second = (self.alter(images, targets, source) for _ in range(2))
+        return torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
+
+
 def make_augmentation(setting: Any) -> Augmentation | None:
     """Read the knob `augment`: "none", or a mapping of the arguments of `Augmentation`.
 
@@ -130,3 +150,18 @@ def make_augmentation(setting: Any) -> Augmentation | None:
     except TypeError:
         parts = ", ".join(part.name for part in fields(Augmentation))
         raise ConfigurationError(f"{setting!r} is no augmentation", "augment", f"none, or of {parts}") from None
+
+
+def two_views(setting: Any) -> TwoViews:
+    """Read the knob `augment` of an encoder, as `make_augmentation` does.
+
+    Raises:
+        ConfigurationError: It is none: two equal views teach nothing.
+
+    >>> two_views({"flip": 0.5}).alter.flip
+    0.5
+    """
+    alter = make_augmentation(setting)
+    if alter is None:
+        raise ConfigurationError("two views that do not differ", "augment", "name what they may differ in")
+    return TwoViews(alter)

@@ -11,16 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from monai_xr.data import Records
 from monai_xr.data.files.output import write_text
 from monai_xr.data.trained_on import lineage_behind
 from monai_xr.errors import InputDataError
-from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space, random_space
+from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, random_space
 from monai_xr.metrics.checks import check_images, check_same_size
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.feature_spaces import space_of
 from monai_xr.workflows.judging_images.headline import caveats, headline, summary_text
 from monai_xr.workflows.judging_images.image_sets import (
     ImageSet,
@@ -165,7 +167,7 @@ def evaluate_folders(
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
-        space: Feature space, or its name as in `named_space`.
+        space: Feature space, or its name as in `space_of`.
         classifier: Of the classes at hand, as in `evaluate_sets`.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
@@ -176,14 +178,15 @@ def evaluate_folders(
 
     Raises:
         ConfigurationError: No such folder, class, split or space, or a classifier's space within one class.
-        InputDataError: A set that cannot be measured; held-out images of patients whom the generator was trained on.
+        InputDataError: A set that cannot be measured; held-out images of patients whom the generator or the
+            space was trained on.
         ModelError: Weights of the space that are missing or do not fit.
         HostError: The output cannot be written.
     """
     output = Path(output_dir).expanduser()
     cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
-    judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
+    judges = Judges(space_of(space, device=device) if isinstance(space, str) else space, classifier)
     accept_phantoms, aiin = parse_flag(accept_phantoms, "accept_phantoms"), make_aiin(aiin)
     pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
     generated, found_notes = find_synthetic(synthetic_dir, classes)
@@ -192,9 +195,10 @@ def evaluate_folders(
     found = find_real(real_dir, classes=classes, split=split, held_out_split=held_out_split, no_patients=allowed)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
     raw = {name: load(records, name=name, admit=admit) for name, records in found.items()}
-    doubts: tuple[str, ...] = ()
+    doubts = _doubts_of(judges.space, found)
     if "held-out" in raw:
-        doubts = open_held_out(raw["held-out"], found["held-out"], lineage_behind(generated.images()), training)
+        judges.space.check_unknown(raw["held-out"].units, where=found["held-out"].root)
+        doubts += open_held_out(raw["held-out"], found["held-out"], lineage_behind(generated.images()), training)
     sets = {name: each.mapped(aiin) if aiin else each for name, each in raw.items()}
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
@@ -263,6 +267,15 @@ def measure_image_sets(
         pixels = {name: each.pixels for name, each in of_class.items()}
         rows += class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
     return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence
+
+
+def _doubts_of(space: FeatureSpace, found: Mapping[str, Records]) -> tuple[str, ...]:
+    """Say what a reader must know of a space that was trained on films of a site."""
+    if space.trained_on is None:
+        return ()
+    if "held-out" not in found:
+        return ("The space knows the real films: name a split of others, which sets the real-to-real values.",)
+    return tuple(filter(None, [space.trained_on.cannot_tell(found["held-out"])]))
 
 
 def _before_aiin(raw: ImageSet, measures: Measures) -> Measure:
