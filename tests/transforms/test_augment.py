@@ -99,3 +99,13 @@ def test_two_views_of_each_film_differ_and_keep_its_target():
 def test_views_that_do_not_differ_are_refused():
     with pytest.raises(ConfigurationError, match="two views that do not differ : augment"):
         two_views("none")
+
+
+def test_noise_is_as_strong_in_both_views_of_a_film_and_drawn_anew():
+    grey = torch.zeros(64, 1, 32, 32)
+    first, second = TwoViews(Augmentation(**NOTHING), noise=0.2)(grey, torch.arange(64), source())[0].chunk(2)
+    strength = [view.std((1, 2, 3)) for view in (first, second)]
+    torch.testing.assert_close(strength[0], strength[1], rtol=0.15, atol=0.005)
+    assert strength[0].min() < 0.02  # standard deviations up to 0.4, of the range of 2
+    assert 0.3 < strength[0].max() < 0.41
+    assert abs((first * second).mean() / first.square().mean()) < 0.02
