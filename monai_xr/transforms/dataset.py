@@ -18,7 +18,7 @@ from monai_xr.data.records import Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
-from monai_xr.settings import parse_count, parse_flag, parse_names
+from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.transforms.ranges import to_network_range
 
@@ -103,7 +103,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
                 if isinstance(dataset_dir, Records)
                 else find_records(
                     dataset_dir,
-                    classes=parse_names(classes),
+                    classes=classes,
                     split=split,
                     no_patients=parse_flag(no_patients, "no_patients"),
                 )

@@ -29,6 +29,7 @@ from monai_xr.data.splits.dealing import seated
 from monai_xr.data.splits.split_table import dealt, named_table, read_table, table_place
 from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.settings import parse_names
 
 
 def find_records(
@@ -45,7 +46,7 @@ def find_records(
 
     Args:
         dataset_dir: One of the three kinds of folder above.
-        classes: Labels to keep; None keeps all. One string may hold several, with commas between.
+        classes: Labels to keep; None keeps all. One string may hold several, see `monai_xr.settings.parse_names`.
         split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
             of the folder has them, see `monai_xr.data.splits.split_table`.
         deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
@@ -104,10 +105,10 @@ def _check_labelled(records: Records) -> None:
 
 
 def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Records:
-    if classes is None:
-        return records
-    wanted = [name.strip() for name in (classes.split(",") if isinstance(classes, str) else classes)]
     known = records.classes
+    wanted = parse_names(classes, known)
+    if wanted is None:
+        return records
     for name in wanted:
         if name not in known:
             raise ConfigurationError(f"no images of class {name!r}", "classes", _known(name, known, "classes"))

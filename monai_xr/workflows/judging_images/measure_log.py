@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from monai_xr.handlers.tracking.tracking import DEFAULT_URI
 from monai_xr.metrics.measures import Measures
 
 logger = logging.getLogger(__name__)
+
+_NOT_TAKEN = re.compile(r"[^\w\-./: ]")  # in names of metrics, by MLflow
 
 
 def log_measures(measures: Measures, files: Sequence[Path], *, run: Path, uri: str | None = None) -> bool:
@@ -39,7 +42,9 @@ def log_values(values: Mapping[str, float], files: Sequence[Path], *, run: Path,
     run_id, now = note.read_text().strip(), int(time.time() * 1000)
     try:
         client = MlflowClient(tracking_uri=uri)
-        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+        client.log_batch(
+            run_id, metrics=[Metric(_NOT_TAKEN.sub("_", name), value, now, 0) for name, value in values.items()]
+        )
         for path in files:
             client.log_artifact(run_id, str(path), "evaluation")
     except Exception as error:
