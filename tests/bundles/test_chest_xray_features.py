@@ -3,11 +3,14 @@
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from monai_xr.data.images.png import write_png
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.trained_on import units_in
@@ -103,6 +106,25 @@ def test_evaluating_orders_known_sets_in_both_spaces(run: Path, films: Path, tmp
     page = (tmp_path / "feature_spaces.md").read_text()
     assert "distance over real-to-real, random | distance over real-to-real, own |" in page
     assert page.count("\n- `") == 2
+
+
+def test_evaluate_measures_in_it_under_its_name_and_refuses_films_it_knows(
+    monai_xr: Callable[..., tuple[int, str, str]], run: Path, films: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "made").mkdir()
+    for place, image in enumerate(np.random.default_rng(0).random((12, 32, 32), np.float32)):
+        write_png(tmp_path / "made" / f"{place}.png", image, {"Synthetic": "generated"})
+    common = ("evaluate", films, tmp_path / "made", "--image-size", 48, "--aiin", "none", "--accept-phantoms")
+    space = ("--space", f"own={run}")
+    code, _, error = monai_xr(*common, *space, "--output", tmp_path / "out")
+    assert code == 0, error
+    found = json.loads((tmp_path / "out" / "measures.json").read_text())["measures"]
+    assert [name for name in found if name.startswith("fid_") and name.endswith("_own")]
+    assert "attack_auc_own" in found
+    refused = (*common, *space, "--output", tmp_path / "refused", "--split", "test", "--held-out-split", "train")
+    code, _, error = monai_xr(*refused)
+    assert (code, "known to the feature space own" in error) == (3, True), error
+    assert not (tmp_path / "refused" / "measures.json").exists()
 
 
 @pytest.mark.parametrize(

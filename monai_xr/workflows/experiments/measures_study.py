@@ -18,10 +18,10 @@ from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.experiments.known_sets import REPEATED, noisy
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
 
-_REPEATED = 10
 _SAME_FOR_ALL = ("kid_random_real", "kid_random_noise", "ms_ssim_real", "ms_ssim_held_out")
 
 
@@ -62,7 +62,7 @@ def compare_known_sets(
         found = load_image_set(
             records, name=name, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir)
         )
-        return _some(found, min(count, len(found.labels)), draw)
+        return found.some(draw.permutation(len(found.labels))[:count])
 
     real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
     if real.patients is None or held_out.patients is None:
@@ -73,8 +73,8 @@ def compare_known_sets(
         "other films of the class": test.pixels[:least],
         f"films of {other_label}": others.pixels[:least],
         "AIIN of other films": _aiin(test, aiin).pixels[:least],
-        "noisy replay of training films": _noisy(real.pixels[:least], seed),
-        f"{_REPEATED} films repeated": test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least],
+        "noisy replay of training films": noisy(real.pixels[:least], seed),
+        f"{REPEATED} films repeated": test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)[:least],
         "8-bit noise": torch.from_numpy(draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)),
     }
     found = {
@@ -94,22 +94,9 @@ def compare_known_sets(
     return Path(output)
 
 
-def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
-    """Draw images of a set without replacement."""
-    kept = draw.permutation(len(found.labels))[:count]
-    patients = None if found.patients is None else tuple(found.patients[index] for index in kept)
-    labels = tuple(found.labels[index] for index in kept)
-    return ImageSet(found.pixels[torch.from_numpy(kept)], patients, found.notes, found.manifest_sha256, labels)
-
-
 def _aiin(found: ImageSet, setting: Any) -> ImageSet:
     transform = make_aiin(setting)
     return found.mapped(transform) if transform else found
-
-
-def _noisy(images: Tensor, seed: int) -> Tensor:
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
-    return (images + 0.03 * noise).clamp(0, 1)
 
 
 def _batchwise(real: Tensor, held_out: Tensor, candidates: Mapping[str, Tensor]) -> dict[str, float]:
