@@ -36,7 +36,18 @@ def train(
     from monai_xr.workflows.bundle_running.bundles import run_bundle
 
     run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
-    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
+    typer.echo(f"trained: {run} (curves in metrics.jsonl); next: {_next(run)}")
+
+
+def _next(run: Path) -> str:
+    """Say what is done with a training: of a generator, which has pictures in grids, of an encoder, or of another."""
+    if (run / "grids").is_dir():
+        return f"monai-xr sample {run} (pictures in grids)"
+    from monai_xr.runs import RunFolder
+
+    if RunFolder(run).setting("bundle") == "chest_xray_features":
+        return f"monai-xr evaluate REAL GENERATED --space own={run}"
+    return "the commands in docs/README.md of its bundle"
 
 
 @app.command(context_settings=_KNOBS)
@@ -85,7 +96,8 @@ def evaluate(
     ] = "auto",
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
-        str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
+        str,
+        typer.Option(help="Feature space: random, own=RUN, inception=FILE, timm/MODEL=FILE or xrv=FILE."),
     ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,

@@ -6,6 +6,7 @@ from typing import Any
 _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
     "EpochLosses": "epoch_losses",
+    "FeaturesWriter": "features_writer",
     "FindingsWriter": "findings_writer",
     "GanMetrics": "gan_metrics",
     "HealthWatch": "health.health",

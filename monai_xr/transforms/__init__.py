@@ -1,7 +1,7 @@
 """Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""
 
 from monai_xr.transforms.aiin.transforms import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
-from monai_xr.transforms.augment import Augmentation, make_augmentation
+from monai_xr.transforms.augment import Augmentation, TwoViews, make_augmentation, two_views
 from monai_xr.transforms.dataset import XrayDataset, make_aiin
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
@@ -21,10 +21,12 @@ __all__ = [
     "MixedXrayDataset",
     "RandAIIN",
     "RandAIINd",
+    "TwoViews",
     "XrayDataset",
     "XrayReader",
     "labelled_films",
     "make_aiin",
     "make_augmentation",
+    "two_views",
     "xray_loader",
 ]

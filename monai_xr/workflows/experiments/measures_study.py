@@ -19,10 +19,10 @@ from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.experiments.known_sets import REPEATED, noisy
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
 
-_REPEATED = 10
 _SAME_FOR_ALL = ("kid_random_real", "kid_random_noise", "ms_ssim_real", "ms_ssim_held_out")
 
 
@@ -112,7 +112,7 @@ class Films:
         )
         if found.patients is None:
             raise InputDataError("films without patients", "study of measures", "name a data set with patients")
-        return _some(found, min(self.count, len(found.labels)), self.draw)
+        return found.some(self.draw.permutation(len(found.labels))[: self.count])
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _known_sets(films: Films, label: str, other_label: str, aiin: Any, seed: int
         return images.pixels[:least], (images.patients or ())[:least]
 
     noise = films.draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)
-    repeated = test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least]
+    repeated = test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)[:least]
     return _Known(
         real,
         held_out,
@@ -141,29 +141,16 @@ def _known_sets(films: Films, label: str, other_label: str, aiin: Any, seed: int
             "other films of the class": some(test),
             f"films of {other_label}": some(others),
             "AIIN of other films": some(_aiin(test, aiin)),
-            "noisy replay of training films": (_noisy(real.pixels[:least], seed), None),
-            f"{_REPEATED} films repeated": (repeated, None),
+            "noisy replay of training films": (noisy(real.pixels[:least], seed), None),
+            f"{REPEATED} films repeated": (repeated, None),
             "8-bit noise": (torch.from_numpy(noise), None),
         },
     )
 
 
-def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
-    """Draw images of a set without replacement."""
-    kept = draw.permutation(len(found.labels))[:count]
-    patients = None if found.patients is None else tuple(found.patients[index] for index in kept)
-    labels = tuple(found.labels[index] for index in kept)
-    return ImageSet(found.pixels[torch.from_numpy(kept)], patients, found.notes, found.manifest_sha256, labels)
-
-
 def _aiin(found: ImageSet, setting: Any) -> ImageSet:
     transform = make_aiin(setting)
     return found.mapped(transform) if transform else found
-
-
-def _noisy(images: Tensor, seed: int) -> Tensor:
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
-    return (images + 0.03 * noise).clamp(0, 1)
 
 
 def _batchwise(real: Tensor, held_out: Tensor, candidates: Mapping[str, Tensor]) -> dict[str, float]:
