@@ -8,7 +8,16 @@ from monai_xr.errors import ConfigurationError
 
 # Knobs that name a file, a folder, a split or a class: text as typed, never a number or an expression.
 PATH_KNOBS = frozenset(
-    ("dataset_dir", "output_dir", "cache_dir", "synthetic_dir", "report_dir", "findings_dir", "checkpoint")
+    (
+        "dataset_dir",
+        "output_dir",
+        "cache_dir",
+        "synthetic_dir",
+        "report_dir",
+        "findings_dir",
+        "features_dir",
+        "checkpoint",
+    )
 )
 NAME_KNOBS = frozenset(
     ("classes", "split", "val_split", "held_out_split", "label", "register_as", "weights", "group_by")

@@ -7,6 +7,7 @@ _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
     "CurvePicture": "curve_picture",
     "EpochLosses": "epoch_losses",
+    "FeaturesWriter": "features_writer",
     "FindingsWriter": "findings_writer",
     "GanMetrics": "gan_metrics",
     "HealthWatch": "health.health",

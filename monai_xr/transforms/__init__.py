@@ -15,11 +15,13 @@ _HOMES = {
     "MixedXrayDataset": "mixed_dataset",
     "RandAIIN": "aiin.transforms",
     "RandAIINd": "aiin.transforms",
+    "TwoViews": "augment",
     "XrayDataset": "dataset",
     "XrayReader": "load",
     "labelled_films": "labelled",
     "make_aiin": "dataset",
     "make_augmentation": "augment",
+    "two_views": "augment",
     "xray_loader": "loader",
 }
 __all__ = list(_HOMES)
