@@ -63,14 +63,7 @@ class LatentDataset(Dataset[dict[str, Any]]):
 def class_latents(
     count: int, latent_size: int, trained_classes: Sequence[str], *, classes: Any = None, seed: int = 0
 ) -> LatentDataset:
-    """Latents for a generator that is told classes.
-
-    Args:
-        count: Images to generate, of each class in turn.
-        latent_size: Z.
-        trained_classes: Names in the order of the training's class indices.
-        classes: Those to generate; None takes all.
-        seed: Of the latents.
+    """Latents for a generator that is told classes, `classes` in turn; None takes all that were trained, in order.
 
     Raises:
         ConfigurationError: A class that was not trained.

@@ -12,12 +12,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Iterator[Callable[[int, int], None]]:
-    """Show how far the work is; give the function to call with (done, total).
-
-    Args:
-        what: Is counted.
-        between_s: Least time between two lines where there is no terminal.
-    """
+    """Show how far the work of `what` is; give the function to call with (done, total)."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(console, what, between_s).report

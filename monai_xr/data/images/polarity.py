@@ -16,10 +16,7 @@ _LUNGS = (np.s_[14:40, 10:24], np.s_[14:40, 40:54])
 
 
 def mediastinum_margin(pixels: Pixels) -> float:
-    """Tell by how much the middle of a frontal chest film is brighter than its sides.
-
-    Args:
-        pixels: (H, W), upright.
+    """Tell by how much the middle of an upright frontal film (H, W) is brighter than its sides.
 
     Returns:
         Difference of means, in units of the film's own range from its 2nd to its 98th percentile; inverting the film
