@@ -5,6 +5,7 @@ films of another class, then collapse and noise.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,12 @@ def compare_known_sets(
         count: Most films in a set.
         aiin: Normalisation of one of the sets, see `make_aiin`.
         seed: Of draws and noise.
-
-    Raises:
-        InputDataError: A split without films.
     """
     draw = np.random.default_rng(seed)
+    load = partial(load_image_set, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir))
 
     def films(name: str, split: str) -> ImageSet:
-        records = find_records(dataset_dir, classes=[name], split=split)
-        found = load_image_set(
-            records, name=name, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir)
-        )
+        found = load(find_records(dataset_dir, classes=[name], split=split), name=name)
         return _some(found, min(count, len(found.labels)), draw)
 
     real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
@@ -73,25 +69,24 @@ def compare_known_sets(
         "other films of the class": test.pixels[:least],
         f"films of {other_label}": others.pixels[:least],
         "AIIN of other films": _aiin(test, aiin).pixels[:least],
-        "noisy replay of training films": _noisy(real.pixels[:least], seed),
-        f"{_REPEATED} films repeated": test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least],
-        "8-bit noise": torch.from_numpy(draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)),
+        **_spoiled(real.pixels[:least], test.pixels[:least], draw, seed),
     }
-    found = {
-        name: evaluate_sets(
-            real.pixels,
-            images,
-            floor=held_out.pixels,
-            patients=real.patients,
-            floor_patients=held_out.patients,
-            seed=seed,
-        )
-        for name, images in candidates.items()
-    }
+    found = {name: _judged(images, real, held_out, seed) for name, images in candidates.items()}
     batchwise = _batchwise(real.pixels, held_out.pixels, candidates)
     facts = f"{len(real.labels)} training and {len(held_out.labels)} held-out films of {label}, {least} in each set"
     write_text(Path(output), _page(found, batchwise, f"{facts}, {image_size} px, seed {seed}"))
     return Path(output)
+
+
+def _judged(images: Tensor, real: ImageSet, held_out: ImageSet, seed: int) -> Measures:
+    return evaluate_sets(
+        real.pixels,
+        images,
+        floor=held_out.pixels,
+        patients=real.patients,
+        floor_patients=held_out.patients,
+        seed=seed,
+    )
 
 
 def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
@@ -105,6 +100,16 @@ def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
 def _aiin(found: ImageSet, setting: Any) -> ImageSet:
     transform = make_aiin(setting)
     return found.mapped(transform) if transform else found
+
+
+def _spoiled(training: Tensor, others: Tensor, draw: np.random.Generator, seed: int) -> dict[str, Tensor]:
+    """Give sets that no measure should take for good ones."""
+    repeats = -(-len(others) // _REPEATED)
+    return {
+        "noisy replay of training films": _noisy(training, seed),
+        f"{_REPEATED} films repeated": others[:_REPEATED].repeat(repeats, 1, 1, 1)[: len(others)],
+        "8-bit noise": torch.from_numpy(draw.integers(256, size=others.shape) / np.float32(255)),
+    }
 
 
 def _noisy(images: Tensor, seed: int) -> Tensor:
