@@ -41,17 +41,6 @@ def compare_known_sets(
     """Write a table of all measures for real films, another class, AIIN, a replay, collapse and noise.
 
     The reference are films of the split "train", the floor those of "val"; "test" gives the other sets.
-
-    Args:
-        dataset_dir: Real films with patients and splits.
-        output: The Markdown file.
-        label: Class of the reference.
-        other_label: Another class.
-        cache_dir: Holds decoded pixels.
-        image_size: Pixels on a side.
-        count: Most films in a set.
-        aiin: Normalisation of one of the sets, see `make_aiin`.
-        seed: Of draws and noise.
     """
     draw = np.random.default_rng(seed)
     load = partial(load_image_set, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir))
