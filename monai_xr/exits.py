@@ -20,9 +20,6 @@ def exit_codes(*, debug: bool = False) -> Iterator[None]:
 
     Use it in the outermost call of a process, in its main thread: what is called within raises its own errors.
 
-    Args:
-        debug: Whether to show the traceback too.
-
     Raises:
         SystemExit: With the code of the failure, 130 for SIGINT and 143 for SIGTERM.
     """

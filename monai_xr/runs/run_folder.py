@@ -109,9 +109,6 @@ class RunFolder:
     def set_aside(self, checkpoints: Path) -> Path | None:
         """Move all that an earlier training left to a folder that is a run folder in its turn, named after the time.
 
-        Args:
-            checkpoints: Folder of its checkpoints; usually within the run folder.
-
         Returns:
             That folder, or None where there was nothing to move.
         """

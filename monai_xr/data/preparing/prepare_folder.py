@@ -57,7 +57,6 @@ def prepare(
         ConfigurationError: Folders that cannot be used, settings that cannot be.
         InputDataError: No usable image; images that cannot be split; a patient, a copy or a synthetic image where it
             must not be; more refused files than allowed. The report is written, the data set is not.
-        HostError: No room, no permission.
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     settings.check()

@@ -60,7 +60,6 @@ def find_records(
         ConfigurationError: No such folder, class, split or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files; a patient or group in two
             splits; a split is asked for and some images have none, or cannot be split.
-        HostError: The table of splits cannot be written.
     """
     records = read_folder(dataset_dir, layout=layout)
     wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)

@@ -34,13 +34,7 @@ def shown_path(file: str, header: Dataset) -> str:
 def shown_skipped(
     root: Path, films: Iterable[tuple[str, str]], skipped: Sequence[SkippedFile]
 ) -> tuple[SkippedFile, ...]:
-    """Give skipped files as reports may show them.
-
-    Args:
-        root: The folder.
-        films: Path and shown path of each film in it.
-        skipped: Files without a header that could be read.
-    """
+    """Give skipped files as reports may show them, beside films by their path and shown path."""
     known = _Known.of(films)
     return tuple(replace(each, file=known.shown(root, each.file)) for each in skipped)
 
