@@ -2,7 +2,15 @@
 
 import sys
 
-from monai_xr.cli import data, intake, intake_peers, intake_work, runs, training  # noqa: F401 - they add their commands
+from monai_xr.cli import (  # noqa: F401 - they add their commands
+    data,
+    intake,
+    intake_init,
+    intake_peers,
+    intake_work,
+    runs,
+    training,
+)
 from monai_xr.cli.app import app
 from monai_xr.exits import debug_wanted, exit_codes
 

@@ -27,7 +27,7 @@ def serve(
     from monai_xr.pacs.site import read_site
 
     site = read_site(config)
-    receiver = Receiver(site, rebuild=rebuild)
+    receiver = Receiver(site, rebuild=rebuild, tell=typer.echo)
     try:
         typer.echo(receiver.greeting())
         with nullcontext() if receive_only or site.deidentification is None else working_beside(config):
