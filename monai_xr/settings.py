@@ -1,26 +1,35 @@
 """Values as they come from a command line: text that means a flag, a list or nothing."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from monai_xr.errors import ConfigurationError
 
 # Knobs that name a file, a folder, a split or a class: text as typed, never a number or an expression.
 PATH_KNOBS = frozenset(
-    ("dataset_dir", "output_dir", "cache_dir", "synthetic_dir", "report_dir", "findings_dir", "checkpoint")
+    (
+        "dataset_dir",
+        "output_dir",
+        "cache_dir",
+        "synthetic_dir",
+        "report_dir",
+        "findings_dir",
+        "features_dir",
+        "checkpoint",
+    )
 )
 NAME_KNOBS = frozenset(
     ("classes", "split", "val_split", "held_out_split", "label", "register_as", "weights", "group_by")
 )
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def parse_flag(value: Any, name: str) -> bool:
     """Read true/false, yes/no or 1/0 in any case; `name` is the knob named in the error."""
     if isinstance(value, bool):
         return value
-    flag = _FLAGS.get(str(value).strip().lower())
+    flag = FLAGS.get(str(value).strip().lower())
     if flag is None:
         raise ConfigurationError(f"{value!r} is neither true nor false", name, "use true or false")
     return flag
@@ -45,15 +54,34 @@ def parse_typed(knob: str, text: str) -> Any:
     return None if text.lower() in ("none", "null") else text
 
 
-def parse_names(value: Any) -> list[str] | None:
-    """Read a list of names, or one text with commas between them; None, "" and "none" mean no choice was made."""
+def parse_names(value: Any, known: Iterable[str] = ()) -> list[str] | None:
+    """Read a list of names, or one text with commas between them; None, "" and "none" mean no choice was made.
+
+    Args:
+        value: As it was given.
+        known: Names that there are; where one of them has commas itself, the longest that fits is taken.
+    """
     if value is None or str(value).strip().lower() in ("", "none", "null"):
         return None
     if isinstance(value, str):
-        return [name.strip() for name in value.split(",") if name.strip()]
+        return _names_in([part.strip() for part in value.split(",")], {_bare(name): name for name in known})
     if isinstance(value, Sequence):
-        return [str(name) for name in value]
+        return [str(name).strip() for name in value]
     return [str(value)]
+
+
+def _names_in(parts: list[str], known: Mapping[str, str]) -> list[str]:
+    names = []
+    while parts:
+        joined = (",".join(parts[:count]) for count in range(len(parts), 1, -1))
+        name = next((known[text] for text in joined if text in known), parts[0])
+        names.append(name)
+        parts = parts[name.count(",") + 1 :]
+    return [name for name in names if name]
+
+
+def _bare(name: str) -> str:
+    return ",".join(part.strip() for part in name.split(","))
 
 
 def parse_count(value: Any, name: str, *, least: int = 1) -> int:

@@ -35,6 +35,9 @@ def phantoms(
 @app.command()
 def inspect(
     folder: Annotated[Path, typer.Argument(help="Any folder with DICOM, PNG or JPEG files.")],
+    find: Annotated[
+        str | None, typer.Option(help="Only tell the file that a report calls so; ~ stands for a patient's name.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write a row a film, without ids, names, dates and files.")
@@ -46,11 +49,18 @@ def inspect(
     ] = "isolated",
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
+    from monai_xr.progress import progress_bar, say
+
+    say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
-    from monai_xr.data.files.progress import progress_bar
     from monai_xr.data.inspecting import inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
+    if find is not None:
+        from monai_xr.data.inspecting.inspection import find_file
+
+        typer.echo("\n".join(find_file(folder, find)))
+        return
     for target in filter(None, (json_file, csv_file, sheet)):
         check_target(target)
     with progress_bar("films") as progress:
@@ -81,21 +91,31 @@ def deidentify(
     Text is looked for with the extra `ocr`; without it every image waits.
     """
     from monai_xr.data.deidentifying import deidentify_folder
+    from monai_xr.data.deidentifying.outcomes import READY, WAITING
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
+    from monai_xr.progress import progress_bar
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
-    report = deidentify_folder(
-        source,
-        output,
-        key=key,
-        options=options,
-        admit=admit,
-        accept_non_chest=accept_non_chest,
-        allow_times=allow_times,
-        crosswalk=crosswalk,
-    )
+    with progress_bar("files") as progress:
+        report = deidentify_folder(
+            source,
+            output,
+            key=key,
+            options=options,
+            admit=admit,
+            accept_non_chest=accept_non_chest,
+            allow_times=allow_times,
+            crosswalk=crosswalk,
+            progress=progress,
+        )
     typer.echo("\n".join(report.lines()))
+    if any("~" in each.file for each in report.refused):
+        typer.echo("~ stands for a patient's name; monai-xr inspect SOURCE --find NAME tells the file")
+    if report.counts[WAITING]:
+        typer.echo(f"next: monai-xr review {output} --sheets    # look at what waits, and let it out")
+    if report.counts[READY]:
+        typer.echo(f"next: monai-xr prepare {output} DATA_SET    # or name {output} as --dataset_dir of a training")
 
 
 @app.command()
@@ -123,13 +143,20 @@ def review(
     typer.echo(f"{len(waiting)} images wait")
     for sheet in write_review_sheets(output, waiting) if sheets else ():
         typer.echo(f"sheet: {sheet}")
+    if not waiting:
+        typer.echo(f"next: monai-xr prepare {output} DATA_SET    # or name {output} as --dataset_dir of a training")
+        return
+    if not sheets:
+        typer.echo(f"see them: monai-xr review {output} --sheets")
+    for choice, what in (("release", "let one out"), ("blank", "black out its text first"), ("reject", "keep it back")):
+        typer.echo(f"{what}: monai-xr review {output} --{choice} {waiting[0].name} --by YOUR_NAME")
 
 
 @app.command()
 def prepare(
     source: Annotated[Path, typer.Argument(help="Any tree of DICOM, PNG or JPEG films, or a known data set.")],
     out: Annotated[Path, typer.Argument(help="Folder of the data set; a dataset_dir for every training.")],
-    size: Annotated[int, typer.Option(help="Pixels on a side.")] = 256,
+    size: Annotated[int | None, typer.Option(help="Pixels on a side; by default what fits the films.")] = None,
     fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
     layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
     workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
@@ -147,7 +174,9 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
-    from monai_xr.data.files.progress import progress_bar
+    from monai_xr.progress import progress_bar, say
+
+    say("reading the headers ...")
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from monai_xr.cli.app import app
+from monai_xr.cli.app import App, app
 
-intake = typer.Typer(no_args_is_help=True, help="Studies from a PACS: receive, fetch, queue, send; see site.yaml.")
+intake = App(no_args_is_help=True, help="Studies from a PACS: receive, fetch, queue, send; see site.yaml.")
 app.add_typer(intake, name="intake")
 
 SiteFile = Annotated[Path, typer.Option("--config", help="The site's file.")]

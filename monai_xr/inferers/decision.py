@@ -9,7 +9,7 @@ probabilities, by one of three rules:
 
 Where a film may have several findings, each has a threshold. Where it has one class, the rule belongs to one positive
 class, named as in "sensitivity:0.95@PNEUMONIA"; a film below its threshold is of the likeliest other class, so that
-exactly one class is said yes to. Of two classes, one of them such as NORMAL, the other need not be named.
+exactly one class is said yes to. Where all classes but one are such as NORMAL, that one need not be named.
 
 A film whose log-odds lie nearer to the threshold than those of the closest `abstain` share of validation films is
 "unsure".
@@ -177,25 +177,29 @@ def decide(
     probabilities = to_probabilities(logits / temperature, multi_label=multi_label)
     thresholds, half_widths = {}, {}
     for place, name in enumerate(classes):
-        known = torch.isfinite(targets[:, place])
-        scores, truth = probabilities[known, place], targets[known, place].int()
-        if int(truth.min()) == int(truth.max()):
-            raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
+        scores, truth = _known(probabilities[:, place], targets[:, place], name)
         if positive in ("", name):
             thresholds[name] = choose_threshold(scores, truth, kind, least)
-            margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[name] / (1 - thresholds[name]))).abs()
-            half_widths[name] = float(margin.quantile(float(abstain))) if float(abstain) else 0.0
-    decision = Decision(
-        classes,
-        bool(multi_label),
-        temperature,
-        tuple(thresholds.get(name, 1 - thresholds.get(positive, 0.5)) for name in classes),
-        tuple(half_widths.get(name, half_widths.get(positive, 0.0)) for name in classes),
-        rule,
-        films=len(logits),
-        positive=positive,
-    )
+            half_widths[name] = _half_width(scores, thresholds[name], float(abstain))
+    limits = tuple(thresholds.get(name, 1 - thresholds.get(positive, 0.5)) for name in classes)
+    bands = tuple(half_widths.get(name, half_widths.get(positive, 0.0)) for name in classes)
+    decision = Decision(classes, bool(multi_label), temperature, limits, bands, rule, len(logits), positive)
     return _with_operating_point(decision, probabilities, targets)
+
+
+def _known(probabilities: Tensor, targets: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Give the probabilities and targets of the films of which it is known whether they show a finding."""
+    known = torch.isfinite(targets)
+    truth = targets[known].int()
+    if int(truth.min()) == int(truth.max()):
+        raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
+    return probabilities[known], truth
+
+
+def _half_width(scores: Tensor, threshold: float, abstain: float) -> float:
+    """Give the distance from the threshold, in log-odds, within which a share of the scores lies."""
+    margin = (torch.logit(scores, _EPSILON) - math.log(threshold / (1 - threshold))).abs()
+    return float(margin.quantile(abstain)) if abstain else 0.0
 
 
 def _with_operating_point(decision: Decision, probabilities: Tensor, targets: Tensor) -> Decision:
@@ -210,6 +214,8 @@ def _with_operating_point(decision: Decision, probabilities: Tensor, targets: Te
 def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
     """Give the class that a rule belongs to: the named one, or else the one that is not such as NORMAL.
 
+    Of two classes of which neither or both are such, Youden's rule takes the last: the other gives the same threshold.
+
     Raises:
         ConfigurationError: No such class, or a rule that must name one.
     """
@@ -220,10 +226,14 @@ def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
     findings = [name for name in classes if name.lower() not in _NEGATIVE]
     if len(findings) == 1:
         return findings[0]
-    if kind != "youden":
-        found = f"a rule of {kind} for the classes {', '.join(classes)}"
-        raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {kind}:0.9@{classes[-1]}")
-    return findings[-1] if findings else classes[-1]
+    if kind == "youden" and len(classes) == 2:  # the largest sum of sensitivity and specificity is that of either class
+        return classes[-1]
+    found, example = (
+        f"a rule of {kind} for the classes {', '.join(classes)}",
+        kind if kind == "youden" else f"{kind}:0.9",
+    )
+    last = (findings or classes)[-1]
+    raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {example}@{last}")
 
 
 def parse_rule(rule: str) -> tuple[str, float, str]:

@@ -1,7 +1,7 @@
 """A value and what each patient adds to it in; the 95 % interval for the choice of patients out.
 
 The patient is the unit of every interval: films of one patient go together. Where patients are unknown, each film is
-taken for a patient. `tests/bench/coverage.py` counts how often each interval holds the truth.
+taken for a patient. `tests/bench/interval_coverage.py` counts how often each interval holds the truth.
 """
 
 import math
@@ -19,7 +19,11 @@ LEVEL = 0.95
 
 
 def numbered(count: int, patients: Sequence[str] | None) -> Numbers:
-    """Give the number of each film's patient, 0 to P - 1, for `count` films."""
+    """Give the number of each film's patient, 0 to P - 1, for `count` films.
+
+    >>> numbered(3, ["B", "A", "B"]).tolist()
+    [1, 0, 1]
+    """
     if patients is None:
         return np.arange(count)
     return np.unique(np.asarray(patients), return_inverse=True)[1].astype(np.int64)
@@ -61,7 +65,11 @@ def freedom(pulls: Values, patient: Numbers) -> float:
 
 
 def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
-    """Give how many errors an interval reaches to either side, by Student's t."""
+    """Give how many errors an interval reaches to either side, by Student's t.
+
+    >>> round(quantile(), 2)
+    1.96
+    """
     side = (1 + level) / 2
     return float(stats.t.ppf(side, degrees)) if math.isfinite(degrees) else float(stats.norm.ppf(side))
 
@@ -91,7 +99,9 @@ def of_share(
     return max((middle - width) / (1 + z2 / units), 0.0), min((middle + width) / (1 + z2 / units), 1.0)
 
 
-def of_square(value: float, variance: float, null_variance: float, degrees: float = math.inf) -> Interval:
+def of_square(
+    value: float, variance: float, null_variance: float, degrees: float = math.inf, *, terms: float = math.inf
+) -> Interval:
     """Give the interval of an unbiased estimate of a squared distance, which varies less the nearer the truth is to 0.
 
     As Wilson's for shares it holds all truths that the estimate does not contradict; the variance of a truth t is taken
@@ -102,11 +112,22 @@ def of_square(value: float, variance: float, null_variance: float, degrees: floa
         variance: At the value.
         null_variance: If the truth were 0.
         degrees: Of freedom of the variance.
+        terms: Of how many equal squares a truth of 0 would be the sum: few make it lean to the right, as chi-square.
     """
     z2 = quantile(degrees) ** 2
     slope = z2 * variance / (max(value, 0.0) + 1.5 * math.sqrt(null_variance))
-    width = math.sqrt(max(slope**2 / 4 + slope * value + z2 * null_variance, 0.0))
-    return value + slope / 2 - width, value + slope / 2 + width
+    middle, spread = value + slope / 2, slope**2 / 4 + slope * value
+    below, above = (z2 * null_variance * lean**2 for lean in _leans(terms))
+    return middle - math.sqrt(max(spread + below, 0.0)), middle + math.sqrt(max(spread + above, 0.0))
+
+
+def _leans(terms: float) -> Interval:
+    """Give how far chi-square reaches up and down, over how far the normal distribution of its variance does."""
+    if not math.isfinite(terms):
+        return 1.0, 1.0
+    down, up = stats.chi2.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], terms)
+    reach = quantile() * math.sqrt(2 * terms)
+    return float(up - terms) / reach, float(terms - down) / reach
 
 
 def on_logs(value: float, variance_of_log: float, degrees: float = math.inf) -> Interval:

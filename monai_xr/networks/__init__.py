@@ -1,10 +1,12 @@
-"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, class logits out."""
+"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, logits or vectors out."""
 
 from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from monai_xr.networks.encoder import XrayEncoder
 from monai_xr.networks.iagan import IAGANGenerator
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, FinestImage, Generator
 from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
+from monai_xr.networks.style_gan import StyleGANDiscriminator, StyleGANGenerator
 from monai_xr.networks.vit import XrayClassifier, make_classifier
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "IAGANGenerator",
     "MSGGANDiscriminator",
     "MSGGANGenerator",
+    "StyleGANDiscriminator",
+    "StyleGANGenerator",
     "XrayClassifier",
+    "XrayEncoder",
     "make_classifier",
 ]

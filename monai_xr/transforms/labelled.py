@@ -39,7 +39,7 @@ class LabelledXrays(Dataset[dict[str, Any]]):
             records += list(films.mixture.generated.records)
         self.records = records
         occurring = {name for r in records for name in (r.present if self.multi_label else [r.label]) if name}
-        self.classes = tuple(parse_names(classes) or sorted(occurring))
+        self.classes = tuple(parse_names(classes, occurring) or sorted(occurring))
         self.targets = torch.tensor([self._target(record) for record in records])  # (N, C)
         self._check(occurring)
 

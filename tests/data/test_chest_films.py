@@ -44,7 +44,7 @@ def test_all_three_refuse_or_flag_the_same_films_in_the_same_words(source, tmp_p
     assert report.counts == {"ready": 3, "refused": 2}
     assert report.reasons["refused"] == dict.fromkeys(NOT_CHEST.values(), 1)
     assert report.reasons["ready"] == {DOUBTS["lateral.dcm"]: 1}
-    assert "1 may go out: not a frontal view by its tags" in report.lines()
+    assert "1 ready to use: not a frontal view by its tags" in report.lines()
 
 
 def test_by_choice_they_pass_with_a_warning(source, tmp_path):

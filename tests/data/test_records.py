@@ -52,8 +52,8 @@ def test_images_of_unknown_patients_are_not_split_without_leave(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a/9.png,x,P,train\na/8.png,x,P,train\na/1.png,x,P,train\n", r"2 rows without file: line 2 \(9.png\), line 3"),
-        ("a/1.png,x,P,train\na/1.png,y,P,train\n", "lines 2 and 3 give one image two values of label"),
+        ("a/9.png,x,P,train\na/8.png,x,P,train\n", "none of the 2 files is there : manifest.csv : give paths relative"),
+        ("a/1.png,x,P,train\na/1.png,y,P,train\n", "lines 2 and 3 give one image two labels"),
         ("../x.png,x,P,train\n", "line 2 leads out of the folder"),
         ("/etc/passwd,x,P,train\n", "line 2 leads out of the folder"),
         (",x,P,train\n", "line 2 names no image"),
@@ -70,11 +70,40 @@ def test_manifest_that_does_not_fit_is_refused(tmp_path: Path, png: Any, rows: s
         find_records(tmp_path)
 
 
-def test_six_missing_files_are_counted_and_five_named(tmp_path: Path, png: Any) -> None:
-    _manifest(tmp_path, png, "".join(f"gone{i}.png,x,P,train\n" for i in range(6)))
-    with pytest.raises(InputDataError, match="6 rows without file") as caught:
-        find_records(tmp_path)
-    assert [f"gone{i}.png" in str(caught.value) for i in range(6)] == [True] * 5 + [False]
+def test_rows_without_file_are_skipped_by_their_lines(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/9.png,x,P1,train\na/1.png,x,P2,train\na/MUSTER^EVA.png,x,P3,train\n")
+    records = find_records(tmp_path)
+    assert [r.image.name for r in records] == ["1.png"]
+    assert [(s.file, s.reason) for s in records.skipped] == [
+        ("manifest.csv line 2", "names no file here"),
+        ("manifest.csv line 4", "names no file here"),
+    ]
+
+
+def test_image_label_and_patient_are_enough(tmp_path: Path, png: Any) -> None:
+    rows = "a/1.png,x,P1\na/2.png,y,P2\nb/3.png,x,P3\n"
+    _manifest(tmp_path, png, rows, "image,label,patient_id\n")
+    found = {split: find_records(tmp_path, split=split) for split in ("train", "val", "test")}
+    assert sorted(r.image.name for records in found.values() for r in records) == ["1.png", "2.png", "3.png"]
+
+
+def test_class_with_a_comma_in_its_name(tmp_path: Path, png: Any) -> None:
+    rows = '"a/1.png","Pneumonia, viral",P1\na/2.png,Pneumonia,P2\nb/3.png,well,P3\n'
+    _manifest(tmp_path, png, rows, "image,label,patient_id\n")
+    asked = {"Pneumonia, viral": {"1"}, "Pneumonia,viral": {"1"}, "well, Pneumonia, viral": {"1", "3"},
+             "Pneumonia": {"2"}, "Pneumonia,well": {"2", "3"}}  # fmt: skip
+    for classes, images in asked.items():
+        assert {r.image.stem for r in find_records(tmp_path, classes=classes)} == images, classes
+    with pytest.raises(ConfigurationError, match="no images of class 'viral'"):
+        find_records(tmp_path, classes="viral")
+
+
+def test_splits_in_one_outer_folder(tmp_path: Path, png: Any) -> None:
+    for index, name in enumerate(("train/sick", "train/well", "test/sick")):
+        png(tmp_path / "archive" / name / "1.png", index)
+    assert sorted((r.split, r.label) for r in find_records(tmp_path)) == [
+        ("test", "sick"), ("train", "sick"), ("train", "well"),
+    ]  # fmt: skip
 
 
 def test_same_row_twice_is_one_image(tmp_path: Path, png: Any) -> None:
@@ -147,7 +176,7 @@ def test_labels_csv_by_path_and_by_uid(tmp_path: Path, dicom: Any) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1.dcm,x\ngone.dcm,y\n", "1 rows without file: line 3"),
+        ("9.dcm,x\ngone.dcm,y\n", "none of its 2 rows names a file here"),
         ("1.dcm,x\n1.dcm,y\n", "lines 2 and 3 give one image two labels"),
     ],
 )
@@ -156,6 +185,14 @@ def test_labels_csv_that_does_not_fit_is_refused(tmp_path: Path, dicom: Any, row
     (tmp_path / "labels.csv").write_text("file,label\n" + rows)
     with pytest.raises(InputDataError, match=message):
         find_records(tmp_path)
+
+
+def test_rows_of_labels_csv_without_file_are_skipped(tmp_path: Path, dicom: Any) -> None:
+    dicom(tmp_path / "1.dcm")
+    (tmp_path / "labels.csv").write_text("file,label\n1.dcm,x\ngone.dcm,y\n")
+    records = find_records(tmp_path)
+    assert [r.label for r in records] == ["x"]
+    assert [each.file for each in records.skipped] == ["labels.csv line 3"]
 
 
 def test_missing_folder_is_a_configuration_error(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_the_search_finds_the_canary(source, tmp_path):
 def test_deidentify_and_review(source, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("deidentify", source, "out", OTHER_PART) == 0
-    assert "12 may go out, 2 wait for review, 0 came twice, 10 refused" in command.said[-1]
+    assert "12 ready to use, 2 wait for review, 0 copies of another file, 10 refused" in command.said[-1]
     assert command("deidentify", source, "out", OTHER_PART, "--debug") == 0
     assert command("review", "out", "--sheets") == 0
     waiting = sorted(Path("out/quarantine").glob("*.dcm"))

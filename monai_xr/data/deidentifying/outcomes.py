@@ -3,7 +3,29 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from monai_xr.data.records import SkippedFile
+
 READY, WAITING, DUPLICATE, REFUSED = "ready", "waiting", "duplicate", "refused"
+_TOLD = {
+    READY: "ready to use",
+    WAITING: "wait for review",
+    DUPLICATE: "copies of another file",
+    REFUSED: "refused",
+}
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the source.
+
+    Args:
+        source: Keyed hash of its path, size and time of change.
+    """
+
+    file: str
+    kind: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,7 @@ class DeidentificationReport:
         reasons: By status and reason: why files wait or are refused, and what is doubtful about others.
         labels_left: Labels of the source that do not go along.
         notes: What a user should know of the folder.
+        refused: Refused files as reports may show them, with why.
         entries: Of each file, with its path in the source, which no record but the crosswalk may repeat.
     """
 
@@ -53,6 +76,7 @@ class DeidentificationReport:
     reused: int = 0
     labels_left: int = 0
     notes: tuple[str, ...] = ()
+    refused: tuple[SkippedFile, ...] = ()
     entries: list[tuple[str, Entry]] = field(default_factory=list, repr=False)
 
     def add(self, file: str, entry: Entry, *, reused: bool) -> None:
@@ -72,11 +96,13 @@ class DeidentificationReport:
         return films
 
     def lines(self) -> list[str]:
-        """Tell the counts, then the reasons, most frequent first."""
-        told = {READY: "may go out", WAITING: "wait for review", DUPLICATE: "came twice", REFUSED: "refused"}
-        lines = [", ".join(f"{self.counts[status]} {words}" for status, words in told.items())]
+        """Tell the counts, then the reasons, most frequent first, and the first refused files by their names."""
+        lines = [", ".join(f"{self.counts[status]} {words}" for status, words in _TOLD.items())]
         for status, reasons in self.reasons.items():
-            lines += [f"{count} {told[status]}: {reason}" for reason, count in reasons.most_common()]
+            lines += [f"{count} {_TOLD[status]}: {reason}" for reason, count in reasons.most_common()]
+        lines += [f"refused {each.file}: {each.reason}" for each in self.refused[:_MOST_NAMED]]
+        if len(self.refused) > _MOST_NAMED:
+            lines.append(f"and {len(self.refused) - _MOST_NAMED} more refused files in report.json")
         if self.labels_left:
             lines.append(f"{self.labels_left} labels stay behind: they might name a patient, or are no plain words")
         return [*lines, *self.notes]

@@ -20,6 +20,7 @@ BURNED_IN = "burned-in annotation"
 BURNED_IN_UNKNOWN = "burned-in annotation unknown"
 DEPTH = DOUBTFUL
 DUPLICATE = "same pixels as another file"
+OF_GENERATED = (POLARITY, BURNED_IN, BURNED_IN_UNKNOWN, NO_PATIENT, NO_WINDOW, NO_SPACING)  # as they are meant to be
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.identifiers import hashed_id
 from monai_xr.data.images.image_file import Decode, read_image
-from monai_xr.data.images.polarity import mediastinum_margin
+from monai_xr.data.images.polarity import looks_inverted
 from monai_xr.data.images.shown_range import range_doubt
 from monai_xr.data.images.tiles import Pixels, check_usable, tile_of
 from monai_xr.data.inspecting.faults import (
@@ -112,7 +112,7 @@ def _judged(report: FilmReport, image: XrayImage) -> FilmReport:
         return _failed(report, UNUSABLE, error.what)
     if doubt := range_doubt(pixels):
         report = replace(report, problems=(*report.problems, doubt))
-    if POLARITY not in report.problems and not image.chest_doubt and mediastinum_margin(pixels) < 0:
+    if POLARITY not in report.problems and not image.chest_doubt and looks_inverted(pixels):
         report = replace(report, problems=(*report.problems, POLARITY))
     return report
 

@@ -15,13 +15,15 @@ from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import exports_note
 from monai_xr.data.images.png_exports import exports_under
-from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, READER_FAILED
+from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
+from monai_xr.data.inspecting.table_columns import told_columns
 from monai_xr.data.pixel_store.building import check_decoding
-from monai_xr.data.records import SkippedFile
+from monai_xr.data.records import SPLITS, Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
+from monai_xr.data.sources.shown_paths import find_shown
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
@@ -70,6 +72,22 @@ def inspect_folder(
     return _seen_whole(found, root, exports)
 
 
+def find_file(folder: str | Path, shown: str) -> list[str]:
+    """Give the files that a report of any command means by a name, relative to the folder that was named to it.
+
+    Raises:
+        ConfigurationError: No such folder or file.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise ConfigurationError("folder does not exist", root, "name the folder that the report is about")
+    found = find_shown(root, shown)
+    if not found:
+        way_out = "name the folder of the report, on the site whose key made it"
+        raise ConfigurationError(f"no file is called {shown!r} in reports", root, way_out)
+    return found
+
+
 def _reports(
     root: Path, images: Sequence[tuple[str, str]], decode: Decode, workers: int, exports: tuple[int, ...]
 ) -> Iterator[tuple[FilmReport, Thumbnail | None]]:
@@ -94,7 +112,8 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     try:
         records = find_records(root)
         patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
-        data_set, told = records.facts(), records.notes
+        data_set, told = {**records.facts(), **_splits_of(records), **told_columns(root)}, records.notes
+        told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
         data_set = {"not usable for training": error.what}
     except Exception as error:  # one odd file among thousands does not end the work
@@ -105,9 +124,23 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
 
 
+def _splits_of(records: Records) -> dict[str, str]:
+    """Tell how many images each split has, or that they are dealt yet."""
+    counts = Counter(record.split or "no split" for record in records)
+    if not records.splits:
+        return {"splits": "none yet: dealt by patient at the first training, or by monai-xr split"}
+    return {
+        "splits": ", ".join(
+            f"{name} {counts[name]}" for name in (*SPLITS, *sorted(set(counts) - set(SPLITS))) if counts[name]
+        )
+    }
+
+
 def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
     problems = (*film.problems, *[DUPLICATE] * is_twin)
     problems = tuple(problem for problem in problems if not (patient and problem == NO_PATIENT))
+    if film.origin == "generated":
+        problems = tuple(problem for problem in problems if problem not in OF_GENERATED)
     return replace(film, problems=problems, patient=patient or film.patient)
 
 
@@ -115,7 +148,10 @@ def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:
     notes = []
     if others := sum(any(map(is_other_than_chest, film.problems)) for film in films):
         notes.append(f"{others} no chest radiographs: prepare and deidentify refuse them without --accept-non-chest")
-    for name in _MIXED:
+    generated = sum(film.origin == "generated" for film in films)
+    if generated:
+        notes.append(f"{generated} images were generated: training material, which nothing here takes for films")
+    for name in () if generated == len(films) else _MIXED:
         found = Counter(str(getattr(film, name)) for film in films if getattr(film, name))
         if len(found) > 1:
             notes.append(f"mixed sources: {len(found)} values of {name} ({shown(dict(found.most_common()))})")

@@ -75,12 +75,13 @@ class Inspection:
     def tables(self, most_films: int = 40) -> tuple[Table, ...]:
         """Give what to print: the data set, counts, findings and the first films."""
         data_set = tuple((name, shown(value)) for name, value in self.data_set.items() if value != "")
-        counts = tuple((name, shown(values)) for name, values in self.counts().items())
+        counts = tuple((name, shown(values)) for name, values in self.counts().items() if set(values) != {"-"})
         findings = tuple(_finding_row(finding, problems) for finding, problems in self.findings())
         others = tuple((each.file, each.reason) for each in self.others[:most_films])
         columns = ("code", "severity", "films", "what", "what was done", "for example")
         rows = tuple(_film_row(place, film) for place, film in enumerate(self.films[:most_films]))
         blank = [(film.file, words) for film in self.films for words in film.problems if words in RANGE_DOUBTS]
+        film_columns, rows = _without_unknown(_FILM_COLUMNS, rows)
         tables = (
             Table("As a data set", ("", ""), (*data_set, *(("note", note) for note in self.notes))),
             Table(f"{len(self.films)} films", ("property", "films"), counts),
@@ -90,7 +91,7 @@ class Inspection:
                 ("file", "why"),
                 tuple(blank[:most_films]),
             ),
-            Table(_title("films", len(self.films), most_films), _FILM_COLUMNS, rows),
+            Table(_title("films", len(self.films), most_films), film_columns, rows),
             Table(_title("other files", len(self.others), most_films), ("file", "what it is"), others),
         )
         return tuple(table for table in tables if table.rows)
@@ -203,6 +204,14 @@ def _film_row(place: int, film: FilmReport) -> tuple[str, ...]:
     syntax = _short(film.transfer_syntax) or film.kind
     known = (film.modality, film.photometric, syntax, size, str(film.bits or ""), film.window, spacing, film.view)
     return (str(place), film.file, *(value or "-" for value in known), problems)
+
+
+def _without_unknown(
+    columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Leave out the columns in which no film has anything."""
+    kept = [place for place in range(len(columns)) if any(row[place] not in ("", "-") for row in rows)]
+    return tuple(columns[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in rows)
 
 
 def _short(syntax: str) -> str:

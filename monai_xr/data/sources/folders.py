@@ -50,15 +50,16 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
             "set dataset_dir to a folder of images",
         )
     table = root / LABELS
-    rows = _label_rows(table, found, skipped) if table.is_file() else None
+    rows, fileless = _label_rows(table, found, skipped) if table.is_file() else (None, ())
     found = _told_apart(found, {hashed_id(row.first("patient_id")) for row in (rows or {}).values()})
-    splits = _level_is_split(found)
+    splits = _split_level(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     if kinds["DICOM"]:
         skipped = list(shown_skipped(root, ((each.file, each.shown) for each in found), skipped))
     nameless = sum(_class_folder(each, splits).startswith(HIDDEN) for each in found) if rows is None else 0
     name = hidden(root.name) if any(each.names_folder for each in found) else root.name
+    skipped += fileless
     return Records(
         root, items, source, skipped=tuple(skipped), notes=(NAMELESS.format(nameless),) * bool(nameless), name=name
     )
@@ -118,10 +119,6 @@ def _told_apart(found: Sequence[FoundFile], named: Collection[str]) -> list[Foun
 
     Elsewhere it is left out, so that a film without issuer, or a table, names the same patient. Where several gave it
     and a film has no issuer, or a table names it, that may be any of them: then all count as one patient, on one side.
-
-    Args:
-        found: The films.
-        named: Ids in the table.
     """
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:
@@ -133,29 +130,38 @@ def _told_apart(found: Sequence[FoundFile], named: Collection[str]) -> list[Foun
     ]
 
 
-def _label_rows(table: Path, found: Sequence[FoundFile], skipped: Sequence[SkippedFile]) -> dict[str, TableRow]:
-    """Give the row of each labelled file."""
+def _label_rows(
+    table: Path, found: Sequence[FoundFile], skipped: Sequence[SkippedFile]
+) -> tuple[dict[str, TableRow], tuple[SkippedFile, ...]]:
+    """Give the row of each labelled file, and the rows that name none."""
     labels = LabelTable.read(table).also_named(hashed)
     keys = (*(each.file for each in found), *(each.sop_uid for each in found), *(each.file for each in skipped))
-    labels.check_used(keys)
+    fileless = labels.without_file(keys)
     rows = {each.file: labels.row(each.file, each.sop_uid) for each in found}
-    return {file: row for file, row in rows.items() if row is not None}
+    return {file: row for file, row in rows.items() if row is not None}, fileless
 
 
-def _level_is_split(found: Sequence[FoundFile]) -> bool:
-    levels = {canonical_split(each.file.split("/")[0]) for each in found if "/" in each.file}
-    return "train" in levels and levels <= set(SPLITS)
+def _split_level(found: Sequence[FoundFile]) -> int | None:
+    """Give the level of folders that are called by splits: the first, or the second in one outer folder."""
+    parents = [each.file.split("/")[:-1] for each in found]
+    has_outer = len({tuple(each[:1]) for each in parents}) == 1
+    for level in (0, 1) if has_outer else (0,):
+        names = {canonical_split(each[level]) for each in parents if len(each) > level}
+        if "train" in names and names <= set(SPLITS):
+            return level
+    return None
 
 
-def _class_folder(found: FoundFile, level_is_split: bool) -> str:
+def _class_folder(found: FoundFile, split_level: int | None) -> str:
     """Give the first folder, below the splits if there are such, as reports may show it; "" where there is none."""
     levels = found.shown.split("/")[:-1]
-    return next(iter(levels[int(level_is_split) :]), "")
+    return next(iter(levels[0 if split_level is None else split_level + 1 :]), "")
 
 
-def _record(root: Path, found: FoundFile, rows: dict[str, TableRow] | None, level_is_split: bool) -> Record:
-    split = canonical_split(found.shown.split("/")[0]) if level_is_split and "/" in found.shown else ""
-    folder = _class_folder(found, level_is_split)
+def _record(root: Path, found: FoundFile, rows: dict[str, TableRow] | None, split_level: int | None) -> Record:
+    levels = found.shown.split("/")[:-1]
+    split = canonical_split(levels[split_level]) if split_level is not None and len(levels) > split_level else ""
+    folder = _class_folder(found, split_level)
     label = "" if folder.startswith(HIDDEN) else folder  # a folder named by its patient is no class
     fields: Mapping[str, str] = {}
     if rows is not None:

@@ -1,10 +1,11 @@
 """Reads a table that names images by path or SOP Instance UID, and finds the one row of an image: `LabelTable`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
+from monai_xr.data.records import SkippedFile
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
@@ -36,7 +37,7 @@ class LabelTable:
         by_key: dict[str, TableRow] = {}
         for row in rows:
             if key := _key(row):
-                _check_same(by_key.setdefault(key, row), row, path)
+                check_same(by_key.setdefault(key, row), row, path)
         return cls(path, rows, by_key)
 
     def also_named(self, stands_for: Callable[[str], str]) -> "LabelTable":
@@ -51,33 +52,38 @@ class LabelTable:
         """
         found = [self.by_key[key] for key in keys if key in self.by_key]
         for other in found[1:]:
-            _check_same(found[0], other, self.path)
+            check_same(found[0], other, self.path)
         return found[0] if found else None
 
-    def check_used(self, keys: Collection[str]) -> None:
-        """Check that each row names an image.
-
-        Args:
-            keys: Of all files, whether they can be used or not.
+    def without_file(self, keys: Collection[str]) -> tuple[SkippedFile, ...]:
+        """Give the rows that name no image; `keys` are of all files, whether they can be used or not.
 
         Raises:
-            InputDataError: Rows that name none.
+            InputDataError: Not one row names an image.
         """
         used = {self.by_key[key].line for key in keys if key in self.by_key}
-        unused = [row for row in self.rows if not _key(row) or self.by_key[_key(row)].line not in used]
-        if unused:
-            raise InputDataError(
-                f"{len(unused)} rows without file: {', '.join(f'line {row.line}' for row in unused[:5])}",
-                self.path,
-                "name files by path relative to it or by SOP Instance UID",
-            )
+        if not used:
+            way_out = "name files by path relative to it or by SOP Instance UID"
+            raise InputDataError(f"none of its {len(self.rows)} rows names a file here", self.path, way_out)
+        lines = (row.line for row in self.rows if not _key(row) or self.by_key[_key(row)].line not in used)
+        return lines_without_file(self.path, lines)
+
+
+def lines_without_file(table: Path, lines: Iterable[int]) -> tuple[SkippedFile, ...]:
+    """Give the rows of a table that name no file here, by their lines: what they name may be a patient."""
+    return tuple(SkippedFile(f"{table.name} line {line}", "names no file here") for line in lines)
 
 
 def _key(row: TableRow) -> str:
     return row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
 
 
-def _check_same(first: TableRow, row: TableRow, path: Path) -> None:
+def check_same(first: TableRow, row: TableRow, path: Path) -> None:
+    """Let the same row come twice, not the same image with another meaning.
+
+    Raises:
+        InputDataError: With both lines.
+    """
     for column, several in _OF_AN_IMAGE.items():
         if first.fields.get(column, "") != row.fields.get(column, ""):
             lines = sorted((first.line, row.line))

@@ -10,19 +10,22 @@ from monai_xr.data.files.tables import TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
 from monai_xr.data.sources.folder_names import note_names_of_files
+from monai_xr.data.sources.label_table import check_same, lines_without_file
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"
 STORES = "pixels"  # folder of the stores of a prepared data set
-_COLUMNS = (("image", "file"), ("label",), ("patient_id",), ("split",))
+_COLUMNS = (("image", "file"), ("label",), ("patient_id", "group_id"))
 
 
 def manifest_records(root: Path) -> Records:
     """Read the manifest of a data folder; of the image files only the headers of DICOM are opened, for their names.
 
+    Rows whose file is not there are skipped, by the number of their line.
+
     Raises:
-        InputDataError: A column that is missing, a row without image name, an image that is not there or lies outside
-            the folder, one image with two labels: with the number of the line.
+        InputDataError: A column that is missing, a row without image name, an image that lies outside the folder, one
+            image with two labels: with the number of the line; not one of the files is there.
     """
     table = root / MANIFEST
     rows = read_table(table)
@@ -31,21 +34,19 @@ def manifest_records(root: Path) -> Records:
         return _prepared_records(root, rows)
     inside = os.path.realpath(root) + os.sep
     is_inside = cache(lambda path: f"{os.path.realpath(path)}{os.sep}".startswith(inside))
-    missing: list[str] = []
+    missing: list[int] = []
     first_of: dict[str, TableRow] = {}
     for row in rows:
         name = _name_of(row, table, is_inside)
         if not os.path.isfile(root / name):
-            missing.append(f"line {row.line} ({os.path.basename(name)})")
-        elif _is_new(row, first_of.setdefault(name, row), table):
-            continue
-    if missing:
-        raise InputDataError(
-            f"{len(missing)} rows without file: {', '.join(missing[:5])}", table, "paths are relative to the manifest"
-        )
+            missing.append(row.line)
+        else:
+            check_same(first_of.setdefault(name, row), row, table)
+    if not first_of:
+        raise InputDataError(f"none of the {len(missing)} files is there", table, "give paths relative to the manifest")
     items = tuple(_record(root, name, row) for name, row in first_of.items())
     note_names_of_files(record.image for record in items)
-    return Records(root, items, "manifest")
+    return Records(root, items, "manifest", skipped=lines_without_file(table, missing))
 
 
 def _prepared_records(root: Path, rows: list[TableRow]) -> Records:
@@ -84,18 +85,6 @@ def _record(root: Path, name: str, row: TableRow) -> Record:
         group_id=row.first("group_id"),
         split=canonical_split(row.first("split")),
     )
-
-
-def _is_new(row: TableRow, first: TableRow, table: Path) -> bool:
-    """Let the same row come twice, not the same image with another meaning."""
-    if row is first:
-        return True
-    for column in ("label", "patient_id", "split"):
-        if row.first(column) != first.first(column):
-            raise InputDataError(
-                f"lines {first.line} and {row.line} give one image two values of {column}", table, "keep one row"
-            )
-    return False
 
 
 def _name_of(row: TableRow, table: Path, is_inside: Callable[[str], bool]) -> str:

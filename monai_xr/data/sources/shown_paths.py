@@ -1,4 +1,4 @@
-"""Gives paths as reports may show them, with a hash for each part that names a patient: `shown_path`.
+"""Gives paths as reports may show them, with a hash for each part that names a patient: `shown_path`, `find_shown`.
 
 Whether a text names a patient is told by one rule, `names_of_people`, from the header of the film. A file without a
 header is judged by the films beside it and by what is hidden elsewhere; where no film lies beside it, nobody can tell.
@@ -12,12 +12,15 @@ from pathlib import Path, PurePosixPath
 
 from pydicom.dataset import Dataset
 
+from monai_xr.data.files.file_kinds import files_under
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.records import SPLITS, SkippedFile, canonical_split
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people, plain
 
 HIDDEN = "~"  # begins a part of a path that stands for a name
+# In a text that records keep: folders, or a name, that were left out of a path.
+LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
 
 def shown_path(file: str, header: Dataset) -> str:
@@ -31,15 +34,26 @@ def shown_path(file: str, header: Dataset) -> str:
 def shown_skipped(
     root: Path, films: Iterable[tuple[str, str]], skipped: Sequence[SkippedFile]
 ) -> tuple[SkippedFile, ...]:
-    """Give skipped files as reports may show them.
-
-    Args:
-        root: The folder.
-        films: Path and shown path of each film in it.
-        skipped: Files without a header that could be read.
-    """
+    """Give skipped files as reports may show them, beside films by their path and shown path."""
     known = _Known.of(films)
     return tuple(replace(each, file=known.shown(root, each.file)) for each in skipped)
+
+
+def find_shown(root: Path, shown: str) -> list[str]:
+    """Give the files of a folder that a path means, or a part of one, as reports show them.
+
+    Args:
+        root: The folder, on the site whose key the hashes were made with.
+        shown: One or several parts of a path.
+    """
+    wanted = shown.strip("/").split("/")
+    found = []
+    for file, _ in files_under(root):
+        parts = [{part, hidden(part)} for part in file.split("/")]
+        places = range(len(parts) - len(wanted) + 1)
+        if any(all(each in parts[place + at] for at, each in enumerate(wanted)) for place in places):
+            found.append(file)
+    return found
 
 
 def hidden(part: str) -> str:

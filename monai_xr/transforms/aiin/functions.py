@@ -11,12 +11,10 @@ while its text resizes first. Here nothing is resized or stored; the order is th
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms.aiin import arrays as aiin_arrays
-from monai_xr.transforms.aiin import tensors as aiin_tensors
 from monai_xr.transforms.aiin.images import (
     Image,
     ImageT,
@@ -24,6 +22,7 @@ from monai_xr.transforms.aiin.images import (
     as_kind,
     check_size,
     image_stack,
+    is_tensor,
     moved_axis,
     plain_image,
     settled,
@@ -31,6 +30,18 @@ from monai_xr.transforms.aiin.images import (
 from monai_xr.transforms.aiin.settings import Settings, Tiles, checked_settings, lay_tiles, warn_of_degenerate_tiles
 
 Grid = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArrayNormaliser:
+    """`aiin` with its settings, for arrays: what the transform `AIIN` does, without torch and MONAI."""
+
+    settings: Settings
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Equalise an array (H, W)."""
+        chosen = self.settings
+        return aiin(image, chosen.tile_grid_size, chosen.clip_limit, chosen.mode, bits=chosen.bits)
 
 
 @dataclass(frozen=True)
@@ -66,15 +77,14 @@ def aiin(
     Args:
         image: (H, W) or (1, H, W); with three numbers of tiles or a slice axis (D, H, W) or (1, D, H, W). Floats in
             [0, 1] or whole levels from 0 to 2^bits - 1. Array, tensor or MetaTensor.
-        tile_grid_size: Tiles along the last axis, then the one before: width and height, as OpenCV orders them. Three
-            numbers divide a volume into blocks. One number holds for width and height.
+        tile_grid_size: Tiles along width and height, as OpenCV orders them; three numbers divide a volume into blocks,
+            one holds for width and height.
         clip_limit: Highest bin of a tile's histogram in multiples of the mean bin; 0 sets no limit.
-        mode: "opencv" gives the pixels of `cv2.createCLAHE` at every depth, whole levels. "exact" clips at the
-            real-valued limit and rounds nothing; it holds its meaning on small tiles and deep images, where a limit in
-            whole counts does not.
+        mode: "opencv" gives the pixels of `cv2.createCLAHE` at every depth, whole levels (between 8 and 16 bits with
+            its shift of 16 - bits). "exact" clips at the real-valued limit and rounds nothing; it holds its meaning on
+            small tiles and deep images, where a limit in whole counts does not.
         bits: Depth of the image, 8 to 16; histograms have 2^bits bins, in mode "exact" at most 4096. None takes it from
-            uint8 or from `bits_stored` in the metadata of a MetaTensor. Between 8 and 16 bits, mode "opencv" is OpenCV
-            with its bit shift of 16 - bits.
+            uint8 or from `bits_stored` in the metadata of a MetaTensor.
         mask: Where it is not zero, pixels count; elsewhere they stay as they are. Shape of the image.
         slice_axis: Axis of a volume (without the channel) along which each slice is equalised as an image.
         threads: CPU threads to use.
@@ -95,10 +105,8 @@ def aiin(
     plain = plain_image(image)
     stack = image_stack(plain, settings, slice_axis)
     warn_of_degenerate_tiles(tuple(stack.shape[1:]), settings)
-    if mask is None:
-        result = _equalised(stack, settings, threads)
-    else:
-        result = _equalised_inside(stack, _inside(mask, image, settings, slice_axis), settings, threads)
+    inside = None if mask is None else _inside(mask, image, settings, slice_axis)
+    result = _equalised(stack, settings, threads, inside=inside)
     if slice_axis is not None:
         result = moved_axis(result.reshape(stack.shape), 0, slice_axis % 3)
     return as_kind(result.reshape(image.shape), image)
@@ -204,7 +212,11 @@ def apply_aiin_maps(
         raise ConfigurationError(f"{origin} for a patch of {tuple(stack.shape[1:])}", "origin", way_out)
     place = (maps.tiles, (0,) * (3 - len(start)) + start)
     mapped: Image
-    if isinstance(stack, torch.Tensor):
+    if is_tensor(stack):
+        import torch
+
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
+
         tables = torch.as_tensor(maps.tables, device=stack.device)
         mapped = aiin_tensors.map_image(as_blocks(stack), tables, place, maps.settings)
     else:
@@ -227,24 +239,31 @@ def _check_threads(threads: int) -> None:
         raise ConfigurationError(f"{threads!r}", "threads", "give a whole number of at least 1")
 
 
-def _equalised(stack: Image, settings: Settings, threads: int, *, validate: bool = True) -> Image:
+def _equalised(
+    stack: Image, settings: Settings, threads: int, *, inside: Image | None = None, validate: bool = True
+) -> Image:
     tiles = lay_tiles(tuple(stack.shape[1:]), settings)
-    if isinstance(stack, torch.Tensor):
-        return aiin_tensors.equalise(as_blocks(stack), tiles, settings, validate=validate)
-    return aiin_arrays.equalise(as_blocks(stack), tiles, settings, threads)
+    if is_tensor(stack):
+        import torch
 
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
 
-def _equalised_inside(stack: Image, mask: Image, settings: Settings, threads: int) -> Image:
-    tiles = lay_tiles(tuple(stack.shape[1:]), settings)
-    if isinstance(stack, torch.Tensor):
-        inside = torch.as_tensor(mask, device=stack.device)
-        return aiin_tensors.equalise_inside(as_blocks(stack), as_blocks(inside), tiles, settings)
-    return aiin_arrays.equalise_inside(as_blocks(stack), as_blocks(_on_host(mask)), tiles, settings, threads)
+        if inside is None:
+            return aiin_tensors.equalise(as_blocks(stack), tiles, settings, validate=validate)
+        marked = torch.as_tensor(inside, device=stack.device)
+        return aiin_tensors.equalise_inside(as_blocks(stack), as_blocks(marked), tiles, settings)
+    if inside is None:
+        return aiin_arrays.equalise(as_blocks(stack), tiles, settings, threads)
+    return aiin_arrays.equalise_inside(as_blocks(stack), as_blocks(_on_host(inside)), tiles, settings, threads)
 
 
 def _tables(stack: Image, mask: Image | None, tiles: Tiles, settings: Settings, threads: int) -> Image:
     """Give the tables of a stack of one image."""
-    if isinstance(stack, torch.Tensor):
+    if is_tensor(stack):
+        import torch
+
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
+
         inside = None if mask is None else as_blocks(torch.as_tensor(mask, device=stack.device))
         bins = aiin_tensors.to_bins(as_blocks(stack), settings)
         return aiin_tensors.tables_of(bins, tiles, settings, inside)[0]
@@ -253,4 +272,4 @@ def _tables(stack: Image, mask: Image | None, tiles: Tiles, settings: Settings, 
 
 
 def _on_host(image: Image) -> NDArray[Any]:
-    return image.cpu().numpy() if isinstance(image, torch.Tensor) else image
+    return image.cpu().numpy() if is_tensor(image) else image

@@ -12,7 +12,7 @@ from monai_xr.data.files.output import write_text
 from monai_xr.data.files.pages import render_page
 from monai_xr.metrics.classification import Answers, Estimate
 from monai_xr.runs.provenance import provenance
-from monai_xr.workflows.judging_classifiers.found import Evaluation
+from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_images.plots import Line, unit_panel
 
 _BINS = 10

@@ -138,7 +138,7 @@ def test_patients_of_a_manifest_count(tmp_path: Path, png: Any) -> None:
 def test_folder_that_cannot_be_trained_on_says_why(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "1.png")
     (tmp_path / "manifest.csv").write_text("image,label,patient_id,split\ngone.png,x,P1,\n")
-    assert "1 rows without file" in inspect_folder(tmp_path).data_set["not usable for training"]
+    assert "none of the 1 files is there" in inspect_folder(tmp_path).data_set["not usable for training"]
 
 
 def test_no_identifier_in_tables_or_json(tmp_path: Path, dicom: Any) -> None:

@@ -10,7 +10,7 @@ from monai_xr.data.pixel_store import journal as pixel_journal
 from monai_xr.data.pixel_store import tile_making as pixel_decoding
 from monai_xr.data.preparing import parse_fractions
 from monai_xr.data.preparing import prepare_folder as preparing
-from monai_xr.data.preparing.prepared_folder import alone_in
+from monai_xr.data.preparing.output_folder import alone_in
 from monai_xr.data.sources import folders
 from monai_xr.dicom.sandbox import isolated_reading as isolation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
@@ -72,9 +72,9 @@ def test_empty_tree(tmp_path: Path, run: Any, report: Any) -> None:
 
 def test_labels_of_files_that_do_not_exist(archive: Path, tmp_path: Path, run: Any, report: Any) -> None:
     (archive / "labels.csv").write_text("path,label\ngone.dcm,sick\n")
-    with pytest.raises(InputDataError, match="1 rows without file: line 2"):
+    with pytest.raises(InputDataError, match="none of its 1 rows names a file here"):
         run(archive, tmp_path / "out")
-    assert "1 rows without file" in report(tmp_path / "out")["error"]
+    assert "none of its 1 rows names a file" in report(tmp_path / "out")["error"]
 
 
 def test_files_without_label_where_others_have_one(tmp_path: Path, dicom: Any, run: Any) -> None:

@@ -40,9 +40,12 @@ def test_rows_of_one_image_that_differ_are_refused(tmp_path, column):
 
 
 def test_rows_that_name_no_image_are_told(tmp_path):
-    labels = table(tmp_path, "file,label\n1.dcm,x\n1.dcm,x\n,x\n2.dcm,x\n")
-    with pytest.raises(InputDataError, match="2 rows without file: line 4, line 5"):
-        labels.check_used({"1.dcm"})
+    labels = table(tmp_path, "file,label\n1.dcm,x\n1.dcm,x\n,x\nMUSTER^EVA.dcm,x\n")
+    assert [each.file for each in labels.without_file({"1.dcm"})] == ["labels.csv line 4", "labels.csv line 5"]
+    with pytest.raises(
+        InputDataError, match=r"none of its 4 rows names a file here : labels\.csv : .*SOP Instance UID"
+    ):
+        labels.without_file({"3.dcm"})
 
 
 def test_a_uid_labels_every_file_of_it(tmp_path: Path, dicom: Any) -> None:

@@ -1,8 +1,10 @@
 """Reads known public data sets as their makers publish them, each by its own rules: `known_records`."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from monai_xr.data.files.data_folder import TABLES
 from monai_xr.data.records import Records
 from monai_xr.data.sources.layouts import (
     chestxray14,
@@ -13,7 +15,6 @@ from monai_xr.data.sources.layouts import (
     vindr_cxr,
 )
 from monai_xr.data.sources.layouts.layout import Layout
-from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.errors import ConfigurationError, InputDataError
 
 LAYOUTS: tuple[Layout, ...] = tuple(
@@ -26,7 +27,8 @@ def known_records(root: Path, layout: str) -> Records | None:
 
     Args:
         root: The folder, as its makers publish it.
-        layout: Name of the set; "auto" recognises it unless the folder has a manifest, "folder" is none.
+        layout: Name of the set; "auto" recognises it, also in one outer folder, unless the folder has a table of its
+            own (manifest.csv, labels.csv); "folder" is none.
 
     Raises:
         ConfigurationError: No such set, or the folder is not it.
@@ -35,26 +37,35 @@ def known_records(root: Path, layout: str) -> Records | None:
     if layout == "folder":
         return None
     if layout == "auto":
-        has_manifest = (root / MANIFEST).is_file()
-        chosen = None if has_manifest else next((each for each in LAYOUTS if each.is_here(root)), None)
+        has_table = any((root / name).is_file() for name in TABLES)
+        place, chosen = (root, None) if has_table else _recognised(root, LAYOUTS)
     else:
-        chosen = _named(layout, root)
+        place, chosen = _recognised(root, (_named(layout),))
+        if chosen is None:
+            title, way_out = _named(layout).title, "name its own folder, or leave --from out"
+            raise ConfigurationError(f"this is not {title} as it is published", root, way_out)
     if chosen is None:
         return None
-    found = chosen.read(root)
+    root, found = place, chosen.read(place)
     if not found.records:
         raise InputDataError(f"no image of {chosen.title} in it", root, "set dataset_dir to the folder of the set")
     return Records(root, found.records, f"layout of {chosen.title}", skipped=found.skipped, notes=found.notes)
 
 
-def _named(name: str, root: Path) -> Layout:
+def _recognised(root: Path, layouts: Iterable[Layout]) -> tuple[Path, Layout | None]:
+    """Give the set that a folder holds, or that the only one of its folders with a known set holds, and where it is."""
+    inside = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for places in ([root], inside):
+        found = [(place, each) for place in places for each in layouts if each.is_here(place)]
+        if len({place for place, _ in found}) == 1:
+            return found[0]
+    return root, None
+
+
+def _named(name: str) -> Layout:
     layouts = {each.name: each for each in LAYOUTS}
     if name not in layouts:
         nearest = get_close_matches(name, layouts, n=1)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise ConfigurationError(f"unknown data set {name!r}", "--from", f"{hint}auto, folder, {', '.join(layouts)}")
-    if not layouts[name].is_here(root):
-        raise ConfigurationError(
-            f"this is not {layouts[name].title} as it is published", root, "name its own folder, or leave --from out"
-        )
     return layouts[name]

@@ -1,6 +1,7 @@
 """Each known set on a small tree of its own layout: recognised, labels and patients by its rules."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_kermany(kermany: Path) -> None:
     assert by_name["person12_virus_34.jpeg"].present == ("pneumonia", "viral_pneumonia")
     assert "pneumonia" in by_name["IM-0115-0001.jpeg"].absent
     assert any("--resplit" in note for note in records.notes)
+
+
+def test_a_known_set_is_recognised_in_one_outer_folder(kermany: Path, tmp_path_factory: Any) -> None:
+    outer = tmp_path_factory.mktemp("archive")
+    shutil.copytree(kermany, outer / "chest_xray")
+    (outer / "licence.txt").write_text("CC BY 4.0")
+    for layout in ("auto", "kermany"):
+        records = find_records(outer, layout=layout)
+        assert records.source == "layout of Kermany's paediatric chest X-rays"
+        assert _told(records) == _told(find_records(kermany))
+    shutil.copytree(kermany, outer / "another")
+    assert find_records(outer).source == "PNG/JPEG folder"  # which of two is meant, nobody can tell
 
 
 def test_kermany_keys_are_those_of_the_manifest(real_data: Path) -> None:

@@ -13,12 +13,19 @@ from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
 from monai_xr.data.deidentifying.deidentified_labels import join_labels, write_labels
-from monai_xr.data.deidentifying.job import Admission, Job, is_inside
+from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.outcomes import REFUSED, DeidentificationReport
 from monai_xr.data.deidentifying.reviewing import carry_out_decisions
+from monai_xr.data.files.data_folder import is_inside
+from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.output import write_whole
+from monai_xr.data.records import SkippedFile
+from monai_xr.data.sources.shown_paths import shown_path, shown_skipped
+from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE, DeidentificationOptions
 from monai_xr.errors import ConfigurationError, InputDataError
+
+Progress = Callable[[int, int], None]
 
 
 def deidentify_folder(
@@ -31,7 +38,7 @@ def deidentify_folder(
     accept_non_chest: bool = False,
     allow_times: bool = False,
     crosswalk: str | Path | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DeidentificationReport:
     """De-identify all DICOM images of a tree; run again, it does what is new or was interrupted.
 
@@ -44,12 +51,11 @@ def deidentify_folder(
         accept_non_chest: See `Admission`.
         allow_times: See `Admission`.
         crosswalk: File to write, readable for its owner alone, that names each source file beside its outcome.
-        progress: Called with the number of files done.
+        progress: Called with (done, total) after each file.
 
     Raises:
         ConfigurationError: No such folder, one inside the other, another key or other options than before.
         InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
-        HostError: No room or no permission. What was finished stays.
     """
     job = Job.open(Path(source), Path(output), key, options, Admission(admit, accept_non_chest, allow_times))
     _check_crosswalk(crosswalk, job)
@@ -63,17 +69,40 @@ def deidentify_folder(
     return report
 
 
-def _take_all(job: Job, report: DeidentificationReport, progress: Callable[[int], None] | None) -> None:
+def _take_all(job: Job, report: DeidentificationReport, progress: Progress | None) -> None:
     report.notes = job.start()
-    for number, each in enumerate(job.files(), start=1):
+    files = job.files()
+    for number, each in enumerate(files, start=1):
         entry, reused = job.take(each)
         report.add(each.file, entry, reused=reused)
         if progress:
-            progress(number)
+            progress(number, len(files))
+    report.refused = _refused(job.source, report)
+
+
+def _refused(source: Path, report: DeidentificationReport) -> tuple[SkippedFile, ...]:
+    """Give the refused files as reports may show them; the other headers are read only for those without their own."""
+    refused = [SkippedFile(file, entry.reason) for file, entry in report.entries if entry.status == REFUSED]
+    shown = {each.file: _shown(source, each.file) for each in refused}
+    bare = [each for each in refused if not shown[each.file]]
+    if bare:
+        others = {file: shown.get(file) or _shown(source, file) for file, _ in report.entries}
+        names = shown_skipped(source, [(file, name) for file, name in others.items() if name], bare)
+        shown |= {each.file: name.file for each, name in zip(bare, names, strict=True)}
+    return tuple(SkippedFile(printable(shown[each.file]), each.reason) for each in refused)
+
+
+def _shown(source: Path, file: str) -> str:
+    """Give a path as reports may show it; "" where no header tells whom it must not name."""
+    try:
+        return shown_path(file, read_header(source / file))
+    except (InputDataError, RecursionError):
+        return ""
 
 
 def _write_report(job: Job, report: DeidentificationReport, crosswalk: str | Path | None) -> None:
     content = {name: value for name, value in vars(report).items() if name != "entries"} | job.facts()
+    content["refused"] = [asdict(each) for each in report.refused]
     write_whole(job.folder.root / "report.json", json.dumps(content, indent=2).encode("ascii"))
     if crosswalk is not None:
         lines = "".join(json.dumps({"file": file, **asdict(entry)}) + "\n" for file, entry in report.entries)

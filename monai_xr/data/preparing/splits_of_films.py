@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from monai_xr.data.identifiers import key_tag
 from monai_xr.data.pixel_store.duplicates import Duplicates
-from monai_xr.data.preparing.prepare_settings import PrepareSettings
+from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.records import DEALT, Record, Records, SplitTable
 from monai_xr.data.splits.dealing import Split, keep_splits, split_patients
 from monai_xr.data.splits.split_table import new_table, read_table, table_place
@@ -15,14 +15,7 @@ from monai_xr.errors import InputDataError
 def split_prepared(
     records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
 ) -> Split:
-    """Split the films, copies into one split; generated images are train's.
-
-    Args:
-        records: The images, with the splits that the source names.
-        origins: Of each.
-        found: Its copies.
-        settings: Of the preparation.
-        before: What an earlier run dealt, or took from the source.
+    """Split the films beside those whom an earlier run knew, copies into one split; generated images are train's.
 
     Raises:
         InputDataError: Images that cannot be split; a generated image in another split than train.

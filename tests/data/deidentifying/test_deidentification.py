@@ -13,6 +13,7 @@ from pydicom.uid import generate_uid
 from monai_xr.data.deidentifying import deidentify_folder
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.sources.finding import find_records
+from monai_xr.data.sources.shown_paths import find_shown
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 from monai_xr.errors import ConfigurationError, InputDataError
 
@@ -47,6 +48,24 @@ def test_each_file_comes_to_its_place(tree, tmp_path):
     assert Counter(each["reason"] for each in waiting) == report.reasons["waiting"]
     assert Counter(each["status"] for each in entries(tmp_path / "out")) == report.counts
     assert json.loads((tmp_path / "out" / "report.json").read_text())["counts"] == report.counts
+
+
+def test_refused_files_are_named_by_what_is_not_their_patient(tree, tmp_path, dicom):
+    dicom(tree / "CANARY scans" / "ct.dcm", 6, SOPClassUID="1.2.840.10008.5.1.4.1.1.2", Modality="CT")
+    (tree / "CANARY scans" / "P6 letter.txt").write_text("x")
+    report = deidentify_folder(tree, tmp_path / "out")
+    names = {each.file: each.reason.split(" (")[0] for each in report.refused}
+    seen = {name for name in names if "~" not in name}
+    assert seen == {"notes.txt", "ct.dcm"}
+    hidden = sorted(set(names) - seen)
+    assert not [name for name in hidden if "CANARY" in name or "P6" in name or "p2" in name]
+    assert sorted(find_shown(tree, name)[0] for name in hidden) == [
+        "CANARY scans/P6 letter.txt", "CANARY scans/ct.dcm", "p2/preview.png",
+    ]  # fmt: skip
+    assert {each["file"] for each in json.loads((tmp_path / "out" / "report.json").read_text())["refused"]} == set(
+        names
+    )
+    assert "refused notes.txt: no DICOM file: text" in report.lines()
 
 
 def test_pixels_are_those_of_the_source(tree, tmp_path):

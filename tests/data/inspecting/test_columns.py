@@ -1,0 +1,59 @@
+"""What `inspect` tells of a folder that has a table, of one that lacks most facts, and of generated images."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from monai_xr.data.inspecting import Inspection, inspect_folder
+from monai_xr.data.phantoms import make_phantom
+from monai_xr.handlers.synthetic_writer import SyntheticWriter
+
+
+def as_data_set(found: Inspection) -> dict[str, str]:
+    table = next(each for each in found.tables() if each.title == "As a data set")
+    return {row[0]: row[1] for row in table.rows}
+
+
+def test_splits_and_columns_of_a_manifest_are_told(tmp_path: Path, png: Any) -> None:
+    rows = []
+    for index in range(12):
+        png(tmp_path / f"{index}.png", index)
+        split = ("train", "test")[index // 8]
+        rows.append(f"{index}.png,x,P{index},{split},{'PA' if index < 5 else 'AP'},{20 + index if index < 9 else ''}")
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id,split,view,age\n" + "\n".join(rows))
+    told = as_data_set(inspect_folder(tmp_path))
+    assert told["splits"] == "train 8, test 4"
+    assert told["view"] == "AP 7, PA 5"
+    assert told["age"] == "9 values, in 9 of 12 rows"  # the age of one patient is nobody's business
+
+
+def test_folder_without_splits_says_when_they_come(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "x" / "1.png")
+    assert "dealt by patient at the first training" in as_data_set(inspect_folder(tmp_path))["splits"]
+
+
+def test_what_no_film_has_takes_no_row_and_no_column(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "1.png")
+    tables = {table.title: table for table in inspect_folder(tmp_path).tables()}
+    assert [row[0] for row in tables["1 films"].rows] == ["kind", "bits", "origin", "size"]
+    assert "modality" not in tables["Films"].columns
+    assert "-" not in {cell for table in tables.values() for row in table.rows for cell in row}
+
+
+def test_row_without_file_is_told_by_its_line(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "1.png")
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id\n1.png,x,P1\ngone.png,x,P2\n")
+    assert "skipped manifest.csv line 3: names no file here" in inspect_folder(tmp_path).notes
+
+
+def test_images_of_ones_own_generator_are_nothing_odd(tmp_path: Path) -> None:
+    images = [torch.from_numpy(1 - make_phantom(seed, "NORMAL", size=64).pixels)[None] for seed in range(3)]
+    writer = SyntheticWriter(tmp_path / "made", {"model_hash": "ab", "run_id": "r", "seed": "0"})
+    batch = [{"index": index, "label": "NORMAL"} for index in range(3)]
+    writer.write(SimpleNamespace(state=SimpleNamespace(batch=batch, output=[{"pred": each} for each in images])))
+    writer.finish()
+    found = inspect_folder(tmp_path / "made")
+    assert found.findings() == ()
+    assert found.notes == ("6 images were generated: training material, which nothing here takes for films",)
