@@ -95,6 +95,7 @@ class Receiver:
             self._metrics.close()
         self._commitments.close()
         self.store.close()
+        self.audit.close()
         os.close(self._lock)
 
     def _begin(self, message: Message, calling: str) -> Spooled:
