@@ -1,6 +1,5 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
-import gc
 import io
 import logging
 import os
@@ -82,12 +81,6 @@ def _each_phantom_is_drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(studies, "make_phantom", lru_cache(256)(studies.make_phantom))
         yield
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector all that imports have left: going through it takes a third of a second."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

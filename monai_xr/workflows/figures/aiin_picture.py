@@ -53,9 +53,6 @@ def normalise_files(
 ) -> Normalised:
     """Write the normalised image of a file, or of every file of a folder, and the picture of the first, `draw_aiin`.
 
-    Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale. Phantoms and generated
-    images keep their mark.
-
     Args:
         source: A file, or a folder of any depth.
         output: Folder for the images, in the folders of the source, and for `aiin.png`.
@@ -70,7 +67,7 @@ def normalise_files(
     """
     if source.resolve() == output.resolve():
         raise ConfigurationError("output folder is the source folder", output, "give another output folder")
-    done, mode, bits = Normalised(), normalise.settings.mode, normalise.settings.depth
+    done, settings = Normalised(), normalise.settings
     picture: Path | None = None
     exports = exports_under(source) if source.is_dir() else ()
     for path, target in _pairs(source, output):
@@ -78,12 +75,12 @@ def normalise_files(
             film = read_image(path, admit=admit, exports=exports)
             result = normalise(film.pixels)
             if picture is None:
-                figure = draw_aiin(film.pixels, clip_limits, tiles, mode=mode, bits=bits)
+                figure = draw_aiin(film.pixels, clip_limits, tiles, mode=settings.mode, bits=settings.depth)
                 picture = write_figure(figure, output / PICTURE_NAME)
         except InputDataError as error:
             done.skipped.append((path.name, error.what))
             continue
-        done.written.append(_write_image(result, target, bits, film.origin))
+        done.written.append(_write_image(result, target, settings.depth, film.origin))
     if not done.written:
         raise _nothing_usable(source, done.skipped)
     return Normalised(done.written, done.skipped, picture)
@@ -106,6 +103,7 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 
 
 def _write_image(image: NDArray[Any], path: Path, bits: int, origin: str) -> Path:
+    """Write 8 bits as 8-bit PNG, deeper images as 16-bit PNG over the full scale; what is made up keeps its mark."""
     make_folder(path.parent)
     mark = {} if origin == "patient" else {"Synthetic": origin}
     write_png(path, image.reshape(image.shape[-2:]), mark, bits=8 if bits == 8 else 16)
