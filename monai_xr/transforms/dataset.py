@@ -12,10 +12,9 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
+from monai_xr.data import Records, build_store, find_records
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.pixel_store.building import build_store
-from monai_xr.data.records import Records, SkippedFile
-from monai_xr.data.sources.finding import find_records
+from monai_xr.data.records import SkippedFile
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag

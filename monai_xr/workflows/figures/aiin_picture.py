@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from monai_xr.data import read_image
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.files.file_kinds import files_under
-from monai_xr.data.images.image_file import read_image
 from monai_xr.data.images.png import write_png
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.disk import host_trouble, make_folder, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms.aiin.transforms import AIIN, AIINWarning, aiin
+from monai_xr.transforms import AIIN, AIINWarning
+from monai_xr.transforms.aiin.transforms import aiin
 
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
 TILES = (4, 8, 16)
