@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.engines.host import pick_device
+from monai_xr.handlers.counted import Counted
 from monai_xr.inferers.sampling import prepare_conditioned
 from monai_xr.settings import parse_count
 
@@ -32,5 +33,5 @@ def sampler(
         prepare_batch=prepare_conditioned,
         inferer=inferer,
         decollate=decollate,
-        val_handlers=list(handlers),
+        val_handlers=[*handlers, Counted("images")],
     )

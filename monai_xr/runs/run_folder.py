@@ -18,6 +18,7 @@ from monai_xr.errors import ModelError
 # belong to no training.
 _OWNED = (
     *("run.json", "config.yaml", "metadata.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl"),
+    *("curves.png", "training.html"),
     *("mlflow_run_id", "grids", "evaluation*", "findings*", "synthetic*"),
 )
 logger = logging.getLogger(__name__)

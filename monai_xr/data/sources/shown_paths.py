@@ -19,6 +19,8 @@ from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people, plain
 
 HIDDEN = "~"  # begins a part of a path that stands for a name
+# In a text that records keep: folders, or a name, that were left out of a path.
+LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
 
 def shown_path(file: str, header: Dataset) -> str:

@@ -1,31 +1,42 @@
 """Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from monai_xr.data import read_image
 from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.files.file_kinds import files_under
+from monai_xr.data.images.image_file import read_image
 from monai_xr.data.images.png import write_png
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.disk import host_trouble, make_folder, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms import AIIN, AIINWarning
-from monai_xr.transforms.aiin.transforms import aiin
+from monai_xr.transforms.aiin.functions import aiin
+from monai_xr.transforms.aiin.settings import AIINWarning, Settings
 
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
 TILES = (4, 8, 16)
 PICTURE_NAME = "aiin.png"
 CELL_INCHES = 2.2
 HISTOGRAM_BINS = 64
+
+
+class Normaliser(Protocol):
+    """The transform `AIIN`, or what does the same to arrays."""
+
+    @property
+    def settings(self) -> Settings:
+        """How."""
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Equalise an image."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +57,17 @@ class Normalised:
 def normalise_files(
     source: Path,
     output: Path,
-    normalise: AIIN,
+    normalise: Normaliser,
     *,
     admit: tuple[str, ...] = ("patient",),
     clip_limits: Sequence[float] = CLIP_LIMITS,
     tiles: Sequence[int] = TILES,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Normalised:
     """Write the normalised image of a file, or of every file of a folder, and the picture of the first, `draw_aiin`.
+
+    Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale. Phantoms and generated
+    images keep their mark.
 
     Args:
         source: A file, or a folder of any depth.
@@ -61,6 +76,7 @@ def normalise_files(
         admit: Origins that are let in, as in `read_image`.
         clip_limits: Of the picture.
         tiles: Of the picture.
+        progress: Called with (done, total) before each image and at the end.
 
     Raises:
         ConfigurationError: The output folder is the source.
@@ -68,20 +84,24 @@ def normalise_files(
     """
     if source.resolve() == output.resolve():
         raise ConfigurationError("output folder is the source folder", output, "give another output folder")
-    done, settings = Normalised(), normalise.settings
+    done, mode, bits = Normalised(), normalise.settings.mode, normalise.settings.depth
     picture: Path | None = None
     exports = exports_under(source) if source.is_dir() else ()
-    for path, target in _pairs(source, output):
+    pairs = _pairs(source, output)
+    tell = progress or (lambda done, total: None)
+    for place, (path, target) in enumerate(pairs):
+        tell(place, len(pairs))
         try:
             film = read_image(path, admit=admit, exports=exports)
             result = normalise(film.pixels)
             if picture is None:
-                figure = draw_aiin(film.pixels, clip_limits, tiles, mode=settings.mode, bits=settings.depth)
+                figure = draw_aiin(film.pixels, clip_limits, tiles, mode=mode, bits=bits)
                 picture = write_figure(figure, output / PICTURE_NAME)
         except InputDataError as error:
             done.skipped.append((path.name, error.what))
             continue
-        done.written.append(_write_image(result, target, settings.depth, film.origin))
+        done.written.append(_write_image(result, target, bits, film.origin))
+    tell(len(pairs), len(pairs))
     if not done.written:
         raise _nothing_usable(source, done.skipped)
     return Normalised(done.written, done.skipped, picture)
@@ -104,7 +124,6 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
 
 
 def _write_image(image: NDArray[Any], path: Path, bits: int, origin: str) -> Path:
-    """Write 8 bits as 8-bit PNG, deeper images as 16-bit PNG over the full scale; what is made up keeps its mark."""
     make_folder(path.parent)
     mark = {} if origin == "patient" else {"Synthetic": origin}
     write_png(path, image.reshape(image.shape[-2:]), mark, bits=8 if bits == 8 else 16)
