@@ -91,12 +91,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.aiin = make_aiin(aiin)
         size = parse_count(image_size, "image_size", least=8)
-        wanted = {
-            "patient": True,
-            "phantom": parse_flag(accept_phantoms, "accept_phantoms"),
-            "generated": parse_flag(accept_synthetic, "accept_synthetic"),
-        }
-        admit = tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
+        admit = _admitted(accept_phantoms, accept_synthetic)
         with idist.one_rank_first():  # of several processes, one deals the splits and decodes
             self.source = (
                 dataset_dir
@@ -169,6 +164,11 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "chest_doubts": self.chest_doubts,
             "manifest_sha256": self.cache.manifest_sha256,
         }
+
+
+def _admitted(accept_phantoms: Any, accept_synthetic: Any) -> tuple[str, ...]:
+    phantoms = ("phantom",) * parse_flag(accept_phantoms, "accept_phantoms")
+    return ("patient", *phantoms, *("generated",) * parse_flag(accept_synthetic, "accept_synthetic"))
 
 
 def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:

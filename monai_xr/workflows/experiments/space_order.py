@@ -64,18 +64,7 @@ def order_known_sets(
 ) -> tuple[Order, ...]:
     """Write how each space orders sets of known quality: distance, recall and coverage of each, with what is wrong.
 
-    Args:
-        dataset_dir: Real films with patients.
-        output: The Markdown file.
-        spaces: As in `space_of`.
-        cache_dir: Holds decoded pixels.
-        label: Class of the reference; None takes that of most training films.
-        other_label: Another class; None takes that of most others.
-        image_size: Pixels on a side.
-        count: Most films in a set.
-        seed: Of draws and noise.
-        device: Where features are computed.
-        accept_phantoms: Whether phantoms count as real.
+    Arguments are as in `known_sets`; `spaces` are as in `space_of`, whose features are computed on `device`.
 
     Raises:
         InputDataError: Data without such sets, or films to judge by that a space was trained on.
