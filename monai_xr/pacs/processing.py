@@ -63,8 +63,8 @@ class Processing:
         self._key = open_key(self._clean.key)
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
-        audit = Audit(self._store / "log")
-        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell=tell, say=say, audit=audit)
+        self._audit, index = Audit(self._store / "log"), Index(self._store / "index.db")
+        self._queue = StudyQueue(site, index, ask, tell=tell, say=say, audit=self._audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
         self._idle: list[StudyWorker] = []  # they stay warm from round to round
@@ -88,6 +88,7 @@ class Processing:
         for worker in self._workers:
             worker.stop()
         self._queue.index.close()
+        self._audit.close()
         os.close(self._lock)
 
     def run(self, *, once: bool = False) -> None:
