@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.tables import markdown_row
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
 from monai_xr.workflows.experiments.known_sets import KnownFilms, KnownSet, known_films
@@ -87,11 +88,11 @@ def _page(found: Mapping[str, Measures], batchwise: Mapping[str, float], facts: 
         "",
         f"{facts}. Value and 95 % interval.",
         "",
-        _line(head),
-        _line(["---"] * len(head)),
-        *(_line([name, _baseline(rows[0][name]), *(_cell(each.get(name)) for each in rows)]) for name in names),
-        _line(["fid_batchwise (20 at a time)", *(number_text(batchwise[name]) for name in ("", *found))]),
-        _line(["verdict", "", *(measures.headline for measures in found.values())]),
+        markdown_row(head),
+        markdown_row(["---"] * len(head)),
+        *(markdown_row([name, _baseline(rows[0][name]), *(_cell(each.get(name)) for each in rows)]) for name in names),
+        markdown_row(["fid_batchwise (20 at a time)", *(number_text(batchwise[name]) for name in ("", *found))]),
+        markdown_row(["verdict", "", *(measures.headline for measures in found.values())]),
         "",
         _on_batches(found, batchwise),
         "",
@@ -126,7 +127,3 @@ def _cell(row: Measure | None) -> str:
 
 def _baseline(row: Measure) -> str:
     return "" if row.baseline is None else row.baseline_text
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
