@@ -1,7 +1,9 @@
+import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from known_films import films, table
 
 from monai_xr.errors import InputDataError
