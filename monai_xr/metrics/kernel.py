@@ -121,7 +121,7 @@ def _centred_sums(
     """Give sums of the kernel by patient: over other patients of the set, and over the other set; and its mean.
 
     The kernel has the means over both sets taken off. Where all patients have equally many films that changes nothing.
-    Elsewhere films of patients with many weigh otherwise within their set than across, and what should cancel would not.
+    Elsewhere films of patients with many weigh otherwise within their set than across, and the rest would not cancel.
     """
     own = [_kernel_sums(each, each, of) for each, of in zip(sets, whose, strict=True)]
     across = _kernel_sums(*sets)
