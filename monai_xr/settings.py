@@ -22,14 +22,14 @@ PATH_KNOBS = frozenset(
 NAME_KNOBS = frozenset(
     ("classes", "split", "val_split", "held_out_split", "label", "register_as", "weights", "group_by")
 )
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def parse_flag(value: Any, name: str) -> bool:
     """Read true/false, yes/no or 1/0 in any case; `name` is the knob named in the error."""
     if isinstance(value, bool):
         return value
-    flag = _FLAGS.get(str(value).strip().lower())
+    flag = FLAGS.get(str(value).strip().lower())
     if flag is None:
         raise ConfigurationError(f"{value!r} is neither true nor false", name, "use true or false")
     return flag

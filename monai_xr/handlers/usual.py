@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.handlers.checkpointing.checkpoint import Checkpoint
+from monai_xr.handlers.curve_picture import CurvePicture
 from monai_xr.handlers.epoch_losses import EpochLosses
 from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health.health import HealthWatch
@@ -49,7 +50,8 @@ def usual_handlers(knobs: Mapping[str, Any], dataset: Any, *, validation: Valida
             enabled=knobs["track"],
             register_as=knobs["register_as"],
         ),
-        Progress(),
+        CurvePicture(folder),
+        Progress(str(knobs["bundle"]), dataset.summary),
     ]
 
 

@@ -29,6 +29,8 @@ from monai_xr.transforms.labelled import LabelledXrays
 class Validation:
     """Writes `val/loss`, `val/auroc` and (one class a film) `val/balanced_accuracy` into `state.metrics`.
 
+    `state.best` has the epoch of the best network and these measures of it.
+
     Attach it before `Checkpoint`, which saves what it keeps. The network of the highest AUROC is the best, and of equal
     ones that of the lowest loss, which is the one after calibration. AUROC comes first because threshold and
     temperature, whose luck moves the loss from epoch to epoch, are chosen anew for every network.
@@ -100,7 +102,8 @@ class Validation:
             engine.kept["best_network"].load_state_dict(engine.best_guess.state_dict())
             if idist.get_rank() == 0:
                 self._write(decision)
-        elif epoch - self.best["epoch"] >= self.patience:
+        engine.state.best = {"epoch": self.best["epoch"], **self.best.get("scores", {})}
+        if epoch - self.best["epoch"] >= self.patience:
             engine.state.stop_reason = f"no better validation in {self.patience} epochs"
             engine.state.max_epochs = epoch  # all handlers of ended epochs take it for the last one
 
