@@ -2,7 +2,7 @@
 
 import sys
 
-from monai_xr.cli import data, intake, intake_peers, intake_work, training  # noqa: F401 - they add their commands
+from monai_xr.cli import classifier, data, intake, intake_peers, intake_work, training  # noqa: F401 - they add their commands
 from monai_xr.cli.app import app
 from monai_xr.exits import debug_wanted, exit_codes
 

@@ -12,8 +12,10 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
-from monai_xr.data.images.tiles import Tile
+from monai_xr.data.images.image_file import read_image
+from monai_xr.data.images.tiles import Pixels, Tile
 from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.pixel_store.tile_making import source_of
 from monai_xr.data.records import Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
@@ -130,6 +132,19 @@ class XrayDataset(Dataset[dict[str, Any]]):
             pixels = self.aiin(pixels)
         image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
         return {"image": image, "label": self.classes.index(label)}
+
+    def film(self, index: int) -> Pixels:
+        """Give a film (H, W) in [0, 1] as it was read, upright and at its own size; of a prepared set its tile."""
+        if self.source.store:
+            tile: Pixels = self.cache[index].astype(np.float32) / np.float32(65535)
+            return tile
+        path = self._files[self.cache.records[index].shown]
+        exports = tuple(self.cache.settings.get("exports", ()))
+        return read_image(path, admit=("patient", "phantom", "generated"), exports=exports).pixels
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return {source_of(record, self.source.root).file: record.image for record in self.source}
 
     @cached_property
     def trained_on(self) -> TrainedOn:
