@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: setup demo test check fix bench bench-intake prove clean
+.PHONY: setup demo test check fix bench bench-intake controls prove clean
 
 setup: $(VENV)/dev.done          ## install with all extras
 
@@ -30,6 +30,9 @@ bench: $(VENV)/dev.done          ## speed ratios, side by side
 
 bench-intake: $(VENV)/dev.done   ## receivers of DICOM side by side: rate, and what is on the disk when they answer
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/intake
+
+controls: $(VENV)/dev.done       ## verdicts on 100 of each set whose quality is known, as a table
+	OMP_NUM_THREADS=1 $(BIN)/python tests/prove/controls.py
 
 prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers killed, 10,000 fuzzed peers, 100 of each control of verdicts
 	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 MONAI_XR_INTAKE_FUZZ=10000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -rP tests/prove \

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from plain_command import PlainCommand
 
 from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
@@ -25,14 +26,19 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
     "dicom/sandbox/test_confinement",
+    "dicom/sandbox/test_isolated_reading",
     "dicom/pixels/test_encoding",
     "dicom/test_properties",
     "end_to_end",
     "engines/test_classifier_engine",
     "handlers/checkpointing",
     "handlers/health/test_trainings",
+    "handlers/test_stock_handlers",
     "handlers/tracking",
+    "metrics/test_coverage_of_intervals",
     "metrics/test_spaces",
+    "pacs/test_checking",
+    "pacs/test_hostile_peers",
     "pacs/test_intake",
     "pacs/test_orthanc",
     "pacs/test_processing",
@@ -41,7 +47,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "pacs/test_sending",
     "pacs/test_studying",
     "prove",
-    "workflows/bundle_running/test_plain_command",
+    "test_imports",
     "workflows/judging_images/test_evaluation",
     "workflows/figures",
     "workflows/experiments",
@@ -52,7 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix().startswith(SLOW):
+        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        if place.startswith(SLOW) or "plain_command" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 
@@ -71,6 +78,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real X-rays: set MONAI_XR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainCommand]:
+    """Runs `python -m monai.bundle run` in a folder with some arguments."""
+    command = PlainCommand(tmp_path_factory.mktemp("plain"))
+    yield command
+    command.close()
 
 
 def look_at_header(image: bytes, folder: Path, **options: Any) -> pixel_text.Looked:

@@ -1,9 +1,6 @@
 """What the house promises at the door of a process, and that nothing within takes it for one."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -83,12 +80,6 @@ def test_failed_training_in_a_thread_raises_its_own_error_and_ends_nothing_else(
     assert [type(error) for error in raised] == [DivergedError]
 
 
-def plain(folder, run_id, config, *knobs):
-    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(CONFIGS / config), *knobs]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.parametrize(
     ("run_id", "config", "knobs", "code", "told"),
     [
@@ -98,9 +89,9 @@ def plain(folder, run_id, config, *knobs):
         ("evaluating", "evaluate.yaml", ["--dataset_dir", "nowhere"], 2, "synthetic"),
     ],
 )
-def test_plain_command_tells_known_failures_in_one_line(tmp_path, run_id, config, knobs, code, told):
+def test_plain_command_tells_known_failures_in_one_line(plain_command, tmp_path, run_id, config, knobs, code, told):
     (tmp_path / "data").mkdir()
-    result = plain(tmp_path, run_id, config, *knobs)
+    result = plain_command(tmp_path, run_id, "--config_file", CONFIGS / config, *knobs)
     assert result.returncode == code, result.stderr
     assert last_line(result.stderr).startswith("monai_xr: error: ")
     assert told in last_line(result.stderr)
@@ -108,12 +99,14 @@ def test_plain_command_tells_known_failures_in_one_line(tmp_path, run_id, config
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_plain_command_that_is_stopped_before_it_trains_leaves_with_the_code_of_the_signal(tmp_path, number, code):
+def test_plain_command_that_is_stopped_before_it_trains_leaves_with_the_code_of_the_signal(
+    plain_command, tmp_path, number, code
+):
     (tmp_path / "config.yaml").write_text(
         "imports: [$import signal, $from monai_xr.exits import guard_plain_command]\n"
         f"initialize: [$guard_plain_command(), '$signal.raise_signal({int(number)})']\nrun: []\n"
     )
-    result = plain(tmp_path, "run", tmp_path / "config.yaml")
+    result = plain_command(tmp_path, "run", "--config_file", tmp_path / "config.yaml")
     assert result.returncode == code, result.stderr
     assert last_line(result.stderr) == "monai_xr: stopped"
     assert "Traceback" not in result.stderr

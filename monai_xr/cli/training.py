@@ -71,13 +71,18 @@ def pack(
 def evaluate(
     real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
-    output: Annotated[Path, typer.Option(help="Where measures.json and report.html go.")] = Path("runs/evaluation"),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where measures.json and report.html go; else beside the run, or runs/evaluation/FOLDER."),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--classes", "--class", help="Labels to compare; may repeat, or A,B.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
-    held_out_split: Annotated[str | None, typer.Option(help="Split of real images that sets the floor.")] = None,
+    held_out_split: Annotated[
+        str, typer.Option(help="Split of real images that sets the floor: auto takes val, else test; none halves them.")
+    ] = "auto",
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
         str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
@@ -85,16 +90,19 @@ def evaluate(
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
+    show_all: Annotated[bool, typer.Option("--all", help="Print the table of all measures too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what measures.json holds, and nothing else.")] = False,
 ) -> None:
-    """Compare synthetic with real images: one table, measures.json and an HTML report.
+    """Compare synthetic with real images: five questions with their lights, measures.json and an HTML report.
 
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
     from monai_xr.runs import settings_behind
-    from monai_xr.workflows.judging_images.evaluation import evaluate_folders
-    from monai_xr.workflows.tables import print_measures
+    from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders, usual_folder
+    from monai_xr.workflows.judging_images.terminal import print_lights, print_measures
 
+    output = output or usual_folder(synthetic)
     labels = ",".join(classes) if classes else None
     given = {"image_size": image_size, "classes": labels, "split": split, "aiin": aiin}
     settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
@@ -109,8 +117,13 @@ def evaluate(
         space=space,
         seed=seed,
     )
-    print_measures(measures)
-    typer.echo(f"report: {output / 'report.html'}")
+    if as_json:
+        typer.echo((output / MEASURES).read_text(encoding="utf-8"), nl=False)
+        return
+    if show_all:
+        print_measures(measures)
+    print_lights(measures)
+    typer.echo(f"report: {output / REPORT}")
 
 
 @app.command()

@@ -95,7 +95,11 @@ def patient_identity(ds: Dataset) -> tuple[str, ...]:
 
 
 def sop_class(ds: Dataset) -> str:
-    """Give the SOP class, where the data set names none that of the file meta (PS3.10 section 7.1)."""
+    """Give the SOP class, where the data set names none that of the file meta (PS3.10 section 7.1).
+
+    >>> sop_class(read_header(film))
+    '1.2.840.10008.5.1.4.1.1.1.1'
+    """
     return uid(ds, "SOPClassUID") or uid(ds.file_meta, "MediaStorageSOPClassUID")
 
 
@@ -184,12 +188,20 @@ def view_position(ds: Dataset) -> str:
 
 
 def is_derived(ds: Dataset) -> bool:
-    """Tell by value 1 of Image Type (PS3.3 section C.7.6.1.1.2)."""
+    """Tell by value 1 of Image Type (PS3.3 section C.7.6.1.1.2).
+
+    >>> is_derived(read_header(film))
+    False
+    """
     return text(ds, "ImageType").upper().split("\\")[0] == "DERIVED"
 
 
 def age_years(ds: Dataset) -> float | None:
-    """Give the age by PatientAge, else by birth date and date of the study; None where unknown."""
+    """Give the age by PatientAge, else by birth date and date of the study; None where unknown.
+
+    >>> age_years(read_header(film))
+    60.0
+    """
     if found := _AGE.fullmatch(text(ds, "PatientAge").upper()):
         return int(found[1]) * _DAYS[found[2]] / _DAYS_A_YEAR
     born, taken = (_DATE.fullmatch(text(ds, name)) for name in ("PatientBirthDate", "StudyDate"))

@@ -34,6 +34,9 @@ def quiet() -> Iterator[None]:
     """Keep pydicom's warnings, which repeat values of the file, off the screen and out of logs.
 
     The filters of warnings belong to the whole process, so this is for one thread at a time.
+
+    >>> with quiet():
+    ...     ds = read_header(film)
     """
     log = logging.getLogger("pydicom")
     with _one_at_a_time(os.getpid()), warnings.catch_warnings():

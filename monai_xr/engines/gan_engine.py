@@ -1,12 +1,9 @@
 """One training engine for all GAN families: it owns when things happen, the objective owns what is minimised."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
-import torch.nn.functional as F
 from ignite import distributed as idist
 from ignite.engine import Events
 from monai.engines import Trainer
@@ -16,9 +13,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from monai_xr.engines.host import check_compile_mode, pick_device, pick_precision
-from monai_xr.engines.player import Player, autocast, copy_from_first_rank, frozen
-from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
+from monai_xr.engines.host import compile_networks, pick_device, pick_precision
+from monai_xr.engines.parts import Condition, Part, parts_of
+from monai_xr.engines.player import Player, autocast, copy_from_first_rank, frozen, settle
+from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
@@ -26,20 +24,7 @@ from monai_xr.losses.objective import AdversarialStep, Augment, Objective, Term,
 from monai_xr.networks.interfaces import Discriminator, Generator
 from monai_xr.settings import parse_count, parse_number
 
-Condition = Literal["none", "labels", "images"]
 _RECORDED = ("condition", "critic_steps", "micro_batches", "ema_decay", "gradient_clip")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A batch, or the part of one that goes through the networks at once."""
-
-    reals: list[Tensor]
-    condition: Tensor | None
-    labels: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.reals[0])
 
 
 class GanEngine(Trainer):
@@ -105,41 +90,36 @@ class GanEngine(Trainer):
         seed: int = 0,
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
-        device = pick_device(device)
-        epochs = parse_count(max_epochs, "max_epochs")
+        device, epochs = pick_device(device), parse_count(max_epochs, "max_epochs")
         super().__init__(device=device, max_epochs=epochs, data_loader=train_data_loader, decollate=False)
-        self.register_events(*RunEvents)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.generator, self.discriminator = generator, discriminator
-        for network in (generator, discriminator):
-            network.to(device).to(memory_format=self.memory_format)
-        copy_from_first_rank((generator, discriminator))
+        self.memory_format = settle((generator, discriminator), device, channels_last=channels_last)
+        self.generator, self.discriminator, self.objective = generator, discriminator, objective
         self.optimizer = self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self.precision = pick_precision(precision, device)
-        self.gradient_clip = clip = parse_number(gradient_clip, "gradient_clip")
-        self.objective = objective
-        self.players = {
-            "generator": Player("generator", generator, generator_optimizer, self.precision, clip),
-            "discriminator": Player("discriminator", discriminator, discriminator_optimizer, self.precision, clip),
-        }
-        if condition not in ("none", "labels", "images"):
-            raise ConfigurationError(f"unknown condition {condition!r}", "condition", "none, labels or images")
-        self.condition = condition
-        self.critic_steps = parse_count(critic_steps, "critic_steps")
+        self.gradient_clip = parse_number(gradient_clip, "gradient_clip")
+        self.players = self._make_players()
+        self.condition, self.critic_steps = _known_condition(condition), parse_count(critic_steps, "critic_steps")
         self.micro_batches = parse_count(micro_batches, "micro_batches")
         self.augment, self.schedulers = augment, dict(schedulers or {})
-        seeds = parse_count(seed, "seed", least=0) + idist.get_rank()
-        self.latent_source = torch.Generator(device).manual_seed(seeds)
-        self.term_source = torch.Generator(device).manual_seed(seeds + (1 << 32))  # a stream of its own
-        self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
-        self.ema_generator = deepcopy(generator).eval().requires_grad_(False) if self.ema_decay else None
-        if check_compile_mode(compile_mode):
-            for network in (generator, discriminator):
-                network.compile(mode=compile_mode)
+        self.latent_source, self.term_source = _sources(parse_count(seed, "seed", least=0), device)
+        self.ema_decay, self.ema_generator = average_of(generator, ema_decay)
+        compile_networks((generator, discriminator), compile_mode)
+        self._attach(flat(train_handlers))
+
+    def _make_players(self) -> dict[str, Player]:
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
+        return {
+            name: Player(name, network, optimizers[name], self.precision, self.gradient_clip)
+            for name, network in networks.items()
+        }
+
+    def _attach(self, handlers: Sequence[Any]) -> None:
+        self.register_events(*RunEvents)
         self.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
-        self.watchers = {type(each).__name__: each for each in flat(train_handlers) if hasattr(each, "state_dict")}
-        self._register_handlers(flat(train_handlers))
+        self.watchers = {type(each).__name__: each for each in handlers if hasattr(each, "state_dict")}
+        self._register_handlers(list(handlers))
 
     def run(self) -> None:
         """Train up to `max_epochs`; whatever ends the run, `RunEvents.STOPPED` fires once with `state.outcome` set."""
@@ -239,8 +219,8 @@ class GanEngine(Trainer):
     def _due(self, player: str) -> dict[str, Term]:
         return terms_due(getattr(self.objective, player), self.state.iteration)
 
-    def _parts(self, batch: Any) -> list[_Part]:
-        """The batch on the device, cut into micro-batches, each with its pyramid, condition and classes."""
+    def _parts(self, batch: Any) -> list[Part]:
+        """The batch on the device, cut into micro-batches."""
         images, labels = (batch["image"], batch.get("label")) if isinstance(batch, Mapping) else (batch, None)
         images = images.as_subclass(Tensor)  # not MONAI's: what terms and augmentation keep must fit a checkpoint
         images = images.to(self.state.device, memory_format=self.memory_format, non_blocking=self.non_blocking)
@@ -248,29 +228,17 @@ class GanEngine(Trainer):
             labels = labels.to(self.state.device, non_blocking=self.non_blocking)
         elif self.condition == "labels":
             raise ConfigurationError("batches without labels", "condition", "train on data with classes")
-        images_of = torch.chunk(images, self.micro_batches)
-        labels_of = torch.chunk(labels, self.micro_batches) if labels is not None else [None] * len(images_of)
-        conditions = {"none": [None] * len(images_of), "labels": labels_of, "images": images_of}[self.condition]
-        return [
-            _Part(self._pyramid(finest), condition, classes)
-            for finest, condition, classes in zip(images_of, conditions, labels_of, strict=True)
-        ]
-
-    def _pyramid(self, finest: Tensor) -> list[Tensor]:
-        """Real images at every scale of the generator, coarse to fine, by averaging pixels."""
-        return [
-            finest if size == finest.shape[-1] else F.adaptive_avg_pool2d(finest, size) for size in self.generator.sizes
-        ]
+        return parts_of(images, labels, self.condition, count=self.micro_batches, sizes=self.generator.sizes)
 
     def _latents(self, count: int) -> Tensor:
         return torch.randn(count, self.generator.latent_size, generator=self.latent_source, device=self.state.device)
 
-    def _fakes(self, latents: Tensor, part: _Part, *, gradient: bool) -> list[Tensor]:
+    def _fakes(self, latents: Tensor, part: Part, *, gradient: bool) -> list[Tensor]:
         with torch.set_grad_enabled(gradient), autocast(latents.device, self.precision):
             fakes: list[Tensor] = self.generator(latents, part.condition)
         return fakes
 
-    def _step(self, part: _Part, latents: Tensor, fakes: list[Tensor]) -> AdversarialStep:
+    def _step(self, part: Part, latents: Tensor, fakes: list[Tensor]) -> AdversarialStep:
         return AdversarialStep(
             self.discriminator,
             part.reals,
@@ -298,3 +266,15 @@ class GanEngine(Trainer):
             return list(range(len(dataset.classes)))
         films = min(count, len(dataset))
         return [dataset[i * len(dataset) // films]["image"] for i in range(films)]
+
+
+def _known_condition(condition: str) -> str:
+    if condition not in get_args(Condition):
+        raise ConfigurationError(f"unknown condition {condition!r}", "condition", "none, labels or images")
+    return condition
+
+
+def _sources(seed: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    """Give the random generators of latents and of terms, each a stream of its own in each process."""
+    seed += idist.get_rank()
+    return torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(seed + (1 << 32))

@@ -1,6 +1,9 @@
 """What this machine offers a training: its device and the number format that is fastest there."""
 
+from collections.abc import Iterable
+
 import torch
+from torch import nn
 
 from monai_xr.errors import ConfigurationError
 
@@ -59,8 +62,8 @@ def _cpu_flags() -> set[str]:
         return set()
 
 
-def check_compile_mode(mode: str) -> bool:
-    """Tell whether networks are to be compiled.
+def compile_networks(networks: Iterable[nn.Module], mode: str) -> None:
+    """Compile networks in place, unless the mode is "none".
 
     Raises:
         ConfigurationError: If the mode is not one of torch.compile nor "none".
@@ -68,4 +71,6 @@ def check_compile_mode(mode: str) -> bool:
     modes = ("default", *torch._inductor.list_mode_options())
     if mode != "none" and mode not in modes:
         raise ConfigurationError(f"unknown mode {mode!r}", "compile_mode", f"none, {', '.join(modes)}")
-    return mode != "none"
+    if mode != "none":
+        for network in networks:
+            network.compile(mode=mode)

@@ -106,6 +106,15 @@ def average_over_ranks(tensors: list[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def settle(networks: Iterable[nn.Module], device: torch.device, *, channels_last: bool) -> torch.memory_format:
+    """Move networks to a device, with the weights of the first process; gives their memory format."""
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    for network in networks:
+        network.to(device).to(memory_format=memory_format)
+        copy_from_first_rank((network,))
+    return memory_format
+
+
 def copy_from_first_rank(networks: Iterable[nn.Module]) -> None:
     """Give all processes the weights and buffers of the first one."""
     if idist.get_world_size() == 1:

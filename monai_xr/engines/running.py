@@ -1,7 +1,8 @@
 """What the training engines share: what an iteration gives, how a run ends, the running average of a network."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, TypeVar
 
 import torch
 from ignite.engine import Engine
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from monai_xr.handlers.events import RunEvents
+from monai_xr.settings import parse_number
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class StepOutput(list[dict[str, Any]]):
@@ -53,6 +57,12 @@ def run_to_outcome(engine: Engine, run: Callable[[], Any]) -> None:
         raise
     finally:
         engine.fire_event(RunEvents.STOPPED)
+
+
+def average_of(network: Network, ema_decay: float) -> tuple[float, Network | None]:
+    """Read the decay of a running average; give a copy of the network to hold that, None where the decay is 0."""
+    decay = parse_number(ema_decay, "ema_decay", below=1)
+    return decay, deepcopy(network).eval().requires_grad_(False) if decay else None
 
 
 @torch.no_grad()

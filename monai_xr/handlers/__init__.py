@@ -5,7 +5,7 @@ from typing import Any
 
 _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
-    "EpochLosses": "losses",
+    "EpochLosses": "epoch_losses",
     "FindingsWriter": "findings_writer",
     "GanMetrics": "gan_metrics",
     "HealthWatch": "health.health",

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from monai_xr.handlers.trained import Sampled
+from monai_xr.handlers.protocols import Sampled
 from monai_xr.metrics import (
     FeatureSpace,
     frechet_distance,

@@ -8,7 +8,7 @@ from ignite.engine import Engine, Events
 from monai_xr.data.images.montage import montage
 from monai_xr.data.images.png import write_png
 from monai_xr.disk import make_folder
-from monai_xr.handlers.trained import Sampled
+from monai_xr.handlers.protocols import Sampled
 from monai_xr.settings import parse_count
 
 

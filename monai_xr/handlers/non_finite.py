@@ -8,7 +8,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from monai_xr.errors import DivergedError
-from monai_xr.handlers.losses import named_losses
+from monai_xr.handlers.epoch_losses import named_losses
 
 
 class StopOnNonFinite:

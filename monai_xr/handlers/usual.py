@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.handlers.checkpointing.checkpoint import Checkpoint
+from monai_xr.handlers.epoch_losses import EpochLosses
 from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health.health import HealthWatch
 from monai_xr.handlers.image_grid import ImageGrid
-from monai_xr.handlers.losses import EpochLosses
 from monai_xr.handlers.non_finite import StopOnNonFinite
 from monai_xr.handlers.progress import Progress
 from monai_xr.handlers.run_record import RunRecord

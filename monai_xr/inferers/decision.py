@@ -177,25 +177,29 @@ def decide(
     probabilities = to_probabilities(logits / temperature, multi_label=multi_label)
     thresholds, half_widths = {}, {}
     for place, name in enumerate(classes):
-        known = torch.isfinite(targets[:, place])
-        scores, truth = probabilities[known, place], targets[known, place].int()
-        if int(truth.min()) == int(truth.max()):
-            raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
+        scores, truth = _known(probabilities[:, place], targets[:, place], name)
         if positive in ("", name):
             thresholds[name] = choose_threshold(scores, truth, kind, least)
-            margin = (torch.logit(scores, _EPSILON) - math.log(thresholds[name] / (1 - thresholds[name]))).abs()
-            half_widths[name] = float(margin.quantile(float(abstain))) if float(abstain) else 0.0
-    decision = Decision(
-        classes,
-        bool(multi_label),
-        temperature,
-        tuple(thresholds.get(name, 1 - thresholds.get(positive, 0.5)) for name in classes),
-        tuple(half_widths.get(name, half_widths.get(positive, 0.0)) for name in classes),
-        rule,
-        films=len(logits),
-        positive=positive,
-    )
+            half_widths[name] = _half_width(scores, thresholds[name], float(abstain))
+    limits = tuple(thresholds.get(name, 1 - thresholds.get(positive, 0.5)) for name in classes)
+    bands = tuple(half_widths.get(name, half_widths.get(positive, 0.0)) for name in classes)
+    decision = Decision(classes, bool(multi_label), temperature, limits, bands, rule, len(logits), positive)
     return _with_operating_point(decision, probabilities, targets)
+
+
+def _known(probabilities: Tensor, targets: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Give the probabilities and targets of the films of which it is known whether they show a finding."""
+    known = torch.isfinite(targets)
+    truth = targets[known].int()
+    if int(truth.min()) == int(truth.max()):
+        raise InputDataError(f"validation films do not differ in {name}", "", "give films with and without it")
+    return probabilities[known], truth
+
+
+def _half_width(scores: Tensor, threshold: float, abstain: float) -> float:
+    """Give the distance from the threshold, in log-odds, within which a share of the scores lies."""
+    margin = (torch.logit(scores, _EPSILON) - math.log(threshold / (1 - threshold))).abs()
+    return float(margin.quantile(abstain)) if abstain else 0.0
 
 
 def _with_operating_point(decision: Decision, probabilities: Tensor, targets: Tensor) -> Decision:

@@ -68,7 +68,7 @@ def class_latents(
     Args:
         count: Images to generate, of each class in turn.
         latent_size: Z.
-        trained_classes: Names in the order of the training's class indices.
+        trained_classes: Names in the order of the training's class indices; none where the films had no classes.
         classes: Those to generate; None takes all.
         seed: Of the latents.
 
@@ -79,7 +79,7 @@ def class_latents(
     if unknown := [name for name in wanted if name not in trained_classes]:
         raise ConfigurationError(f"no such class {unknown[0]}", "classes", f"trained: {', '.join(trained_classes)}")
     indices = [list(trained_classes).index(name) for name in wanted]
-    return LatentDataset(count, latent_size, seed, conditions=indices, labels=wanted)
+    return LatentDataset(count, latent_size, seed, conditions=indices or None, labels=wanted or [""])
 
 
 def film_latents(count: int, latent_size: int, films: XrayDataset, *, seed: int = 0) -> LatentDataset:

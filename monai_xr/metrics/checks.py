@@ -18,6 +18,8 @@ def check_images(images: Tensor, name: str, *, at_least: int = 2) -> None:
 
     Raises:
         InputDataError: Colour, too few images, NaN, or values outside [0, 1].
+
+    >>> check_images(torch.rand(2, 1, 8, 8), "films")
     """
     if images.ndim != 4 or images.shape[1] != 1:
         raise InputDataError(
@@ -38,7 +40,10 @@ def check_images(images: Tensor, name: str, *, at_least: int = 2) -> None:
 
 
 def check_same_size(first: Tensor, second: Tensor) -> None:
-    """Refuse two sets of images (N, 1, H, W) whose height or width differ."""
+    """Refuse two sets of images (N, 1, H, W) whose height or width differ.
+
+    >>> check_same_size(torch.rand(2, 1, 8, 8), torch.rand(3, 1, 8, 8))
+    """
     if first.shape[-2:] != second.shape[-2:]:
         raise InputDataError(
             f"images of {_size(first)} against {_size(second)} pixels", "", "bring both sets to one size first"

@@ -144,7 +144,13 @@ def _calibration(answers: Answers, patient: Numbers) -> dict[str, Pulled]:
 
 @full_precision
 def confusion(answers: Answers, predicted: Tensor) -> Tensor:
-    """Give counts (C, C), rows the truth and columns the prediction (N,), for films with one class."""
+    """Give counts (C, C), rows the truth and columns the prediction (N,), for films with one class.
+
+    >>> truth = torch.eye(2)[[0, 1, 1]]
+    >>> answers = Answers(truth, truth > 0.5, truth, ("A", "B", "C"), ("sick", "well"))
+    >>> confusion(answers, torch.tensor([0, 1, 0])).tolist()
+    [[1, 0], [1, 1]]
+    """
     counts: Tensor = multiclass_confusion_matrix(predicted, answers.targets.argmax(1), len(answers.classes))
     return counts
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features, check_images
-from monai_xr.metrics.intervals import Interval, Numbers, numbered, of_share, variance_of_sum
+from monai_xr.metrics.floor import Whose, half_split
+from monai_xr.metrics.intervals import Interval, Numbers, around, freedom, numbered, of_share, variance_of_sum
 from monai_xr.metrics.precision import full_precision
-from monai_xr.metrics.pulls import auroc
+from monai_xr.metrics.pulls import auroc, numbered_again
 
 QUANTILE, SURE = 0.05, 0.99
 _RESAMPLES = 200
@@ -37,9 +38,13 @@ class Memorization:
         share: `copies` over the synthetic images.
         share_interval: 95 % interval for the choice of synthetic images and of held-out patients.
         least_share: Lower end of the 99 % interval, for a verdict that looks at sets in several spaces.
-        attack_auc: How well nearness to the synthetic set tells training from held-out images; 0.5 is not at all. None
-            without held-out images.
+        attack_auc: How well nearness to the synthetic set tells training from held-out images. None without held-out
+            images.
         attack_interval: 95 % interval, by patient where patients are known.
+        attack_zero: The same without any memory: for each half of the training patients the other half stands in for
+            the synthetic set. It is 0.5 where held-out images are as training ones are, and elsewhere is not. None
+            where the training images cannot be halved.
+        beyond_zero: 95 % interval of `attack_auc` minus `attack_zero`.
         distances: Of each synthetic image to its nearest training image, (M,).
         nearest: Index of that training image, (M,).
     """
@@ -52,6 +57,8 @@ class Memorization:
     least_share: float
     attack_auc: float | None
     attack_interval: Interval | None
+    attack_zero: float | None
+    beyond_zero: Interval | None
     distances: NDArray[np.float64]
     nearest: NDArray[np.int64]
 
@@ -102,13 +109,12 @@ def memorization(
     reference = _nearest(training, training, patients)[0] if held_out is None else _nearest(held_out, training)[0]
     whose = numbered(len(training), patients) if held_out is None else numbered(len(held_out), held_out_patients)
     of_synthetic = numbered(len(synthetic), synthetic_patients)
-    threshold = float(np.quantile(reference, QUANTILE))
+    threshold = _threshold(reference)
     flagged = distances < threshold
     shared = _share(distances, reference, (of_synthetic, whose), seed)
-    auc, interval = None, None
-    if held_out is not None:
-        members, others = (-_nearest(real, synthetic)[0] for real in (training, held_out))
-        auc, interval = _attack(members, others, patients, held_out_patients)
+    attack = (
+        _Attack() if held_out is None else _attack(training, synthetic, held_out, (patients, held_out_patients), seed)
+    )
     return Memorization(
         threshold=threshold,
         copies=int(flagged.sum()),
@@ -116,8 +122,10 @@ def memorization(
         share=float(flagged.mean()),
         share_interval=of_share(*shared),
         least_share=of_share(*shared, level=SURE)[0],
-        attack_auc=auc,
-        attack_interval=interval,
+        attack_auc=attack.auc,
+        attack_interval=attack.interval,
+        attack_zero=attack.zero,
+        beyond_zero=attack.beyond_zero,
         distances=distances,
         nearest=nearest,
     )
@@ -171,6 +179,11 @@ def _aligned(queries: Tensor, references: Tensor, nearest: Tensor) -> Iterator[t
         yield some, references[of]
 
 
+def _threshold(distances: NDArray[np.float64]) -> float:
+    """Give the distance below which another film falls with the chance QUANTILE, in the mean over such sets."""
+    return float(np.quantile(distances, QUANTILE, method="weibull"))
+
+
 def _share(
     distances: NDArray[np.float64], reference: NDArray[np.float64], whose: tuple[Numbers, Numbers], seed: int
 ) -> tuple[float, float, float]:
@@ -187,25 +200,47 @@ def _share(
     draw = np.random.default_rng(seed)
     films = np.split(np.argsort(whose[1], kind="stable"), np.cumsum(np.bincount(whose[1]))[:-1])
     picks = draw.integers(0, len(films), (_RESAMPLES, len(films)))
-    drawn = [np.quantile(reference[np.concatenate([films[unit] for unit in pick])], QUANTILE) for pick in picks]
+    drawn = [_threshold(reference[np.concatenate([films[unit] for unit in pick])]) for pick in picks]
     of_threshold = float(np.var([(distances < threshold).mean() for threshold in drawn]))
-    below = distances < np.quantile(reference, QUANTILE)
+    below = distances < _threshold(reference)
     share, units = float(below.mean()), int(whose[0].max()) + 1
     inside = share * (1 - share) or 0.5 / units  # at 0 and 1 that of half an image
     own = max(variance_of_sum((below - share) / len(below), whose[0]), inside / len(below))
     return share, own + of_threshold, 1 / (1 / units + of_threshold / inside)
 
 
-def _attack(
-    members: NDArray[np.float64],
-    others: NDArray[np.float64],
-    patients: Sequence[str] | None,
-    other_patients: Sequence[str] | None,
-) -> tuple[float, Interval | None]:
-    """Give the AUC of scores that tell members from others, and its interval, by patient where they are known."""
-    of_members, of_others = numbered(len(members), patients), numbered(len(others), other_patients)
-    whose = np.concatenate([of_members, of_others + int(of_members.max()) + 1])
-    truth = np.repeat([True, False], [len(members), len(others)])
-    found = auroc(np.concatenate([members, others]), truth, whose)
-    varies = bool(found.pulls.any())
-    return found.value, found.interval if varies else None
+@dataclass(frozen=True)
+class _Attack:
+    """The attack's part of `Memorization`."""
+
+    auc: float | None = None
+    interval: Interval | None = None
+    zero: float | None = None
+    beyond_zero: Interval | None = None
+
+
+def _attack(training: Tensor, synthetic: Tensor, held_out: Tensor, whose: tuple[Whose, Whose], seed: int) -> _Attack:
+    """Tell training from held-out images by nearness to the synthetic ones, and by nearness to other training ones.
+
+    Both AUCs are of the same films, so the error of their difference is that of the difference of their pulls.
+    """
+    members, others = numbered(len(training), whose[0]), numbered(len(held_out), whose[1])
+    patient = np.concatenate([members, others + int(members.max()) + 1])
+    truth = np.repeat([True, False], [len(training), len(held_out)])
+    found = auroc(np.concatenate([-_nearest(real, synthetic)[0] for real in (training, held_out)]), truth, patient)
+    interval = found.interval if found.pulls.any() else None
+    draw = np.random.default_rng(seed)
+    halves = half_split(len(training), whose[0], draw)
+    if min(len(half) for half in halves) < 2:
+        return _Attack(found.value, interval)
+    zero, pulls = 0.0, found.pulls.copy()
+    for kept, stand_in in (halves, halves[::-1]):
+        some = draw.choice(stand_in, min(len(stand_in), len(synthetic)), replace=False)
+        chosen = np.concatenate([kept, np.arange(len(training), len(patient))])
+        near = [-_nearest(real, training[some])[0] for real in (training[kept], held_out)]
+        half = auroc(np.concatenate(near), truth[chosen], numbered_again(patient[chosen]))
+        zero += half.value / 2
+        pulls[chosen] -= half.pulls / 2
+    variance, degrees = variance_of_sum(pulls, patient), freedom(pulls, patient)
+    beyond = around(found.value - zero, variance, degrees) if interval and variance > 0 else None
+    return _Attack(found.value, interval, zero, beyond)

@@ -4,15 +4,16 @@ Precision and recall are the improved ones of Kynkaanniemi et al. (2019, 1904.06
 Naeem et al. (2020, 2002.09797), all with balls that reach to the fifth nearest neighbour.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.checks import check_features
+from monai_xr.metrics.intervals import Numbers, numbered
 from monai_xr.metrics.precision import full_precision
 
 NEIGHBOURS = 5
@@ -38,7 +39,12 @@ class Coverage:
 
 @full_precision
 def precision_recall_coverage(
-    real_features: Tensor, synthetic_features: Tensor, *, neighbours: int = NEIGHBOURS
+    real_features: Tensor,
+    synthetic_features: Tensor,
+    *,
+    neighbours: int = NEIGHBOURS,
+    patients: Sequence[str] | None = None,
+    synthetic_patients: Sequence[str] | None = None,
 ) -> Coverage:
     """Give precision, recall, density and coverage of two sets of features.
 
@@ -48,7 +54,9 @@ def precision_recall_coverage(
     Args:
         real_features: (N, d).
         synthetic_features: (M, d).
-        neighbours: Which neighbour a ball reaches to.
+        neighbours: Which neighbour a ball reaches to; films of its own patient are none.
+        patients: Of each real image; each its own if None.
+        synthetic_patients: Of each image of the other set, where it is of real films.
 
     Raises:
         InputDataError: Not more than `neighbours` rows, NaN, or different d.
@@ -58,12 +66,15 @@ def precision_recall_coverage(
     1.0
     """
     check_features(real_features, synthetic_features)
-    least = min(len(real_features), len(synthetic_features))
+    whose = numbered(len(real_features), patients), numbered(len(synthetic_features), synthetic_patients)
+    least = min(fewest_others(each) for each in whose) + 1
     if least <= neighbours:
-        way_out = f"balls to the {neighbours}. neighbour need at least {neighbours + 1} a side"
+        way_out = f"balls to the {neighbours}. neighbour need at least {neighbours + 1} a side, of other patients"
         raise InputDataError(f"{least} image(s)", "coverage", way_out)
     real, synthetic = real_features.double(), synthetic_features.double()
-    real_reach, synthetic_reach = (_reach(each, neighbours) for each in (real, synthetic))
+    real_reach, synthetic_reach = (
+        _reach(each, neighbours, of) for each, of in zip((real, synthetic), whose, strict=True)
+    )
     balls = torch.zeros(len(synthetic), device=real.device)  # real balls that hold each synthetic image
     recalled, covered = [], []
     for block, reach in zip(*(blocks(each, len(synthetic)) for each in (real, real_reach)), strict=True):
@@ -79,35 +90,46 @@ def precision_recall_coverage(
     )
 
 
-def distances_to_neighbours(features: Tensor, neighbours: int, groups: NDArray[np.int64]) -> Tensor:
+def distances_to_neighbours(
+    features: Tensor, neighbours: int, patient: Numbers, groups: Numbers | None = None
+) -> Tensor:
     """Give each row's distance to its neighbour of that rank if a group of rows were not there, (G + 1, N).
+
+    Rows of one patient are no neighbours: his films are near each other whatever the set is.
 
     Args:
         features: (N, d) in double precision.
         neighbours: The rank.
-        groups: Group of each row, 0 to G - 1; the last line of the result is without none.
+        patient: Number of each row's patient.
+        groups: Group of each row, 0 to G - 1, of whole patients; the last line of the result is without none.
     """
+    groups = np.full(len(features), -1) if groups is None else groups
     number = int(groups.max()) + 1
-    seen = min(neighbours + int(np.bincount(groups).max()), len(features) - 1) + 1
-    found = []
-    of = torch.from_numpy(groups)
+    most = int(np.bincount(patient).max() + np.bincount(groups[groups >= 0], minlength=1).max())
+    seen = min(neighbours + most, len(features))
+    group_of, patient_of = torch.from_numpy(groups), torch.from_numpy(patient)
+    found, start = [], 0
     for block in blocks(features, len(features)):
         nearest = torch.cdist(block, features).topk(seen, dim=1, largest=False)
-        whose = of[nearest.indices[:, 1:]]  # the first is the row itself
-        values = nearest.values[:, 1:]
+        other = patient_of[nearest.indices] != patient_of[start : start + len(block), None]
+        start += len(block)
         lines = []
-        for group in range(number):
-            rank = (whose != group).cumsum(1)
-            place = (rank < neighbours).sum(1).clamp(max=values.shape[1] - 1)
-            lines.append(values.gather(1, place[:, None])[:, 0])
-        found.append(torch.stack([*lines, values[:, neighbours - 1]]))
+        for group in range(number + 1):
+            rank = (other & (group_of[nearest.indices] != group)).cumsum(1)
+            place = (rank < neighbours).sum(1).clamp(max=seen - 1)
+            lines.append(nearest.values.gather(1, place[:, None])[:, 0])
+        found.append(torch.stack(lines))
     return torch.cat(found, 1)
 
 
-def _reach(features: Tensor, neighbours: int) -> Tensor:
-    """Give each row's distance to its neighbour of that rank, not counting itself, (N,)."""
-    parts = blocks(features, len(features))
-    return torch.cat([torch.cdist(part, features).kthvalue(neighbours + 1, dim=1).values for part in parts])
+def fewest_others(patient: Numbers) -> int:
+    """Give how many films of other patients there are at least for each film."""
+    return len(patient) - int(np.bincount(patient).max())
+
+
+def _reach(features: Tensor, neighbours: int, patient: Numbers) -> Tensor:
+    """Give each row's distance to its neighbour of that rank, (N,)."""
+    return distances_to_neighbours(features, neighbours, patient)[-1]
 
 
 def blocks(rows: Tensor, columns: int) -> tuple[Tensor, ...]:

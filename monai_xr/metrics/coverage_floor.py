@@ -6,13 +6,15 @@ patients they belong to out. The latter is a product over two halves of the imag
 those, which the first part has already, is not in it twice.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from monai_xr.metrics.checks import check_features
-from monai_xr.metrics.coverage import NEIGHBOURS, blocks, distances_to_neighbours
+from monai_xr.metrics.coverage import NEIGHBOURS, blocks, distances_to_neighbours, fewest_others
 from monai_xr.metrics.floor import Floored, Sides
 from monai_xr.metrics.intervals import Numbers, Values, around, of_share, variance_of_sum
 from monai_xr.metrics.precision import full_precision
@@ -35,27 +37,48 @@ def coverage_beside_floor(compared: Sides, *, seed: int = 0) -> dict[str, Floore
 
     Raises:
         InputDataError: NaN, or different d.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> compared = Sides(features, features + 9, features, (np.arange(40),) * 3)
+    >>> coverage_beside_floor(compared)["coverage"].value
+    0.0
     """
     check_features(compared.real, compared.synthetic)
-    if compared.count <= NEIGHBOURS:
+    whose = compared.whose
+    if min(fewest_others(each) for each in whose if len(each)) < NEIGHBOURS:
         return {}
     draw = np.random.default_rng(seed)
     groups = compared.grouped(_GROUPS, draw)
-    halves = tuple(draw.permutation(int(of.max()) + 1)[of] % 2 if len(of) else of for of in compared.whose)
+    halves = tuple(draw.permutation(int(of.max()) + 1)[of] % 2 if len(of) else of for of in whose)
     tables = (compared.real, compared.synthetic, compared.others)
-    ours = _counted(tables[0], tables[1], (groups[0], groups[1]), (halves[0], halves[1]))
-    theirs = None
-    if tables[2] is not None:
-        theirs = _counted(tables[0], tables[2], (groups[0], groups[2]), (halves[0], halves[2]))
+    dealt = [
+        _Dealt(table, *numbers)
+        for table, *numbers in zip(tables, whose, groups, halves, strict=True)
+        if table is not None
+    ]
+    ours = _counted(dealt[0], dealt[1])
+    theirs = _counted(dealt[0], dealt[2]) if len(dealt) > 2 else None
     return {name: _beside(name, ours, theirs, compared) for name in _NAMES}
 
 
-def _counted(real: Tensor, other: Tensor, groups: tuple[Numbers, Numbers], halves: tuple[Numbers, Numbers]) -> Counted:
+@dataclass(frozen=True)
+class _Dealt:
+    """Features (N, d), and for each row the number of its patient, of its group and of its half."""
+
+    features: Tensor
+    patient: Numbers
+    group: Numbers
+    half: Numbers
+
+
+def _counted(real: _Dealt, other: _Dealt) -> Counted:
     """Give for each measure what each image counts, and the means of both halves without each group, (G, 2)."""
-    x, y = real.double(), other.double()
-    number = [int(of.max()) + 1 for of in groups]
-    reach = [distances_to_neighbours(each, NEIGHBOURS, of) for each, of in zip((x, y), groups, strict=True)]
-    of_x, of_y = (torch.from_numpy(of) for of in groups)
+    x, y = real.features.double(), other.features.double()
+    number = [int(each.group.max()) + 1 for each in (real, other)]
+    reach = [
+        distances_to_neighbours(each.features.double(), NEIGHBOURS, each.patient, each.group) for each in (real, other)
+    ]
+    of_x, of_y = (torch.from_numpy(each.group) for each in (real, other))
     balls = torch.zeros(number[0] + 1, len(y), dtype=torch.double)  # that hold each image, without each group
     recalled, covered = [], []
     size = len(blocks(x, len(y))[0])
@@ -80,7 +103,7 @@ def _counted(real: Tensor, other: Tensor, groups: tuple[Numbers, Numbers], halve
     }
     counted = {}
     for name, table in found.items():
-        half = torch.from_numpy(halves[name in ("precision", "density")])
+        half = torch.from_numpy((other if name in ("precision", "density") else real).half)
         means = torch.stack([table[:-1, half == side].mean(1) for side in (0, 1)], 1)
         counted[name] = (table[-1].numpy(), means.numpy())
     return counted

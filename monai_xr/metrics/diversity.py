@@ -178,7 +178,11 @@ def ms_ssim_of_random_pairs(
 
 
 def pairs_of(patient: Numbers) -> int:
-    """Give how many pairs of images of different patients there are."""
+    """Give how many pairs of images of different patients there are.
+
+    >>> pairs_of(np.array([0, 0, 1]))
+    2
+    """
     films = np.bincount(patient)
     return int((len(patient) ** 2 - (films**2).sum()) // 2)
 

@@ -97,6 +97,9 @@ def sides(
         held_out_patients: Patient of each held-out image.
         synthetic_patients: Of each synthetic image, where real films stand in for them.
         seed: Of the split and of the images left out of the larger set.
+
+    >>> sides(torch.rand(9, 4), torch.rand(5, 4), held_out=torch.rand(7, 4)).count
+    5
     """
     draw = np.random.default_rng(seed)
     whose = [numbered(len(real), patients), numbered(len(synthetic), synthetic_patients)]
@@ -131,6 +134,12 @@ def beside_floor(measure: Measure, compared: Sides, *, seed: int = 0) -> dict[st
 
     Raises:
         InputDataError: Features that the measure refuses.
+
+    >>> features = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    >>> def gap(real, other):
+    ...     return {"gap": float((other.mean() - real.mean()).abs())}
+    >>> round(beside_floor(gap, sides(features, features + 1, held_out=features))["gap"].value, 3)
+    1.0
     """
     values = measure(compared.real, compared.synthetic)
     if compared.others is None:
@@ -155,6 +164,9 @@ def half_split(count: int, patients: Whose, draw: np.random.Generator) -> tuple[
     """Split indices below count at random into two halves, as equal as whole patients allow.
 
     One patient only gives an empty half.
+
+    >>> [len(half) for half in half_split(4, ["A", "A", "B", "B"], np.random.default_rng(0))]
+    [2, 2]
     """
     _, group = np.unique(np.arange(count) if patients is None else np.asarray(patients), return_inverse=True)
     sizes = np.bincount(group)

@@ -1,7 +1,7 @@
 """A value and what each patient adds to it in; the 95 % interval for the choice of patients out.
 
 The patient is the unit of every interval: films of one patient go together. Where patients are unknown, each film is
-taken for a patient. `tests/bench/coverage.py` counts how often each interval holds the truth.
+taken for a patient. `tests/bench/interval_coverage.py` counts how often each interval holds the truth.
 """
 
 import math
@@ -19,7 +19,11 @@ LEVEL = 0.95
 
 
 def numbered(count: int, patients: Sequence[str] | None) -> Numbers:
-    """Give the number of each film's patient, 0 to P - 1, for `count` films."""
+    """Give the number of each film's patient, 0 to P - 1, for `count` films.
+
+    >>> numbered(3, ["B", "A", "B"]).tolist()
+    [1, 0, 1]
+    """
     if patients is None:
         return np.arange(count)
     return np.unique(np.asarray(patients), return_inverse=True)[1].astype(np.int64)
@@ -61,7 +65,11 @@ def freedom(pulls: Values, patient: Numbers) -> float:
 
 
 def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
-    """Give how many errors an interval reaches to either side, by Student's t."""
+    """Give how many errors an interval reaches to either side, by Student's t.
+
+    >>> round(quantile(), 2)
+    1.96
+    """
     side = (1 + level) / 2
     return float(stats.t.ppf(side, degrees)) if math.isfinite(degrees) else float(stats.norm.ppf(side))
 

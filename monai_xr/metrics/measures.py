@@ -53,6 +53,28 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Light:
+    """One question that a reader asks first, with its answer.
+
+    Args:
+        question: In a word or two, such as "copies?".
+        finding: The answer; "none" where it cannot be given.
+        row: The measure that it stands on.
+        says: The answer in a few words.
+    """
+
+    question: str
+    finding: Finding
+    row: Measure
+    says: str
+
+    @property
+    def colour(self) -> str:
+        """Give the colour of a traffic light, grey where there is no answer."""
+        return {"fine": "green", "open": "yellow", "bad": "red", "none": "grey"}[self.finding]
+
+
+@dataclass(frozen=True)
 class Measures:
     """All measures of one pair of sets.
 
@@ -65,6 +87,7 @@ class Measures:
         counts: Images in each set.
         settings: What the numbers depend on.
         notes: What a reader must know beside the numbers.
+        lights: The questions that a reader asks first.
     """
 
     rows: tuple[Measure, ...]
@@ -75,6 +98,7 @@ class Measures:
     counts: Mapping[str, int]
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    lights: tuple[Light, ...] = ()
 
     def __getitem__(self, name: str) -> Measure:
         """Give the measure of a name."""
@@ -89,30 +113,38 @@ class Measures:
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data for JSON, without NaN or infinity."""
-        measures = {
-            row.name: {
-                "title": row.title,
-                "value": _finite(row.value),
-                "interval_95": list(row.interval) if row.interval else None,
-                "real_against_real": _finite(row.baseline),
-                "verdict": row.verdict,
-            }
-            for row in self.rows
-        }
+        lights = [
+            {"question": each.question, "light": each.colour, "says": each.says, **_facts(each.row)}
+            for each in self.lights
+        ]
         return {
             "headline": self.headline,
             "verdict": self.verdict,
             "finding": self.finding,
             "summary": self.summary,
+            "lights": lights,
             "counts": dict(self.counts),
-            "measures": measures,
+            "measures": {row.name: {**_facts(row), "verdict": row.verdict} for row in self.rows},
             "settings": dict(self.settings),
             "notes": list(self.notes),
         }
 
 
+def _facts(row: Measure) -> dict[str, Any]:
+    return {
+        "title": row.title,
+        "value": _finite(row.value),
+        "interval_95": list(row.interval) if row.interval else None,
+        "real_against_real": _finite(row.baseline),
+    }
+
+
 def number_text(value: float | None, *, signed: bool = False) -> str:
-    """Write a difference with three decimals and its sign, any other number with three digits."""
+    """Write a difference with three decimals and its sign, any other number with three digits.
+
+    >>> number_text(0.12345), number_text(0.5, signed=True)
+    ('0.123', '+0.500')
+    """
     if value is None or not math.isfinite(value):
         return "undefined"
     text = f"{value:+.3f}" if signed else f"{value:#.3g}".rstrip(".") if value else "0"

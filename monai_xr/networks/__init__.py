@@ -5,6 +5,7 @@ from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from monai_xr.networks.iagan import IAGANGenerator
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, FinestImage, Generator
 from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
+from monai_xr.networks.style_gan import StyleGANDiscriminator, StyleGANGenerator
 from monai_xr.networks.vit import XrayClassifier, make_classifier
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "IAGANGenerator",
     "MSGGANDiscriminator",
     "MSGGANGenerator",
+    "StyleGANDiscriminator",
+    "StyleGANGenerator",
     "XrayClassifier",
     "make_classifier",
 ]

@@ -25,9 +25,16 @@ class EqualizedConv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, padding: int = 0, *, gain: float = 2**0.5
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        padding: int = 0,
+        *,
+        stride: int = 1,
+        gain: float = 2**0.5,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=padding)
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding=padding)
         self.scale = gain / (in_channels * kernel_size**2) ** 0.5
 
     def reset_parameters(self) -> None:
@@ -36,7 +43,23 @@ class EqualizedConv2d(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""
-        return F.conv2d(features, self.weight * self.scale, self.bias, padding=self.padding)
+        return F.conv2d(features, self.weight * self.scale, self.bias, stride=self.stride, padding=self.padding)
+
+
+class EqualizedLinear(nn.Linear):
+    """The same for a linear layer; `rate` is how much slower it learns, `bias` where its biases start."""
+
+    def __init__(
+        self, in_features: int, out_features: int, *, gain: float = 2**0.5, rate: float = 1.0, bias: float = 0.0
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.scale, self.rate = gain * rate / in_features**0.5, rate
+        nn.init.normal_(self.weight, std=1 / rate)
+        nn.init.constant_(self.bias, bias / rate)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., in_features) to (..., out_features)."""
+        return F.linear(features, self.weight * self.scale, self.bias * self.rate)
 
 
 class EqualizedConvTranspose2d(nn.ConvTranspose2d):

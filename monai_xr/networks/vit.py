@@ -80,47 +80,42 @@ def make_classifier(
         backbone: Name of a timm network, such as `vit_tiny_patch16_224`, `convnext_atto` or `resnet18`.
         image_size: Height = width of the images in pixels.
         classes: What the logits stand for, in order.
-        patch_size: Pixels on a side of a ViT's patch. "auto" is that of the given weights; without any it is the
-            largest power of two up to 16 that leaves 4 patches on a side.
+        patch_size: Pixels on a side of a ViT's patch. "auto" is that of the given weights, else the largest power of
+            two up to 16 that leaves 4 patches on a side.
         stem: "convolution", "patch", or "auto": convolution where a ViT starts from scratch.
         drop_path: Largest probability of skipping a residual branch.
-        weights: File of the timm network (safetensors, or torch without code), such as those of ImageNet. Colour
-            kernels are summed, which equals a grey image in three channels; the head is left out where its classes
-            differ. None starts from scratch.
+        weights: File of the timm network (safetensors, or torch without code); None starts from scratch. Colour kernels
+            are summed, as for a grey image in three channels; the head is left out where its classes differ.
         weights_sha256: Refuses another file.
 
     Raises:
         ConfigurationError: Unknown name, a stem or patch that does not fit.
         ModelError: Weights that cannot be read or are those of another network.
     """
+    size, names = int(image_size), _checked(backbone, stem, tuple(classes))
+    shape = _shape(backbone, size, patch_size, stem, from_scratch=not weights)
+    patch, stem = shape.get("patch_size", "auto"), "convolution" if "embed_layer" in shape else "patch"
+    shape |= {"drop_path_rate": float(drop_path)} if float(drop_path) else {}
+    state, found = read_weights(weights, weights_sha256) if weights else ({}, "")
+    origin = f"{Path(weights).name} {found[:16]}" if weights else "from scratch"
+    network = XrayClassifier(_create(backbone, shape, len(names), state, origin), **_range(backbone, bool(state)))
+    network.classes, network.weights_from = names, origin
+    network.architecture = {"backbone": backbone, "image_size": size, "classes": list(names)}
+    network.architecture |= {"patch_size": patch, "stem": stem}
+    return network
+
+
+def _checked(backbone: str, stem: str, classes: tuple[str, ...]) -> tuple[str, ...]:
     import timm
 
-    size, names = int(image_size), tuple(classes)
     if not timm.is_model(backbone):
         near = difflib.get_close_matches(str(backbone), timm.list_models(), n=3, cutoff=0.3)
         raise ConfigurationError(f"timm has no network {backbone!r}", "backbone", f"near: {', '.join(near)}")
     if stem not in STEMS:
         raise ConfigurationError(f"unknown stem {stem!r}", "stem", ", ".join(STEMS))
-    if len(names) < 1 or len(set(names)) < len(names):
-        raise ConfigurationError(f"classes {list(names)}", "classes", "name each class once")
-    shape = _shape(backbone, size, patch_size, stem, from_scratch=not weights)
-    patch, stem = shape.get("patch_size", "auto"), "convolution" if "embed_layer" in shape else "patch"
-    shape |= {"drop_path_rate": float(drop_path)} if float(drop_path) else {}
-    state: dict[str, Tensor] = {}
-    origin = "from scratch"
-    if weights:
-        state, found = read_weights(weights, weights_sha256)
-        origin = f"{Path(weights).name} {found[:16]}"
-    network = XrayClassifier(_create(backbone, shape, len(names), state, origin), **_range(backbone, bool(state)))
-    network.classes, network.weights_from = names, origin
-    network.architecture = {
-        "backbone": backbone,
-        "image_size": size,
-        "classes": list(names),
-        "patch_size": patch,
-        "stem": stem,
-    }
-    return network
+    if len(classes) < 1 or len(set(classes)) < len(classes):
+        raise ConfigurationError(f"classes {list(classes)}", "classes", "name each class once")
+    return classes
 
 
 def _shape(backbone: str, size: int, patch_size: Any, stem: str, *, from_scratch: bool) -> dict[str, Any]:

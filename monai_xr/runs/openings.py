@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def note_opening(run: Path, split: str, *, films: int, data_sha256: str) -> None:
-    """Add to `run.json` that films were opened, and warn where their split was opened before.
+    """Add to `run.json` that films were opened, and warn where their split was opened before, val aside.
 
     Args:
         run: Output folder of the training; nothing is noted where it holds no `run.json`.
@@ -25,6 +25,6 @@ def note_opening(run: Path, split: str, *, films: int, data_sha256: str) -> None
     record = json.loads(path.read_text())
     opening = {"split": split, "films": films, "data_sha256": data_sha256}
     record.setdefault("openings", []).append({**opening, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
-    if sum(each["split"] == split for each in record["openings"]) > 1:
+    if split != "val" and sum(each["split"] == split for each in record["openings"]) > 1:
         logger.warning("the split %s was opened before for this training: choose nothing by what it shows", split)
     write_json(path, record)

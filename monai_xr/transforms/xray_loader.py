@@ -33,8 +33,7 @@ def xray_loader(
         shuffle: Whether this is a training; else all films come once, in their order.
 
     Raises:
-        ConfigurationError: If the batch is larger than an epoch, the balance is unknown or not defined for the data
-            set, or a generator would learn from generated images.
+        ConfigurationError: A batch larger than an epoch, a balance that the data set has not, generated images alone.
 
     >>> films = XrayDataset(films_dir, image_size=16, cache_dir=cache_dir, split=None)
     >>> [len(batch["image"]) for batch in xray_loader(films, 3)]
@@ -55,11 +54,9 @@ def xray_loader(
         images, what = len(films.mixture), "an epoch"
     if size * idist.get_world_size() > images:
         raise ConfigurationError(f"batch of {size} is larger than {what} of {images} images", "batch_size", "lower it")
-    own_randomness = torch.Generator().manual_seed(int(seed))
-    sampler = _sampler(dataset, films, balance, int(seed))
-    return DataLoader(
-        dataset, batch_size=size, sampler=sampler, drop_last=True, generator=own_randomness, num_workers=processes
-    )
+    drawn: dict[str, Any] = {"sampler": _sampler(dataset, films, balance, int(seed)), "drop_last": True}
+    drawn["generator"] = torch.Generator().manual_seed(int(seed))
+    return DataLoader(dataset, batch_size=size, num_workers=processes, **drawn)
 
 
 def _sampler(dataset: Films, films: XrayDataset | MixedXrayDataset, balance: str, seed: int) -> Sampler[int]:

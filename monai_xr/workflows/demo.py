@@ -13,7 +13,7 @@ from monai_xr.runs import RunFolder
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.bundle_running.sampling import sample_run
-from monai_xr.workflows.judging_images.evaluation import evaluate_folders
+from monai_xr.workflows.judging_images.evaluation import Page, evaluate_folders
 
 _SIZE = 64
 _AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
@@ -37,15 +37,15 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         raise ConfigurationError("folder is in use", output, "choose another with --output, or delete it")
     say = partial(Console().print, soft_wrap=True)  # a path broken over two lines cannot be copied
     studies, training, report = output / "phantoms", output / "training", output / "report"
-    bundle = find_bundle("chest_xray_dcgan")
+    bundle = find_bundle("chest_xray_stylegan2")
 
     say("[bold]1/4[/] phantom DICOM studies")
     with tqdm(desc="phantoms", unit="image") as bar:
         write_phantom_studies(studies, patients=patients, seed=0, size=256, on_image=bar.update)
-    say("[bold]2/4[/] read, normalise with AIIN, train a DCGAN")
+    say("[bold]2/4[/] read, normalise with AIIN, train a StyleGAN2")
     knobs = {"dataset_dir": str(studies), "output_dir": str(training), "accept_phantoms": True, "aiin": _AIIN}
-    small = {"image_size": _SIZE, "batch_size": 32, "width": 32, "max_epochs": epochs}
-    run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 10, "grid_every": 5})
+    small = {"image_size": _SIZE, "width": 8, "max_epochs": epochs}
+    run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 20, "grid_every": 20})
     say("[bold]3/4[/] sample")
     synthetic = sample_run(training, 256, {})
     say("[bold]4/4[/] measure and report")
@@ -58,15 +58,17 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         held_out_split="test",
         accept_phantoms=True,
         aiin=_AIIN,
-        title="AIIN-DCGAN on phantoms",
-        curves=loss_curves(training),
-        settings=RunFolder(training).settings,
-        notes=["The real images of this page are phantoms: made-up chests, not patients."],
+        page=Page(
+            "StyleGAN2 with AIIN on phantoms",
+            loss_curves(training),
+            RunFolder(training).settings,
+            ["The real images of this page are phantoms: made-up chests, not patients."],
+        ),
     )
     page = report / "report.html"
     say(f"\nreport: [bold]{page}[/]\nnext, on your own films:")
     say("  .venv/bin/monai-xr inspect YOUR_DICOM_FOLDER")
-    say("  .venv/bin/monai-xr train chest_xray_dcgan --dataset_dir YOUR_DICOM_FOLDER --max_epochs 100")
+    say("  .venv/bin/monai-xr train chest_xray_stylegan2 --dataset_dir YOUR_DICOM_FOLDER --max_epochs 100")
     return page
 
 

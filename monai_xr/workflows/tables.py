@@ -1,6 +1,4 @@
-"""Findings and measures as tables for a terminal."""
-
-from typing import TYPE_CHECKING
+"""Findings as tables for a terminal."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,9 +7,6 @@ from rich.table import Table
 from monai_xr import __version__
 from monai_xr.data.inspecting import Inspection
 from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text, confinement_in_force
-
-if TYPE_CHECKING:  # so that an inspection loads no torch
-    from monai_xr.metrics.measures import Measures
 
 _WIDE = 150  # columns of a terminal that shows all that is known of a film
 _NARROW = (
@@ -32,21 +27,6 @@ def print_inspection(inspection: Inspection) -> None:
         for row in found.rows:
             table.add_row(*(escape(row[place]) for place in shown))
         console.print(table)
-
-
-def print_measures(measures: "Measures") -> None:
-    """Print each measure with interval, real-against-real value and verdict."""
-    table = Table("measure", "value", "95 % interval", "real against real", "verdict", title="synthetic against real")
-    for row in measures.rows:
-        interval = " to ".join(_short(bound) for bound in row.interval) if row.interval else "-"
-        table.add_row(row.title, _short(row.value), interval, _short(row.baseline), row.verdict)
-    console = Console()
-    console.print(table)
-    console.print(measures.verdict)
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 def print_version() -> None:

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +40,15 @@ def data(tmp_path_factory):
     return root
 
 
-def plain_run(folder, config, run_id, **knobs):
-    typed = [part for name, value in knobs.items() for part in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(config), *typed]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
+def trained(plain_command, data, tmp_path_factory):
     """A training by the plain command from a copy of the bundle elsewhere, with MLflow."""
     root = tmp_path_factory.mktemp("run")
     copy = shutil.copytree(BUNDLE, root / "elsewhere" / BUNDLE.name)
     config = copy / "configs" / "train.yaml"
     knobs = {**SMALL, "dataset_dir": data / "manifest", "output_dir": root / "out", "max_epochs": 2}
-    done = plain_run(root, config, "training", **knobs)
+    typed = [part for name, value in knobs.items() for part in (f"--{name}", value)]
+    done = plain_command(root, "training", "--config_file", config, *typed)
     assert done.returncode == 0, done.stderr
     return root
 

@@ -53,7 +53,7 @@ def test_images_of_unknown_patients_are_not_split_without_leave(tmp_path: Path, 
     ("rows", "message"),
     [
         ("a/9.png,x,P,train\na/8.png,x,P,train\n", "none of the 2 files is there : manifest.csv : give paths relative"),
-        ("a/1.png,x,P,train\na/1.png,y,P,train\n", "lines 2 and 3 give one image two values of label"),
+        ("a/1.png,x,P,train\na/1.png,y,P,train\n", "lines 2 and 3 give one image two labels"),
         ("../x.png,x,P,train\n", "line 2 leads out of the folder"),
         ("/etc/passwd,x,P,train\n", "line 2 leads out of the folder"),
         (",x,P,train\n", "line 2 names no image"),

@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from monai_xr.engines import ClassifierEngine, GanEngine
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers import Checkpoint
-from monai_xr.handlers.trained import Sampled, Trained
+from monai_xr.handlers.protocols import Sampled, Trained
 
 TRAIN = Path(__file__).parents[2] / "bundles" / "chest_xray_dcgan" / "configs" / "train.yaml"
 SMALL = {"device": "cpu", "precision": "float32", "image_size": 64, "batch_size": 4, "ema_decay": 0.5}

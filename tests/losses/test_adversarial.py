@@ -15,6 +15,8 @@ from monai_xr.networks import (
     IAGANGenerator,
     MSGGANDiscriminator,
     MSGGANGenerator,
+    StyleGANDiscriminator,
+    StyleGANGenerator,
 )
 
 KINDS = ["non_saturating", "least_squares", "hinge", "relativistic_hinge", "wasserstein"]
@@ -129,10 +131,16 @@ def small_families():
             None,
         ),
         "iagan": (IAGANGenerator(**small, width=8), critic, images, None),
+        "stylegan2": (
+            StyleGANGenerator(classes=2, **small, width=4),
+            StyleGANDiscriminator(classes=2, image_size=32, width=4),
+            labels,
+            None,
+        ),
     }
 
 
-@pytest.mark.parametrize("family", ["dcgan", "acgan", "msg_gan", "msg_sagan", "iagan"])
+@pytest.mark.parametrize("family", ["dcgan", "acgan", "msg_gan", "msg_sagan", "iagan", "stylegan2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_objective_serves_every_family(family, kind):
     torch.manual_seed(0)

@@ -79,10 +79,10 @@ def test_controls_hold_on_real_films(real_data: Path, space: str) -> None:
 
 def test_distances_and_threshold_by_hand() -> None:
     training = torch.tensor([[0.0], [10.0], [20.0]])
-    held_out = 10.0 + torch.arange(1, 22, dtype=torch.float64)[:, None] / 10  # 0.1 to 2.1 away: 5 % below 0.2
-    found = memorization(training, torch.tensor([[0.1], [0.15], [19.7], [13.0]]), held_out=held_out)
-    assert found.threshold == pytest.approx(0.2)
-    assert found.distances == pytest.approx([0.1, 0.15, 0.3, 3.0], abs=1e-5)
+    held_out = 10.0 + torch.arange(1, 22, dtype=torch.float64)[:, None] / 10  # 0.1 to 2.1 away
+    found = memorization(training, torch.tensor([[0.1], [0.105], [19.7], [13.0]]), held_out=held_out)
+    assert found.threshold == pytest.approx(0.11)  # of 21 films the 1.1th: (21 + 1) * 5 %
+    assert found.distances == pytest.approx([0.1, 0.105, 0.3, 3.0], abs=1e-5)
     assert found.nearest.tolist() == [0, 0, 2, 1]
     assert (found.copies, found.memorized, found.share) == (2, 1, 0.5)
     assert found.closest(3).tolist() == [0, 1, 2]
@@ -92,7 +92,7 @@ def test_without_held_out_images_other_patients_set_the_threshold() -> None:
     training = torch.tensor([[0.0], [0.01], [5.0], [5.01], [9.0]])
     found = memorization(training, torch.tensor([[0.5], [7.0]]), patients=["A", "A", "B", "B", "C"])
     # nearest of another patient: 0 and 0.01 to 5, 5 and 5.01 to 9, 9 to 5.01
-    assert found.threshold == pytest.approx(np.quantile([5, 4.99, 4.0, 3.99, 3.99], 0.05))
+    assert found.threshold == pytest.approx(3.99)  # of 5 films the least
     assert found.copies == 2
     assert (found.attack_auc, found.attack_interval) == (None, None)
 
@@ -110,6 +110,42 @@ def test_attack_auc_equals_scikit_learn_and_its_interval_covers(monkeypatch: pyt
         low, high = found.attack_interval or (1, 0)
         covered.append(low <= 0.5 <= high)
     assert 0.9 <= np.mean(covered) <= 0.99
+
+
+def test_a_twentieth_of_other_real_films_counts_as_near_where_the_held_out_are_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monai_xr.metrics.copies._RESAMPLES", 2)
+    draw = np.random.default_rng(1)
+    shares = []
+    for _ in range(300):
+        training, held_out, others = (torch.from_numpy(draw.normal(size=(40, 2))) for _ in range(3))
+        shares.append(memorization(training, others, held_out=held_out).share)
+    assert np.mean(shares) == pytest.approx(0.05, abs=0.008)  # 2.5 errors
+
+
+@pytest.mark.parametrize(("copied", "told"), [(0.0, False), (0.1, True)])
+def test_a_tenth_of_exact_copies_is_told_where_held_out_films_lie_at_44(copied: float, told: bool) -> None:
+    draw = np.random.default_rng(3)
+    training, held_out, synthetic = (torch.from_numpy(draw.normal(size=(n, 6))) for n in (800, 400, 800))
+    copies = int(copied * 800)
+    synthetic[:copies] = training[:copies]
+    found = memorization(training, synthetic, held_out=0.92 * held_out)  # nearer to the middle than training films
+    assert found.attack_zero == pytest.approx(0.44, abs=0.015)
+    assert found.attack_auc == pytest.approx(0.44 + 0.56 * copied, abs=0.015)  # a copied film is before all others
+    assert found.beyond_zero is not None
+    assert (found.beyond_zero[0] > 0) == told
+    assert found.beyond_zero[0] - 1e-9 <= found.attack_auc - found.attack_zero <= found.beyond_zero[1] + 1e-9
+
+
+def test_the_zero_of_the_attack_is_what_halves_of_the_training_patients_give() -> None:
+    training, held_out = torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([[2.0], [30.0]])
+    found = memorization(training, torch.tensor([[0.0], [5.0]]), held_out=held_out, patients=["A", "A", "B", "B"])
+    # A is 10 and 9 from B's nearest, held-out films 8 and 19: 2 of 4 pairs are right. B is 9 and 10 from A, held-out
+    # films 1 and 29: 2 of 4
+    assert found.attack_zero == pytest.approx(0.5)
+    alone = memorization(training, torch.tensor([[0.0], [5.0]]), held_out=held_out, patients=["A"] * 4)
+    assert (alone.attack_zero, alone.beyond_zero) == (None, None)
 
 
 def test_images_of_one_patient_widen_the_interval_of_the_attack() -> None:

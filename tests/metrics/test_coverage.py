@@ -4,6 +4,8 @@ import torch
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics import Coverage, precision_recall_coverage
+from monai_xr.metrics.coverage_floor import coverage_beside_floor
+from monai_xr.metrics.floor import sides
 
 
 def seeded_sets() -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,3 +60,25 @@ def test_blocks_do_not_change_the_values(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_refuses_in_one_line(real: torch.Tensor, message: str) -> None:
     with pytest.raises(InputDataError, match=message):
         precision_recall_coverage(real, torch.zeros(20, 4))
+
+
+def test_a_patients_own_films_are_no_neighbours() -> None:
+    draw = np.random.default_rng(0)
+    own = np.repeat(draw.normal(size=(2, 30, 2)), 6, axis=1)  # of each set 30 patients of 6 films that are nearly one
+    real, other = torch.from_numpy(own + 1e-3 * draw.normal(size=own.shape))
+    patients = [str(number // 6) for number in range(180)]
+    assert precision_recall_coverage(real, other).precision < 0.05  # every ball ends at its patient's other films
+    found = precision_recall_coverage(real, other, patients=patients, synthetic_patients=patients)
+    reach = [
+        np.sort(np.linalg.norm(own[0, 6 * patient] - own[0, ::6], axis=1))[1] for patient in range(30)
+    ]  # the nearest other patient has six films, so the fifth neighbour is his
+    near = np.linalg.norm(own[0, ::6, None] - own[1, ::6], axis=2)
+    assert found.precision == pytest.approx((near < np.array(reach)[:, None]).any(0).mean(), abs=0.02)
+    compared = sides(
+        real, other, held_out=other, patients=patients, held_out_patients=patients, synthetic_patients=patients
+    )
+    floored = coverage_beside_floor(compared)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert floored[name].value == pytest.approx(getattr(found, name))
+    with pytest.raises(InputDataError, match="of other patients"):
+        precision_recall_coverage(real[:8], other, patients=["A"] * 6 + ["B"] * 2)

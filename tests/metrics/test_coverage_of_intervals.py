@@ -1,7 +1,7 @@
-"""The short form of `tests/bench/coverage.py`: each interval holds the truth, four films a patient."""
+"""The short form of `tests/bench/interval_coverage.py`: each interval holds the truth, four films a patient."""
 
 import pytest
-from bench.coverage import cover
+from bench.interval_coverage import cover
 from scipy import stats
 
 TRIALS = 60

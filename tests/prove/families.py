@@ -37,6 +37,7 @@ FAMILIES = {
     "acgan": {"width": 4},
     "msg_sagan": {"width": 16, "latent_size": 16, "attention_sizes": [16]},
     "iagan": {"width": 8, "latent_size": 16},
+    "stylegan2": {"width": 4, "latent_size": 16},
 }
 
 

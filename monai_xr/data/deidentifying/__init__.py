@@ -4,11 +4,11 @@ Reads any tree of files; writes `images` that may go out, a `quarantine` for tho
 labels, and records without a patient in them.
 """
 
+from monai_xr.data.deidentifying.deidentification import deidentify_folder
 from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
 from monai_xr.data.deidentifying.outcomes import DeidentificationReport
 from monai_xr.data.deidentifying.review_sheets import write_review_sheets
 from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
-from monai_xr.data.deidentifying.tree import deidentify_folder
 
 __all__ = [
     "DeidentificationReport",

@@ -19,10 +19,10 @@ from monai_xr.data.deidentifying.deidentified_folder import (
     encoded,
 )
 from monai_xr.data.deidentifying.deidentified_labels import source_labels
-from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry
+from monai_xr.data.deidentifying.outcomes import DUPLICATE, READY, REFUSED, WAITING, Entry, SourceFile
 from monai_xr.data.deidentifying.patients import Patients
 from monai_xr.data.deidentifying.pixel_text import NO_READER, NOT_THIS_TIME, SOFTWARE_LOOKED, looked_at, vouch
-from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder
+from monai_xr.data.files.data_folder import JOB, OWN_FILES, data_folder, is_inside
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, stamp_of
 from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.data.files.key_file import open_key
@@ -41,19 +41,6 @@ _NO_HEADER = "{kind}: no header tells whether its pixels name the patient"
 _SAME_UID = "another file has the same SOP Instance UID and other content"
 _SAME_IMAGE = "the same image as another file"
 _OTHER_VERSION = "OUT was begun by monai_xr {version}: what is in it stays as it was made; a new OUT has all made anew"
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A file of the source.
-
-    Args:
-        source: Keyed hash of its path, size and time of change.
-    """
-
-    file: str
-    kind: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -300,8 +287,3 @@ class Job:
     def _is_missing(self, uid: str, patient: str) -> bool:
         is_there = uid not in self.to_look_at and (self.folder.image(patient, uid).exists() or self.folder.waits(uid))
         return uid not in self.decided and not is_there
-
-
-def is_inside(path: Path, folder: Path) -> bool:
-    """Tell whether a path, links followed, lies in a folder or is it."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -16,6 +16,19 @@ _MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """A file of the source.
+
+    Args:
+        source: Keyed hash of its path, size and time of change.
+    """
+
+    file: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """What became of one source file: a line of the manifest.
 

@@ -43,6 +43,11 @@ def data_folder(named: str | Path) -> Path:
     return folder / IMAGES
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path, links followed, lies in a folder or is it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def is_training(folder: Path) -> bool:
     """Tell the output folder of a training; one that is a data folder itself does not count."""
     return (folder / RECORD).is_file() and not any((folder / name).is_file() for name in TABLES)

@@ -1,4 +1,4 @@
-"""A stack of grey images in; one sheet with them row by row on black out."""
+"""A stack of images in; one sheet with them row by row on black out."""
 
 from typing import Any, TypeVar
 
@@ -12,14 +12,16 @@ def montage(images: NDArray[Number], columns: int, border: tuple[int, int] = (1,
     """Lay images out.
 
     Args:
-        images: (N, H, W).
+        images: (N, H, W) of grey or (N, H, W, C) of colour.
         columns: Images in a row.
         border: Black pixels before and after each image, along both axes.
 
     Returns:
-        (rows * (H + border), columns * (W + border)).
+        (rows * (H + border), columns * (W + border)), and C where there is one.
     """
     rows = -(-len(images) // columns)
-    cells: NDArray[Any] = np.pad(images, ((0, rows * columns - len(images)), border, border))
-    height, width = cells.shape[1:]
-    return cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    colours = images.shape[3:]
+    cells: NDArray[Any] = np.pad(images, ((0, rows * columns - len(images)), border, border, *[(0, 0)] * len(colours)))
+    height, width = cells.shape[1:3]
+    grid = cells.reshape(rows, columns, height, width, *colours).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, *colours)

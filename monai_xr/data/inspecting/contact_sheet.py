@@ -4,9 +4,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from monai_xr.data.files.output import write_bytes
+from monai_xr.data.images.montage import montage
 from monai_xr.data.inspecting.film_report import THUMBNAIL_SIDE, Thumbnail
 from monai_xr.errors import InputDataError
 
@@ -30,27 +32,22 @@ def write_contact_sheet(path: Path, cells: Sequence[tuple[Thumbnail, str, bool]]
     """
     if not cells:
         raise InputDataError("no film to show", path, "see the reasons in the table")
-    pitch_x, pitch_y = THUMBNAIL_SIDE + _GAP, THUMBNAIL_SIDE + _CAPTION + _GAP
     columns = min(_COLUMNS, len(cells))
-    rows = -(-len(cells) // columns)
-    sheet = Image.new("RGB", (columns * pitch_x + _GAP, rows * pitch_y + _GAP), (24, 24, 24))
-    for place, cell in enumerate(cells):
-        corner = (_GAP + place % columns * pitch_x, _GAP + place // columns * pitch_y)
-        _draw_cell(sheet, corner, cell)
+    sheet = montage(np.stack([_captioned(*cell) for cell in cells]), columns, border=(0, _GAP))
     stream = io.BytesIO()
-    sheet.save(stream, format="PNG")
+    Image.fromarray(np.pad(sheet, ((_GAP, 0), (_GAP, 0), (0, 0)))).save(stream, format="PNG")
     write_bytes(path, stream.getbuffer())
 
 
-def _draw_cell(sheet: Image.Image, corner: tuple[int, int], cell: tuple[Thumbnail, str, bool]) -> None:
-    thumbnail, caption, framed = cell
-    left, top = corner
-    sheet.paste(Image.fromarray(thumbnail), corner)
-    draw = ImageDraw.Draw(sheet)
-    if framed:
-        box = (left - 1, top - 1, left + THUMBNAIL_SIDE, top + THUMBNAIL_SIDE)
-        draw.rectangle(box, outline=_WARNING, width=_FRAME)
+def _captioned(thumbnail: Thumbnail, caption: str, is_framed: bool) -> Thumbnail:
+    """Draw a thumbnail with its caption below, (144, 128, 3)."""
+    cell = Image.new("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE + _CAPTION))
+    cell.paste(Image.fromarray(thumbnail))
+    draw = ImageDraw.Draw(cell)
+    if is_framed:
+        draw.rectangle((0, 0, THUMBNAIL_SIDE - 1, THUMBNAIL_SIDE - 1), outline=_WARNING, width=_FRAME)
     font = ImageFont.load_default(10)
     while caption and draw.textlength(caption, font) > THUMBNAIL_SIDE:
         caption = caption[:-1]
-    draw.text((left, top + THUMBNAIL_SIDE + 2), caption, fill=_WARNING if framed else _TEXT, font=font)
+    draw.text((0, THUMBNAIL_SIDE + 2), caption, fill=_WARNING if is_framed else _TEXT, font=font)
+    return np.asarray(cell)

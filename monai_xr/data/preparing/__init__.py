@@ -5,8 +5,8 @@ Reads any of the three kinds of data folder, or a known public set; writes a fol
 """
 
 from monai_xr.data.preparing.folder_splits import split_folder
-from monai_xr.data.preparing.preparation import Preparation
+from monai_xr.data.preparing.preparation_result import Preparation
 from monai_xr.data.preparing.prepare_folder import prepare
-from monai_xr.data.preparing.prepare_settings import PrepareSettings, parse_fractions
+from monai_xr.data.preparing.settings import PrepareSettings, parse_fractions
 
 __all__ = ["Preparation", "PrepareSettings", "parse_fractions", "prepare", "split_folder"]

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from monai_xr.data.preparing.preparation import Preparation
+from monai_xr.data.preparing.preparation_result import Preparation
 
 _MOST_REFUSED = 20
 

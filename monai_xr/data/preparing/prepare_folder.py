@@ -16,17 +16,17 @@ from monai_xr.data.images.png_depth import DOUBTFUL, exports_note
 from monai_xr.data.pixel_store.building import Progress, build_store
 from monai_xr.data.pixel_store.duplicates import COMPARED_SIDE, Duplicates, find_duplicates
 from monai_xr.data.pixel_store.tile_facts import TileFacts
-from monai_xr.data.preparing.preparation import Preparation, across_splits, drop_unusable
-from monai_xr.data.preparing.prepare_settings import PrepareSettings
-from monai_xr.data.preparing.prepared_folder import (
+from monai_xr.data.preparing.output_folder import (
     alone_in,
     check_folders,
     check_same,
     remove_other_stores,
     write_manifest,
 )
-from monai_xr.data.preparing.prepared_splits import split_prepared
+from monai_xr.data.preparing.preparation_result import Preparation, across_splits, drop_unusable
 from monai_xr.data.preparing.report import write_reports
+from monai_xr.data.preparing.settings import PrepareSettings
+from monai_xr.data.preparing.splits_of_films import split_prepared
 from monai_xr.data.records import Records, SkippedFile, SplitTable
 from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.sources.header_memory import HeaderMemory

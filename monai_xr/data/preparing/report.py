@@ -12,7 +12,7 @@ from monai_xr import __version__
 from monai_xr.data.files.output import write_json, write_text
 from monai_xr.data.files.pages import render_page
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.preparing.preparation import Preparation
+from monai_xr.data.preparing.preparation_result import Preparation
 
 _MOST_ROWS = 200
 _MOST_PAIRS = 12

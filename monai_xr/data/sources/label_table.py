@@ -37,7 +37,7 @@ class LabelTable:
         by_key: dict[str, TableRow] = {}
         for row in rows:
             if key := _key(row):
-                _check_same(by_key.setdefault(key, row), row, path)
+                check_same(by_key.setdefault(key, row), row, path)
         return cls(path, rows, by_key)
 
     def also_named(self, stands_for: Callable[[str], str]) -> "LabelTable":
@@ -52,7 +52,7 @@ class LabelTable:
         """
         found = [self.by_key[key] for key in keys if key in self.by_key]
         for other in found[1:]:
-            _check_same(found[0], other, self.path)
+            check_same(found[0], other, self.path)
         return found[0] if found else None
 
     def without_file(self, keys: Collection[str]) -> tuple[SkippedFile, ...]:
@@ -81,7 +81,12 @@ def _key(row: TableRow) -> str:
     return row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
 
 
-def _check_same(first: TableRow, row: TableRow, path: Path) -> None:
+def check_same(first: TableRow, row: TableRow, path: Path) -> None:
+    """Let the same row come twice, not the same image with another meaning.
+
+    Raises:
+        InputDataError: With both lines.
+    """
     for column, several in _OF_AN_IMAGE.items():
         if first.fields.get(column, "") != row.fields.get(column, ""):
             lines = sorted((first.line, row.line))

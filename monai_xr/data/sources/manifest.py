@@ -10,7 +10,7 @@ from monai_xr.data.files.tables import TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
 from monai_xr.data.sources.folder_names import note_names_of_files
-from monai_xr.data.sources.label_table import lines_without_file
+from monai_xr.data.sources.label_table import check_same, lines_without_file
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"
@@ -40,8 +40,8 @@ def manifest_records(root: Path) -> Records:
         name = _name_of(row, table, is_inside)
         if not os.path.isfile(root / name):
             missing.append(row.line)
-        elif _is_new(row, first_of.setdefault(name, row), table):
-            continue
+        else:
+            check_same(first_of.setdefault(name, row), row, table)
     if not first_of:
         raise InputDataError(f"none of the {len(missing)} files is there", table, "give paths relative to the manifest")
     items = tuple(_record(root, name, row) for name, row in first_of.items())
@@ -85,18 +85,6 @@ def _record(root: Path, name: str, row: TableRow) -> Record:
         group_id=row.first("group_id"),
         split=canonical_split(row.first("split")),
     )
-
-
-def _is_new(row: TableRow, first: TableRow, table: Path) -> bool:
-    """Let the same row come twice, not the same image with another meaning."""
-    if row is first:
-        return True
-    for column in ("label", "patient_id", "split"):
-        if row.first(column) != first.first(column):
-            raise InputDataError(
-                f"lines {first.line} and {row.line} give one image two values of {column}", table, "keep one row"
-            )
-    return False
 
 
 def _name_of(row: TableRow, table: Path, is_inside: Callable[[str], bool]) -> str:

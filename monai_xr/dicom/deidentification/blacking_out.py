@@ -18,6 +18,7 @@ from monai_xr.dicom.rendering.lookup import StoredFilm
 from monai_xr.dicom.rendering.orientation import turn_upright
 from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.dicom.values import text
+from monai_xr.dicom.writing import code_item
 
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 _MARGIN = 4  # pixels, and a quarter of the shorter side of a place: what a detector cuts off
@@ -34,6 +35,9 @@ def black_out(path: Path, boxes: Iterable[tuple[int, int, int, int]], *, admit: 
 
     Raises:
         InputDataError: The film cannot be read.
+
+    >>> black_out(film, [(8, 8, 16, 16)], admit=["phantom"]).DeidentificationMethodCodeSequence[0].CodeMeaning
+    'Clean Pixel Data Option'
     """
     film = read_isolated(path, frame=None, window=0, admit=admit)
     ds = read_one_frame(path)
@@ -76,6 +80,4 @@ def _tell(ds: Dataset) -> None:
     value, meaning = CLEAN_PIXEL_DATA
     codes = list(ds.get("DeidentificationMethodCodeSequence", []))
     if all(code.CodeValue != value for code in codes):
-        item = Dataset()
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-        ds.DeidentificationMethodCodeSequence = [*codes, item]
+        ds.DeidentificationMethodCodeSequence = [*codes, code_item(value, "DCM", meaning)]

@@ -94,6 +94,9 @@ def deidentify(
     Raises:
         InputDataError: Another kind of object, one without instance UID, or pixels that cannot be told from other data.
             No message repeats a value of the data set.
+
+    >>> deidentify(read_header(film), Pseudonyms(bytes(32))).PatientIdentityRemoved
+    'YES'
     """
     with quiet():
         return _deidentified(ds, pseudonyms, options, identity)

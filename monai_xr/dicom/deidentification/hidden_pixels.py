@@ -24,6 +24,9 @@ def read_one_frame(path: str | os.PathLike[str]) -> Dataset:
 
     Raises:
         InputDataError: As `read_header`; or no image, several frames, truncated pixels.
+
+    >>> len(read_one_frame(film).PixelData)
+    2048
     """
     with naming(Path(path)), open_dicom(path) as file:
         ds = parse_header(file)

@@ -79,13 +79,21 @@ class Secrets:
 
 
 def plain(written: str) -> str:
-    """Write a text in lower case, without accents and differences of width, and Kana as Hiragana."""
+    """Write a text in lower case, without accents and differences of width, and Kana as Hiragana.
+
+    >>> plain("MÜLLER")
+    'muller'
+    """
     apart = unicodedata.normalize("NFKD", written.casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold().translate(_LETTERS_ALIKE)
 
 
 def names_of_people(ds: Dataset) -> Secrets:
-    """Gather the names and the patient's identifiers at any depth: what no label or file name may hold either."""
+    """Gather the names and the patient's identifiers at any depth: what no label or file name may hold either.
+
+    >>> names_of_people(read_header(film)).are_in("of SYNTH-1")
+    True
+    """
     return _gathered(ds, others=False)
 
 

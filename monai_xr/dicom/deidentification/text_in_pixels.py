@@ -228,7 +228,11 @@ def _views(film: StoredFilm) -> tuple[Picture, Picture]:
 
 
 def told_apart(pixels: npt.NDArray[np.float32]) -> Picture:
-    """Stretch the greys of each neighbourhood to the full range, so that letters stand out from a like grey."""
+    """Stretch the greys of each neighbourhood to the full range, so that letters stand out from a like grey.
+
+    >>> told_apart(np.linspace(0.4, 0.5, 64, dtype=np.float32).reshape(8, 8)).dtype
+    dtype('uint8')
+    """
     box = np.ones((max(pixels.shape) // _NEIGHBOURHOODS | 1,) * 2, np.uint8)
     smooth = (box.shape[0],) * 2
     low = cv2.blur(cv2.erode(pixels, box), smooth)

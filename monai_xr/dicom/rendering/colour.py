@@ -66,6 +66,9 @@ def grey_of_rgb(rgb: Array, name: str) -> tuple[Array, str]:
 
     Raises:
         InputDataError: A coloured picture.
+
+    >>> grey_of_rgb(np.full((8, 8, 3), 7, np.uint8), "RGB")[1]
+    'grey of RGB'
     """
     red, green, blue = (rgb[..., i] for i in range(3))
     if np.array_equal(red, green) and np.array_equal(green, blue):

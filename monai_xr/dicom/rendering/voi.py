@@ -102,7 +102,11 @@ def chosen_voi(ds: Dataset, window: int | str, *, signed: bool, big_endian: bool
 
 
 def usable_tables(ds: Dataset) -> list[Dataset]:
-    """Give the items of the VOI LUT Sequence that have entries."""
+    """Give the items of the VOI LUT Sequence that have entries.
+
+    >>> usable_tables(read_header(film))
+    []
+    """
     return [item for item in items(ds, "VOILUTSequence") if has_table(item, "LUT")]
 
 
@@ -111,6 +115,9 @@ def first_window(ds: Dataset) -> Window | None:
 
     Raises:
         InputDataError: What it offers is not allowed by the standard.
+
+    >>> str(first_window(read_header(film)))
+    'window 2048/3932 LINEAR'
     """
     return _first_usable(_pairs(ds), voi_function(ds))
 

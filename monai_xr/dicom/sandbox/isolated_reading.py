@@ -40,6 +40,9 @@ def read_isolated(
         InputDataError: The file is refused, or its decoder crashed.
         PassingError: Its decoder took too long or too much memory, or was killed.
         HostError: No child can be started.
+
+    >>> read_isolated(film, frame=None, window=0, admit=["phantom"]).words.shape
+    (32, 32)
     """
     if isinstance(admit, str):
         raise ConfigurationError("unknown origin", "admit", "a tuple of origins")
@@ -48,7 +51,11 @@ def read_isolated(
 
 
 def can_look_for_text() -> bool:
-    """Tell whether the extra `ocr` is installed."""
+    """Tell whether the extra `ocr` is installed.
+
+    >>> can_look_for_text() in (True, False)
+    True
+    """
     return all(find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
@@ -108,6 +115,9 @@ def confinement_in_force() -> tuple[str, ...]:
 
     Raises:
         HostError: No child can be started.
+
+    >>> isinstance(confinement_in_force(), tuple)
+    True
     """
     worker = Worker()
     worker.stop()

@@ -17,8 +17,8 @@ from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.handlers.checkpointing.random_state import RandomState
 from monai_xr.handlers.checkpointing.rest_of_epoch import RestOfEpoch
 from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
+from monai_xr.handlers.epoch_losses import named_losses
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.losses import named_losses
 from monai_xr.handlers.non_finite import networks_of, not_finite
 from monai_xr.networks.interfaces import FinestImage, Generator
 from monai_xr.runs import RunFolder

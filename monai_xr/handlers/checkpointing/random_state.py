@@ -11,7 +11,7 @@ import torch
 from monai.transforms import Randomizable, Transform
 from torch.utils.data import Dataset
 
-from monai_xr.handlers.trained import Trained
+from monai_xr.handlers.protocols import Trained
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from monai_xr.handlers.trained import Sampled
+from monai_xr.handlers.protocols import Sampled
 from monai_xr.metrics.diversity import ms_ssim_of_random_pairs
 from monai_xr.transforms.ranges import to_unit_range
 

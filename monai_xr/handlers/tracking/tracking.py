@@ -15,8 +15,8 @@ from mlflow.tracking import MlflowClient
 from monai_xr.data.files.json_lines import add_line
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError
+from monai_xr.handlers.epoch_losses import named_losses
 from monai_xr.handlers.events import RunEvents
-from monai_xr.handlers.losses import named_losses
 from monai_xr.handlers.run_record import settings_as_run, without_folders
 from monai_xr.handlers.tracking.mlflow_run import register_model
 from monai_xr.handlers.tracking.mlflow_sender import MlflowSender

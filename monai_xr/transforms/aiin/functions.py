@@ -66,15 +66,14 @@ def aiin(
     Args:
         image: (H, W) or (1, H, W); with three numbers of tiles or a slice axis (D, H, W) or (1, D, H, W). Floats in
             [0, 1] or whole levels from 0 to 2^bits - 1. Array, tensor or MetaTensor.
-        tile_grid_size: Tiles along the last axis, then the one before: width and height, as OpenCV orders them. Three
-            numbers divide a volume into blocks. One number holds for width and height.
+        tile_grid_size: Tiles along width and height, as OpenCV orders them; three numbers divide a volume into blocks,
+            one holds for width and height.
         clip_limit: Highest bin of a tile's histogram in multiples of the mean bin; 0 sets no limit.
-        mode: "opencv" gives the pixels of `cv2.createCLAHE` at every depth, whole levels. "exact" clips at the
-            real-valued limit and rounds nothing; it holds its meaning on small tiles and deep images, where a limit in
-            whole counts does not.
+        mode: "opencv" gives the pixels of `cv2.createCLAHE` at every depth, whole levels (between 8 and 16 bits with
+            its shift of 16 - bits). "exact" clips at the real-valued limit and rounds nothing; it holds its meaning on
+            small tiles and deep images, where a limit in whole counts does not.
         bits: Depth of the image, 8 to 16; histograms have 2^bits bins, in mode "exact" at most 4096. None takes it from
-            uint8 or from `bits_stored` in the metadata of a MetaTensor. Between 8 and 16 bits, mode "opencv" is OpenCV
-            with its bit shift of 16 - bits.
+            uint8 or from `bits_stored` in the metadata of a MetaTensor.
         mask: Where it is not zero, pixels count; elsewhere they stay as they are. Shape of the image.
         slice_axis: Axis of a volume (without the channel) along which each slice is equalised as an image.
         threads: CPU threads to use.
@@ -95,10 +94,8 @@ def aiin(
     plain = plain_image(image)
     stack = image_stack(plain, settings, slice_axis)
     warn_of_degenerate_tiles(tuple(stack.shape[1:]), settings)
-    if mask is None:
-        result = _equalised(stack, settings, threads)
-    else:
-        result = _equalised_inside(stack, _inside(mask, image, settings, slice_axis), settings, threads)
+    inside = None if mask is None else _inside(mask, image, settings, slice_axis)
+    result = _equalised(stack, settings, threads, inside=inside)
     if slice_axis is not None:
         result = moved_axis(result.reshape(stack.shape), 0, slice_axis % 3)
     return as_kind(result.reshape(image.shape), image)
@@ -227,19 +224,18 @@ def _check_threads(threads: int) -> None:
         raise ConfigurationError(f"{threads!r}", "threads", "give a whole number of at least 1")
 
 
-def _equalised(stack: Image, settings: Settings, threads: int, *, validate: bool = True) -> Image:
+def _equalised(
+    stack: Image, settings: Settings, threads: int, *, inside: Image | None = None, validate: bool = True
+) -> Image:
     tiles = lay_tiles(tuple(stack.shape[1:]), settings)
     if isinstance(stack, torch.Tensor):
-        return aiin_tensors.equalise(as_blocks(stack), tiles, settings, validate=validate)
-    return aiin_arrays.equalise(as_blocks(stack), tiles, settings, threads)
-
-
-def _equalised_inside(stack: Image, mask: Image, settings: Settings, threads: int) -> Image:
-    tiles = lay_tiles(tuple(stack.shape[1:]), settings)
-    if isinstance(stack, torch.Tensor):
-        inside = torch.as_tensor(mask, device=stack.device)
-        return aiin_tensors.equalise_inside(as_blocks(stack), as_blocks(inside), tiles, settings)
-    return aiin_arrays.equalise_inside(as_blocks(stack), as_blocks(_on_host(mask)), tiles, settings, threads)
+        if inside is None:
+            return aiin_tensors.equalise(as_blocks(stack), tiles, settings, validate=validate)
+        marked = torch.as_tensor(inside, device=stack.device)
+        return aiin_tensors.equalise_inside(as_blocks(stack), as_blocks(marked), tiles, settings)
+    if inside is None:
+        return aiin_arrays.equalise(as_blocks(stack), tiles, settings, threads)
+    return aiin_arrays.equalise_inside(as_blocks(stack), as_blocks(_on_host(inside)), tiles, settings, threads)
 
 
 def _tables(stack: Image, mask: Image | None, tiles: Tiles, settings: Settings, threads: int) -> Image:

@@ -18,7 +18,7 @@ from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
 from monai_xr.transforms import make_aiin
-from monai_xr.workflows.judging_images.evaluation import evaluate_sets
+from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
 
 _REPEATED = 10

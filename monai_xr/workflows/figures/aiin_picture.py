@@ -51,7 +51,7 @@ def normalise_files(
     clip_limits: Sequence[float] = CLIP_LIMITS,
     tiles: Sequence[int] = TILES,
 ) -> Normalised:
-    """Write the normalised image of a file, or of every file of a folder, and the picture of the first.
+    """Write the normalised image of a file, or of every file of a folder, and the picture of the first, `draw_aiin`.
 
     Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale. Phantoms and generated
     images keep their mark.
@@ -61,40 +61,37 @@ def normalise_files(
         output: Folder for the images, in the folders of the source, and for `aiin.png`.
         normalise: The transform whose images are written; the picture uses its mode and depth.
         admit: Origins that are let in, as in `read_image`.
-        clip_limits: Thresholds of the picture.
-        tiles: Windows of the picture, tiles along each axis.
+        clip_limits: Of the picture.
+        tiles: Of the picture.
 
     Raises:
-        ConfigurationError: The output folder is the source, or no thresholds or windows are given.
+        ConfigurationError: The output folder is the source.
         InputDataError: No file is a usable image; the first reason is told.
-        HostError: The output cannot be written.
     """
-    if not clip_limits or not tiles:
-        raise ConfigurationError("no thresholds or no windows", "picture", "give at least one of each")
     if source.resolve() == output.resolve():
         raise ConfigurationError("output folder is the source folder", output, "give another output folder")
-    done = Normalised()
+    done, mode, bits = Normalised(), normalise.settings.mode, normalise.settings.depth
     picture: Path | None = None
     exports = exports_under(source) if source.is_dir() else ()
     for path, target in _pairs(source, output):
         try:
             film = read_image(path, admit=admit, exports=exports)
-            image = film.pixels
-            result = normalise(image)
+            result = normalise(film.pixels)
             if picture is None:
-                figure = draw_aiin(
-                    image, clip_limits, tiles, mode=normalise.settings.mode, bits=normalise.settings.depth
-                )
+                figure = draw_aiin(film.pixels, clip_limits, tiles, mode=mode, bits=bits)
                 picture = write_figure(figure, output / PICTURE_NAME)
         except InputDataError as error:
             done.skipped.append((path.name, error.what))
             continue
-        mark: dict[str, str] = {} if film.origin == "patient" else {"Synthetic": film.origin}
-        done.written.append(_write_image(result, target, normalise.settings.depth, mark))
+        done.written.append(_write_image(result, target, bits, film.origin))
     if not done.written:
-        name, reason = done.skipped[0] if done.skipped else (source.name, "no file")
-        raise InputDataError(f"no usable image; {name}: {reason}", source, "give an X-ray file or a folder of them")
+        raise _nothing_usable(source, done.skipped)
     return Normalised(done.written, done.skipped, picture)
+
+
+def _nothing_usable(source: Path, skipped: Sequence[tuple[str, str]]) -> InputDataError:
+    name, reason = skipped[0] if skipped else (source.name, "no file")
+    return InputDataError(f"no usable image; {name}: {reason}", source, "give an X-ray file or a folder of them")
 
 
 def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
@@ -108,18 +105,15 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return [(path, output / path.relative_to(source).parent / f"{path.name}.png") for path in files]
 
 
-def _write_image(image: NDArray[Any], path: Path, bits: int, mark: dict[str, str]) -> Path:
+def _write_image(image: NDArray[Any], path: Path, bits: int, origin: str) -> Path:
     make_folder(path.parent)
+    mark = {} if origin == "patient" else {"Synthetic": origin}
     write_png(path, image.reshape(image.shape[-2:]), mark, bits=8 if bits == 8 else 16)
     return path
 
 
 def write_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, for its owner alone.
-
-    Raises:
-        HostError: The folder cannot be written.
-    """
+    """Write a figure as PNG, for its owner alone."""
     make_folder(path.parent)
     with host_trouble(path, what="cannot write ({})"), whole_file(path) as file:
         figure.savefig(file, format="png")
@@ -144,30 +138,36 @@ def draw_aiin(
         bits: Depth of the image.
 
     Raises:
+        ConfigurationError: No thresholds, or no windows.
         InputDataError: An image that AIIN is not defined for.
     """
+    if not clip_limits or not tiles:
+        raise ConfigurationError("no thresholds or no windows", "picture", "give at least one of each")
     height, width = image.shape[-2:]
     pixels = image.reshape(height, width)
     after = {(t, c): _normalised(pixels, t, c, mode, bits) for t in tiles for c in clip_limits}
     pictures = [pixels, *(result for result, _ in after.values())]
     ceiling = max(float(_heights(picture)[1:-1].max()) for picture in pictures)  # without the black and white of frames
-    rows, columns = len(tiles), len(clip_limits)
-    shape = height / width
-    size = (CELL_INCHES * (columns + 2) + 0.3, (CELL_INCHES * (shape + 0.45)) * max(rows, 2) + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    parts: Any = figure.subfigures(1, 2, width_ratios=[2, columns])
-    left, right = parts
-    top, bottom = left.subplots(2, 1, height_ratios=[3 * shape, 1])
+    figure, (top, bottom), axes = _laid_out(len(tiles), len(clip_limits), height / width, f"AIIN, mode {mode}")
     _draw(top, bottom, pixels, f"before: {width} x {height} px, {bits} bits", ceiling)
-    left.suptitle(f"AIIN, mode {mode}", fontsize=11)
-    right.suptitle("after: clip limit across, tiles down", fontsize=11)
-    axes: Any = right.subplots(2 * rows, columns, squeeze=False, height_ratios=[4 * shape, 1] * rows)
     for row, t in enumerate(tiles):
         for column, c in enumerate(clip_limits):
             result, floored = after[t, c]
             title = f"{t} x {t} tiles, clip limit {c:g}" + ("\n(limit without effect)" if floored else "")
             _draw(axes[2 * row, column], axes[2 * row + 1, column], result, title, ceiling)
     return figure
+
+
+def _laid_out(rows: int, columns: int, shape: float, title: str) -> tuple[Figure, Any, Any]:
+    """Give a figure, the axes of the image before, and those after; each of an image and of its histogram below."""
+    size = (CELL_INCHES * (columns + 2) + 0.3, (CELL_INCHES * (shape + 0.45)) * max(rows, 2) + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    parts: Any = figure.subfigures(1, 2, width_ratios=[2, columns])
+    left, right = parts
+    left.suptitle(title, fontsize=11)
+    right.suptitle("after: clip limit across, tiles down", fontsize=11)
+    before = left.subplots(2, 1, height_ratios=[3 * shape, 1])
+    return figure, before, right.subplots(2 * rows, columns, squeeze=False, height_ratios=[4 * shape, 1] * rows)
 
 
 def _normalised(pixels: NDArray[Any], tiles: int, clip_limit: float, mode: str, bits: int) -> tuple[NDArray[Any], bool]:

@@ -21,8 +21,8 @@ from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.xray_loader import xray_loader
-from monai_xr.workflows.judging_classifiers.found import Evaluation
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
+from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong
 from monai_xr.workflows.judging_classifiers.words import shown_classes
 from monai_xr.workflows.judging_images.measure_log import log_values

@@ -13,7 +13,7 @@ from monai_xr.data.files.pages import render_page
 from monai_xr.inferers.decision import Decision
 from monai_xr.metrics.classification import Answers, Estimate
 from monai_xr.runs.provenance import provenance
-from monai_xr.workflows.judging_classifiers.found import Evaluation
+from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import ShownFilm
 from monai_xr.workflows.judging_classifiers.words import decision_words, headline, shown_classes, shown_measures
 from monai_xr.workflows.judging_images.plots import Line, unit_panel

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from monai_xr.metrics.measures import Finding, Measure
 
+Words = tuple[str, str, Finding]
+TOO_FEW = "Too few to judge"
 _FAR = 3.0  # times the real-to-real distance; trainings that differ in their seed alone lie up to about this far apart
 _CAVEATS = {
     "random": (
@@ -25,63 +27,81 @@ def caveats(space: str) -> tuple[str, ...]:
     return (*_CAVEATS.get(space, ()), *_CAVEATS["any"])
 
 
-def headline(rows: Mapping[str, Measure]) -> tuple[str, str, Finding]:
+def headline(rows: Mapping[str, Measure]) -> Words:
     """Give what the measures together say: in two or three words, as sentences, and as a finding.
 
-    Images more alike than other real films are called collapsed where recall or coverage agrees: real films of another
-    source are more alike as well. Alone the rule would praise noise, which is never alike, and a few images given out
-    again and again, which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or
-    nearer to its training images than other patients' films are, or without a part of what real films show, is not
-    called fine.
+    Images more alike than other real films are called collapsed where recall or coverage agrees, by being below that of
+    other real films at all: real films of another source are more alike as well. Where they stand alone they must be
+    below by what matters. Alone the rule would praise noise, which is never alike, and a few images given out again and
+    again, which random pairs seldom meet. So repeats count as collapse, and a set far from the real one, or nearer to
+    its training images than other patients' films are, or without a part of what real films show, is not called fine.
     """
-    return _collapse(rows) or _distance(rows) or _likeness(rows["ms_ssim_excess"])
+    return _part_or_copy(rows) or _distance(rows) or _likeness(rows["ms_ssim_excess"])
 
 
-def _collapse(rows: Mapping[str, Measure]) -> tuple[str, str, Finding] | None:
+def collapsed(rows: Mapping[str, Measure]) -> bool:
+    """Say whether the same images come again and again, or images are more alike and cover less than real films."""
+    repeats, excess = rows["repeats_synthetic"], rows["ms_ssim_excess"]
+    return repeats.finding == "bad" or (excess.finding == "bad" and bool(below_real_films(rows)))
+
+
+def below_real_films(rows: Mapping[str, Measure]) -> list[Measure]:
+    """Give those of recall and coverage that are below other real films', by however little."""
+    covers = [*rows_named(rows, "recall_"), *rows_named(rows, "coverage_")]
+    return [row for row in covers if row.finding in ("bad", "open")]
+
+
+def far_from_real(rows: Mapping[str, Measure]) -> Measure | None:
+    """Give the ratio of distances where the set is several times as far from the real images as other films are."""
+    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
+    far = ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR
+    return ratio if far else None
+
+
+def unlike_real(rows: Mapping[str, Measure]) -> bool:
+    """Say whether images are no part of the real ones: few lie near one, or they are far less alike, as noise is."""
+    excess = rows["ms_ssim_excess"]
+    few = any(row.finding == "bad" for row in rows_named(rows, "precision_"))
+    return few or bool(excess.interval and excess.baseline and excess.interval[1] < -excess.baseline)
+
+
+def rows_named(rows: Mapping[str, Measure], begin: str) -> list[Measure]:
+    """Give the measures whose name begins so, of all classes together."""
+    return [row for name, row in rows.items() if name.startswith(begin)]
+
+
+def _part_or_copy(rows: Mapping[str, Measure]) -> Words | None:
     """Say whether the set is a part of the real images, again and again, or nearly its training images."""
-    excess, repeats = rows["ms_ssim_excess"], rows["repeats_synthetic"]
-    short = [row for row in (_named(rows, name) for name in ("recall_", "coverage_")) if row and row.finding == "bad"]
-    near = next((row for name, row in rows.items() if name.startswith("near_training") and row.finding == "bad"), None)
-    if repeats.finding == "bad":
-        return "Collapse", f"{repeats.verdict} {excess.verdict}", "bad"
-    if excess.finding == "bad" and short:
-        return "Collapse", f"{excess.verdict} {short[0].title}: {short[0].verdict}", "bad"
-    if short and not _unlike(rows):
-        said = f"{short[0].title}: {short[0].verdict}"
+    excess, repeats, below = rows["ms_ssim_excess"], rows["repeats_synthetic"], below_real_films(rows)
+    near = next((row for row in rows_named(rows, "near_training") if row.finding == "bad"), None)
+    if collapsed(rows):
+        other = repeats if repeats.finding == "bad" else below[0]
+        return "Collapse", f"{excess.verdict} {other.title}: {other.verdict}", "bad"
+    short = next((row for row in below if row.finding == "bad"), None)
+    if short and not unlike_real(rows):
+        said = f"{short.title}: {short.verdict}"
         if near:
             return "Part missing, and too near to training", f"{said} {near.verdict}", "bad"
         return "A part of the real images is missing", said, "bad"
     return ("Too near to training images", near.verdict, "bad") if near else None
 
 
-def _distance(rows: Mapping[str, Measure]) -> tuple[str, str, Finding] | None:
+def _distance(rows: Mapping[str, Measure]) -> Words | None:
     """Say whether the set is far from the real images."""
-    excess = rows["ms_ssim_excess"]
-    ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
-    if ratio.value is not None and (ratio.interval[0] if ratio.interval else ratio.value) > _FAR:
-        return "Far from the real images", f"They are {ratio.verdict} {excess.verdict}", "open"
-    if _unlike(rows):
+    excess, ratio = rows["ms_ssim_excess"], far_from_real(rows)
+    if ratio:
+        return "Far from the real images", f"They are {ratio.verdict} {excess.verdict}", "bad"
+    if unlike_real(rows):
         said = "They are less alike than real films are, as noise is, or few lie near a real film."
-        return "Unlike the real images", f"{said} {excess.verdict}", "open"
+        return "Unlike the real images", f"{said} {excess.verdict}", "bad"
     return None
 
 
-def _likeness(excess: Measure) -> tuple[str, str, Finding]:
+def _likeness(excess: Measure) -> Words:
     """Say whether the images are more alike than other real films."""
     if excess.finding == "bad":
         return "More alike than real films", f"{excess.verdict} Recall and coverage do not show collapse.", "open"
     return ("No collapse seen" if excess.finding == "fine" else "Undecided"), excess.verdict, excess.finding
-
-
-def _unlike(rows: Mapping[str, Measure]) -> bool:
-    """Say whether images are no part of the real ones: few lie near one, or they are far less alike, as noise is."""
-    precision, excess = _named(rows, "precision_"), rows["ms_ssim_excess"]
-    few = precision is not None and precision.finding == "bad"
-    return few or bool(excess.interval and excess.baseline and excess.interval[1] < -excess.baseline)
-
-
-def _named(rows: Mapping[str, Measure], begin: str) -> Measure | None:
-    return next((row for name, row in rows.items() if name.startswith(begin)), None)
 
 
 def summary_text(rows: Mapping[str, Measure]) -> str:

@@ -1,7 +1,7 @@
 """A folder of images in; one tensor of them out, with their patients and what a reader must know about them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from torch import Tensor
 from monai_xr.data import Record, Records, find_records
 from monai_xr.data.images.tiles import FULL_SCALE
 from monai_xr.data.pixel_store.building import build_store
-from monai_xr.data.trained_on import TrainedOn, units_in
-from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.runs import RunFolder, note_opening
+from monai_xr.data.trained_on import units_in
+from monai_xr.errors import InputDataError
 from monai_xr.settings import parse_names
 
 Transform = Callable[[NDArray[Any]], NDArray[Any]]
@@ -79,51 +78,6 @@ def load_image_set(
     return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256, labels, units_in(cache))
 
 
-def find_real(
-    folder: str | Path,
-    *,
-    classes: str | Sequence[str] | None,
-    split: str | None,
-    held_out_split: str | None,
-    no_patients: bool = False,
-) -> dict[str, Records]:
-    """Find the real images, and the held-out ones where a split of them is named, as "real" and "held-out".
-
-    Arguments as in `find_records`. Without held-out images, all of a folder that has no splits are real ones.
-
-    Raises:
-        ConfigurationError: No such folder, class or split; splits that share images.
-        InputDataError: No image.
-    """
-    deal = held_out_split is not None
-    found = {"real": find_records(folder, classes=classes, split=split, deal=deal, no_patients=no_patients)}
-    if held_out_split is not None:
-        found["held-out"] = find_records(folder, classes=classes, split=held_out_split, no_patients=no_patients)
-        if {record.image for record in found["real"]} & {record.image for record in found["held-out"]}:
-            raise ConfigurationError(
-                "held-out images are among the real ones", "held_out_split", "set `split` and another `held_out_split`"
-            )
-    return found
-
-
-def open_held_out(images: ImageSet, source: Records, behind: TrainedOn, training: RunFolder | None) -> tuple[str, ...]:
-    """Refuse held-out images that a generator knows, and note in the record of its training that they were opened.
-
-    Returns:
-        What a reader must know of the comparison.
-
-    Raises:
-        InputDataError: The generator knows some of them.
-        HostError: The record cannot be written.
-    """
-    way_out = "name a split that the generator was not trained on"
-    behind.refuse(images.units, "held out are known to the generator", way_out, where=source.root)
-    if training:
-        sha256 = images.manifest_sha256
-        note_opening(training.path, source.split_used, films=len(images.labels), data_sha256=sha256)
-    return tuple(filter(None, [behind.cannot_tell(source)]))
-
-
 def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> tuple[Records, tuple[str, ...]]:
     """Find generated images of some classes; all of the folder, with a note, where it names none of these classes.
 
@@ -150,30 +104,3 @@ def find_synthetic(folder: str | Path, classes: str | Sequence[str] | None) -> t
     if missing:
         raise InputDataError(f"no synthetic images of {', '.join(missing)}", records.root, "leave it out of `classes`")
     return records.keeping(record for record in records if record.label in wanted), tuple(notes)
-
-
-def sample_grids(sets: Mapping[str, Tensor], *, seed: int, count: int = 36) -> dict[str, NDArray[Any]]:
-    """Draw images of each set (N, 1, H, W) for a report, by caption; drawn, so that none is picked for its looks."""
-    grids = {}
-    for name, images in sets.items():
-        shown = min(count, len(images))
-        drawn = np.random.default_rng(seed).choice(len(images), size=shown, replace=False)
-        how = f"{shown} of {len(images)} drawn at random" if shown < len(images) else f"all {shown}"
-        grids[f"{name.capitalize()} images, {how}"] = images[torch.from_numpy(drawn)].cpu().numpy()
-    return grids
-
-
-def closest_pairs(sets: Mapping[str, Tensor], closest: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Draw pairs for a report, each synthetic image left of its nearest training image, by caption.
-
-    Args:
-        sets: Images (N, 1, H, W) in [0, 1] of the sets "synthetic" and "real".
-        closest: Index of the synthetic and of the training image of each pair, (K, 2).
-    """
-    synthetic, training = closest.T
-    if not len(synthetic):
-        return {}
-    sides = [sets["synthetic"][synthetic, 0], sets["real"][training, 0]]
-    pairs = np.pad(torch.cat(sides, dim=2).cpu().numpy(), ((0, 0), (2, 2), (4, 4)))  # (K, H + 4, 2 W + 8)
-    caption = f"The {len(pairs)} synthetic images nearest to a training image in pixels: left synthetic, right training"
-    return {caption: pairs}

@@ -20,8 +20,9 @@ from monai_xr.metrics.measures import Measures
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.judging_images.plots import curve_panel
 
-_GRID_BYTES = 1_000_000  # all grids together; base64 adds a third
-_GRID_SIDES = (960, 720, 540, 400, 280)
+_GRID_BYTES = 1_200_000  # all grids together; base64 adds a third
+_GRID_SIDES = (1056, 840, 640, 480, 320)
+_PAGE_WIDTH = 1056  # pixels that a grid has on the page
 _TILES_A_SIDE = 6
 
 
@@ -68,11 +69,8 @@ def write_report(
     write_text(path, page)
 
 
-def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str, bool]:
-    """Give the caption, the first images of a set as one PNG in a data URI, as large as the bytes allow, and its width.
-
-    Sets of images that are wider than high, such as pairs, take the width of the page.
-    """
+def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str]:
+    """Give the caption, and the first images of a set as one PNG in a data URI, as large as the bytes allow."""
     if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]
     if images.ndim != 3 or not images.size:
@@ -83,7 +81,7 @@ def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str,
         if stream.tell() <= max_bytes:
             break
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
-    return caption, source, images.shape[2] > 1.5 * images.shape[1]
+    return caption, source
 
 
 def _montage(images: NDArray[Any], max_side: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from monai_xr.metrics import Memorization
 from monai_xr.metrics.floor import Floored
-from monai_xr.metrics.measures import Finding, Measure
+from monai_xr.metrics.measures import Finding, Measure, number_text
 from monai_xr.workflows.judging_images.verdicts import count_text
 
 _COVERAGE = {
@@ -27,7 +27,6 @@ _SPREAD = {
 _SHARES = ("precision", "recall", "coverage")
 _MATTERS = 0.05  # of the images, below the share of other real ones
 _MANY_NEAR, _EXPECTED_NEAR = 0.10, 0.05
-_ATTACK_ALARM = 0.55
 
 
 def coverage_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
@@ -48,8 +47,8 @@ def _share_row(name: str, title: str, found: Floored | None, space: str) -> Meas
     most = 1.0 if name in _SHARES else math.inf
     interval = found.interval and (max(found.interval[0], 0.0), min(found.interval[1], most))
     verdict, finding = _share_verdict(found, _ABOVE.get(name))
-    if name in _SHARES and found.gap_interval and found.gap_interval[1] < -_MATTERS:
-        finding = "bad"
+    if name in _SHARES and found.gap_interval and found.gap_interval[1] < 0:
+        finding = "bad" if found.gap_interval[1] < -_MATTERS else "open"
     return Measure(key, title, found.value, interval, found.floor, verdict, finding)
 
 
@@ -104,7 +103,7 @@ def copying_rows(found: Memorization | None, space: str) -> list[Measure]:
         attack_title,
         found.attack_auc,
         found.attack_interval,
-        None if found.attack_auc is None else 0.5,
+        found.attack_zero,
         *_attack_verdict(found),
     )
     return [near, attack]
@@ -120,12 +119,16 @@ def _near_verdict(found: Memorization) -> tuple[str, Finding]:
 def _attack_verdict(found: Memorization) -> tuple[str, Finding]:
     if found.attack_auc is None:
         return "Needs held-out images.", "none"
-    if found.attack_interval is not None and found.attack_interval[0] > _ATTACK_ALARM:
-        return "Training images are told from held-out ones, by memory or because the two differ anyway.", "open"
-    if found.attack_interval is not None and found.attack_interval[1] < 0.5:
+    if found.attack_zero is None or found.beyond_zero is None:
+        return "The training images cannot be halved by patient, so the attack has no zero.", "none"
+    low, high = found.beyond_zero
+    between = f"{number_text(low, signed=True)} to {number_text(high, signed=True)} from its zero"
+    if low > 0:
+        return f"Training images are told from held-out ones by what the generator kept: {between}.", "open"
+    if high < 0:
         return (
-            "Below one half: held-out images differ from training ones by more than memory, so the attack has no zero "
-            "here and copies may hide. Hold back images of the training's own source.",
+            f"Below its zero, {between}: the synthetic images lie nearer to held-out than to training images, as "
+            "images unlike both can, so the attack shows nothing here and copies may hide.",
             "open",
         )
-    return "Training images are hardly told from held-out ones on this set.", "none"
+    return f"Training images are hardly told from held-out ones: {between}.", "none"

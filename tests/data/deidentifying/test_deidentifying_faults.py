@@ -103,8 +103,8 @@ def test_killed_at_any_moment_the_next_run_completes_it(tmp_path, dicom):
     deidentify_folder(source, tmp_path / "whole", key=key)
     program = (
         "import sys; from conftest import look_at_header; from monai_xr.data.deidentifying import job as job;"
-        "from monai_xr.data.deidentifying.tree import deidentify_folder as d; job.looked_at = look_at_header;"
-        "d(*sys.argv[1:3], key=sys.argv[3])"
+        "from monai_xr.data.deidentifying import deidentify_folder; job.looked_at = look_at_header;"
+        "deidentify_folder(*sys.argv[1:3], key=sys.argv[3])"
     )
     command = [sys.executable, "-c", program, str(source), str(tmp_path / "out"), str(key)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from monai_xr.data.deidentifying.deidentification import deidentify_folder
 from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.shared_job import SharedJob
-from monai_xr.data.deidentifying.tree import deidentify_folder
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE
 
 

@@ -18,3 +18,8 @@ def test_border_after_each_image_alone() -> None:
     sheet = montage(np.ones((2, 3, 4), np.uint8), columns=1, border=(0, 1))
     assert sheet.dtype == np.uint8
     assert sheet.tolist() == [[1, 1, 1, 1, 0]] * 3 + [[0] * 5] + [[1, 1, 1, 1, 0]] * 3 + [[0] * 5]
+
+
+def test_colours_stay_with_their_pixels() -> None:
+    sheet = montage(np.arange(2 * 1 * 2 * 3).reshape(2, 1, 2, 3), columns=2, border=(0, 0))
+    assert sheet.tolist() == [[[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monai_xr.data.preparing import PrepareSettings, prepare
-from monai_xr.data.preparing.preparation import Preparation
+from monai_xr.data.preparing.preparation_result import Preparation
 
 
 @pytest.fixture

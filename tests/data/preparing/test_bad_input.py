@@ -10,7 +10,7 @@ from monai_xr.data.pixel_store import journal as pixel_journal
 from monai_xr.data.pixel_store import tile_making as pixel_decoding
 from monai_xr.data.preparing import parse_fractions
 from monai_xr.data.preparing import prepare_folder as preparing
-from monai_xr.data.preparing.prepared_folder import alone_in
+from monai_xr.data.preparing.output_folder import alone_in
 from monai_xr.data.sources import folders
 from monai_xr.dicom.sandbox import isolated_reading as isolation
 from monai_xr.errors import ConfigurationError, HostError, InputDataError

@@ -1,15 +1,9 @@
 """Paths and names through the plain MONAI command, which reads them as Python and as its own language."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from monai_xr.workflows.bundle_running.plain_command import typed_knobs
 
-ROOT = Path(__file__).parents[3]
 CONFIG = """
 imports: [$from monai_xr.workflows.bundle_running.plain_command import prepare_plain_command]
 dataset_dir: data
@@ -33,11 +27,9 @@ run: ["$print(repr([@dataset_dir, @cache_dir, @classes, @split, @seed]))"]
         (["--dataset_dir", "'007'", "--split", "None"], ["007", "007/cache", None, None, 0]),
     ],
 )
-def test_paths_and_names_are_the_text_that_was_typed(tmp_path, typed, read):
+def test_paths_and_names_are_the_text_that_was_typed(plain_command, tmp_path, typed, read):
     (tmp_path / "config.yaml").write_text(CONFIG)
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "config.yaml", *typed]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+    done = plain_command(tmp_path, "--config_file", "config.yaml", *typed)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == repr(read)
 

@@ -9,12 +9,17 @@ import torch
 from mlflow.tracking import MlflowClient
 from torch import nn
 
+from monai_xr.data import find_records
 from monai_xr.data.images.png import write_png
+from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.trained_on import TrainedOn, units_in, write_lineage
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import kernel_distance, ms_ssim_of_random_pairs, network_space, random_space
 from monai_xr.transforms import AIIN
-from monai_xr.workflows.judging_images.evaluation import evaluate_folders, evaluate_sets, sample_grids
+from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
+from monai_xr.workflows.judging_images.evaluation import evaluate_folders
+from monai_xr.workflows.judging_images.grids import sample_grids
 from monai_xr.workflows.judging_images.measure_log import log_measures
 
 
@@ -154,9 +159,8 @@ def test_manifest_gives_classes_splits_and_patients(tmp_path: Path) -> None:
     )
     assert found.counts == {"real": 6, "held-out": 6, "synthetic": 8}
     assert any("does not name these classes" in note for note in found.notes)
-    halves = evaluate_folders(
-        tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32, classes="A", split="train"
-    )
+    arguments = (tmp_path / "real", tmp_path / "synthetic", tmp_path / "out")
+    halves = evaluate_folders(*arguments, image_size=32, classes="A", split="train", held_out_split=None)
     assert halves.settings["real_to_real"] == "halves of the real images, split by patient"
     assert halves["fid_2_random"].value is not None  # 3 patients of 2 images: halves of 2 and 4
 
@@ -246,7 +250,8 @@ def test_png_files_are_preferred_to_dicom_files_with_a_burned_in_mark(tmp_path: 
         for index, image in enumerate(images[:, 0].numpy()):
             write_generated(folder / f"{index}.dcm", image, index=index, seed=0, model_hash="m", run_id="r")
     of_clean, of_both, of_marked = (
-        evaluate_folders(tmp_path / "real", folder, tmp_path / "out", image_size=32) for folder in (clean, both, marked)
+        evaluate_folders(tmp_path / "real", folder, tmp_path / f"of_{folder.name}", image_size=32)
+        for folder in (clean, both, marked)
     )
     assert of_both.values() == of_clean.values()
     assert of_marked.values()["ms_ssim_synthetic"] > of_clean.values()["ms_ssim_synthetic"]
@@ -307,7 +312,7 @@ def test_a_replay_of_training_images_is_told_with_its_pairs(tmp_path: Path) -> N
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "The 20 synthetic images nearest to a training image" in page
     assert page.count("<svg") == 2
-    without = evaluate_folders(*arguments, image_size=32, split="train")
+    without = evaluate_folders(*arguments, image_size=32, split="train", held_out_split="none")
     assert without["near_training_30_pixels"].value == 1.0  # from each image's nearest of another patient
     assert without["attack_auc_pixels"].verdict == "Needs held-out images."
 
@@ -325,7 +330,7 @@ def test_measures_go_to_the_mlflow_run_of_the_training_that_made_the_images(
     (tmp_path / "run" / "mlflow_run_id").write_text(run + "\n")
     (tmp_path / "run" / "run.json").write_text('{"settings": {}, "run_id": "new"}')
     write_set(tmp_path / "run" / "old", textures(8, seed=1), Synthetic="generated", Run_Id="old")
-    evaluate_folders(tmp_path / "real", tmp_path / "run" / "old", tmp_path / "out", image_size=32)
+    evaluate_folders(tmp_path / "real", tmp_path / "run" / "old", tmp_path / "before", image_size=32)
     assert client.get_run(run).data.metrics == {}
     found = evaluate_folders(tmp_path / "real", tmp_path / "run" / "synthetic", tmp_path / "out", image_size=32)
     logged = client.get_run(run).data.metrics
@@ -346,9 +351,9 @@ def test_a_tracking_server_that_fails_is_a_warning(tmp_path: Path, caplog: pytes
 
 def test_sets_of_two_or_of_equal_images_are_measured_with_what_is_undefined_said() -> None:
     real, one = textures(20, seed=0), textures(1, seed=1)
-    same = evaluate_sets(real, one.repeat(20, 1, 1, 1), floor=textures(12, seed=2))
+    same = evaluate_sets(real, one.repeat(20, 1, 1, 1), floor=textures(20, seed=2))
     assert same.headline == "Collapse"
-    assert same["recall_12_random"].value == 0
+    assert same["recall_20_random"].value == 0
     assert same["ms_ssim_synthetic"].interval_text == "undefined"
     few = evaluate_sets(real, textures(2, seed=1), floor=textures(12, seed=2))
     assert few["precision_random"].verdict == "Too few images for this measure."
@@ -356,6 +361,76 @@ def test_sets_of_two_or_of_equal_images_are_measured_with_what_is_undefined_said
     alike = evaluate_sets(one.repeat(20, 1, 1, 1), textures(12, seed=2))
     assert alike["fid_10_random_over_floor"].value is None
     json.dumps([found.as_dict() for found in (same, few, alike)], allow_nan=False)
+
+
+def split_films(folder: Path, count: int = 48) -> Path:
+    """Films of as many patients, half of them in the split train, a quarter each in val and test."""
+    write_set(folder, textures(count, seed=0))
+    splits = [("train", "val", "train", "test")[number % 4] for number in range(count)]
+    rows = [f"{number:03}.png,A,P{number},{split}" for number, split in enumerate(splits)]
+    (folder / "manifest.csv").write_text("\n".join(["image,label,patient_id,split", *rows]))
+    return folder
+
+
+def test_the_held_out_split_is_taken_where_there_is_one(tmp_path: Path) -> None:
+    real, fake = split_films(tmp_path / "real"), generated(tmp_path / "fake")
+    found = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train")
+    assert found.counts == {"real": 24, "held-out": 12, "synthetic": 8}
+    assert found.settings["held_out_split"] == "val"
+    of_val = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="val")
+    assert (of_val.counts["real"], of_val.settings["held_out_split"]) == (12, "test")
+    whole = evaluate_folders(real, fake, tmp_path / "out", image_size=32)
+    assert (whole.counts, whole.settings["held_out_split"]) == ({"real": 48, "synthetic": 8}, None)
+
+
+def test_a_held_out_split_that_the_generator_knows_is_passed_over(tmp_path: Path) -> None:
+    real, fake = split_films(tmp_path / "real"), generated(tmp_path / "fake")
+    cache = build_store(find_records(real, split="val"), size=32, folder=tmp_path / "cache", admit=("patient",))
+    write_lineage(fake, TrainedOn(units_in(cache)))
+    found = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train")
+    assert found.settings["held_out_split"] == "test"
+    assert any(note == "The split val is known to the generator, so it sets no floor." for note in found.notes)
+
+
+def test_the_report_on_other_images_is_never_replaced(tmp_path: Path) -> None:
+    real = write_set(tmp_path / "real", textures(6, seed=0))
+    mine, other = generated(tmp_path / "mine"), generated(tmp_path / "other", seed=3)
+    evaluate_folders(real, mine, tmp_path / "out", image_size=32)
+    before = (tmp_path / "out" / "report.html").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"report on other synthetic images : .*out : name another"):
+        evaluate_folders(real, other, tmp_path / "out", image_size=32)
+    assert (tmp_path / "out" / "report.html").read_bytes() == before
+    evaluate_folders(real, mine, tmp_path / "out", image_size=32, seed=1)
+
+
+def test_each_class_is_shown_and_each_of_few_images_is_not_judged(tmp_path: Path) -> None:
+    for label, seed in (("A", 0), ("B", 1)):
+        write_set(tmp_path / "real" / label, textures(30, seed=seed))
+        generated(tmp_path / "synthetic" / label, 5, seed=seed + 5)
+    found = evaluate_folders(tmp_path / "real", tmp_path / "synthetic", tmp_path / "out", image_size=32)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for caption in ("A: synthetic images, all 5", "A: real images, 18 of 30", "B: synthetic images", "B: real images"):
+        assert caption in page
+    assert found["ms_ssim_gap_A"].finding == "none"
+
+
+def test_the_command_prints_five_lines_or_all_or_json(monai_xr: Any, tmp_path: Path) -> None:
+    split_films(tmp_path / "real", 96)
+    generated(tmp_path / "synthetic", 24)
+    common = ("evaluate", "real", "synthetic", "--image-size", "32", "--aiin", "none")
+    code, out, error = monai_xr(*common)
+    assert code == 0, error
+    assert max(map(len, out.splitlines())) <= 80
+    lights = [line for line in out.splitlines() if line.split()[0] in ("green", "yellow", "red", "grey")]
+    assert [line.split()[1] for line in lights] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
+    assert "report: runs/evaluation/synthetic/report.html" in out
+    assert "Vendi" not in out
+    assert "Vendi" in monai_xr(*common, "--all")[1]
+    printed = json.loads(monai_xr(*common, "--json")[1])
+    written = json.loads((tmp_path / "runs" / "evaluation" / "synthetic" / "measures.json").read_text())
+    assert printed == written
+    assert printed["lights"][0]["question"] == "faithful?"
+    assert {"light", "value", "interval_95", "real_against_real", "says"} <= set(printed["lights"][0])
 
 
 def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ def floored(gap: tuple[float, float]) -> Floored:
     return Floored(0.6, (0.5, 1.1), 0.8, 100, gap, 0.75)
 
 
-def near(copies: int, lower: float, attack: tuple[float, float] | None) -> Memorization:
+def near(
+    copies: int, lower: float, attack: tuple[float, float] | None, beyond: tuple[float, float] | None = (-0.05, 0.05)
+) -> Memorization:
     return Memorization(
         threshold=1.0,
         copies=copies,
@@ -20,6 +22,8 @@ def near(copies: int, lower: float, attack: tuple[float, float] | None) -> Memor
         least_share=lower,
         attack_auc=None if attack is None else sum(attack) / 2,
         attack_interval=attack,
+        attack_zero=None if attack is None else 0.44,
+        beyond_zero=beyond,
         distances=np.ones(200),
         nearest=np.zeros(200, np.int64),
     )
@@ -34,6 +38,8 @@ def test_coverage_is_judged_by_its_gap_to_other_real_images() -> None:
     assert precision.verdict == "0.75 times that of other real images."
     assert (recall.finding, density.finding, density.interval) == ("fine", "none", (0.5, 1.1))
     assert (precision.finding, coverage.finding) == ("bad", "bad")  # below by more than 0.05
+    little = coverage_rows({"recall": floored((-0.3, -0.01))}, "random")[1]
+    assert little.finding == "open"  # below, but perhaps by less
     noise = Floored(2.8, (2.7, 2.9), 1.3, 30, (1.4, 1.6), 2.15)
     assert "as noise also is" in spread_rows({"vendi": noise}, "random")[0].verdict
     nothing = Floored(0.0, None, 0.9, 30, (-0.95, -0.85), 0.0)
@@ -64,12 +70,13 @@ def test_nearness_alarms_only_above_what_other_patients_give() -> None:
     calm, quiet = copying_rows(near(14, 0.03, (0.45, 0.55)), "pixels")
     assert (calm.name, calm.value, calm.baseline, calm.finding) == ("near_training_200_pixels", 0.07, 0.05, "none")
     assert quiet.finding == "none"
-    loud, open_ = copying_rows(near(60, 0.2, (0.6, 0.7)), "pixels")
-    assert (loud.finding, open_.finding) == ("bad", "open")
+    loud, told = copying_rows(near(60, 0.2, (0.45, 0.55), (0.01, 0.11)), "pixels")
+    assert (loud.finding, told.finding, told.baseline) == ("bad", "open", 0.44)
     assert "60 images, nearest to 30 training images" in loud.verdict
-    below = copying_rows(near(14, 0.03, (0.40, 0.47)), "pixels")[1]
-    assert (below.finding, "no zero here" in below.verdict) == ("open", True)
+    assert "told from held-out ones by what the generator kept: +0.010 to +0.110 from its zero" in told.verdict
+    below = copying_rows(near(14, 0.03, (0.30, 0.40), (-0.14, -0.04)), "pixels")[1]
+    assert (below.finding, "Below its zero" in below.verdict) == ("open", True)
     unknown = copying_rows(near(14, 0.03, None), "pixels")[1]
     assert (unknown.value, unknown.baseline, unknown.verdict) == (None, None, "Needs held-out images.")
-    for row in (calm, quiet, loud, open_, unknown):
+    for row in (calm, quiet, loud, told, below, unknown):
         assert "anonym" not in row.verdict + row.title

@@ -174,12 +174,14 @@ def judged(**findings: Finding) -> dict[str, Measure]:
         ({"excess": "fine"}, "No collapse seen", "fine"),
         ({"excess": "open"}, "Undecided", "open"),
         ({"excess": "bad", "recall": "bad"}, "Collapse", "bad"),
+        ({"excess": "bad", "recall": "open"}, "Collapse", "bad"),  # two signs that agree need not be large alone
+        ({"excess": "open", "recall": "open"}, "Undecided", "open"),
         ({"excess": "bad", "coverage": "bad", "ratio": "bad"}, "Collapse", "bad"),
         ({"excess": "bad"}, "More alike than real films", "open"),  # as real films of another source are
         ({"excess": "open", "repeats": "bad"}, "Collapse", "bad"),  # ten images given out again and again
         ({"excess": "open", "recall": "bad"}, "A part of the real images is missing", "bad"),
-        ({"excess": "fine", "ratio": "bad", "recall": "bad", "precision": "bad"}, "Far from the real images", "open"),
-        ({"excess": "fine", "precision": "bad"}, "Unlike the real images", "open"),
+        ({"excess": "fine", "ratio": "bad", "recall": "bad", "precision": "bad"}, "Far from the real images", "bad"),
+        ({"excess": "fine", "precision": "bad"}, "Unlike the real images", "bad"),
         ({"excess": "open", "near": "bad"}, "Too near to training images", "bad"),
         ({"excess": "bad", "recall": "bad", "near": "bad"}, "Collapse", "bad"),
         ({"excess": "open", "recall": "bad", "near": "bad"}, "Part missing, and too near to training", "bad"),

@@ -1,6 +1,6 @@
 """Finite populations of patients in; how often each 95 % interval of the project holds the truth, as a table, out.
 
-    python tests/bench/coverage.py OUTPUT.md [--trials 400] [--workers 2]
+    python tests/bench/interval_coverage.py OUTPUT.md [--trials 400] [--workers 2]
 
 Every trial draws patients anew from one population of 20,000, with all their films. The truth is the mean of all
 trials, at the same counts, or what the population itself gives. With 400 trials a true 95 % is counted as 93 to 97 % in
@@ -131,6 +131,7 @@ def copies(world: World, seed: int) -> Found:
         near = memorization(training, fakes, held_out=held_out, seed=seed, **ids)
         if name == "attack":
             found["attack auc"] = (near.attack_auc, near.attack_interval)
+            found["attack auc - zero"] = (near.attack_auc - near.attack_zero, near.beyond_zero)
         else:
             found["share near training films"] = (near.share, near.share_interval)
     return found
@@ -244,7 +245,7 @@ def table(results: dict[tuple, dict[str, tuple[float, int]]], trials: int) -> st
                 cells_of = [f"{100 * found[c][name][0]:.1f}" if name in found[c] else "" for c in columns]
                 lines.append(f"| {name} | {kind} | " + " | ".join(cells_of) + " |")
     return "\n".join(
-        [*lines, "", "Made by `python tests/bench/coverage.py configs/experiments/results/coverage.md`.", ""]
+        [*lines, "", "Made by `python tests/bench/interval_coverage.py configs/experiments/results/coverage.md`.", ""]
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from monai_xr.data.identifiers import key_tag
 from monai_xr.data.pixel_store.duplicates import Duplicates
-from monai_xr.data.preparing.prepare_settings import PrepareSettings
+from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.records import DEALT, Record, Records, SplitTable
 from monai_xr.data.splits.dealing import Split, keep_splits, split_patients
 from monai_xr.data.splits.split_table import new_table, read_table, table_place

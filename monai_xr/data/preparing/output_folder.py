@@ -6,11 +6,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.data_folder import is_inside
 from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.tables import csv_text
 from monai_xr.data.pixel_store.pixel_cache import hashed_root, is_in_use, read_index
-from monai_xr.data.preparing.preparation import Preparation
+from monai_xr.data.preparing.preparation_result import Preparation
 from monai_xr.data.sources.manifest import MANIFEST, STORES
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, InputDataError
@@ -30,8 +31,7 @@ def check_folders(root: Path, folder: Path) -> None:
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise ConfigurationError(f"source folder {found}", root, "name a folder of films")
-    inner, outer = folder.resolve(), root.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
+    if is_inside(folder, root) or is_inside(root, folder):
         raise ConfigurationError("source and output lie in each other", folder, "choose another folder")
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError("output is a file", folder, "choose another folder")

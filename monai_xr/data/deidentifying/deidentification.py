@@ -13,9 +13,10 @@ from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
 from monai_xr.data.deidentifying.deidentified_labels import join_labels, write_labels
-from monai_xr.data.deidentifying.job import Admission, Job, is_inside
+from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.outcomes import REFUSED, DeidentificationReport
 from monai_xr.data.deidentifying.reviewing import carry_out_decisions
+from monai_xr.data.files.data_folder import is_inside
 from monai_xr.data.files.file_kinds import printable
 from monai_xr.data.files.output import write_whole
 from monai_xr.data.records import SkippedFile

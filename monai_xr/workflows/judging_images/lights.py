@@ -1,0 +1,118 @@
+"""Rows of measures in; the five questions of a reader, each with a traffic light, out.
+
+Faithful? Diverse? Covers? Copies? Enough images to say so? A light is red only for what the headline calls bad, so that
+real films of other patients show a red one at most once in 20.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from monai_xr.metrics.intervals import numbered
+from monai_xr.metrics.measures import Finding, Light, Measure
+from monai_xr.workflows.judging_images.headline import (
+    TOO_FEW,
+    Words,
+    collapsed,
+    far_from_real,
+    rows_named,
+    unlike_real,
+)
+
+LEAST = 20  # patients: of fewer, one in 20 cannot be seen, and one in 20 is what every verdict may get wrong
+_WORST: tuple[Finding, ...] = ("bad", "open", "fine", "none")
+
+
+def five_lights(rows: Mapping[str, Measure], units: int) -> tuple[Light, ...]:
+    """Answer the five questions.
+
+    Args:
+        rows: All measures by name.
+        units: Patients, or images where they are unknown, in the smallest set.
+    """
+    answers = [_faithful(rows), _diverse(rows), _covers(rows), _copies(rows)]
+    if units < LEAST:
+        answers = [replace(each, finding="none", says=TOO_FEW.lower()) for each in answers]
+    return (*answers, _enough(rows, units))
+
+
+def smallest_set(sets: Mapping[str, Tensor], patients: Mapping[str, Sequence[str] | None]) -> int:
+    """Give the patients of the smallest set, of half the real ones where there are no held-out images."""
+    units = {name: int(numbered(len(images), patients.get(name)).max()) + 1 for name, images in sets.items()}
+    if "held-out" not in units:
+        units["real"] //= 2
+    return min(units.values())
+
+
+def without_findings(rows: Mapping[str, Measure]) -> dict[str, Measure]:
+    """Take back what rows of too few images conclude; their values stay."""
+    return {
+        name: row if row.finding == "none" else replace(row, finding="none", verdict=f"{TOO_FEW}.")
+        for name, row in rows.items()
+    }
+
+
+def too_few(units: int) -> Words:
+    """Give the headline where the sets say nothing."""
+    way_out = f"at least {LEAST} patients, or images, are needed in each set, and some hundred tell more"
+    return TOO_FEW, f"The smallest set has {units}: {way_out}.", "open"
+
+
+def _faithful(rows: Mapping[str, Measure]) -> Light:
+    row = next(row for name, row in rows.items() if name.endswith("_over_floor"))
+    precision = next(iter(rows_named(rows, "precision_")), None)
+    if far_from_real(rows) or unlike_real(rows):
+        return Light("faithful?", "bad", row, "unlike real films")
+    if row.interval is None and precision is None:
+        return Light("faithful?", "none", row, "cannot be told")
+    if (row.interval and row.interval[0] > 1) or (precision and precision.finding == "open"):
+        return Light("faithful?", "open", row, "farther than real films")
+    return Light("faithful?", "fine", row, "as near as real films")
+
+
+def _diverse(rows: Mapping[str, Measure]) -> Light:
+    row = rows["ms_ssim_synthetic"]
+    row = replace(row, baseline=rows.get("ms_ssim_held_out", rows["ms_ssim_real"]).value)
+    excess = rows["ms_ssim_excess"]
+    if collapsed(rows):
+        says = "the same ones again" if rows["repeats_synthetic"].finding == "bad" else "more alike: collapse"
+        return Light("diverse?", "bad", row, says)
+    if excess.finding == "bad":
+        return Light("diverse?", "open", row, "more alike than films")
+    if excess.finding == "fine" and excess.interval and excess.baseline and excess.interval[1] < -excess.baseline:
+        return Light("diverse?", "open", row, "far less alike: noise?")
+    says = {"fine": "as varied as real films", "open": "not decided"}.get(excess.finding, "cannot be told")
+    return Light("diverse?", excess.finding, row, says)
+
+
+def _covers(rows: Mapping[str, Measure]) -> Light:
+    says = {"fine": "as much as real films", "open": "perhaps a part missing", "bad": "a part is missing"}
+    row = _worst([*rows_named(rows, "recall_"), *rows_named(rows, "coverage_")])
+    return Light("covers?", row.finding, row, says.get(row.finding, "cannot be told"))
+
+
+def _copies(rows: Mapping[str, Measure]) -> Light:
+    near = rows_named(rows, "near_training_")
+    row = max(near, key=lambda each: (each.finding == "bad", each.value or 0.0))
+    if row.finding == "bad":
+        return Light("copies?", "bad", row, "too near to training")
+    if row.value is None:
+        return Light("copies?", "none", row, "cannot be told")
+    attack = next((each for each in rows_named(rows, "attack_auc_") if each.finding == "open"), None)
+    if attack:
+        return Light("copies?", "open", attack, "training films are told")
+    return Light("copies?", "fine", row, "no more than real films")
+
+
+def _enough(rows: Mapping[str, Measure], units: int) -> Light:
+    row = Measure("patients_in_smallest_set", "Patients, or images, in the smallest set", float(units), None, LEAST)
+    if units < LEAST:
+        return Light("enough?", "bad", row, TOO_FEW.lower())
+    if rows["ms_ssim_excess"].finding == "open":
+        return Light("enough?", "open", row, "more would decide")
+    return Light("enough?", "fine", row, "yes")
+
+
+def _worst(rows: Sequence[Measure]) -> Measure:
+    return min(rows, key=lambda row: _WORST.index(row.finding))

@@ -1,0 +1,69 @@
+"""`python -m monai.bundle` as a process of its own, without its eight seconds of imports: `PlainCommand`.
+
+One process imports MONAI and the package, and is forked for each command. A fork runs the module as `python -m` does,
+with its own arguments, folder, environment and output, and ends as any process does.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_LOADED = (
+    *("monai.bundle", "monai.engines", "mlflow", "torchmetrics", "timm"),
+    *("monai_xr.engines", "monai_xr.handlers.usual", "monai_xr.transforms", "monai_xr.networks"),
+    *("monai_xr.workflows.bundle_running.running", "monai_xr.runs.trained"),
+)
+
+
+class PlainCommand:
+    """Runs plain MONAI commands one after the other.
+
+    Args:
+        folder: For their output.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, __file__], env=environment, **pipes)
+
+    def __call__(self, folder, *arguments):
+        """Run one in a folder; give what `subprocess.run` would."""
+        texts = [self.folder / name for name in ("out.txt", "err.txt")]
+        request = {"folder": str(folder), "arguments": list(map(str, arguments)), "environment": dict(os.environ)}
+        print(json.dumps({**request, "texts": list(map(str, texts))}), file=self.process.stdin, flush=True)
+        code = json.loads(self.process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, *(text.read_text() for text in texts))
+
+    def close(self):
+        self.process.communicate(timeout=60)
+
+
+def become(request):
+    """Turn this process into the one that was asked for."""
+    os.chdir(request["folder"])
+    os.environ |= {**request["environment"], "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    for place, text in enumerate(request["texts"], start=1):
+        os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), place)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv[1:] = ["run", *request["arguments"]]
+    sys.path[0] = request["folder"]
+
+
+if __name__ == "__main__":
+    import importlib
+    import runpy
+
+    for name in _LOADED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        if (child := os.fork()) == 0:
+            become(json.loads(line))
+            runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+            break
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        sys.stdout.flush()

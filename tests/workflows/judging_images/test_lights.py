@@ -1,0 +1,103 @@
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from monai_xr.metrics.measures import Finding, Light, Measure
+from monai_xr.workflows.judging_images import terminal
+from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
+from monai_xr.workflows.judging_images.headline import headline
+from monai_xr.workflows.judging_images.lights import five_lights
+from monai_xr.workflows.judging_images.terminal import light_line, print_lights
+
+
+def judged(ratio: tuple[float, float] = (0.9, 1.4), **findings: Finding) -> dict[str, Measure]:
+    """Rows with a finding each."""
+    names = {
+        "excess": "ms_ssim_excess",
+        "repeats": "repeats_synthetic",
+        "recall": "recall_9_random",
+        "coverage": "coverage_9_random",
+        "precision": "precision_9_random",
+        "near": "near_training_9_pixels",
+        "attack": "attack_auc_pixels",
+        "synthetic": "ms_ssim_synthetic",
+        "real": "ms_ssim_real",
+    }
+    rows = {name: Measure(name, key, 0.5, finding=findings.get(key, "none")) for key, name in names.items()}
+    rows["ms_ssim_excess"] = replace(rows["ms_ssim_excess"], interval=(-0.01, 0.02), baseline=0.04)
+    return rows | {"fid_9_random_over_floor": Measure("", "", ratio[0], ratio)}
+
+
+GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fine", "precision": "fine"}
+
+
+@pytest.mark.parametrize(
+    ("findings", "ratio", "colours"),
+    [
+        ({}, (0.9, 1.4), "green green green green green"),
+        ({}, (1.2, 1.4), "yellow green green green green"),
+        ({}, (3.5, 9.0), "red green green green green"),
+        ({"precision": "bad"}, (1.2, 1.4), "red green green green green"),
+        ({"excess": "open"}, (0.9, 1.4), "green yellow green green yellow"),
+        ({"excess": "bad"}, (0.9, 1.4), "green yellow green green green"),
+        ({"excess": "bad", "recall": "open"}, (0.9, 1.4), "green red yellow green green"),
+        ({"repeats": "bad"}, (0.9, 1.4), "green red green green green"),
+        ({"coverage": "bad"}, (0.9, 1.4), "green green red green green"),
+        ({"attack": "open"}, (0.9, 1.4), "green green green yellow green"),
+        ({"near": "bad", "attack": "open"}, (0.9, 1.4), "green green green red green"),
+    ],
+)
+def test_each_light_by_the_findings_it_stands_on(
+    findings: dict[str, Finding], ratio: tuple[float, float], colours: str
+) -> None:
+    rows = judged(ratio, **(GOOD | findings))
+    lights = five_lights(rows, 100)
+    assert [light.question for light in lights] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
+    assert [light.colour for light in lights] == colours.split()
+    assert ("red" in colours) == (headline(rows)[2] == "bad")
+
+
+def test_few_images_turn_every_light_off() -> None:
+    lights = five_lights(judged(excess="bad", recall="bad", near="bad"), 5)
+    assert [light.colour for light in lights] == ["grey"] * 4 + ["red"]
+    assert {light.says for light in lights} == {"too few to judge"}
+
+
+def textures(count: int, *, seed: int) -> torch.Tensor:
+    coarse = torch.rand(count, 1, 5, 5, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, (32, 32), mode="bicubic").clamp(0, 1)
+
+
+def test_five_against_five_images_are_too_few_to_judge_not_a_collapse() -> None:
+    found = evaluate_sets(textures(5, seed=0), textures(1, seed=1).repeat(5, 1, 1, 1))
+    assert (found.headline, found.finding) == ("Too few to judge", "open")
+    assert not any("collapse" in row.verdict.lower() or row.finding == "bad" for row in found.rows)
+    assert "at least 20 patients" in found.verdict
+    assert found["repeats_synthetic"].value == 0.8
+    assert evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1)).headline == "Collapse"
+
+
+def test_few_patients_with_many_films_are_too_few() -> None:
+    patients = [str(number // 4) for number in range(80)]
+    found = evaluate_sets(textures(80, seed=0), textures(60, seed=1), floor=textures(60, seed=2), patients=patients)
+    assert found.headline != "Too few to judge"
+    of_ten = [str(number % 10) for number in range(60)]
+    few = evaluate_sets(textures(80, seed=0), textures(60, seed=1), floor=textures(60, seed=2), floor_patients=of_ten)
+    assert few.headline == "Too few to judge"
+    assert few.lights[-1].row.value == 10
+
+
+def test_the_five_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = evaluate_sets(textures(60, seed=0), textures(60, seed=1), floor=textures(60, seed=2))
+    console = Console(width=80, record=True, highlight=False)
+    monkeypatch.setattr(terminal, "Console", lambda **_: console)
+    print_lights(found)
+    text = console.export_text().splitlines()
+    assert max(map(len, text)) <= 80
+    lines = [line for line in text if re.match("(green|yellow|red|grey) ", line)]
+    assert [line.split()[1] for line in lines] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
+    widest = Measure("", "", 0.000333, (0.000444, 0.000555), 0.000333)
+    assert len(light_line(Light("faithful?", "open", widest, "perhaps a part missing"))) <= 80
