@@ -91,6 +91,7 @@ def deidentify(
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
     from monai_xr.data.files.progress import progress_bar
+    from monai_xr.data.sources.shown_paths import how_to_find
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
@@ -107,9 +108,7 @@ def deidentify(
             crosswalk=crosswalk,
             progress=progress,
         )
-    typer.echo("\n".join(report.lines()))
-    if any("~" in each.file for each in report.refused):
-        typer.echo("~ stands for a patient's name; monai-xr inspect SOURCE --find NAME tells the file")
+    typer.echo("\n".join([*report.lines(), *how_to_find(report.refused)]))
     if report.counts[WAITING]:
         typer.echo(f"next: monai-xr review {output} --sheets    # look at what waits, and let it out")
     if report.counts[READY]:

@@ -18,6 +18,7 @@ from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.pixel_store.tile_making import source_of
 from monai_xr.data.records import Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
+from monai_xr.data.sources.shown_paths import how_to_find
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count, parse_flag
@@ -187,6 +188,8 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
     """Name each file that is not used, with its reason; past `most` of them count all by reason."""
     for skipped in files[:most]:
         logger.warning("%s %s: %s", what, skipped.file, skipped.reason)
+    for sentence in how_to_find(files[:most]):
+        logger.warning("%s", sentence)
     if len(files) > most:
         counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
         logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)
