@@ -20,9 +20,6 @@ def exit_codes(*, debug: bool = False) -> Iterator[None]:
 
     Use it in the outermost call of a process, in its main thread: what is called within raises its own errors.
 
-    Args:
-        debug: Whether to show the traceback too.
-
     Raises:
         SystemExit: With the code of the failure, 130 for SIGINT and 143 for SIGTERM.
     """
@@ -59,7 +56,7 @@ def known_cause(error: BaseException) -> BaseException:
     ours = next((each for each in chain if isinstance(each, XrError)), None)
     refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
     if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
-        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the knobs given")
+        return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the settings given")
     return ours or error
 
 
@@ -90,9 +87,16 @@ def _leave(error: BaseException, debug: bool) -> None:
     if isinstance(error, XrError):
         line, code = str(error), error.exit_code
     else:
-        line, code = f"unexpected {type(error).__name__}: {error} : run again with --debug and report it", 1
+        told = _without_folders(str(error))
+        line, code = f"unexpected {type(error).__name__}: {told} : run again with --debug and report it", 1
     _say("monai_xr: error: " + " ".join(line.split()))
     raise SystemExit(code) from error
+
+
+def _without_folders(text: str) -> str:
+    """Keep the last name of each path: folders may hold names of patients, with blanks in them inside quotes."""
+    text = re.sub(r"""(['"])[^'"]*/([^'"/]*)\1""", r"\1\2\1", text)
+    return re.sub(r"(?<![\w/])~?/(?:[^\s/:]+/)+", "", text)
 
 
 def _say(line: str) -> None:

@@ -8,19 +8,28 @@ from monai_xr.errors import ConfigurationError
 
 # Knobs that name a file, a folder, a split or a class: text as typed, never a number or an expression.
 PATH_KNOBS = frozenset(
-    ("dataset_dir", "output_dir", "cache_dir", "synthetic_dir", "report_dir", "findings_dir", "checkpoint")
+    (
+        "dataset_dir",
+        "output_dir",
+        "cache_dir",
+        "synthetic_dir",
+        "report_dir",
+        "findings_dir",
+        "features_dir",
+        "checkpoint",
+    )
 )
 NAME_KNOBS = frozenset(
     ("classes", "split", "val_split", "held_out_split", "label", "register_as", "weights", "group_by")
 )
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def parse_flag(value: Any, name: str) -> bool:
     """Read true/false, yes/no or 1/0 in any case; `name` is the knob named in the error."""
     if isinstance(value, bool):
         return value
-    flag = _FLAGS.get(str(value).strip().lower())
+    flag = FLAGS.get(str(value).strip().lower())
     if flag is None:
         raise ConfigurationError(f"{value!r} is neither true nor false", name, "use true or false")
     return flag

@@ -1,10 +1,12 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
+import gc
 import io
 import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from plain_command import PlainCommand
 from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
+from monai_xr.data.phantoms import studies
 
 SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
     "bundles",
@@ -43,9 +46,11 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "pacs/test_orthanc",
     "pacs/test_processing",
     "pacs/test_querying",
+    "pacs/test_receiver",
     "pacs/test_retrieving",
     "pacs/test_sending",
     "pacs/test_studying",
+    "pacs/test_tls",
     "prove",
     "test_imports",
     "workflows/judging_images/test_evaluation",
@@ -69,6 +74,20 @@ def _key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MONAI_XR_KEY", str(tmp_path_factory.mktemp("key") / "site.key"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_phantom_is_drawn_once() -> Iterator[None]:
+    """The same arguments give the same pixels, and many folders of the tests are made of the same phantoms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies, "make_phantom", lru_cache(256)(studies.make_phantom))
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that imports have left: going through it takes a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""`monai-xr intake work` for tests, started as a script with a folder: small films, and an archive that is a folder.
+"""`monai-xr intake work` for tests, started as a script with a folder and the seconds between builds of the data set.
+
+Films are small, and the archive is a folder.
 
 `counts/STUDY` holds the number of objects of a study; while a file `down` is there, the archive does not answer.
 """
@@ -32,18 +34,18 @@ def told(line: str) -> None:
     sys.stdout.flush()
 
 
-def day_site(folder: Path) -> Site:
+def day_site(folder: Path, build_every_s: float = 20) -> Site:
     return site_in(
         folder,
         peers={"pacs": {"ae_title": "PACS"}},
         queue={"ask": "pacs", "quiet_s": 0.5, "backoff_s": 0.2, "tries": 10, "workers": 2},
-        dataset={"size": 16, "build_every_s": 20},
+        dataset={"size": 16, "build_every_s": build_every_s},
     )
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stopped)
-    processing = Processing(day_site(FOLDER), ask=count, tell=told, command=WORKER)
+    processing = Processing(day_site(FOLDER, float(sys.argv[2])), ask=count, tell=told, command=WORKER)
     try:
         processing.run()
     finally:

@@ -55,6 +55,17 @@ def test_bug_of_ours_leaves_with_1_and_its_traceback_on_demand(capsys):
     assert "unexpected IndexError: seven" in last_line(told)
 
 
+def test_an_unexpected_failure_names_no_folder(capsys):
+    path = "/data/Doe John 1950/CR/film.dcm"
+    for error in (RuntimeError(f"no way: '{path}' and ~/x/y.png, ratio 1/2"), KeyError("/data/Doe/film.dcm")):
+        with pytest.raises(SystemExit), exit_codes():
+            raise error
+    first, second = capsys.readouterr().err.splitlines()
+    assert "no way: 'film.dcm' and y.png, ratio 1/2" in first
+    assert "KeyError: 'film.dcm'" in second
+    assert "Doe" not in first + second
+
+
 def test_failure_that_monai_wrapped_is_found():
     wrapped, ours = RuntimeError("Failed to evaluate"), ModelError("no checkpoint found")
     wrapped.__cause__ = ours

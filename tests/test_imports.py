@@ -34,6 +34,15 @@ def test_looking_at_a_folder_of_films_takes_no_torch(tmp_path):
     assert not imported(code) & (HEAVY - {"scipy"})
 
 
+def test_normalising_a_film_takes_neither_torch_nor_monai(tmp_path):
+    write_phantom_studies(tmp_path / "films", patients=8, size=64)
+    film = next((tmp_path / "films").rglob("*.dcm"))
+    code = f"from monai_xr.cli.training import aiin\nfrom pathlib import Path\naiin(Path({str(film)!r}),\
+        Path({str(tmp_path / 'out')!r}), clip_limit=10, tiles=4, mode='opencv', bits=8, accept_phantoms=True)"
+    assert not imported(code) & (HEAVY - {"scipy", "matplotlib"})
+    assert (tmp_path / "out" / "aiin.png").is_file()
+
+
 @pytest.mark.parametrize("module", ["monai_xr.networks", "monai_xr.losses"])
 def test_networks_and_losses_of_a_gan_are_torch_alone(module):
     assert imported(f"import {module}") & HEAVY == {"torch"}

@@ -2,7 +2,16 @@
 
 import sys
 
-from monai_xr.cli import classifier, data, intake, intake_peers, intake_work, training  # noqa: F401 - they add their commands
+from monai_xr.cli import (  # noqa: F401 - they add their commands
+    classifier,
+    data,
+    intake,
+    intake_init,
+    intake_peers,
+    intake_work,
+    runs,
+    training,
+)
 from monai_xr.cli.app import app
 from monai_xr.exits import debug_wanted, exit_codes
 
@@ -12,9 +21,4 @@ def main() -> None:
     debug = "--debug" in sys.argv or debug_wanted()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     with exit_codes(debug=debug):
-        if arguments == ["--version"]:
-            from monai_xr.workflows.tables import print_version
-
-            print_version()
-        else:
-            app(arguments, prog_name="monai-xr")
+        app(arguments, prog_name="monai-xr")

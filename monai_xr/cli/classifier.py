@@ -10,7 +10,6 @@ from monai_xr.cli.app import app
 _Run = Annotated[Path, typer.Argument(help="Output folder of a training of chest_xray_vit_classification.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 _Phantoms = Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")]
-_LOADING = "loading the classifier (some seconds)"
 
 
 @app.command()
@@ -25,11 +24,12 @@ def judge(
     accept_phantoms: _Phantoms = False,
 ) -> None:
     """Ask a trained classifier about films: findings.csv, findings.json, findings.html and a picture a film."""
+    from monai_xr.progress import loading
     from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier, free_folder
 
     find_classifier(run)
     folder = output or free_folder(run / "findings")
-    typer.echo(_LOADING, err=True)
+    loading("torch", "monai")
     from monai_xr.workflows.judging_classifiers.asking import judge_films
 
     knobs = _knobs(split, device, batch_size, accept_phantoms) | {"maps": maps}
@@ -49,11 +49,12 @@ def try_out(
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
 ) -> None:
     """Test a trained classifier: measures with intervals, films it gets right and wrong, one HTML report."""
+    from monai_xr.progress import loading
     from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier, free_folder
 
     find_classifier(run)
     folder = output or free_folder(run / "evaluation")
-    typer.echo(_LOADING, err=True)
+    loading("torch", "monai")
     from monai_xr.workflows.judging_classifiers.asking import judge_run
 
     knobs = _knobs(split, device, batch_size, accept_phantoms) | {"group_by": group_by, "no_patients": no_patients}

@@ -49,8 +49,10 @@ def inspect(
     ] = "isolated",
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
+    from monai_xr.progress import progress_bar, say
+
+    say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
-    from monai_xr.data.files.progress import progress_bar
     from monai_xr.data.inspecting import inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
@@ -90,9 +92,9 @@ def deidentify(
     """
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
-    from monai_xr.data.files.progress import progress_bar
     from monai_xr.data.sources.shown_paths import how_to_find
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
+    from monai_xr.progress import progress_bar
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
@@ -153,7 +155,7 @@ def review(
 def prepare(
     source: Annotated[Path, typer.Argument(help="Any tree of DICOM, PNG or JPEG films, or a known data set.")],
     out: Annotated[Path, typer.Argument(help="Folder of the data set; a dataset_dir for every training.")],
-    size: Annotated[int, typer.Option(help="Pixels on a side.")] = 256,
+    size: Annotated[int | None, typer.Option(help="Pixels on a side; by default what fits the films.")] = None,
     fit: Annotated[str, typer.Option(help="Aspect ratio: squash, pad or crop.")] = "squash",
     layout: Annotated[str, typer.Option("--from", help="Known data set; auto recognises it, folder is none.")] = "auto",
     workers: Annotated[int, typer.Option(help="Films decoded at the same time.")] = 2,
@@ -171,7 +173,9 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
-    from monai_xr.data.files.progress import progress_bar
+    from monai_xr.progress import progress_bar, say
+
+    say("reading the headers ...")
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
 

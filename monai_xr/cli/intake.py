@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from monai_xr.cli.app import app
+from monai_xr.cli.app import App, app
 
-intake = typer.Typer(no_args_is_help=True, help="Studies from a PACS: receive, fetch, queue, send; see site.yaml.")
+intake = App(no_args_is_help=True, help="Studies from a PACS: receive, fetch, queue, send; see site.yaml.")
 app.add_typer(intake, name="intake")
 
 SiteFile = Annotated[Path, typer.Option("--config", help="The site's file.")]
@@ -27,7 +27,7 @@ def serve(
     from monai_xr.pacs.site import read_site
 
     site = read_site(config)
-    receiver = Receiver(site, rebuild=rebuild)
+    receiver = Receiver(site, rebuild=rebuild, tell=typer.echo)
     try:
         typer.echo(receiver.greeting())
         with nullcontext() if receive_only or site.deidentification is None else working_beside(config):

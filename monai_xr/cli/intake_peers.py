@@ -1,4 +1,4 @@
-"""Commands of the intake that speak to peers: fetch, send, set up, check."""
+"""Commands of the intake that speak to peers: fetch, send, check."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,6 @@ import typer
 
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
 
-Answer = Annotated[str | None, typer.Option()]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y%m%d"], help="Of the study; counts too.")]
 
 
@@ -100,51 +99,10 @@ def push(
 
 
 @intake.command()
-def init(
-    config: SiteFile = SITE_FILE,
-    store: Answer = None,
-    ae_title: Answer = None,
-    listen: Answer = None,
-    port: Answer = None,
-    peer: Answer = None,
-    peer_ae_title: Answer = None,
-    peer_host: Answer = None,
-    peer_port: Answer = None,
-    web_url: Answer = None,
-    web_user: Answer = None,
-    web_password_file: Answer = None,
-    method: Answer = None,
-    hours: Answer = None,
-    rate: Answer = None,
-    key: Answer = None,
-    dataset: Answer = None,
-    defaults: Annotated[bool, typer.Option("--defaults", help="Ask nothing that has a default.")] = False,
-    accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in, to try it.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
-) -> None:
-    """Write site.yaml by a few questions; an answer given as an option is not asked for."""
-    given = {**locals()}
-    from monai_xr.errors import ConfigurationError
-    from monai_xr.pacs.asking import Question, ask_all, write_site
-
-    def ask(question: Question) -> str:
-        if defaults and question.default is not None:
-            return question.default
-        try:
-            return str(typer.prompt(question.text, default=question.default))
-        except typer.Abort:
-            option = "--" + question.name.replace("_", "-")
-            raise ConfigurationError(f"no answer to {question.text!r}", option, "give it as an option") from None
-
-    write_site(config, ask_all(given, ask), phantoms=accept_phantoms, overwrite=overwrite)
-    typer.echo(f"{config} written; now start `monai-xr intake serve`, and in a second window `monai-xr intake check`")
-
-
-@intake.command()
 def check(config: SiteFile = SITE_FILE) -> None:
     """Try each link to each peer, up to one study that is fetched; each failure tells its way out."""
+    from monai_xr.cli.doctor import check_site
     from monai_xr.pacs.audit import silence_libraries
-    from monai_xr.pacs.checking import check_site
     from monai_xr.pacs.site import read_site
 
     silence_libraries()

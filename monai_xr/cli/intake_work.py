@@ -29,7 +29,9 @@ def work(
     if beside:  # the process that holds the other end of the pipe
         threading.Thread(target=end_with_parent, args=(sys.stdin.fileno(),), daemon=True).start()
     silence_libraries()
-    processing = Processing(read_site(config), ask=counted, tell=lambda line: typer.echo(line, err=True))
+    processing = Processing(
+        read_site(config), ask=counted, tell=lambda line: typer.echo(line, err=True), say=typer.echo
+    )
     try:
         processing.run(once=once)
     finally:

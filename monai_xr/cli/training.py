@@ -1,56 +1,83 @@
 """Commands on models: train a bundle, sample it, judge its images; AIIN by itself; the demo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from monai_xr.cli.app import app
-from monai_xr.errors import ConfigurationError
-from monai_xr.settings import parse_typed
+from monai_xr.cli.help_tables import print_table
 
-_KNOBS = {"allow_extra_args": True, "ignore_unknown_options": True}
+_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+_COLUMNS = ("setting and default", "")
+_Help = Annotated[bool, typer.Option("--help", help="Show this and exit; after the first argument, its settings.")]
 
 
-@app.command(
-    context_settings=_KNOBS,
-    epilog="The knobs are the lines at the top of the bundle's configs/train.yaml. The most used: --dataset_dir DIR, "
-    "--output_dir DIR (runs/BUNDLE), --classes A,B, --max_epochs N, --image_size N, --batch_size N, --aiin none, "
-    "--device cuda, --resume true.",
-)
+@app.command(context_settings=_SETTINGS, add_help_option=False)
 def train(
     context: typer.Context,
     bundle: Annotated[
-        str,
+        str | None,
         typer.Argument(help="Bundle folder, name of one that comes with monai_xr, or output folder of a run."),
-    ],
+    ] = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Config file merged over train.yaml; may repeat.")] = None,
+    help_wanted: _Help = False,
 ) -> None:
-    """Train a bundle; every knob of its train.yaml is an option, as in --dataset_dir DIR --max_epochs 100.
+    """Train a bundle; every line at the top of its train.yaml is a setting: --dataset_dir DIR --max_epochs 100.
 
-    The output folder of a run stands for its bundle with all overlays and knobs, to resume it or to train it again.
+    The output folder of a run stands for its bundle with all overlays and settings, to resume it or to train it again.
     """
-    from monai_xr.workflows.bundle_running.bundle_folders import find_config
+    from monai_xr.progress import loading
+    from monai_xr.workflows.bundle_running.bundle_folders import bundle_tasks, check_versions, config_files, find_config
+    from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
+    if bundle is None:
+        _help_or_refuse(context, "bundle", help_wanted)
+        print_table("bundles, whose settings `monai-xr train BUNDLE --help` lists", ("bundle", "task"), bundle_tasks())
+        return
     folder, config, recorded = find_config(bundle)
+    files = config_files(folder, config, overlay or [])
+    settings = SettingsList(files, commented=config_files(folder, "train"))
+    if help_wanted:
+        print_table(f"settings of {bundle}", _COLUMNS, settings.lines())
+        return
+    typed = recorded | settings.read(context.args)
+    settings.check(typed)
+    check_versions(folder)
+    loading("torch", "monai")
     from monai_xr.workflows.bundle_running.bundles import run_bundle
 
-    run = run_bundle(folder, "training", config, recorded | _knobs(context.args), overlays=overlay or [])
-    typer.echo(f"trained: {run} (pictures in grids, curves in metrics.jsonl); next: monai-xr sample {run}")
+    run_bundle(folder, "training", config, typed, overlays=overlay or [])
 
 
-@app.command(context_settings=_KNOBS)
+@app.command(context_settings=_SETTINGS, add_help_option=False)
 def sample(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
+    run: Annotated[Path | None, typer.Argument(help="Output folder of a training.")] = None,
     count: Annotated[int, typer.Option(help="Images to generate.")] = 64,
     bundle: Annotated[str | None, typer.Option(help="Bundle that was trained, where run.json does not tell.")] = None,
+    help_wanted: _Help = False,
 ) -> None:
-    """Generate images from a training, as PNG and as marked DICOM; the networks' knobs come from its run.json."""
-    from monai_xr.workflows.bundle_running.sampling import sample_run
+    """Generate images from a training, as PNG and as marked DICOM; again, new ones from the next seed.
 
-    folder = sample_run(run, count, _knobs(context.args), bundle=bundle)
-    typer.echo(f"{count} synthetic images in {folder}")
+    Whatever is not typed is as it was in the training.
+    """
+    from monai_xr.progress import loading
+    from monai_xr.workflows.bundle_running.sampling import plan_samples, settings_of_all, settings_of_sampling
+
+    if run is None:
+        _help_or_refuse(context, "run", help_wanted)
+        print_table("settings beside these", _COLUMNS, settings_of_all())
+        return
+    folder, settings = settings_of_sampling(run, bundle)
+    if help_wanted:
+        print_table(f"settings of {folder.name}", _COLUMNS, settings.lines())
+        return
+    plan = plan_samples(run, count, settings.read(context.args), bundle=bundle)
+    if plan.note:
+        typer.echo(plan.note)
+    loading("torch", "monai")
+    typer.echo(f"{count} synthetic images in {plan.carry_out()}")
 
 
 @app.command()
@@ -61,6 +88,9 @@ def pack(
     url: Annotated[str | None, typer.Option(help="Where the weights will lie; lists them in large_files.yml.")] = None,
 ) -> None:
     """Make a bundle that carries its weights, models/model.pt and models/model.safetensors, and needs no run folder."""
+    from monai_xr.progress import loading
+
+    loading("torch", "monai")
     from monai_xr.workflows.bundle_running.packing import pack_run
 
     for file in pack_run(run, output, bundle=bundle, url=url):
@@ -85,7 +115,8 @@ def evaluate(
     ] = "auto",
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
-        str, typer.Option(help="Feature space: random, inception=FILE, timm/MODEL=FILE or xrv=FILE.")
+        str,
+        typer.Option(help="Feature space: random, own=RUN, inception=FILE, timm/MODEL=FILE or xrv=FILE."),
     ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
@@ -137,11 +168,17 @@ def aiin(
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
-    from monai_xr.transforms import AIIN
-    from monai_xr.workflows.figures.aiin_picture import normalise_files
+    from monai_xr.progress import progress_bar, working
 
+    with working("reading"):
+        from monai_xr.transforms.aiin.functions import ArrayNormaliser
+        from monai_xr.transforms.aiin.settings import checked_settings
+        from monai_xr.workflows.figures.aiin_picture import normalise_files
+
+    normaliser = ArrayNormaliser(checked_settings((tiles, tiles), clip_limit, mode, bits))
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)
-    done = normalise_files(source, output, AIIN((tiles, tiles), clip_limit, mode, bits=bits), admit=admit)
+    with progress_bar("images") as progress:
+        done = normalise_files(source, output, normaliser, admit=admit, progress=progress)
     for name, reason in done.skipped:
         typer.echo(f"skipped {name}: {reason}")
     typer.echo(f"{len(done.written)} normalised images in {output}; picture: {done.picture}")
@@ -154,6 +191,9 @@ def demo(
     epochs: Annotated[int, typer.Option(help="Training epochs.")] = 150,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
+    from monai_xr.progress import loading
+
+    loading("torch", "monai")
     from monai_xr.workflows.demo import run_demo
 
     run_demo(output, patients=patients, epochs=epochs)
@@ -179,18 +219,7 @@ def pictures(
     write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
 
 
-def _knobs(arguments: list[str]) -> dict[str, Any]:
-    """Read `--key value` and `--key=value`; - and _ are the same in a key."""
-    knobs: dict[str, Any] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("--"):
-            raise ConfigurationError("not a knob", argument, "write knobs as --name value")
-        name, equals, value = argument[2:].partition("=")
-        name = name.replace("-", "_")
-        if not equals:
-            value = next(rest, "")
-            if not value:
-                raise ConfigurationError("knob without a value", name, "write knobs as --name value")
-        knobs[name] = parse_typed(name, value)
-    return knobs
+def _help_or_refuse(context: typer.Context, argument: str, help_wanted: bool) -> None:
+    if not help_wanted:
+        raise typer.BadParameter(f"Missing argument '{argument}'; --help tells which there are.")
+    typer.echo(context.get_help(), nl=False)

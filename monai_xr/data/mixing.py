@@ -33,11 +33,7 @@ class Mixture:
         return len(self.real) + sum(self.wanted.values())
 
     def epoch(self, number: int) -> npt.NDArray[np.int64]:
-        """Give the images of an epoch in their order: places in `real`, and behind them places in `generated`.
-
-        Args:
-            number: Of the epoch, from 0.
-        """
+        """Give the images of an epoch, from 0, in order: places in `real`, and behind them those in `generated`."""
         rng = np.random.default_rng([self.seed, number])
         labels = np.array([record.label for record in self.generated.records])
         drawn = [

@@ -180,10 +180,6 @@ def canonical_split(name: str) -> str:
 def keys_of(record: Record, root: Path) -> tuple[str, ...]:
     """Give the names by which the unit of an image is known again, the one that counts most first.
 
-    Args:
-        record: The image.
-        root: Of its data folder.
-
     Returns:
         "patient/HASH" and "group/HASH" as far as they are known, else "image/HASH" of the place in the folder.
     """

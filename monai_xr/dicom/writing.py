@@ -77,10 +77,9 @@ def write_phantom(path: Path, pixels: NDArray[np.float32], header: PhantomHeader
 
     Raises:
         InputDataError: The pixels are not a finite grey picture in [0, 1].
-        HostError: The file cannot be written.
 
     >>> header = PhantomHeader("SYNTH-1", "F", 60, "study", "film", spacing_mm=0.5)
-    >>> uid = write_phantom(cache_dir.with_suffix(".dcm"), np.zeros((8, 8), np.float32), header)
+    >>> uid = write_phantom(film.with_name("p.dcm"), np.zeros((8, 8), np.float32), header)
     """
     ds = _identity(pixels, ("phantom", header.study_key), header.key)
     ds.SOPClassUID = uids.DigitalXRayImageStorageForPresentation if header.dx else uids.ComputedRadiographyImageStorage
@@ -103,14 +102,7 @@ def write_phantom(path: Path, pixels: NDArray[np.float32], header: PhantomHeader
 
 
 def write_generated(
-    path: Path,
-    pixels: NDArray[np.float32],
-    *,
-    index: int,
-    seed: int,
-    model_hash: str,
-    run_id: str,
-    label: str = "",
+    path: Path, pixels: NDArray[np.float32], *, index: int, seed: int, model_hash: str, run_id: str, label: str = ""
 ) -> str:
     """Write a network's output as marked Secondary Capture and give its SOP Instance UID.
 
@@ -127,10 +119,8 @@ def write_generated(
 
     Raises:
         InputDataError: The pixels are not a finite grey picture in [0, 1].
-        HostError: The file cannot be written.
 
-    >>> told = {"index": 0, "seed": 0, "model_hash": "0123", "run_id": "run"}
-    >>> uid = write_generated(cache_dir.with_suffix(".dcm"), np.zeros((64, 64), np.float32), **told)
+    >>> uid = write_generated(film.with_name("g.dcm"), np.zeros((64, 64)), index=0, seed=0, model_hash="0", run_id="r")
     """
     content = hashlib.sha256(np.ascontiguousarray(pixels, np.float32).tobytes()).hexdigest()
     ds = _identity(pixels, ("generated", model_hash, run_id, seed, index, label, content), "image")

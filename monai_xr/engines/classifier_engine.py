@@ -1,4 +1,4 @@
-"""A network and labelled films in, a trained classifier out: MONAI's supervised trainer with the recipe of a ViT."""
+"""A network and films in, a trained classifier or encoder out: MONAI's supervised trainer with the recipe of a ViT."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -18,7 +18,6 @@ from monai_xr.engines.host import pick_device, pick_precision
 from monai_xr.engines.player import autocast, copy_from_first_rank, take_step
 from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
-from monai_xr.networks.vit import XrayClassifier
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
 from monai_xr.settings import parse_count, parse_number
 
@@ -26,7 +25,7 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 class ClassifierEngine(SupervisedTrainer):
-    """Trains a classifier; MONAI and ignite handlers attach as usual.
+    """Trains a classifier, or an encoder on two views of each film; MONAI and ignite handlers attach as usual.
 
     The learning rate warms up and falls by half a cosine to the last epoch; raising `max_epochs` on resume moves it.
     Under several processes each takes its own share of the films and draws its own alterations; gradients are averaged,
@@ -37,11 +36,11 @@ class ClassifierEngine(SupervisedTrainer):
     Args:
         device: Where to train: a device or its name, "auto" takes CUDA where there is one.
         max_epochs: Epochs to reach, counted from the first start of the run.
-        train_data_loader: Gives `image` (B, 1, H, W) in [-1, 1] and `target` (B, C).
+        train_data_loader: Gives `image` (B, 1, H, W) in [-1, 1] and `target` (B, C), or in its place `label` (B,).
         network: Moved to `device`.
-        optimizer: Over its parameters; its groups hold `peak_lr`.
+        optimizer: Over its parameters; its learning rates, or `peak_lr` of its groups, are the highest ones.
         loss_function: Of logits and targets.
-        augment: Alters images and targets; None leaves them.
+        augment: Alters images and targets, and may give several of each; None leaves them.
         warm_epochs: Of the learning rate.
         ema_decay: Decay of the running average of the network, per iteration; 0 keeps none.
         gradient_clip: Largest norm of the gradient; 0 for none.
@@ -49,9 +48,10 @@ class ClassifierEngine(SupervisedTrainer):
         channels_last: Memory format of network and images.
         seed: Of the augmentation.
         train_handlers: Attached in order, lists in it, too.
+        player: Before the name of the loss.
     """
 
-    network: XrayClassifier
+    network: nn.Module
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ClassifierEngine(SupervisedTrainer):
         device: str | torch.device,
         max_epochs: int,
         train_data_loader: DataLoader[Any],
-        network: XrayClassifier,
+        network: nn.Module,
         optimizer: Optimizer,
         loss_function: nn.Module,
         augment: Augment | None = None,
@@ -70,6 +70,7 @@ class ClassifierEngine(SupervisedTrainer):
         channels_last: bool = True,
         seed: int = 0,
         train_handlers: Sequence[Any] | None = None,
+        player: str = "classifier",
     ) -> None:
         device = pick_device(device)
         super().__init__(
@@ -85,7 +86,7 @@ class ClassifierEngine(SupervisedTrainer):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         network.to(device).to(memory_format=self.memory_format)
         copy_from_first_rank((network,))
-        self.augment = augment
+        self.augment, self.player = augment, player
         self.warm_epochs, self.gradient_clip = float(warm_epochs), float(gradient_clip)
         self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
         self.ema_network = deepcopy(network).eval().requires_grad_(False) if self.ema_decay else None
@@ -105,14 +106,14 @@ class ClassifierEngine(SupervisedTrainer):
         run_to_outcome(self, super().run)
 
     @property
-    def best_guess(self) -> XrayClassifier:
+    def best_guess(self) -> nn.Module:
         """The network to judge: the running average where one is kept."""
         return self.ema_network or self.network
 
     @property
-    def trained_network(self) -> XrayClassifier:
+    def trained_network(self) -> nn.Module:
         """What a training is for: the network that validated best, where that is watched."""
-        best: XrayClassifier = self.kept.get("best_network", self.best_guess)
+        best: nn.Module = self.kept.get("best_network", self.best_guess)
         return best
 
     def objects_to_save(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class ClassifierEngine(SupervisedTrainer):
         network, device = self.network, self.state.device
         network.train()
         images = batchdata["image"].to(device, memory_format=self.memory_format, non_blocking=self.non_blocking)
-        targets = batchdata["target"].to(device, non_blocking=self.non_blocking)
+        targets = batchdata["target" if "target" in batchdata else "label"].to(device, non_blocking=self.non_blocking)
         if self.augment is not None:
             images, targets = self.augment(images, targets, self.random_source)
         output = self.state.output = {CommonKeys.IMAGE: images, CommonKeys.LABEL: targets}
@@ -143,7 +144,7 @@ class ClassifierEngine(SupervisedTrainer):
         torch.autograd.backward(self.gradient_scaler.scale(loss))
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
         self._step()
-        told = {CommonKeys.LOSS: loss, "losses": {"classifier/total": loss.detach()}}
+        told = {CommonKeys.LOSS: loss, "losses": {f"{self.player}/total": loss.detach()}}
         self.state.output = whole = StepOutput({**output, **told})
         self.fire_event(IterationEvents.MODEL_COMPLETED)
         return whole

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.engines.host import pick_device
+from monai_xr.handlers.counted import Counted
 from monai_xr.inferers.sampling import prepare_conditioned
 from monai_xr.settings import parse_count
 
@@ -23,17 +24,7 @@ def sampler(
     batch_size: Any = 64,
     decollate: bool = True,
 ) -> SupervisedEvaluator:
-    """Make an evaluator that runs a network once over a data set, in its order.
-
-    Args:
-        network: Moved to `device`.
-        dataset: Items with `image`, and `condition` where the network takes one.
-        inferer: How the network is run.
-        handlers: Of what comes out.
-        device: See `pick_device`.
-        batch_size: Items run at once.
-        decollate: Whether handlers get a list of items, as MONAI's own expect.
-    """
+    """Make an evaluator that runs a network once over the items `image` and `condition` of a data set, in its order."""
     place = pick_device(device)
     return SupervisedEvaluator(
         device=place,
@@ -42,5 +33,5 @@ def sampler(
         prepare_batch=prepare_conditioned,
         inferer=inferer,
         decollate=decollate,
-        val_handlers=list(handlers),
+        val_handlers=[*handlers, Counted("images")],
     )

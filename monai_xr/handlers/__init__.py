@@ -5,7 +5,9 @@ from typing import Any
 
 _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
+    "CurvePicture": "curve_picture",
     "EpochLosses": "epoch_losses",
+    "FeaturesWriter": "features_writer",
     "FindingsWriter": "findings_writer",
     "GanMetrics": "gan_metrics",
     "HealthWatch": "health.health",

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from monai_xr.data.files.output import write_bytes, write_json, write_text
 from monai_xr.data.files.tables import csv_text
-from monai_xr.data.identifiers import HashedId
 from monai_xr.data.images.overlay import jpeg, overlaid
-from monai_xr.data.pixel_store.tile_making import source_of
+from monai_xr.handlers.film_names import film_names
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
 from monai_xr.runs.trained import TrainedClassifier
@@ -32,14 +31,7 @@ class FindingsWriter:
     def __init__(self, folder: str | Path, trained: TrainedClassifier, dataset: XrayDataset, *, maps: Any = True):
         self.folder, self.trained, self.dataset = Path(folder), trained, dataset
         self.maps = parse_flag(maps, "maps")
-        root = dataset.source.root
-        self.found = {
-            source_of(record, root).file: {
-                "file": record.image.relative_to(root).as_posix(),
-                "sop_uid": "" if isinstance(record.sop_uid, HashedId) else record.sop_uid,
-            }
-            for record in dataset.source
-        }
+        self.names = film_names(dataset)
         self.films: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -57,7 +49,7 @@ class FindingsWriter:
         maps = look_map(engine.network, images).cpu() if self.maps else None
         for row, answers in enumerate(decision.answers(probabilities)):
             place = len(self.films)
-            record = self.dataset.cache.records[place]
+            shown = self.dataset.cache.records[place].shown
             name = self._write_map(place, maps[row]) if maps is not None else ""
             findings: dict[str, Any] = {}
             for column, finding in enumerate(decision.classes):
@@ -68,7 +60,7 @@ class FindingsWriter:
                     "decision": answers[column],
                     "entropy_bits": round(float(bits), 6),
                 }
-            self.films.append({**self.found[record.shown], "shown": record.shown, "map": name, "findings": findings})
+            self.films.append({**self.names[place], "shown": shown, "map": name, "findings": findings})
 
     def finish(self) -> None:
         """Write the table and the JSON, each whole or not at all."""

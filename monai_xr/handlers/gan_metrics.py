@@ -73,7 +73,8 @@ class GanMetrics:
         for name in [name for name in metrics if name.startswith("measures/")]:
             del metrics[name]
         epoch = engine.state.epoch
-        if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
+        is_due = epoch % self.every == 0 or epoch == engine.state.max_epochs
+        if idist.get_rank() or not is_due or self.count < 2:  # one film has no likeness to another
             return
         metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 

@@ -1,6 +1,8 @@
-"""A progress bar over the whole training."""
+"""Tells a person how a training goes: what is trained, a bar or lines while it lasts, one line an epoch."""
 
 import sys
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from ignite import distributed as idist
@@ -8,36 +10,112 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from monai_xr.handlers.events import RunEvents
+from monai_xr.progress import as_time, say
+from monai_xr.runs.curves import told_measures
+
+_BETWEEN_LINES_S = 10.0
+_TO_ESTIMATE_S = 3.0
 
 
 class Progress:
-    """Shows iterations done, time left and the epoch's mean losses on standard error; only the first process does."""
+    """Writes a head before the first iteration and a line after each epoch to standard output.
 
-    def __init__(self) -> None:
+    Between them standard error has a bar on a terminal, else a line where nothing was written for 10 s. Of several
+    processes the first one writes.
+
+    Args:
+        title: What is trained.
+        data: Summary of the films, as data sets give it; left out of the head where there is none.
+    """
+
+    def __init__(self, title: str = "", data: Mapping[str, Any] | None = None) -> None:
+        self.title, self.data = title, data
         self.bar: tqdm[Any] | None = None
+        self.epoch_began = self.told_at = self.timed_from = 0.0
+        self.timed: int | None = None  # iteration from which the time is taken; the first one is slower than others
+        self.estimated = False
 
     def attach(self, engine: Engine) -> None:
         """Open at the start, close at the end."""
+        if idist.get_rank() > 0:
+            return
         engine.add_event_handler(Events.STARTED, self.open)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.bar and self.bar.update())
+        engine.add_event_handler(Events.EPOCH_STARTED, self.begin)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.move)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.tell)
         engine.add_event_handler(RunEvents.STOPPED, lambda: self.bar and self.bar.close())
 
     def open(self, engine: Any) -> None:
-        """Start the bar where the training stands."""
+        """Write the head, and start the bar where the training stands."""
+        for line in head_lines(self.title, self.data or {}, engine):
+            self._write(line)
         self.bar = tqdm(
             total=engine.state.max_epochs * engine.state.epoch_length,
             initial=engine.state.iteration,
             desc="training",
             unit="it",
-            mininterval=0.5 if sys.stderr.isatty() else 15.0,
+            mininterval=0.5,
             dynamic_ncols=True,
-            disable=idist.get_rank() > 0,
+            leave=False,
+            disable=not sys.stderr.isatty(),
         )
+        self.told_at = time.monotonic()
+
+    def begin(self) -> None:
+        """Note when the epoch began."""
+        self.epoch_began = time.monotonic()
+
+    def move(self, engine: Any) -> None:
+        """Move the bar, or write a line now and then; tell once how long it will take."""
+        if self.bar is None:
+            return
+        self.bar.update()
+        now, done = time.monotonic(), engine.state.iteration
+        total = engine.state.max_epochs * engine.state.epoch_length
+        if self.timed is None:
+            self.timed, self.timed_from = done, now
+        elif not self.estimated and (now - self.timed_from >= _TO_ESTIMATE_S or done % engine.state.epoch_length == 0):
+            self.estimated = True
+            left_s = (now - self.timed_from) / (done - self.timed) * (total - done)
+            self._write(f"time        about {as_time(left_s)}")
+        elif self.bar.disable and now - self.told_at >= _BETWEEN_LINES_S:
+            self.told_at = now
+            say(f"iteration {done} of {total}")
 
     def tell(self, engine: Any) -> None:
-        """Show the epoch and its mean losses."""
-        if self.bar is not None:
-            metrics = engine.state.metrics
-            losses = {name.split("/")[0][0].upper(): metrics[name] for name in metrics if name.endswith("/total")}
-            self.bar.set_postfix({"epoch": engine.state.epoch, **losses}, refresh=False)
+        """Write the epoch, its measures and its time."""
+        state = engine.state
+        measures = ", ".join(f"{name} {value:.3g}" for name, value in told_measures(state.metrics).items())
+        best = " (best so far)" if getattr(state, "best", {}).get("epoch") == state.epoch else ""
+        took = as_time(time.monotonic() - self.epoch_began)
+        self._write(f"epoch {state.epoch}/{state.max_epochs}: {measures}{best}, {took}")
+
+    def _write(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+        self.told_at = time.monotonic()
+
+
+def head_lines(title: str, data: Mapping[str, Any], engine: Any) -> list[str]:
+    """Give the head of a training: what, on which films, with what, how much."""
+    state, loader = engine.state, getattr(engine, "data_loader", None)
+    networks = {name: getattr(engine, name, None) for name in ("generator", "discriminator", "network")}
+    sizes = [f"{name} {sum(p.numel() for p in net.parameters()):,}" for name, net in networks.items() if net]
+    precision = str(getattr(engine, "precision", "")).removeprefix("torch.")
+    amount = f"{state.max_epochs * state.epoch_length:,}: {state.max_epochs} epochs of {state.epoch_length}"
+    amount += f", after {state.epoch} that are done" if state.epoch else ""
+    batches = getattr(loader, "batch_size", None)
+    rows = {
+        "bundle": title,
+        "films": _films(data) if data else "",
+        "device": ", ".join(filter(None, (str(state.device), precision))),
+        "parameters": ", ".join(sizes),
+        "iterations": amount + (f", batches of {batches}" if batches else ""),
+    }
+    return [f"{name:12}{value}" for name, value in rows.items() if value]
+
+
+def _films(data: Mapping[str, Any]) -> str:
+    classes = ", ".join(f"{count:,} {name or 'without label'}" for name, count in data["images_per_class"].items())
+    patients = f"{data['patients']:,} patients" if data["patients"] else "patients unknown"
+    return f"{classes}; split {data['split']}, {patients}"

@@ -106,6 +106,7 @@ class RunRecord:
             "ended": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "epochs": engine.state.epoch,
             "metrics": numbers(engine.state.metrics),
+            "best": getattr(engine.state, "best", {}),
             "state": engine.state.outcome,
             "stop_reason": getattr(engine.state, "stop_reason", ""),
         }

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.handlers.checkpointing.checkpoint import Checkpoint
+from monai_xr.handlers.curve_picture import CurvePicture
 from monai_xr.handlers.epoch_losses import EpochLosses
 from monai_xr.handlers.gan_metrics import GanMetrics
 from monai_xr.handlers.health.health import HealthWatch
@@ -24,8 +25,8 @@ def usual_handlers(knobs: Mapping[str, Any], dataset: Any, *, validation: Valida
         knobs: `output_dir`, `bundle`, `resume`, `checkpoint_every`, `allow_changed_data`, `track`, `register_as`; all
             others but those about the run itself are its settings, which a resumed training must share.
         dataset: What is trained on.
-        validation: Of a classifier. Without one the training is a GAN's, of which samples are drawn (`grid_every`),
-            measured (`measure_every`) and watched for collapse (`early_stop`).
+        validation: Of a classifier. Without one, a training with the knob `grid_every` is a GAN's, of which samples are
+            drawn (`grid_every`), measured (`measure_every`) and watched for collapse (`early_stop`).
     """
     folder, settings = Path(knobs["output_dir"]), settings_of(knobs)
     return [
@@ -40,7 +41,7 @@ def usual_handlers(knobs: Mapping[str, Any], dataset: Any, *, validation: Valida
         ),
         StopOnNonFinite(),
         EpochLosses(),
-        *([] if validation else _watchers(knobs, dataset, folder)),
+        *([] if validation or "grid_every" not in knobs else _watchers(knobs, dataset, folder)),
         RunRecord(folder, settings, dataset.summary),
         Tracking(
             folder,
@@ -49,7 +50,8 @@ def usual_handlers(knobs: Mapping[str, Any], dataset: Any, *, validation: Valida
             enabled=knobs["track"],
             register_as=knobs["register_as"],
         ),
-        Progress(),
+        CurvePicture(folder),
+        Progress(str(knobs["bundle"]), dataset.summary),
     ]
 
 

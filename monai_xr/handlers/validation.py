@@ -14,16 +14,13 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    multiclass_accuracy,
-    multiclass_auroc,
-)
+from torchmetrics.functional.classification import multiclass_accuracy
 
 from monai_xr.data.files.output import write_json
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule
+from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule, positive_class
 from monai_xr.losses.classification import ClassLoss
+from monai_xr.metrics.pulls import auroc
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.settings import parse_count
 from monai_xr.transforms.labelled import LabelledXrays
@@ -31,6 +28,8 @@ from monai_xr.transforms.labelled import LabelledXrays
 
 class Validation:
     """Writes `val/loss`, `val/auroc` and (one class a film) `val/balanced_accuracy` into `state.metrics`.
+
+    `state.best` has the epoch of the best network and these measures of it.
 
     Attach it before `Checkpoint`, which saves what it keeps. The network of the highest AUROC is the best, and of equal
     ones that of the lowest loss, which is the one after calibration. AUROC comes first because threshold and
@@ -62,7 +61,9 @@ class Validation:
         self.folder = Path(folder)
         self.metadata = dict(metadata or {})
         self.rule, self.abstain = threshold_rule, float(abstain)
-        parse_rule(threshold_rule)
+        kind, _, named = parse_rule(threshold_rule)
+        if not self.dataset.multi_label:
+            positive_class(self.dataset.classes, named, kind)  # so that what must be named is asked for before training
         self.patience = parse_count(patience, "patience")
         self.loss = ClassLoss(multi_label=self.dataset.multi_label)
         self.best: dict[str, Any] = {"rank": [], "epoch": 0, "inputs": dict(inputs), "decision": {}}
@@ -101,7 +102,8 @@ class Validation:
             engine.kept["best_network"].load_state_dict(engine.best_guess.state_dict())
             if idist.get_rank() == 0:
                 self._write(decision)
-        elif epoch - self.best["epoch"] >= self.patience:
+        engine.state.best = {"epoch": self.best["epoch"], **self.best.get("scores", {})}
+        if epoch - self.best["epoch"] >= self.patience:
             engine.state.stop_reason = f"no better validation in {self.patience} epochs"
             engine.state.max_epochs = epoch  # all handlers of ended epochs take it for the last one
 
@@ -117,15 +119,14 @@ class Validation:
 
     def _scores(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Give the mean AUROC over classes, and the balanced accuracy where a film has one class."""
-        if not self.dataset.multi_label:
-            probabilities, truth, count = logits.softmax(1), targets.argmax(1), logits.shape[1]
-            return {
-                "val/auroc": float(multiclass_auroc(probabilities, truth, num_classes=count)),
-                "val/balanced_accuracy": float(multiclass_accuracy(probabilities, truth, num_classes=count)),
-            }
+        scores = logits if self.dataset.multi_label else logits.softmax(1)
         known = torch.isfinite(targets)
-        each = [binary_auroc(logits[k, c], targets[k, c].int()) for c, k in enumerate(known.T)]
-        return {"val/auroc": float(torch.stack(each).mean())}
+        each = [auroc(scores[of, place], targets[of, place] == 1).value for place, of in enumerate(known.T)]
+        found = {"val/auroc": sum(each) / len(each)}
+        if not self.dataset.multi_label:
+            truth, count = targets.argmax(1), logits.shape[1]
+            found["val/balanced_accuracy"] = float(multiclass_accuracy(scores, truth, num_classes=count))
+        return found
 
     def _write(self, decision: Decision) -> None:
         known = {name: self.best[name] for name in ("architecture", "inputs", "epoch")}

@@ -9,7 +9,7 @@ probabilities, by one of three rules:
 
 Where a film may have several findings, each has a threshold. Where it has one class, the rule belongs to one positive
 class, named as in "sensitivity:0.95@PNEUMONIA"; a film below its threshold is of the likeliest other class, so that
-exactly one class is said yes to. Of two classes, one of them such as NORMAL, the other need not be named.
+exactly one class is said yes to. Where all classes but one are such as NORMAL, that one need not be named.
 
 A film whose log-odds lie nearer to the threshold than those of the closest `abstain` share of validation films is
 "unsure".
@@ -214,6 +214,8 @@ def _with_operating_point(decision: Decision, probabilities: Tensor, targets: Te
 def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
     """Give the class that a rule belongs to: the named one, or else the one that is not such as NORMAL.
 
+    Of two classes of which neither or both are such, Youden's rule takes the last: the other gives the same threshold.
+
     Raises:
         ConfigurationError: No such class, or a rule that must name one.
     """
@@ -224,10 +226,14 @@ def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
     findings = [name for name in classes if name.lower() not in _NEGATIVE]
     if len(findings) == 1:
         return findings[0]
-    if kind != "youden":
-        found = f"a rule of {kind} for the classes {', '.join(classes)}"
-        raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {kind}:0.9@{classes[-1]}")
-    return findings[-1] if findings else classes[-1]
+    if kind == "youden" and len(classes) == 2:  # the largest sum of sensitivity and specificity is that of either class
+        return classes[-1]
+    found, example = (
+        f"a rule of {kind} for the classes {', '.join(classes)}",
+        kind if kind == "youden" else f"{kind}:0.9",
+    )
+    last = (findings or classes)[-1]
+    raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {example}@{last}")
 
 
 def parse_rule(rule: str) -> tuple[str, float, str]:

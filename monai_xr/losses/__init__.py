@@ -1,4 +1,4 @@
-"""Scores and images of one GAN step in, named loss terms out; class logits in, a loss out."""
+"""Scores and images of one GAN step in, named loss terms out; class logits, or vectors of two views, in, a loss out."""
 
 from monai_xr.losses.adversarial import (
     hinge_discriminator,
@@ -22,6 +22,7 @@ from monai_xr.losses.classification import ClassLoss
 from monai_xr.losses.diff_augment import DiffAugment, make_augment
 from monai_xr.losses.objective import AdversarialStep, Augment, Lazy, Objective
 from monai_xr.losses.penalties import gradient_penalty, r1_penalty
+from monai_xr.losses.self_supervised import VICReg
 
 __all__ = [
     "AdversarialStep",
@@ -30,6 +31,7 @@ __all__ = [
     "DiffAugment",
     "Lazy",
     "Objective",
+    "VICReg",
     "class_discriminator",
     "class_generator",
     "dissimilar_least_squares_generator",

@@ -13,7 +13,7 @@ import numpy as np
 from monai_xr.metrics.intervals import Interval, Numbers, Values, freedom, of_square
 
 CALIBRATION_BINS = 15
-_PRIOR = 5.0  # patients
+_PRIOR, _PRIOR_FILMS = 5.0, 2.0  # patients, films
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,40 @@ def calibration(probabilities: Values, outcomes: Values, patient: Numbers) -> Ca
     value = float(weights @ squares)
     means = total / count
     spread = (sums - means[:, None] * films) / count[:, None]  # (bins, patients)
-    error = _errors(spread, np.bincount(bins, probabilities * (1 - probabilities), CALIBRATION_BINS)[several], films)
+    error = _errors(spread, _expected(bins, probabilities, outcomes)[several], films)
     null = 2 * float((weights**2) @ error**2)
     pulls = 2 * (weights * means) @ spread  # of each patient
-    linear, degrees = max(float((pulls**2).sum()) - 2 * null, 0.0), freedom(pulls, np.arange(patients))
-    interval = of_square(value, linear + null, null, degrees)
+    of_bins = 4 * float((weights**2 * error) @ squares.clip(min=0))  # the pulls of a bin of two films are luck
+    linear, degrees = max(float((pulls**2).sum()) - 2 * null, of_bins), freedom(pulls, np.arange(patients))
+    terms = float((weights @ error) ** 2 / (weights**2 @ error**2)) if null > 0 else math.inf
+    interval = of_square(value, linear + null, null, degrees, terms=terms)
     low, high = (math.sqrt(max(end, 0.0)) for end in interval)
     return Calibration(math.sqrt(max(value, 0.0)), (low, high))
 
 
+def _expected(bins: Numbers, probabilities: Values, outcomes: Values) -> Values:
+    """Give the sum of the variances of the outcomes of each bin, (bins,).
+
+    Those that the probabilities give, or those of what came true where that is more: probabilities may be wrong. The
+    mean probability counts as two more films of what came true.
+    """
+    given, count, true, mean = (
+        np.bincount(bins, each, CALIBRATION_BINS)
+        for each in (probabilities * (1 - probabilities), np.ones(len(bins)), outcomes, probabilities)
+    )
+    chance = (true + _PRIOR_FILMS * mean / count.clip(min=1)) / (count + _PRIOR_FILMS)
+    found: Values = np.maximum(given, count * chance * (1 - chance))
+    return found
+
+
 def _errors(spread: Values, expected: Values, films: Numbers) -> Values:
-    """Give the squared error of the mean of each bin, with what right probabilities would give as five more patients.
+    """Give the squared error of the mean of each bin, with what `expected` gives as five more patients.
 
     A bin of few films says little of its own error.
 
     Args:
         spread: What each patient adds to the mean of each bin, (bins, patients).
-        expected: Sum of the variances that the probabilities give their outcomes, (bins,).
+        expected: Sum of the variances of the outcomes, (bins,).
         films: Of each patient in each bin, (bins, patients).
     """
     units, count = (films > 0).sum(1), films.sum(1)

@@ -51,7 +51,8 @@ def paired_difference(first: Answers, second: Answers, name: str) -> Difference:
     value = ours.value - theirs.value
     if math.isnan(value) or ours.interval is None or theirs.interval is None or name.startswith("calibration"):
         return Difference(value, None, None)
-    return _tested(value, ours.pulls - theirs.pulls, numbered(len(first.patients), first.patients))
+    patient, pulls = numbered(len(first.patients), first.patients), ours.pulls - theirs.pulls
+    return _tested(value, pulls, patient, of_ranks=name.startswith("auroc"))
 
 
 @full_precision
@@ -84,15 +85,21 @@ def delong(
     if not np.isfinite(scores).all():
         raise InputDataError("NaN or infinite scores", "DeLong", "leave broken films out")
     ours, theirs = (auroc(each, positive, patient) for each in scores)
-    return _tested(ours.value - theirs.value, ours.pulls - theirs.pulls, patient)
+    return _tested(ours.value - theirs.value, ours.pulls - theirs.pulls, patient, of_ranks=True)
 
 
-def _tested(value: float, pulls: Values, patient: Numbers) -> Difference:
-    """Give the difference of measures whose pulls differ so much."""
+def _tested(value: float, pulls: Values, patient: Numbers, *, of_ranks: bool) -> Difference:
+    """Give the difference of measures whose pulls differ so much.
+
+    That a few patients make up most of a difference of ranks is itself luck, so its degrees of freedom lie half way to
+    those of all patients.
+    """
     variance = float((np.bincount(patient, pulls) ** 2).sum())
     if variance <= 1e-18:  # the same order of films: nothing to test
         return Difference(value, (value, value), 1.0 if value == 0 else None)
     degrees = freedom(pulls, patient)
+    if of_ranks:
+        degrees = (degrees + int(patient.max())) / 2
     p = float(2 * stats.t.sf(abs(value) / math.sqrt(variance), degrees))
     return Difference(value, around(value, variance, degrees), p)
 

@@ -5,7 +5,7 @@ positions only, covariances with the window's weights. A higher mean over a set 
 (2309.12245) calls a synthetic set collapsed within its class if its mean is above that of the real one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -252,6 +252,22 @@ class PairDiversity(SetMetric):
         super().__init__(higher_is_better=False, **base)  # more alike is less diverse
         self.pairs, self.seed = pairs, seed
         self.add_state("images", default=[], dist_reduce_fx="cat")
+
+    def attach(self, engine: Any, name: str) -> None:
+        """Measure the images that a MONAI engine puts out as `pred` in an epoch, as MONAI's own metrics do."""
+        from ignite.engine import Events
+
+        def take() -> None:
+            output = engine.state.output
+            images = output["pred"] if isinstance(output, Mapping) else torch.stack([each["pred"] for each in output])
+            self.update(images)
+
+        def tell() -> None:
+            engine.state.metrics[name] = float(self.compute())
+
+        engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, take)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, tell)
 
     def update(self, images: Tensor) -> None:
         """Take a batch (B, 1, H, W) in [0, 1]."""

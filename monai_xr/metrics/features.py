@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.utilities import dim_zero_cat
 
+from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.checks import check_images
 from monai_xr.metrics.precision import full_precision
@@ -26,11 +27,13 @@ class FeatureSpace:
         name: Short name used in the names of measures, such as `random` in `fid_234_random`.
         network: Takes (B, 1, H, W) in [-1, 1], gives (B, d); in evaluation mode.
         of_classifier: Whether the network was trained to tell the classes of these images apart.
+        trained_on: Whom the network knows; None where it learned from no films of a site.
     """
 
     name: str
     network: nn.Module
     of_classifier: bool = False
+    trained_on: TrainedOn | None = None
 
     @full_precision
     def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
@@ -61,6 +64,20 @@ class FeatureSpace:
                 f"space {self.name}",
                 "measure all classes together, or take another space",
             )
+
+    def check_unknown(self, units: frozenset[str], *, where: Any = "") -> None:
+        """Refuse films to judge by that the network was trained on: to it they are unlike any others.
+
+        Args:
+            units: Whose they are, see `monai_xr.data.trained_on.units_in`.
+            where: Their folder.
+
+        Raises:
+            InputDataError: Some of them were.
+        """
+        if self.trained_on is not None:
+            what, way_out = f"are known to the feature space {self.name}", "train it on the films of another split"
+            self.trained_on.refuse(units, what, way_out, where=where)
 
 
 def random_space(*, seed: int = 0, device: str | torch.device = "cpu") -> FeatureSpace:

@@ -99,7 +99,9 @@ def of_share(
     return max((middle - width) / (1 + z2 / units), 0.0), min((middle + width) / (1 + z2 / units), 1.0)
 
 
-def of_square(value: float, variance: float, null_variance: float, degrees: float = math.inf) -> Interval:
+def of_square(
+    value: float, variance: float, null_variance: float, degrees: float = math.inf, *, terms: float = math.inf
+) -> Interval:
     """Give the interval of an unbiased estimate of a squared distance, which varies less the nearer the truth is to 0.
 
     As Wilson's for shares it holds all truths that the estimate does not contradict; the variance of a truth t is taken
@@ -110,11 +112,22 @@ def of_square(value: float, variance: float, null_variance: float, degrees: floa
         variance: At the value.
         null_variance: If the truth were 0.
         degrees: Of freedom of the variance.
+        terms: Of how many equal squares a truth of 0 would be the sum: few make it lean to the right, as chi-square.
     """
     z2 = quantile(degrees) ** 2
     slope = z2 * variance / (max(value, 0.0) + 1.5 * math.sqrt(null_variance))
-    width = math.sqrt(max(slope**2 / 4 + slope * value + z2 * null_variance, 0.0))
-    return value + slope / 2 - width, value + slope / 2 + width
+    middle, spread = value + slope / 2, slope**2 / 4 + slope * value
+    below, above = (z2 * null_variance * lean**2 for lean in _leans(terms))
+    return middle - math.sqrt(max(spread + below, 0.0)), middle + math.sqrt(max(spread + above, 0.0))
+
+
+def _leans(terms: float) -> Interval:
+    """Give how far chi-square reaches up and down, over how far the normal distribution of its variance does."""
+    if not math.isfinite(terms):
+        return 1.0, 1.0
+    down, up = stats.chi2.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], terms)
+    reach = quantile() * math.sqrt(2 * terms)
+    return float(up - terms) / reach, float(terms - down) / reach
 
 
 def on_logs(value: float, variance_of_log: float, degrees: float = math.inf) -> Interval:

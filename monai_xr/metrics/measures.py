@@ -23,6 +23,7 @@ class Measure:
         verdict: What the number means, as a sentence.
         finding: The verdict in a word.
         signed: Whether the sign matters to the reader, as in a gap.
+        counted: Whether it is a count, whose baseline is the least that is needed.
     """
 
     name: str
@@ -33,10 +34,13 @@ class Measure:
     verdict: str = ""
     finding: Finding = "none"
     signed: bool = False
+    counted: bool = False
 
     @property
     def value_text(self) -> str:
         """Give the value for a table."""
+        if self.counted and self.value is not None:
+            return f"{self.value:.0f}"
         return number_text(self.value, signed=self.signed)
 
     @property
@@ -49,6 +53,8 @@ class Measure:
     @property
     def baseline_text(self) -> str:
         """Give the baseline for a table, a dash where there is none."""
+        if self.counted and self.baseline is not None:
+            return f"\N{GREATER-THAN OR EQUAL TO}{self.baseline:.0f}"
         return "\N{EN DASH}" if self.baseline is None else number_text(self.baseline, signed=self.signed)
 
 

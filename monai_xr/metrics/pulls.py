@@ -50,9 +50,10 @@ def share(hits: ArrayLike, of: ArrayLike, patient: Numbers) -> Pulled:
     if units < 2:
         return Pulled(value, pulls, None)
     alone = films == units
+    scaled = pulls * math.sqrt(units / (units - 1))
     variance = variance_of_sum(pulls[counted], numbered_again(patient[counted])) * (1 if not alone else 1 - 1 / units)
     degrees = math.inf if alone else freedom(pulls[counted], numbered_again(patient[counted]))
-    return Pulled(value, pulls, of_share(value, variance, units, degrees))
+    return Pulled(value, scaled, of_share(value, variance, units, degrees))
 
 
 def auroc(scores: ArrayLike, truth: ArrayLike, patient: Numbers | None = None) -> Pulled:
@@ -110,7 +111,8 @@ def average_precision(scores: ArrayLike, truth: ArrayLike, patient: Numbers) -> 
     units = len(np.unique(patient[positive]))
     if units < 2:
         return Pulled(value, pulls, None)
-    pulls = pulls * math.sqrt(units / (units - 1))
+    taken = 1 if units == count else 2  # patients of whom each pull holds a part
+    pulls = pulls * math.sqrt(units / max(units - taken, 1))
     variance, degrees = variance_of_sum(pulls, patient), freedom(pulls, patient)
     return Pulled(value, pulls, of_share(value, variance, units, degrees))
 

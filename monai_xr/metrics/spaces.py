@@ -21,7 +21,7 @@ INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 )
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-_SPACES = "random, inception=FILE, timm/MODEL=FILE, xrv=FILE"
+_SPACES = "random, inception=FILE, timm/MODEL=FILE, xrv=FILE; of the command line own=RUN too"
 
 
 def named_space(name: str, *, device: str | torch.device = "cpu") -> FeatureSpace:

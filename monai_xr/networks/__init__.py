@@ -1,7 +1,8 @@
-"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, class logits out."""
+"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, logits or vectors out."""
 
 from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from monai_xr.networks.encoder import XrayEncoder
 from monai_xr.networks.iagan import IAGANGenerator
 from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, FinestImage, Generator
 from monai_xr.networks.msg_gan import MSGGANDiscriminator, MSGGANGenerator
@@ -23,5 +24,6 @@ __all__ = [
     "StyleGANDiscriminator",
     "StyleGANGenerator",
     "XrayClassifier",
+    "XrayEncoder",
     "make_classifier",
 ]

@@ -48,6 +48,6 @@ def warm_cosine(step: int, *, warm_steps: int, steps: int) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, share: float) -> None:
-    """Set every group to a share of its peak."""
+    """Set every group to a share of its peak, which is the rate it began with unless it names one."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * share
+        group["lr"] = group.setdefault("peak_lr", group["lr"]) * share

@@ -13,22 +13,20 @@ from typing import Any
 from pynetdicom import _config
 
 from monai_xr.data.identifiers import hashed
+from monai_xr.disk import make_folder
 
 
 class Audit:
     """The log of a store, a file a day that its owner alone may read, and the counts since it was opened.
 
     Several processes may write into it.
-
-    Args:
-        folder: Where the files go; made if absent. None counts only.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder, self._lock = folder, threading.Lock()
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = make_folder(folder, mode=0o700), threading.Lock()
         self.counts: Counter[tuple[str, str]] = Counter()
-        if folder:
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self._told: Counter[tuple[str, str]] = Counter()
+        self._day, self._file = "", -1
 
     def note(self, event: str, result: str = "", **facts: Any) -> None:
         """Count an event by its result and write it down.
@@ -40,19 +38,32 @@ class Audit:
         """
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, "result": result}
         line |= {name: hashed(value) if name.endswith("uid") else value for name, value in facts.items()}
+        text = json.dumps(line, ensure_ascii=True) + "\n"
         with self._lock:
             self.counts[event, result] += 1
-            self._write(json.dumps(line, ensure_ascii=True) + "\n", line["time"][:10])
+            try:
+                os.write(self._of_the_day(line["time"][:10]), text.encode("ascii"))
+            except OSError:  # a full disk stops no answer; it is counted where objects are refused
+                self.counts["audit", "not written"] += 1
 
-    def _write(self, text: str, day: str) -> None:
-        if self._folder is None:
-            return
-        try:
+    def _of_the_day(self, day: str) -> int:
+        if day != self._day:
+            self.close()
             path = self._folder / f"audit-{day}.jsonl"
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
-                file.write(text)
-        except OSError:  # a full disk stops no answer; it is counted where objects are refused
-            self.counts["audit", "not written"] += 1
+            self._file, self._day = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), day
+        return self._file
+
+    def news(self) -> str:
+        """Count in words what was noted since the last call."""
+        with self._lock:
+            new, self._told = self.counts - self._told, self.counts.copy()
+        return ", ".join(f"{event} {result} {number}".replace("  ", " ") for (event, result), number in new.items())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._day, self._file = "", -1
 
 
 def silence_libraries() -> None:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
 from monai_xr.data.files.data_folder import IMAGES
 from monai_xr.data.identifiers import KEY_VARIABLE
 from monai_xr.data.records import FRACTIONS
 from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
+from monai_xr.disk import make_folder
 from monai_xr.pacs.index import StudyRow
-from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver
+from monai_xr.pacs.site import Dataset, Deidentification, HandOver
 
 HOST_TROUBLE = 4  # exit code of the house
 _TICK_S = 0.05
@@ -39,12 +41,7 @@ def run_command(
 ) -> Ended:
     """Run a command to its end, or to the end of its time; then it is killed with all that it started.
 
-    Args:
-        command: Program and arguments; no shell.
-        log: File for all that it says, for its owner alone; it runs in the folder of the file.
-        max_seconds: Of its life.
-        stop: Ends it.
-        more: Variables beside those of this process.
+    It runs in the folder of the log, a file for its owner alone with all that it says; `more` are variables for it.
     """
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as said:
         try:
@@ -84,7 +81,7 @@ def build(data_set: str, clean: Deidentification, settings: Dataset, *, stop: th
     command = [sys.executable, "-P", "-m", "monai_xr", "prepare", str(films), str(settings.folder / data_set)]
     command += ["--size", str(settings.size), "--fit", settings.fit]
     command += ["--accept-phantoms"] * clean.accept_phantoms + ["--accept-non-chest"] * clean.accept_non_chest
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.folder)
     key = {KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or str(clean.key)}
     ended = run_command(command, log, max_seconds=settings.build_timeout_s, stop=stop, more=key)
     lines = log.read_text("utf-8", "replace").splitlines() if ended.failure else []
@@ -94,7 +91,7 @@ def build(data_set: str, clean: Deidentification, settings: Dataset, *, stop: th
 
 def is_reviewed_since(data_set: str, clean: Deidentification, settings: Dataset) -> bool:
     """Tell whether `monai-xr review` decided something after the data set was built."""
-    decided, built = clean.folder / data_set / "decisions.jsonl", settings.folder / data_set / MANIFEST
+    decided, built = DeidentifiedFolder(clean.folder / data_set).decisions, settings.folder / data_set / MANIFEST
     return decided.exists() and (not built.exists() or decided.stat().st_mtime_ns > built.stat().st_mtime_ns)
 
 
@@ -115,9 +112,8 @@ def hand_over(
     folder = settings.folder / f"{study}-v{row.version}"
     places = {name: folder / name for name in ("objects", "images", "output")}
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-    for place in places.values():
-        place.mkdir()
+    for place in (folder, *places.values()):
+        make_folder(place, mode=0o700)
     for number, path in enumerate(objects, start=1):
         _link(path, places["objects"] / f"{number:04d}.dcm")
         for image in clean.folder.glob(f"*/{IMAGES}/*/{key.uid(path.stem)}.dcm"):

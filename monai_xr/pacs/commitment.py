@@ -6,22 +6,24 @@ A request is on the disk before it is answered, and its report is tried until th
 import json
 import threading
 import time
-from collections.abc import Callable
+from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_context, build_role, evt
+from pynetdicom import build_context, build_role
+from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
+from monai_xr.dicom.top_uids import is_uid
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import XrError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.peers import association
 from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
-from monai_xr.pacs.spooling import is_uid
 from monai_xr.pacs.storing import ObjectStore
+from monai_xr.pacs.upper_layer import Message
 
 _INSTANCE = "1.2.840.10008.1.20.1.1"
 _REQUEST, _ALL_THERE, _SOME_MISSING = 1, 1, 2
@@ -31,23 +33,13 @@ _MOST_WAITING, _MOST_TRIES, _BACKOFF_S, _LOOK_S = 1000, 20, 5.0, 1.0
 
 
 class Commitments:
-    """The requests that wait for their report, and the thread that sends it.
+    """The requests that wait for their report, and the thread that sends it."""
 
-    Args:
-        site: Where peers listen.
-        store: What is asked about.
-        audit: Where it is noted.
-        peer_of: Tells the peer of an association.
-    """
-
-    def __init__(self, site: Site, store: ObjectStore, audit: Audit, peer_of: Callable[[evt.Event], str]) -> None:
-        self._site, self._store, self._audit, self._peer_of = site, store, audit, peer_of
+    def __init__(self, site: Site, store: ObjectStore, audit: Audit) -> None:
+        self._site, self._store, self._audit = site, store, audit
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commitment", daemon=True)
-
-    def start(self) -> None:
-        """Send reports, in a thread."""
-        self._thread.start()
+        self.start = self._thread.start
 
     def close(self) -> None:
         """Stop; what waits is sent after the next start."""
@@ -55,22 +47,22 @@ class Commitments:
         if self._thread.is_alive():
             self._thread.join()
 
-    def take(self, event: evt.Event) -> tuple[int, None]:
-        """Answer an N-ACTION request."""
-        name = self._peer_of(event)
-        status = self._take(event, name)
+    def take(self, message: Message, name: str) -> tuple[int, str]:
+        """Give the status for an N-ACTION request of a peer."""
+        status = self._take(message, name)
         self._audit.note("commitment", "asked" if not status else f"refused: {status:04X}", peer=name)
-        return status, None
+        return status, ""
 
-    def _take(self, event: evt.Event, name: str) -> int:
+    def _take(self, message: Message, name: str) -> int:
         peer = self._site.peers[name]
-        if event.action_type != _REQUEST:
+        if message.number(0x1008) != _REQUEST or not isinstance(message.data, BytesIO):
             return _NO_ACTION
         if not (peer.host and peer.port):
             return _FAILED  # nobody could be told
         try:
             with quiet():
-                asked = event.action_information
+                message.data.seek(0)
+                asked = decode(message.data, message.context[1] == ImplicitVRLittleEndian, True)
                 transaction = str(asked.TransactionUID)
                 objects = [
                     (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
@@ -101,13 +93,12 @@ class Commitments:
 
     def _note(self, transaction: str, name: str, tries: int, told: bool) -> None:
         over = told or tries >= _MOST_TRIES
-        with self._store.index.change() as connection:
-            if over:
-                connection.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
-            else:
-                later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
-                sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
-                connection.execute(sql, (tries, later, transaction))
+        if over:
+            self._store.index.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
+        else:
+            later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
+            sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
+            self._store.index.execute(sql, (tries, later, transaction))
         self._audit.note("commitment", "told" if told else "given up" if over else "not told yet", peer=name)
 
     def _report(self, transaction: str, objects: list[tuple[str, str]]) -> Dataset:

@@ -105,10 +105,7 @@ class ObjectRow:
 
 
 class Index:
-    """The SQLite file of a store; its processes and threads may all use it at once.
-
-    Args:
-        path: The file, made if absent.
+    """The SQLite file of a store, made if absent; its processes and threads may all use it at once.
 
     Raises:
         HostError: It is damaged, of a newer program, or cannot be opened.
@@ -159,6 +156,11 @@ class Index:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Change the index by one statement; gives how many rows that changed."""
+        with self.change() as connection:
+            return connection.execute(sql, values).rowcount
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read rows."""
         with self._lock:
@@ -202,29 +204,13 @@ class Index:
     ) -> bool:
         """Move a version of a study to a state; False where another process did first, or it is not there.
 
-        Moving to working counts a try.
-
-        Args:
-            study_uid: The study.
-            version: The version.
-            state: Where to; see `_BEFORE` for where from.
-            reason: Why, without anything that names a patient.
-            not_before: Time of the clock before which it is not to be tried again.
-            tries: How many there were, None as counted.
+        Moving to working counts a try; `tries` sets the count. The reason names no patient.
         """
         before = _BEFORE[state]
         sql = f"""UPDATE studies SET state = ?, reason = ?, not_before = ?, tries = coalesce(?, tries + ?)
             WHERE study_uid = ? AND version = ? AND state IN ({",".join("?" * len(before))})"""  # noqa: S608
         values = (state, reason, not_before, tries, int(state == "working"), study_uid, version, *before)
-        with self.change() as connection:
-            return connection.execute(sql, values).rowcount == 1
-
-    def expect(self, study_uid: str, version: int, count: int) -> None:
-        """Note how many objects the archive says the study has."""
-        with self.change() as connection:
-            connection.execute(
-                "UPDATE studies SET expected = ? WHERE study_uid = ? AND version = ?", (count, study_uid, version)
-            )
+        return self.execute(sql, values) == 1
 
     def counts(self) -> dict[str, int]:
         """Count objects, failures, and studies by state."""
@@ -242,7 +228,7 @@ def add_objects(connection: sqlite3.Connection, rows: Sequence[ObjectRow]) -> No
     connection.execute(_ADD_OBJECTS, (values,))
 
 
-def add_failure(connection: sqlite3.Connection, sha256: str, code: str, reason: str, sender: str) -> None:
+def add_failure(connection: sqlite3.Connection, sha256: str, *, code: str, reason: str, sender: str) -> None:
     """Note what was refused within a change, the first time it was."""
     connection.execute(
         "INSERT OR IGNORE INTO failures VALUES (?, ?, ?, ?, ?)", (sha256, code, reason, sender, time.time())

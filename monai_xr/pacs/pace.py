@@ -13,14 +13,7 @@ class DeadlineError(NetworkError):
 
 
 class Pace:
-    """Waits for the hours, the rate and the deadline of a retrieval; any wait ends at the deadline.
-
-    Args:
-        settings: Of the site.
-        clock: Seconds that never go back.
-        now: Local time of day.
-        sleep: How to wait.
-    """
+    """Waits for the hours, the rate and the deadline of a retrieval; any wait ends at the deadline."""
 
     def __init__(
         self,

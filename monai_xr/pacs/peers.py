@@ -68,15 +68,7 @@ def association(
 ) -> Iterator[Association]:
     """Open an association with a peer, and release it.
 
-    Args:
-        peer: Whom to call.
-        calling: Our AE title.
-        contexts: What to propose.
-        roles: Role selections, for C-GET.
-        handlers: Event handlers of pynetdicom.
-
     Raises:
-        ConfigurationError: Nobody said where the peer listens.
         NetworkError: It is refused, for good; the message tells by whom and why.
         PassingNetworkError: Nobody answers, or not now.
     """
@@ -141,12 +133,7 @@ def unreachable(peer: Peer) -> NetworkError | None:
 
 
 def web_session(peer: Peer) -> tuple[requests.Session, str]:
-    """Give a session with the peer's DICOMweb service and its URL; errors become ours inside `web_errors`.
-
-    Raises:
-        ConfigurationError: The peer has no `dicomweb`, or its password file can be read by others.
-        HostError: The password file cannot be read.
-    """
+    """Give a session with the peer's DICOMweb service and its URL; errors become ours inside `web_errors`."""
     if peer.dicomweb is None:
         raise ConfigurationError(
             f"{peer.ae_title} has no section dicomweb", "site.yaml", "give url, user and password_file"
@@ -204,12 +191,7 @@ def _refused(answer: Any, where: str) -> NetworkError:
 
 
 def read_secret(path: Path) -> str:
-    """Read a password from a file of its owner's.
-
-    Raises:
-        ConfigurationError: Others may read the file, or it is empty.
-        HostError: It cannot be read.
-    """
+    """Read a password from a file that its owner alone may read."""
     try:
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:

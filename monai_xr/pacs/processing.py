@@ -15,13 +15,14 @@ from contextlib import ExitStack
 from typing import cast
 
 from monai_xr.data.files.key_file import open_key
+from monai_xr.data.files.locks import hold
+from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
 from monai_xr.pacs.index import Index, State, StudyRow
 from monai_xr.pacs.rules import MAIN
 from monai_xr.pacs.site import Site
-from monai_xr.pacs.storing import lock_folder
 from monai_xr.pacs.study_queue import Ask, StudyQueue, Tell
 from monai_xr.pacs.study_worker import COMMAND, HOST, StudyWorker, StudyWorkerLostError
 from monai_xr.pacs.studying import AGAIN, open_job
@@ -38,6 +39,7 @@ class Processing:
         site: With `deidentification` and `dataset`.
         ask: Asks the archive how many objects a study has.
         tell: Takes a line about trouble that will pass.
+        say: Takes a line for each study that ends.
         command: Starts a worker.
 
     Raises:
@@ -46,7 +48,13 @@ class Processing:
     """
 
     def __init__(
-        self, site: Site, *, ask: Ask | None = None, tell: Tell = lambda line: None, command: Sequence[str] = COMMAND
+        self,
+        site: Site,
+        *,
+        ask: Ask | None = None,
+        tell: Tell = lambda line: None,
+        say: Tell = lambda line: None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         if site.deidentification is None or site.dataset is None:
             raise ConfigurationError("nothing says where films go", "deidentification, dataset", "add both sections")
@@ -56,28 +64,29 @@ class Processing:
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
         audit = Audit(self._store / "log")
-        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell, audit)
+        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell=tell, say=say, audit=audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
+        self._idle: list[StudyWorker] = []  # they stay warm from round to round
         self._next_build, self._failed_builds = 0.0, 0
 
     def _locked(self) -> int:
-        folder, deadline = self._store / "processing", time.monotonic() + _LOCK_WAIT_S
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            while (lock := lock_folder(folder)) is None:  # workers of a killed process end soon after it
+        folder, deadline = make_folder(self._store / "processing", mode=0o700), time.monotonic() + _LOCK_WAIT_S
+        busy = ConfigurationError("another process works on this store", "store", "let it work or stop it")
+        while True:
+            try:
+                with host_trouble(folder, "check its permissions"):
+                    return hold(folder, busy)[0]
+            except ConfigurationError:  # workers of a killed process end soon after it
                 if time.monotonic() > deadline:
-                    raise ConfigurationError("another process works on this store", "store", "let it work or stop it")
+                    raise
                 time.sleep(_TICK_S / 10)
-        except HostError:
-            raise
-        except OSError as error:
-            raise HostError(f"store cannot be used ({error.strerror})", self._store, "check its permissions") from None
-        return lock
 
     def close(self) -> None:
         """End what was started and let go of the store."""
         self._end_crew()
+        for worker in self._workers:
+            worker.stop()
         self._queue.index.close()
         os.close(self._lock)
 
@@ -166,9 +175,7 @@ class Processing:
         worker: StudyWorker | None = None
         try:
             while row := self._next(due, ends):
-                if worker is None:
-                    worker = StudyWorker(self._store, self._site.rules, self._clean, self._lock, command=self._command)
-                    self._workers.add(worker)
+                worker = worker or self._worker()
                 files = [each.path for each in self._queue.index.objects(row.study_uid, row.version)]
                 try:
                     state, reason = worker.work(files, self._site.queue.study_timeout_s)
@@ -176,14 +183,29 @@ class Processing:
                     if self._stop.is_set():
                         return
                     state, reason = AGAIN, str(error)
-                    self._workers.discard(worker)
-                    worker.stop()
+                    self._dismiss(worker)
                     worker = None
                 self._settle(row, state, reason)
         finally:
             if worker:
-                self._workers.discard(worker)
-                worker.stop()
+                self._idle.append(worker)
+
+    def _worker(self) -> StudyWorker:
+        """Take a warm worker, or start one."""
+        while True:
+            try:
+                worker = self._idle.pop()
+            except IndexError:
+                worker = StudyWorker(self._store, self._site.rules, self._clean, self._lock, command=self._command)
+                self._workers.add(worker)
+                return worker
+            if worker.is_alive():
+                return worker
+            self._dismiss(worker)
+
+    def _dismiss(self, worker: StudyWorker) -> None:
+        self._workers.discard(worker)
+        worker.stop()
 
     def _settle(self, row: StudyRow, state: str, reason: str) -> None:
         if row.expected and row.objects < row.expected:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from pydicom.filereader import read_file_meta_info
 
+from monai_xr.data.files.locks import hold
 from monai_xr.data.files.output import write_text
+from monai_xr.dicom.top_uids import is_uid, top_uids
 from monai_xr.dicom.values import quiet
+from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.index import ObjectRow, add_objects
-from monai_xr.pacs.spooling import is_uid, top_uids
-from monai_xr.pacs.storing import ObjectStore, lock_folder
+from monai_xr.pacs.storing import ObjectStore
 
 REBUILT = "the index was made anew: whether this study was processed is not known"
 
@@ -71,8 +73,9 @@ def sweep(store: ObjectStore, *, rebuilt: bool = False) -> Swept:
 
 
 def _sweep_spool(folder: Path) -> int:
-    handle = lock_folder(folder)
-    if handle is None:
+    try:
+        handle, _ = hold(folder, ConfigurationError(""))
+    except ConfigurationError:
         return 0
     parts = len(list(folder.glob("*.part")))
     shutil.rmtree(folder, ignore_errors=True)

@@ -93,8 +93,7 @@ def unfinished(index: Index, peer: str) -> Wanted:
 
 def give_up(index: Index, peer: str) -> None:
     """Let the partial studies of a peer be processed as they are."""
-    with index.change() as connection:
-        connection.execute("UPDATE retrievals SET state = 'given up' WHERE peer = ? AND state = 'partial'", (peer,))
+    index.execute("UPDATE retrievals SET state = 'given up' WHERE peer = ? AND state = 'partial'", (peer,))
 
 
 def pull(
@@ -135,13 +134,10 @@ class _Job:
         """Label the study in the index."""
         state = "complete" if study.complete else "partial"
         self._states[study.uid] = study.complete
-        with self._index.change() as connection:
-            connection.execute(
-                """INSERT INTO retrievals (peer, study_uid, state, expected, reason) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT DO UPDATE SET state = excluded.state, expected = excluded.expected, tries = tries + 1,
-                reason = excluded.reason""",
-                (self._peer, study.uid, state, study.expected, reason),
-            )
+        sql = """INSERT INTO retrievals (peer, study_uid, state, expected, reason) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET state = excluded.state, expected = excluded.expected, tries = tries + 1,
+            reason = excluded.reason"""
+        self._index.execute(sql, (self._peer, study.uid, state, study.expected, reason))
         return study
 
     def fetch(self, study: StudyPlan) -> StudyPlan:

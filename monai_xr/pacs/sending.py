@@ -153,17 +153,11 @@ def _note(index: Index, settings: Send, each: Outgoing, reason: str, now: float)
     tries = each.tries + 1
     state = "sent" if not reason else "failed" if tries >= settings.tries else "waiting"
     pause = min(_LONGEST_PAUSE_S, settings.backoff_s * 2 ** min(tries - 1, 20))
-    with index.change() as connection:
-        connection.execute(
-            "UPDATE outgoing SET state = ?, tries = ?, not_before = ?, reason = ? WHERE id = ?",
-            (state, tries, now + pause, reason or None, each.id),
-        )
+    sql = "UPDATE outgoing SET state = ?, tries = ?, not_before = ?, reason = ? WHERE id = ?"
+    index.execute(sql, (state, tries, now + pause, reason or None, each.id))
 
 
 def retry_failed(index: Index, peer: str) -> None:
     """Let everything that is not sent be tried again now."""
-    with index.change() as connection:
-        connection.execute(
-            "UPDATE outgoing SET state = 'waiting', tries = 0, not_before = 0 WHERE peer = ? AND state != 'sent'",
-            (peer,),
-        )
+    sql = "UPDATE outgoing SET state = 'waiting', tries = 0, not_before = 0 WHERE peer = ? AND state != 'sent'"
+    index.execute(sql, (peer,))

@@ -1,7 +1,8 @@
 """The file site.yaml in; `Site`, everything one hospital decides about its intake, typed and checked, out.
 
 Nothing in the file is evaluated: there are no expressions, no environment variables and no default passwords. Paths
-count from the folder of the file. A key that does not exist is refused with the nearest one that does.
+count from the folder of the file. A key that does not exist is refused with the nearest one that does. What each key
+means stands in `hospital.example.yaml`.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.pacs.processing_settings import Dataset, Deidentification, HandOver, Queue
 from monai_xr.pacs.rules import Rule
 from monai_xr.pacs.section import Bad, Section, matching
 
+EXAMPLE = "hospital.example.yaml"
+_SEE_EXAMPLE = f"see {EXAMPLE}, which `monai-xr intake init` writes"
 _MAX_BYTES = 2**20
 
 
@@ -28,8 +30,14 @@ def _ae_title(text: str) -> str:
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
+Seconds = Annotated[float, Field(ge=0)]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+Limit = Annotated[float, Field(gt=0, le=7 * 86400)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+Rate = Annotated[float, Field(gt=0)]
+Method = Literal["c-move", "c-get", "wado"]
 Hours = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", "hours look like 19:00-06:00")]
 WebURL = Annotated[
     str, matching(r"https?://[^@\s]+", "a URL begins with http:// or https:// and has no user or password")
@@ -58,18 +66,18 @@ class Receiver(Section):
     """Our ear on the network."""
 
     ae_title: AETitle = "MONAI_XR"
-    host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    host: Address = IPv4Address("127.0.0.1")
     port: Port = 11112
     tls: TLS | None = None
-    metrics_host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    metrics_host: Address = IPv4Address("127.0.0.1")
     metrics_port: Port | None = None
     associations: Annotated[int, Field(ge=1, le=256)] = 32
     associations_per_peer: Annotated[int, Field(ge=1, le=256)] = 20
     half_open: Annotated[int, Field(ge=1, le=1024)] = 64
-    handshake_s: Seconds = 5
-    pdu_s: Seconds = 30
-    object_s: Seconds = 600
-    idle_s: Seconds = 60
+    handshake_s: Limit = 5
+    pdu_s: Limit = 30
+    object_s: Limit = 600
+    idle_s: Limit = 60
 
 
 class DICOMweb(Section):
@@ -82,18 +90,14 @@ class DICOMweb(Section):
 
 
 class Peer(Section):
-    """A PACS or modality.
-
-    `addresses` are those its associations come from, and `host` and `port` where it listens. With `may_send` it may
-    store here, and it is told of storage commitment at `host` and `port`.
-    """
+    """A PACS or modality; `addresses` are those its associations come from, `host` and `port` where it listens."""
 
     ae_title: AETitle
     host: str = ""
     port: Port | None = None
     addresses: tuple[Network, ...] = ()
     may_send: bool = False
-    timeout_s: Seconds = 60
+    timeout_s: Limit = 60
     query: Literal["c-find", "qido"] = "c-find"
     tls: TLS | None = None
     dicomweb: DICOMweb | None = None
@@ -105,15 +109,73 @@ class Peer(Section):
         return self
 
 
+class Queue(Section):
+    """When a study is taken, and what is tried again."""
+
+    ask: str | None = None
+    quiet_s: Seconds = 60
+    most_wait_s: Seconds = 3600
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    tries: Count = 5
+    backoff_s: Seconds = 30
+    study_timeout_s: PositiveSeconds = 900
+
+
+class Deidentification(Section):
+    """What `monai-xr deidentify` is told, with a folder and a key for all data sets."""
+
+    folder: Path
+    key: Path
+    shift_dates: bool = False
+    keep_characteristics: bool = False
+    accept_phantoms: bool = False
+    accept_non_chest: bool = False
+    allow_times: bool = False
+
+    @property
+    def admit(self) -> tuple[str, ...]:
+        """Origins that are let in."""
+        return ("patient", "phantom") if self.accept_phantoms else ("patient",)
+
+
+class Dataset(Section):
+    """What `monai-xr prepare` is told; the folder holds `main` and one data set for each name that a rule routes to."""
+
+    folder: Path
+    size: Annotated[int, Field(ge=1, le=4096)] = 256
+    fit: Literal["squash", "pad", "crop"] = "squash"
+    build_every_s: Seconds = 900
+    build_timeout_s: PositiveSeconds = 6 * 3600
+
+
+class HandOver(Section):
+    """A command that is started for each study that is in the data set: program and arguments, no shell."""
+
+    folder: Path
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    timeout_s: PositiveSeconds = 600
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        known = ("study", "version", "predecessor", "objects", "images", "output")
+        for part in command:
+            try:
+                part.format(**dict.fromkeys(known, ""))
+            except (KeyError, IndexError, ValueError, AttributeError):
+                raise Bad("braces", f"only these stand in braces: {', '.join(known)}") from None
+        return command
+
+
 class Retrieve(Section):
     """How studies are fetched without loading a PACS that is in use."""
 
     peer: str
-    method: Literal["c-move", "c-get", "wado"] = "c-move"
+    method: Method = "c-move"
     hours: tuple[Hours, ...] = ()
-    images_per_minute: Annotated[float, Field(gt=0)] = 60
-    tries: Annotated[int, Field(ge=1, le=100)] = 5
-    deadline_s: Seconds = 12 * 3600
+    images_per_minute: Rate = 60
+    tries: Count = 5
+    deadline_s: Limit = 12 * 3600
 
 
 class Send(Section):
@@ -121,8 +183,8 @@ class Send(Section):
 
     peer: str
     method: Literal["c-store", "stow"] = "c-store"
-    tries: Annotated[int, Field(ge=1, le=1000)] = 20
-    backoff_s: Seconds = 60
+    tries: Count = 20
+    backoff_s: Limit = 60
 
 
 class Site(Section):
@@ -164,11 +226,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_site(path: Path) -> Site:
-    """Read and check site.yaml.
-
-    Raises:
-        ConfigurationError: It cannot be read, or a key or value in it cannot be.
-    """
+    """Read and check site.yaml; raises ConfigurationError where it, a key or a value in it cannot be."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -189,12 +247,15 @@ def parse_site(data: bytes, path: Path) -> Site:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "no YAML"
         where = f"{path.name} line {mark.line + 1}" if mark else path.name
-        raise ConfigurationError(str(problem), where, "see configs/site/hospital.example.yaml") from None
+        raise ConfigurationError(str(problem), where, _SEE_EXAMPLE) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ConfigurationError(first["msg"], f"{path.name} {where}", _more(error.error_count())) from None
+        more = f"and {error.error_count() - 1} more" if error.error_count() > 1 else _SEE_EXAMPLE
+        raise ConfigurationError(first["msg"], f"{path.name} {where}", more) from None
 
 
-def _more(count: int) -> str:
-    return f"and {count - 1} more" if count > 1 else "see configs/site/hospital.example.yaml"
+def example() -> bytes:
+    """Give the commented example, from the installed package or the sources."""
+    beside = Path(__file__).with_name(EXAMPLE)
+    return (beside if beside.exists() else Path(__file__).parents[2] / "configs" / "site" / EXAMPLE).read_bytes()

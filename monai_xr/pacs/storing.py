@@ -4,7 +4,6 @@ The order is that of every promise made here: data fsynced, renamed, folder fsyn
 that arrive together share the fsync of the index and that of their folder, which is one a day for that reason.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monai_xr.data.files.locks import hold
 from monai_xr.data.files.output import write_text
-from monai_xr.disk import sync
-from monai_xr.errors import HostError
+from monai_xr.dicom.sandbox.same_film import is_same_film
+from monai_xr.dicom.top_uids import is_uid
+from monai_xr.disk import host_trouble, make_folder, sync
 from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
 from monai_xr.pacs.site import Store
-from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled, is_uid
+from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled
 
 OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, OTHER_CONTENT = 0xA700, 0xA900, 0xC000, 0xC111  # PS3.4 table B.2-1
 _LEAST_ON_DISK = 8192  # of an object in quarantine with its reason: nobody fills the disk with empty ones
@@ -46,15 +47,13 @@ class Refused:
 
 
 Answer = Stored | Known | Refused
-
-
 _FAILED = Refused(OUT_OF_RESOURCES, "it could not be stored")
 
 
 @dataclass(eq=False)
 class _Waiting:
     spooled: Spooled
-    answer: Answer | None = None
+    answer: Answer | ObjectRow | None = None
 
 
 @dataclass
@@ -78,16 +77,12 @@ class ObjectStore:
         self.settings, self.folder = settings, settings.folder
         self.objects, self.quarantine = self.folder / "objects", self.folder / "quarantine"
         self.spool_folder = self.folder / "spool" / uuid.uuid4().hex
-        try:
-            for folder in (self.folder, self.objects, self.quarantine, self.spool_folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.folder, self.objects, self.quarantine, self.spool_folder):
+            make_folder(folder, mode=0o700)
+        with host_trouble(self.folder):
             for folder in (self.folder, self.folder.parent):
                 sync(folder)
-            self._mine = lock_folder(self.spool_folder)
-        except OSError as error:
-            raise HostError(
-                f"store cannot be used ({error.strerror})", self.folder, "choose a folder that can be written to"
-            ) from None
+            self._mine, _ = hold(self.spool_folder)
         self._today = self.objects
         self.index = Index(self.folder / "index.db")
         sizes = [path.stat().st_size + _LEAST_ON_DISK for path in self.quarantine.glob("*.dcm")]
@@ -100,28 +95,20 @@ class ObjectStore:
         with self._turn:
             self._turn.wait_for(lambda: not self._committing)
         self.index.close()
-        mine, self._mine = self._mine, None
-        if mine is not None:
-            os.close(mine)
+        if self._mine >= 0:
+            os.close(self._mine)
+            self._mine = -1
         shutil.rmtree(self.spool_folder, ignore_errors=True)
 
-    def free_bytes(self) -> int:
-        """Space above the watermark; negative where no more is taken."""
-        return shutil.disk_usage(self.folder).free - int(self.settings.min_free_gb * 1e9)
-
     def spool(self, *, sop_class: str, sop_uid: str, transfer_syntax: str, sender: str) -> Spooled:
-        """Begin an object: write its data set to what is given, then `add` it.
-
-        Raises:
-            OSError: The spool cannot be written to.
-        """
+        """Begin an object: write its data set to what is given, then `add` it."""
         path = self.spool_folder / f"{uuid.uuid4().hex}.part"
         return Spooled(path, sop_class=sop_class, sop_uid=sop_uid, transfer_syntax=transfer_syntax, sender=sender)
 
     def add(self, spooled: Spooled) -> Answer:
         """Take an object from the spool; it is stored, or was, or is in quarantine when this returns."""
         try:
-            if self.free_bytes() < 0:
+            if free_bytes(self.settings) < 0:
                 return Refused(OUT_OF_RESOURCES, "less space is free than the watermark wants")
             if not is_uid(spooled.sop_uid):
                 return Refused(MISMATCH, "SOP Instance UID is no UID")
@@ -129,13 +116,18 @@ class ObjectStore:
             if reason := spooled.read_uids():
                 status = MISMATCH if "command" in reason else NOT_UNDERSTOOD
                 return self.set_aside(spooled, Refused(status, reason))
-            return self._commit_together(spooled)
+            answer = self._commit_together(spooled)
+            if isinstance(answer, ObjectRow):
+                if is_same_film(self.folder / answer.path, spooled.path):
+                    return Known()
+                return self.set_aside(spooled, Refused(OTHER_CONTENT, "SOP Instance UID is known with other content"))
+            return answer
         except (OSError, sqlite3.Error) as error:
             return _out_of_resources(error)
         finally:
             spooled.discard()
 
-    def _commit_together(self, spooled: Spooled) -> Answer:
+    def _commit_together(self, spooled: Spooled) -> Answer | ObjectRow:
         """Commit an object with all that came while others were committed; whoever comes first does it for all."""
         mine = _Waiting(spooled)
         with self._turn:
@@ -145,7 +137,7 @@ class ObjectStore:
             if mine.answer is not None:
                 return mine.answer
             self._committing, batch, self._waiting = True, self._waiting, []
-        answers: list[Answer] = [_FAILED] * len(batch)
+        answers: Sequence[Answer | ObjectRow] = [_FAILED] * len(batch)
         try:
             answers = self._commit([each.spooled for each in batch])
         finally:
@@ -156,13 +148,16 @@ class ObjectStore:
                 self._turn.notify_all()
         return answers[batch.index(mine)]
 
-    def _commit(self, spools: Sequence[Spooled]) -> list[Answer]:
-        """Rename a batch, fsync its folders and commit its rows; where that fails, nothing of it is stored."""
+    def _commit(self, spools: Sequence[Spooled]) -> Sequence[Answer | ObjectRow]:
+        """Rename a batch, fsync its folders and commit its rows; where that fails, nothing of it is stored.
+
+        What has the UID of a row and other bytes gives the row.
+        """
         batch = _Batch()
         try:
             with self.index.change() as connection:
                 batch.known = self.index.known([spooled.sop_uid for spooled in spools])
-                answers = [self._take(spooled, batch, connection) for spooled in spools]
+                answers = [self._take(spooled, batch) for spooled in spools]
                 for folder in {path.parent for path in batch.renamed}:
                     sync(folder)
                 add_objects(connection, batch.new)
@@ -172,16 +167,15 @@ class ObjectStore:
                 path.unlink(missing_ok=True)
             return [_out_of_resources(error) for _ in spools]
 
-    def _take(self, spooled: Spooled, batch: _Batch, connection: sqlite3.Connection) -> Answer:
+    def _take(self, spooled: Spooled, batch: _Batch) -> Answer | ObjectRow:
         row = batch.known.get(spooled.sop_uid)
         if row and row.sha256 != spooled.sha256:
-            refused = Refused(OTHER_CONTENT, "SOP Instance UID is known with other content")
-            return self._set_aside(spooled, refused, connection)
+            return row
         try:
             path = self._day() / f"{spooled.sop_uid}.dcm" if row is None else self.folder / row.path
             if row and path.exists():
                 return Known()
-            os.replace(spooled.path, path)
+            spooled.move(path)
         except OSError as error:
             return _out_of_resources(error)
         batch.renamed.append(path)
@@ -201,23 +195,19 @@ class ObjectStore:
 
     def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
         """Move an object that cannot be kept to the quarantine, once; nothing there is ever dropped by us."""
+        path, size = self.quarantine / f"{spooled.sha256}.dcm", spooled.bytes + _LEAST_ON_DISK
+        told = {"code": f"{refused.status:04X}", "reason": refused.reason, "sender": spooled.sender}
         with self.index.change() as connection:
-            return self._set_aside(spooled, refused, connection)
-
-    def _set_aside(self, spooled: Spooled, refused: Refused, connection: sqlite3.Connection) -> Refused:
-        path = self.quarantine / f"{spooled.sha256}.dcm"
-        if not path.exists():
-            size = spooled.bytes + _LEAST_ON_DISK
-            if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
-                return Refused(OUT_OF_RESOURCES, "the quarantine is full")
-            try:
-                write_text(path.with_suffix(".json"), _reason_text(spooled, refused))
-                os.replace(spooled.path, path)
+            if not path.exists():
+                if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
+                    return Refused(OUT_OF_RESOURCES, "the quarantine is full")
+                time_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                facts = told | {"time_utc": time_utc, "sha256": spooled.sha256}
+                write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
+                spooled.move(path)
                 sync(self.quarantine)
-            except OSError as error:
-                return _out_of_resources(error)
-            self._quarantined_bytes += size
-        add_failure(connection, spooled.sha256, f"{refused.status:04X}", refused.reason, spooled.sender)
+                self._quarantined_bytes += size
+            add_failure(connection, spooled.sha256, **told)
         return refused
 
 
@@ -238,28 +228,11 @@ def object_row(spooled: Spooled, path: Path) -> ObjectRow:
     )
 
 
-def _reason_text(spooled: Spooled, refused: Refused) -> str:
-    facts = {
-        "code": f"{refused.status:04X}",
-        "reason": refused.reason,
-        "sender": spooled.sender,
-        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "sha256": spooled.sha256,
-    }
-    return json.dumps(facts, indent=1) + "\n"
-
-
 def _out_of_resources(error: Exception) -> Refused:
     full = getattr(error, "errno", None) in SPACE_ERRORS or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
     return Refused(OUT_OF_RESOURCES, "the disk is full" if full else f"it could not be stored ({type(error).__name__})")
 
 
-def lock_folder(folder: Path) -> int | None:
-    """Lock a folder as long as the process lives; give the handle, or None where another process holds it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+def free_bytes(settings: Store) -> int:
+    """Space above the watermark; negative where no more is taken."""
+    return shutil.disk_usage(settings.folder).free - int(settings.min_free_gb * 1e9)

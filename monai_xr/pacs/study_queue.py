@@ -7,6 +7,7 @@ set) -> done; or ignored, or quarantined with a reason.
 import time
 from collections.abc import Callable
 
+from monai_xr.data.identifiers import hashed
 from monai_xr.errors import NetworkError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.index import Index, State, StudyRow
@@ -15,24 +16,17 @@ from monai_xr.pacs.site import Site
 Ask = Callable[[Site, str], int | None]
 Tell = Callable[[str], None]
 _UNFINISHED: tuple[State, ...] = ("received", "waiting", "working", "placed", "built")
+_ENDS: tuple[State, ...] = ("done", "ignored", "quarantined")
 _SOONEST_S = 1.0
 _MOST_BACKOFF_S = 3600.0
 
 
 class StudyQueue:
-    """The order of work of one store.
+    """The order of work of one store; see `Processing` for what it is given."""
 
-    Args:
-        site: Of the store.
-        index: Of it.
-        ask: Asks the archive how many objects a study has, None where it does not know.
-        tell: Takes a line about trouble that will pass.
-        audit: What becomes of each study is noted there.
-    """
-
-    def __init__(self, site: Site, index: Index, ask: Ask | None, tell: Tell, audit: Audit) -> None:
-        self._site, self._settings, self.index, self._ask, self._tell = site, site.queue, index, ask, tell
-        self._audit = audit
+    def __init__(self, site: Site, index: Index, ask: Ask | None, *, tell: Tell, say: Tell, audit: Audit) -> None:
+        self._site, self._settings, self.index, self._ask = site, site.queue, index, ask
+        self._tell, self._say, self._audit = tell, say, audit
         self._ask_again: dict[str, float] = {}
 
     def recover(self) -> None:
@@ -67,7 +61,8 @@ class StudyQueue:
             return True
         missing = expected - row.objects
         if expected != row.expected:
-            self.index.expect(row.study_uid, row.version, expected)
+            sql = "UPDATE studies SET expected = ? WHERE study_uid = ? AND version = ?"
+            self.index.execute(sql, (expected, row.study_uid, row.version))
             if missing > 0:
                 self._tell(f"a study waits for {missing} of {expected} objects")
         return missing <= 0
@@ -89,11 +84,7 @@ class StudyQueue:
     def postpone(self, row: StudyRow, state: State, reason: str, *, counts: bool = True) -> None:
         """Have a step done again later, after a pause that grows with the tries; after the last it is quarantined.
 
-        Args:
-            row: The study.
-            state: In which it waits for the step.
-            reason: Why.
-            counts: Whether this was a try; trouble of the host is none.
+        The study waits for the step in the state given. Trouble of the host does not count as a try.
         """
         tries = row.tries + counts
         if tries >= self._settings.tries:
@@ -114,4 +105,6 @@ class StudyQueue:
     ) -> bool:
         if state not in ("waiting", "working") or not_before:
             self._audit.note("study", state, study_uid=row.study_uid, version=row.version, reason=reason)
+        if state in _ENDS:
+            self._say(f"study {hashed(row.study_uid)} version {row.version}: {state}, {reason}")
         return self.index.move(row.study_uid, row.version, state, reason, not_before=not_before, tries=tries)

@@ -18,8 +18,8 @@ from typing import Any
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, HostError
-from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule
+from monai_xr.pacs.site import Deidentification
 
 COMMAND = (sys.executable, "-P", "-m", "monai_xr.pacs.study_worker")
 HOST = "host"
@@ -36,9 +36,6 @@ class StudyWorker:
     """One child process.
 
     Args:
-        store: Folder of the received objects.
-        rules: Of the site.
-        settings: Of its de-identification.
         lock: Descriptor of a lock that is held until the child has ended, too.
         command: What to start; the descriptor of its end of the pipe is added.
 
@@ -84,12 +81,15 @@ class StudyWorker:
 
         Raises:
             StudyWorkerLostError: The process is of no more use; stop it.
-            ConfigurationError: The site cannot work like this.
         """
         state, reason = self._ask(list(files), max_seconds)
         if state == _CONFIGURATION:
             raise ConfigurationError(reason)
         return state, reason
+
+    def is_alive(self) -> bool:
+        """Tell whether it may be asked."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """Kill the process; whoever waits for its answer is told that it is lost."""

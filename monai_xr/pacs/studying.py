@@ -11,21 +11,22 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
+from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder, disk_trouble
 from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.outcomes import REFUSED, WAITING
 from monai_xr.data.deidentifying.shared_job import SharedJob
 from monai_xr.dicom.chest import SOP_CLASSES, chest_doubt, is_other_than_chest
 from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
 from monai_xr.dicom.header import read_header
-from monai_xr.dicom.identity import patient_identity, sop_class
+from monai_xr.dicom.identity import film_origin, patient_identity, sop_class
 from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.errors import InputDataError, PassingError
-from monai_xr.pacs.processing_settings import Deidentification
 from monai_xr.pacs.rules import Rule, decide
+from monai_xr.pacs.site import Deidentification
 
 PLACED, IGNORED, QUARANTINED, AGAIN = "placed", "ignored", "quarantined", "again"
 _MOST_REASONS = 5
+_PHANTOM = "a phantom: deidentification.accept_phantoms in site.yaml lets it in"
 _KEPT, _REVIEW = "in the data set", "wait for monai-xr review"
 
 
@@ -53,28 +54,14 @@ class Sum:
 
 
 class StudyWork:
-    """The rules and data sets of a site, for one study after the other.
-
-    Args:
-        store: Folder of the received objects.
-        rules: Of the site.
-        settings: Of its de-identification.
-    """
+    """The rules and data sets of a site, for one study after the other."""
 
     def __init__(self, store: Path, rules: Sequence[Rule], settings: Deidentification) -> None:
         self.store, self.rules, self.settings = store, rules, settings
-        self._jobs: dict[str, SharedJob] = {}
+        self._jobs: dict[str, tuple[int, SharedJob]] = {}
 
     def work(self, files: Sequence[str]) -> Sum:
-        """Bring the films of a study to their places.
-
-        Args:
-            files: Its objects, relative to the store.
-
-        Raises:
-            HostError: No room, no permission, no child process.
-            ConfigurationError: The key or the folder cannot be used.
-        """
+        """Bring the films of a study, named relative to the store, to their places."""
         done = Sum()
         chosen, patients = self._chosen(files, done)
         if len(patients) > 1:
@@ -110,6 +97,8 @@ class StudyWork:
         verdict = decide(header, self.rules)
         if not verdict.data_set:
             return "", f"rule {verdict.rule.name}" if verdict.rule else "no rule takes it"
+        if film_origin(header) == "phantom" and "phantom" not in self.settings.admit:
+            raise InputDataError(_PHANTOM)
         doubt = chest_doubt(header)
         if is_other_than_chest(doubt) and not self.settings.accept_non_chest:
             return "", doubt
@@ -124,9 +113,13 @@ class StudyWork:
         return True
 
     def _take(self, files: Sequence[str], data_set: str, done: Sum) -> None:
-        if data_set not in self._jobs:
-            self._jobs[data_set] = SharedJob(open_job(self.store, self.settings, data_set))
-        for entry in self._jobs[data_set].take(files):
+        decisions = DeidentifiedFolder(self.settings.folder / data_set).decisions
+        stamp = decisions.stat().st_mtime_ns if decisions.exists() else 0
+        opened, job = self._jobs.get(data_set, (-1, None))
+        if job is None or opened != stamp:  # what a review decided is read at the beginning
+            job = SharedJob(open_job(self.store, self.settings, data_set))
+            self._jobs[data_set] = stamp, job
+        for entry in job.take(files):
             if entry.status == REFUSED:
                 done.failed[entry.reason] += 1
             else:
@@ -134,12 +127,7 @@ class StudyWork:
 
 
 def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:
-    """Open the de-identification of a data set, whose source is the store.
-
-    Raises:
-        ConfigurationError: The key can be read by others; the folders lie one inside the other.
-        HostError: No room, no permission.
-    """
+    """Open the de-identification of a data set, whose source is the store."""
     options = DeidentificationOptions(
         shift_dates=settings.shift_dates, keep_characteristics=settings.keep_characteristics
     )

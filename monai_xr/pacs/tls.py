@@ -7,22 +7,14 @@ from monai_xr.pacs.site import TLS
 
 
 def server_context(tls: TLS) -> ssl.SSLContext:
-    """Make the context of our listener: TLS 1.2 or newer; by default peers must have certificates, too.
-
-    Raises:
-        ConfigurationError: A file cannot be used, or others may read the key.
-    """
+    """Make the context of our listener: TLS 1.2 or newer; by default peers must have certificates, too."""
     context = _context(tls, ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate_required else ssl.CERT_OPTIONAL
     return context
 
 
 def client_context(tls: TLS) -> ssl.SSLContext:
-    """Make the context of a call to a peer, whose certificate must be good for its host name or address.
-
-    Raises:
-        ConfigurationError: As `server_context`.
-    """
+    """Make the context of a call to a peer, whose certificate must be good for its host name or address."""
     return _context(tls, ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -32,11 +32,7 @@ def checkpoint_name(epoch: int, iterations: int = 0) -> str:
 
 
 def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int, iterations: int = 0) -> Path:
-    """Write one checkpoint durably, then remove all but the newest `keep`.
-
-    Raises:
-        HostError: If the disk refuses; earlier checkpoints stay as they were.
-    """
+    """Write one checkpoint durably, then remove all but the newest `keep`; where the disk refuses, all stay."""
     path = folder / checkpoint_name(epoch, iterations)
     path.with_suffix(".json").unlink(missing_ok=True)
     buffer = io.BytesIO()

@@ -12,11 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_behind(folder: str | Path) -> RunFolder | None:
-    """Find the training that generated images come from: recorded beside their folder, and named in their files.
-
-    Args:
-        folder: Of images, or the output folder of a training.
-    """
+    """Find the training behind images, or of an output folder: recorded beside the folder, and named in the files."""
     run = RunFolder(folder) if RunFolder(folder).is_recorded else RunFolder(RunFolder(folder).path.parent)
     if not run.is_recorded:
         return None

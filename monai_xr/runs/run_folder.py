@@ -18,6 +18,7 @@ from monai_xr.errors import ModelError
 # belong to no training.
 _OWNED = (
     *("run.json", "config.yaml", "metadata.json", "metrics.jsonl", "iterations.jsonl", "alarms.jsonl"),
+    *("curves.png", "training.html"),
     *("mlflow_run_id", "grids", "evaluation*", "findings*", "synthetic*"),
 )
 logger = logging.getLogger(__name__)
@@ -107,9 +108,6 @@ class RunFolder:
 
     def set_aside(self, checkpoints: Path) -> Path | None:
         """Move all that an earlier training left to a folder that is a run folder in its turn, named after the time.
-
-        Args:
-            checkpoints: Folder of its checkpoints; usually within the run folder.
 
         Returns:
             That folder, or None where there was nothing to move.

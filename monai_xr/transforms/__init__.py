@@ -1,30 +1,33 @@
-"""Image file in, normalised tensor out: loading, AIIN, the data set that training reads."""
+"""Image file in, normalised tensor out: loading, AIIN, the data set that training reads. Imported when first used."""
 
-from monai_xr.transforms.aiin.transforms import AIIN, AIINd, AIINWarning, RandAIIN, RandAIINd
-from monai_xr.transforms.augment import Augmentation, make_augmentation
-from monai_xr.transforms.dataset import XrayDataset, make_aiin
-from monai_xr.transforms.labelled import LabelledXrays, labelled_films
-from monai_xr.transforms.load import LoadXray, LoadXrayd, XrayReader
-from monai_xr.transforms.mixed_dataset import MixedXrayDataset
-from monai_xr.transforms.volumes import LoadVolume
-from monai_xr.transforms.xray_loader import xray_loader
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "AIIN",
-    "AIINWarning",
-    "AIINd",
-    "Augmentation",
-    "LabelledXrays",
-    "LoadVolume",
-    "LoadXray",
-    "LoadXrayd",
-    "MixedXrayDataset",
-    "RandAIIN",
-    "RandAIINd",
-    "XrayDataset",
-    "XrayReader",
-    "labelled_films",
-    "make_aiin",
-    "make_augmentation",
-    "xray_loader",
-]
+_HOMES = {
+    "AIIN": "aiin.transforms",
+    "AIINWarning": "aiin.settings",
+    "AIINd": "aiin.transforms",
+    "Augmentation": "augment",
+    "LabelledXrays": "labelled",
+    "LoadVolume": "volumes",
+    "LoadXray": "load",
+    "LoadXrayd": "load",
+    "MixedXrayDataset": "mixed_dataset",
+    "RandAIIN": "aiin.transforms",
+    "RandAIINd": "aiin.transforms",
+    "TwoViews": "augment",
+    "XrayDataset": "dataset",
+    "XrayReader": "load",
+    "labelled_films": "labelled",
+    "make_aiin": "dataset",
+    "make_augmentation": "augment",
+    "two_views": "augment",
+    "xray_loader": "loader",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_number
 from monai_xr.transforms.aiin.functions import aiin_batch
 from monai_xr.transforms.ranges import to_network_range, to_unit_range
 
@@ -112,6 +113,36 @@ class Augmentation:
         return torch.lerp(images[partner], images, share), torch.lerp(targets[partner], targets, share)
 
 
+@dataclass(frozen=True)
+class TwoViews:
+    """Gives each film of a batch twice, each time altered anew: what an encoder learns to see as one.
+
+    Noise of a film's own strength lies in both its views, in each drawn anew. So it is told from other films by how
+    noisy it is, and the encoder learns to see that.
+
+    Args:
+        alter: What happens to each.
+        noise: Largest standard deviation of the noise, as a share of the range; weak noise is more frequent.
+
+    >>> images, targets = TwoViews(Augmentation())(torch.zeros(3, 1, 8, 8), torch.eye(3), torch.Generator())
+    >>> images.shape, targets.shape
+    (torch.Size([6, 1, 8, 8]), torch.Size([6, 3]))
+    """
+
+    alter: Augmentation
+    noise: float = 0.0
+
+    def __call__(self, images: Tensor, targets: Tensor, source: Generator) -> tuple[Tensor, Tensor]:
+        """Give the first views (B, ...) followed by the second ones, with their targets."""
+        first, second = (self.alter(images, targets, source) for _ in range(2))
+        views, again = torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
+        if self.noise:
+            strength = 2 * self.noise * torch.rand(len(images), 1, 1, 1, generator=source).square().repeat(2, 1, 1, 1)
+            grain = torch.randn(views.shape, generator=source)
+            views = (views + (strength * grain).to(views)).clamp(-1, 1)
+        return views, again
+
+
 def make_augmentation(setting: Any) -> Augmentation | None:
     """Read the knob `augment`: "none", or a mapping of the arguments of `Augmentation`.
 
@@ -130,3 +161,18 @@ def make_augmentation(setting: Any) -> Augmentation | None:
     except TypeError:
         parts = ", ".join(part.name for part in fields(Augmentation))
         raise ConfigurationError(f"{setting!r} is no augmentation", "augment", f"none, or of {parts}") from None
+
+
+def two_views(setting: Any, *, noise: Any = 0.0) -> TwoViews:
+    """Read the knobs `augment`, as `make_augmentation` does, and `noise` of an encoder.
+
+    Raises:
+        ConfigurationError: No augmentation, since two equal views teach nothing; noise out of range.
+
+    >>> two_views({"flip": 0.5}).alter.flip
+    0.5
+    """
+    alter = make_augmentation(setting)
+    if alter is None:
+        raise ConfigurationError("two views that do not differ", "augment", "name what they may differ in")
+    return TwoViews(alter, parse_number(noise, "noise", below=1))

@@ -21,6 +21,7 @@ from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.shown_paths import how_to_find
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
+from monai_xr.progress import progress_bar
 from monai_xr.settings import parse_count, parse_flag
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.transforms.ranges import to_network_range
@@ -115,7 +116,10 @@ class XrayDataset(Dataset[dict[str, Any]]):
                 logger.warning("%s", note)
             _tell("skipped", self.source.skipped)
             first = idist.get_rank() == 0  # it alone tries again what failed before, so that all read the same
-            self.cache = build_store(self.source, size=size, folder=cache_dir, admit=admit, retry=first)
+            with progress_bar("films read") as progress:
+                self.cache = build_store(
+                    self.source, size=size, folder=cache_dir, admit=admit, retry=first, progress=progress
+                )
         _tell("refused", self.cache.refused)
         _tell_doubts(self.chest_doubts)
         self.classes = sorted({record.label for record in self.cache.records})

@@ -49,6 +49,15 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
     say("[bold]3/4[/] sample")
     synthetic = sample_run(training, 256, {})
     say("[bold]4/4[/] measure and report")
+    _measure(studies, synthetic, report, training)
+    page = report / "report.html"
+    say(f"\nreport: [bold]{page}[/]\nnext, on your own films:")
+    say("  .venv/bin/monai-xr inspect YOUR_DICOM_FOLDER")
+    say("  .venv/bin/monai-xr train chest_xray_stylegan2 --dataset_dir YOUR_DICOM_FOLDER --max_epochs 100")
+    return page
+
+
+def _measure(studies: Path, synthetic: Path, report: Path, training: Path) -> None:
     evaluate_folders(
         studies,
         synthetic,
@@ -65,11 +74,6 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
             ["The real images of this page are phantoms: made-up chests, not patients."],
         ),
     )
-    page = report / "report.html"
-    say(f"\nreport: [bold]{page}[/]\nnext, on your own films:")
-    say("  .venv/bin/monai-xr inspect YOUR_DICOM_FOLDER")
-    say("  .venv/bin/monai-xr train chest_xray_stylegan2 --dataset_dir YOUR_DICOM_FOLDER --max_epochs 100")
-    return page
 
 
 def loss_curves(run: Path) -> dict[str, list[tuple[float, float]]]:

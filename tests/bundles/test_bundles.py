@@ -155,7 +155,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(
     second = plain_command(tmp_path, "--config_file", config, *typed)
     assert second.returncode == 0, second.stderr
     assert epochs_of(output) == [1, 2]
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/runs/mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     (tracked,) = client.search_runs([client.get_experiment_by_name(bundle.name).experiment_id])
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["image_size"] == "32"

@@ -78,7 +78,7 @@ def test_training_tracks_keeps_the_decision_and_tells_what_it_was(trained):
     assert metadata["network_data_format"]  # that of the bundle, kept
     assert best.decision.classes == CLASSES
     assert best.scores["val/auroc"] == pytest.approx(max(line["val/auroc"] for line in lines))
-    client = MlflowClient(tracking_uri=f"sqlite:///{trained}/runs/mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{trained}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name(BUNDLE.name).experiment_id])
     assert run.info.status == "FINISHED"
     assert len(client.get_metric_history(run.info.run_id, "val/auroc")) == 2
@@ -145,7 +145,7 @@ def test_evaluation_writes_measures_predictions_and_a_page_and_notes_the_opening
     assert "<script" not in page
     (opening,) = json.loads((trained / "out" / "run.json").read_text())["openings"]
     assert (opening["split"], opening["films"]) == ("test", len(rows))
-    client = MlflowClient(tracking_uri=f"sqlite:///{trained}/runs/mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{trained}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name(BUNDLE.name).experiment_id])
     assert run.data.metrics["test/auroc"] == pytest.approx(measures["auroc"]["value"])
 

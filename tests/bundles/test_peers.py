@@ -199,12 +199,19 @@ def test_packed_bundle_is_loaded_and_its_large_files_are_fetched(packed, tmp_pat
     assert all((packed / each["path"]).is_file() for each in listed)
 
 
+def test_large_weights_without_an_address_are_told(trained, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("monai_xr.workflows.bundle_running.packing._LARGE_BYTES", 1000)
+    pack_run(trained, tmp_path / "bundle")
+    assert "MB of weights are much for git: with --url they are listed in large_files.yml" in caplog.text
+    assert not (tmp_path / "bundle" / "large_files.yml").exists()
+
+
 def test_packed_bundle_runs_without_the_training(packed, films, tmp_path, monkeypatch):
     monkeypatch.chdir(packed)
     known = ConfigParser.load_config_file(config(packed))
     knobs = {"count": 2, "dataset_dir": str(films), "accept_phantoms": True, "output_dir": str(tmp_path), "maps": False}
     run_bundle(packed, "inference", "inference", {name: value for name, value in knobs.items() if name in known})
-    written = list(tmp_path.rglob("*.png")) or list(tmp_path.rglob("findings.json"))
+    written = [file for name in ("*.png", "findings.json", "features.csv") for file in tmp_path.rglob(name)]
     assert len(written) >= 1
     assert "recorded" not in known
 

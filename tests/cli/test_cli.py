@@ -1,12 +1,16 @@
 """What a user sees when something is wrong: one line, the right exit code, nothing half-written."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from monai_xr.data.images.png import write_png
 from monai_xr.data.phantoms import write_phantom_studies
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
@@ -32,7 +36,7 @@ def train(run, data, *more):
 def test_misspelt_knob_names_the_nearest(monai_xr, phantoms):
     code, _, error = train(monai_xr, phantoms, "--max_epocs", "3")
     assert code == 2
-    assert last_line(error) == "monai_xr: error: no such knob : max_epocs : did you mean max_epochs?"
+    assert last_line(error) == "monai_xr: error: no such setting : max_epocs : did you mean max_epochs?"
 
 
 def test_misspelt_nested_knob_names_the_nearest(monai_xr, phantoms):
@@ -59,7 +63,28 @@ def test_unknown_bundle_names_the_nearest(monai_xr):
 def test_knob_without_value(monai_xr):
     code, _, error = monai_xr("train", "chest_xray_dcgan", "--seed")
     assert code == 2
-    assert "knob without a value : seed" in error
+    assert "setting without a value : seed" in error
+
+
+def test_typos_are_told_before_anything_heavy_is_loaded(tmp_path):
+    """In a process of its own: neither torch nor MONAI is loaded when the line is written."""
+    (tmp_path / "films" / "NORMAL").mkdir(parents=True)
+    write_png(tmp_path / "films" / "NORMAL" / "a.png", np.eye(32, dtype=np.float32), {})
+    code = (
+        "import sys\nfrom monai_xr.cli import main\ntry:\n    main()\n"
+        "finally:\n    print(sorted({'torch', 'monai'} & set(sys.modules)))"
+    )
+    for arguments, told in (
+        (["chest_xray_dcgan", "--max_epocs", "3"], "did you mean max_epochs?"),
+        (["chest_xray_dcgan", "--dataset_dir", "nowhere"], "data folder does not exist : nowhere"),
+        (["chest_xray_dcgan", "--dataset_dir", "films", "--classes", "NORMALL"], "did you mean 'NORMAL'?"),
+        (["chest_xray_dcgan", "--seed", "abc"], "'abc' is not a whole number : seed"),
+        (["chest_xray_dcgan", "--overlay", "none.yaml"], "no such config file : none.yaml"),
+    ):
+        command = [sys.executable, "-c", code, "train", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+        assert (done.returncode, done.stdout.strip()) == (2, "[]"), done.stderr
+        assert told in last_line(done.stderr)
 
 
 def test_missing_data_folder(monai_xr, tmp_path):
@@ -95,10 +120,25 @@ def test_phantoms_are_not_real_data_unless_accepted(monai_xr, phantoms):
     assert "phantom" in error
 
 
-def test_batch_larger_than_the_data_set(monai_xr, phantoms):
-    code, _, error = train(monai_xr, phantoms, *TINY, "--batch_size", "500")
-    assert code == 2
-    assert "batch of 500 is larger than the data set of" in error
+def test_batch_larger_than_the_data_set_is_as_large_as_it(monai_xr, phantoms, tmp_path):
+    code, out, error = train(monai_xr, phantoms, *TINY, "--batch_size", "500")
+    assert code == 0, error
+    images = json.loads((tmp_path / "out" / "run.json").read_text())["data"]["images"]
+    batch = images - images % 4  # as a multiple of 4 as was asked for
+    assert f"the data set has {images} images: a batch is {batch}, not 500" in error
+    assert f"{images} images are enough to see a training run, no more" in error
+    assert f"1: 1 epochs of 1, batches of {batch}" in out
+
+
+def test_five_films_train(monai_xr, phantoms, tmp_path):
+    (tmp_path / "five" / "A").mkdir(parents=True)
+    for place, film in enumerate(sorted(phantoms.rglob("*.dcm"))[:5]):
+        (tmp_path / "five" / "A" / f"{place}.dcm").write_bytes(film.read_bytes())
+    more = ("--split", "none", "--batch_size", "64", "--measure_every", "1")
+    code, out, error = train(monai_xr, "five", *TINY, *more)
+    assert code == 0, error
+    assert "5 images are enough to see a training run, no more" in error
+    assert "films       5 A; split all" in out
 
 
 @pytest.mark.parametrize(
@@ -194,8 +234,17 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     ds = pydicom.dcmread(tmp_path / "out" / "synthetic" / "000000.dcm")
     assert (ds.SyntheticData, ds.PatientID[:6], ds.BurnedInAnnotation) == ("YES", "SYNTH-", "YES")
     assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    code, _, error = monai_xr("sample", "out")
-    assert (code, "already holds images" in error) == (2, True)
+    first = (tmp_path / "out" / "synthetic" / "000000.png").read_bytes()
+    code, out, error = monai_xr("sample", "out", "--count", "2")
+    assert (code, "these are new ones, from seed 1, in synthetic_2" in out) == (0, True)
+    assert (tmp_path / "out" / "synthetic" / "000000.png").read_bytes() == first
+    assert (tmp_path / "out" / "synthetic_2" / "000000.png").read_bytes() != first
+    code, _, error = monai_xr("sample", "out", "--synthetic-dir", "out/synthetic")
+    assert (code, last_line(error)) == (
+        2,
+        "monai_xr: error: folder already holds images : synthetic : choose another with --synthetic_dir, "
+        "or leave it out for a new one",
+    )
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
     code, out, error = monai_xr("pack", "out", "packed")

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom.uid as uids
 import pytest
 import rle
+from drawn import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def displayed(stored: int, film: dict) -> float:
     return 1 - y if inverse else y
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(film=films())
 def test_reading_follows_the_formulas_of_the_standard(write_film, film):
     mask = 2 ** film["bits"] - 1
@@ -104,7 +105,7 @@ def test_reading_follows_the_formulas_of_the_standard(write_film, film):
     assert picture.ravel().tolist() == pytest.approx(expected, abs=2e-6)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     bits=st.integers(9, 16),
     seed=st.integers(0, 2**32 - 1),
@@ -132,7 +133,7 @@ CHANGES = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size
 CUTS = st.one_of(st.just(1.0), st.floats(0, 1))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, cut=CUTS)
 def test_a_changed_file_is_read_or_refused(write_film, changes, cut):
     film = write_film(np.arange(12).reshape(3, 4), WindowCenter=5, WindowWidth=10, PatientOrientation=["L", "F"])
@@ -145,7 +146,7 @@ def test_a_changed_file_is_read_or_refused(write_film, changes, cut):
     assert 0 <= picture.min() <= picture.max() <= 1
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, cut=CUTS, syntax=st.sampled_from(list(STREAMS)))
 def test_a_changed_stream_is_read_or_refused(write_film, changes, cut, syntax):
     stream = mutated(STREAMS[syntax], changes, cut) or b"\0\0"

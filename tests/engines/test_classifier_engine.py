@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 from monai_xr.engines import ClassifierEngine
 from monai_xr.errors import ConfigurationError, DivergedError
 from monai_xr.handlers import Checkpoint, RunEvents, StopOnNonFinite
-from monai_xr.losses import ClassLoss
-from monai_xr.networks import make_classifier
+from monai_xr.losses import ClassLoss, VICReg
+from monai_xr.networks import XrayEncoder, make_classifier
 from monai_xr.optimizers import layered_adamw
-from monai_xr.transforms import Augmentation
+from monai_xr.transforms import Augmentation, TwoViews
 
 
 class Films(Dataset):
@@ -111,3 +111,34 @@ def test_reduced_precision_learns_the_same_task():
 def test_decay_that_is_none():
     with pytest.raises(ConfigurationError, match="1 is out of range : ema_decay"):
         engine(ema_decay=1)
+
+
+class Unlabelled(Films):
+    """The same films, with the number of a class alone, as `XrayDataset` gives them."""
+
+    def __getitem__(self, index):
+        return {"image": super().__getitem__(index)["image"], "label": index % 2}
+
+
+def test_encoder_learns_from_two_views_of_each_film_and_resumes_bit_for_bit(tmp_path):
+    def encoder(epochs, handlers=()):
+        torch.manual_seed(0)
+        network = XrayEncoder(32, width=4, features=4)
+        return engine(
+            epochs, handlers, network=network, optimizer=torch.optim.AdamW(network.parameters(), lr=1e-2),
+            train_data_loader=DataLoader(Unlabelled(), batch_size=6), loss_function=VICReg(),
+            augment=TwoViews(Augmentation()), ema_decay=0, player="encoder",
+        )  # fmt: skip
+
+    whole = encoder(3)
+    whole.run()
+    assert list(whole.state.output["losses"]) == ["encoder/total"]
+    assert whole.state.output["pred"].shape == (12, 4)
+    first = encoder(3, [Checkpoint(tmp_path / "c")])
+    first.add_event_handler(Events.EPOCH_COMPLETED, lambda: first.terminate())
+    first.run()
+    second = encoder(3, [Checkpoint(tmp_path / "c", resume=True)])
+    second.run()
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value), name
+    assert whole.optimizer.param_groups[0]["lr"] < 1e-2 / 3

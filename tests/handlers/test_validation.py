@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader
 
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
@@ -106,6 +107,25 @@ def test_resuming_with_another_input_is_refused(made, tmp_path):
     other.attach(Engine())
     with pytest.raises(ConfigurationError, match="the network or its input has other settings now : resume"):
         other.load_state_dict(state)
+
+
+def test_auroc_of_findings_is_that_of_scikit_learn_for_scores_of_any_size(tmp_path):
+    films = Films()
+    films.multi_label = True
+    validation = Validation(DataLoader(films, 4), tmp_path, inputs={})
+    draw = torch.Generator().manual_seed(0)
+    targets = (torch.rand(40, 2, generator=draw) > 0.5).float()
+    logits = 30 + 1e-4 * (targets + torch.randn(40, 2, generator=draw))  # sigmoids of all of them are 1
+    found = validation._scores(logits, targets)
+    assert found["val/auroc"] == pytest.approx(roc_auc_score(targets.numpy(), logits.numpy(), average="macro"))
+
+
+def test_a_class_that_must_be_named_is_asked_for_before_the_training(tmp_path):
+    films = Films()
+    films.classes = ("NORMAL", "BACTERIAL", "VIRAL")
+    with pytest.raises(ConfigurationError, match="name the positive one, as in youden@VIRAL"):
+        Validation(DataLoader(films, 4), tmp_path, inputs={})
+    assert Validation(DataLoader(films, 4), tmp_path, inputs={}, threshold_rule="youden@VIRAL").rule == "youden@VIRAL"
 
 
 def test_validation_with_other_classes_is_refused(tmp_path):

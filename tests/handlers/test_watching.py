@@ -70,7 +70,8 @@ def test_record_is_json_also_of_metrics_that_are_not_finite(make_engine, tmp_pat
     assert json.loads(text, parse_constant=pytest.fail)["metrics"] == {"nan": None, "one": 1.0}
 
 
-def test_progress_counts_every_iteration(make_engine, capsys):
+def test_bar_of_a_terminal_counts_every_iteration(make_engine, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     progress = Progress()
     make_engine(2, [EpochLosses(), progress]).run()
     assert progress.bar.n == progress.bar.total == 4

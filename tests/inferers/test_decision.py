@@ -96,6 +96,29 @@ def test_a_rule_without_a_positive_class_asks_for_one():
     assert decide(logits, truth, ("COVID", "Normal"), rule="sensitivity:0.9").positive == "COVID"
 
 
+def test_youden_of_three_classes_is_refused_where_none_is_named():
+    logits = torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [1, 0, 0]], dtype=torch.float64)
+    truth, three = torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0]], ("BACTERIAL", "NORMAL", "VIRAL")
+    with pytest.raises(ConfigurationError, match="rule of youden for the classes BACTERIAL, NORMAL, VIRAL"):
+        decide(logits, truth, three)
+    with pytest.raises(ConfigurationError, match="name the positive one, as in youden@VIRAL"):
+        decide(logits, truth, three)
+    assert decide(logits, truth, three, rule="youden@BACTERIAL").positive == "BACTERIAL"
+
+
+def test_youden_of_two_findings_is_the_same_whichever_is_the_positive_one():
+    draw = torch.Generator().manual_seed(1)
+    truth = (torch.arange(60) % 3 == 0).long()
+    logits = torch.stack([torch.zeros(60), torch.randn(60, generator=draw) + 2 * truth], 1).double()
+    one = decide(logits, torch.eye(2, dtype=torch.float64)[truth], ("COVID", "TB"))
+    other = decide(logits.flip(1), torch.eye(2, dtype=torch.float64)[truth].flip(1), ("TB", "COVID"))
+    points = [
+        each.sensitivities[each.classes.index("TB")] + each.specificities[each.classes.index("TB")]
+        for each in (one, other)
+    ]
+    assert points[0] == pytest.approx(points[1])
+
+
 def test_a_decision_of_before_is_read_with_the_last_class_as_the_positive_one():
     plain = decide(logits_of([0.1, 0.6, 0.4, 0.9]), one_hot([0, 0, 1, 1]), TWO).as_dict()
     for name in ("positive", "sensitivities", "specificities"):

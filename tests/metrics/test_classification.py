@@ -104,13 +104,12 @@ def test_a_pull_is_what_a_little_more_of_a_film_changes(measure):
         "f1": lambda w: reference.f1_score(truth, said, sample_weight=w),
     }[measure]
     found = finding_measures(torch.tensor(scores), torch.tensor(said), torch.tensor(truth).float())[measure]
-    positives = int(truth.sum())
-    sides = {True: positives, False: 50 - positives} if measure == "auroc" else dict.fromkeys((True, False), positives)
+    positives, counted = int(truth.sum()), {"precision": said, "f1": said | truth}.get(measure, truth)
     for film in range(10):
         weights = np.ones(50)
         weights[film] += 1e-6
-        n = sides[bool(truth[film])]
-        small_sample = np.sqrt(n / (n - 1)) if measure in ("auroc", "auprc") else 1
+        n = int(counted.sum()) if measure != "auroc" or truth[film] else 50 - positives
+        small_sample = np.sqrt(n / (n - 1))
         change = (judged(weights) - judged(np.ones(50))) / 1e-6
         assert found.pulls[film] == pytest.approx(small_sample * change, abs=1e-5)
 

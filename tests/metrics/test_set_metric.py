@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib.figure
 import pytest
 import torch
+from monai.engines import SupervisedEvaluator
+from torch.utils.data import DataLoader
 from torchmetrics.wrappers import MetricTracker
 
 from monai_xr.metrics import FeatureMetric, FeatureSpace, PairDiversity, ms_ssim_of_random_pairs
@@ -34,6 +36,21 @@ def test_values_are_drawn(metric):
     figure, axes = metric.plot([torch.tensor(0.2), torch.tensor(0.1)])
     assert isinstance(figure, matplotlib.figure.Figure)
     assert list(axes.lines[0].get_ydata()) == pytest.approx([0.2, 0.1])
+
+
+@pytest.mark.parametrize("decollate", [True, False])
+def test_diversity_attaches_to_an_evaluator_as_monais_metrics_do(decollate):
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader([{"image": image, "label": 0} for image in IMAGES], batch_size=4),
+        network=torch.nn.Identity(),
+        key_val_metric={"ms_ssim": PairDiversity(pairs=15)},
+        decollate=decollate,
+    )
+    for _ in range(2):  # nothing of the first epoch is in the second
+        evaluator.run()
+        expected = ms_ssim_of_random_pairs(IMAGES, pairs=15, seed=0).mean
+        assert evaluator.state.metrics["ms_ssim"] == pytest.approx(expected, rel=1e-5)
 
 
 def compute(rank, meeting, answers):

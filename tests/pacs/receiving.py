@@ -66,6 +66,7 @@ class Receiving:
     def __init__(self, folder: Path, **receiver: Any) -> None:
         self.folder, self.port, self.metrics_port = folder, free_port(), free_port()
         self.process: subprocess.Popen[str] | None = None
+        self.said = ""
         peer = {"ae_title": "SENDER", "addresses": ["127.0.0.1"], "may_send": True}
         ears = {"port": self.port, "metrics_port": self.metrics_port} | receiver
         self.site = {"store": {"folder": "store", "min_free_gb": 0}, "receiver": ears, "peers": {"sender": peer}}
@@ -96,7 +97,7 @@ class Receiving:
     def code(self) -> int:
         """Wait for its end; give the exit code."""
         assert self.process
-        self.process.communicate()
+        self.said += "".join(self.process.communicate())
         return self.process.returncode
 
     def send(self, *paths: Path, aet: str = "SENDER", aec: str = "MONAI_XR", options: tuple[str, ...] = ()) -> Any:

@@ -12,8 +12,9 @@ from canary import CANARIES, canary, film, put
 from intake_site import chest, receive, site_in, studies, work
 
 from monai_xr.data.deidentifying.deidentified_folder import encoded
+from monai_xr.data.files.locks import hold
+from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.site import read_site
-from monai_xr.pacs.storing import lock_folder
 
 RULES = [
     {"name": "ct", "then": "ignore", "modality": ["CT"]},
@@ -141,14 +142,15 @@ def free_port() -> int:
 
 
 def is_locked(folder) -> bool:
-    handle = lock_folder(folder)
-    if handle is not None:
-        os.close(handle)
-    return handle is None
+    try:
+        os.close(hold(folder, ConfigurationError("busy"))[0])
+    except ConfigurationError:
+        return True
+    return False
 
 
 def wait_until(is_so) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -109,6 +109,17 @@ def test_a_study_of_two_patients_goes_nowhere(tmp_path: Path) -> None:
     assert images(site) == []
 
 
+def test_a_phantom_is_told_what_lets_it_in(tmp_path: Path) -> None:
+    site = site_in(tmp_path, deidentification={"accept_phantoms": False})
+    receive(site, chest(1, SyntheticData="YES", ManufacturerModelName="monai_xr phantom"), chest(2))
+    said: list[str] = []
+    work(site, say=said.append)
+    way_out = "1 a phantom: deidentification.accept_phantoms in site.yaml lets it in"
+    assert ends(site) == {("1.2.4.1", 1): ("quarantined", way_out), ("1.2.4.2", 1): ("done", "1 in the data set")}
+    assert sorted(line.partition(": ")[2] for line in said) == ["done, 1 in the data set", f"quarantined, {way_out}"]
+    assert not [line for line in said if "1.2.4." in line]
+
+
 def test_text_in_the_pixels_waits_for_review(tmp_path: Path) -> None:
     site = site_in(tmp_path)
     receive(site, chest(1, BurnedInAnnotation=None), chest(2))

@@ -1,8 +1,13 @@
 """Which studies and images a peer has, from Orthanc over both protocols and from peers with odd habits."""
 
+import http.server
+import json
+import threading
+import urllib.parse
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from odd_peer import HELD, OddPeer
@@ -10,7 +15,6 @@ from orthanc_server import OrthancServer, free_port
 from pydicom import dcmread
 
 from monai_xr.errors import InputDataError, NetworkError
-from monai_xr.pacs.processing_settings import Queue
 from monai_xr.pacs.querying import (
     FoundStudy,
     TooManyAnswersError,
@@ -22,7 +26,7 @@ from monai_xr.pacs.querying import (
     finder,
     read_wanted,
 )
-from monai_xr.pacs.site import Peer, Site, Store
+from monai_xr.pacs.site import DICOMweb, Peer, Queue, Site, Store
 
 
 @pytest.mark.parametrize("query", ["c-find", "qido"])
@@ -78,6 +82,48 @@ def test_habits_of_a_peer_change_no_answer(odd: Callable[..., tuple[OddPeer, Pee
         ("1.2.1.1", "1.2.1.1.2"),
         ("1.2.1.2", "1.2.1.2.1"),
     }
+
+
+class Paging(http.server.BaseHTTPRequestHandler):
+    """QIDO-RS of a server with 5 studies that gives 2 at a time, whatever is asked for; one kind knows no offset."""
+
+    knows_offset: ClassVar[bool] = True
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        self.asked.append(self.path)
+        at = int(query.get("offset", ["0"])[0]) if self.knows_offset else 0
+        found = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(at, min(at + 2, 5))]
+        body = json.dumps(found).encode() if found else b""
+        self.send_response(200 if found else 204)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("knows_offset", "studies"), [(True, 5), (False, 2)])
+def test_a_server_that_pages_is_asked_until_nothing_new_comes(
+    knows_offset: bool, studies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Paging, "knows_offset", knows_offset)
+    monkeypatch.setattr(Paging, "asked", [])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Paging)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    web = DICOMweb(url=f"http://127.0.0.1:{server.server_address[1]}/dicom-web")
+    try:
+        find = finder(Peer(ae_title="PAGES", query="qido", dicomweb=web), "MONAI_XR", tries=1)
+        assert [study.uid for study in find_studies(find, Wanted())] == [f"1.2.{number}" for number in range(studies)]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert len(Paging.asked) == (4 if knows_offset else 2)
 
 
 def test_the_peer_that_the_queue_asks_is_counted(odd: Callable[..., tuple[OddPeer, Peer]], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -163,11 +164,19 @@ def test_metrics_and_health(receiver, tmp_path):
 def test_nothing_of_a_patient_is_said_outside_the_objects(receiver, tmp_path):
     (film,) = write_films(tmp_path / "films", 1)
     receiver.send(film)
+    receiver.send(*write_films(tmp_path / "others", 1))  # other pixels: refused
+    with urllib.request.urlopen(f"http://127.0.0.1:{receiver.metrics_port}/metrics") as answer:
+        said = [answer.read()]
+    said.append(Path(f"/proc/{receiver.process.pid}/cmdline").read_bytes())
+    wait_for(lambda: receiver.counted("association", "ended") == 2)
     receiver.end()
-    said = [path.read_bytes() for path in (receiver.store / "log").iterdir()]
+    assert "object stored 1" in receiver.said
+    said += [receiver.said.encode(), *(path.read_bytes() for path in receiver.store.glob("quarantine/*.json"))]
+    logs = [path.read_bytes() for path in (receiver.store / "log").iterdir()]
+    said += logs
     for word in (b"ZZPHI", b"CANARY", b"19010203", b"1.9.190"):
         assert not any(word in each for each in said)
-    assert json.loads(said[0].splitlines()[-2])["peer"] == "sender"
+    assert json.loads(logs[0].splitlines()[-2])["peer"] == "sender"
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -181,15 +181,21 @@ def test_only_what_is_missing_is_asked_for(
     assert sorted(odd_peer.sent) == sorted(image.SOPInstanceUID for image in HELD[2:])
 
 
-def test_a_second_copy_in_another_syntax_is_set_aside(
-    odd: Callable[..., tuple[OddPeer, Peer]], store: ObjectStore, tmp_path: Path
+@pytest.mark.parametrize(("description", "failures"), [("Hand", []), ("Foot", [("C111",)])])
+def test_a_second_copy_in_another_syntax_is_known_and_another_film_set_aside(
+    description: str,
+    failures: list[tuple[str]],
+    odd: Callable[..., tuple[OddPeer, Peer]],
+    store: ObjectStore,
+    tmp_path: Path,
 ) -> None:
     copy = film("1.2.2", "1.2.2.1", "1.2.2.1.1", day="20240302", modality="CR", accession="A2")
+    copy.StudyDescription = description
     copy.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     _, peer = odd(copies=[copy])
     assert pull(site_of(tmp_path, peer), store, ALL) == (3, 0)
     assert len(held(store)) == len(HELD)
-    assert store.index.rows("SELECT code FROM failures") == [("C111",)]
+    assert store.index.rows("SELECT code FROM failures") == failures
 
 
 def test_films_alone_are_counted_and_fetched(

@@ -1,11 +1,14 @@
 """site.yaml is typed: what cannot be is refused with its place and the way out, and nothing in it is evaluated."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.pacs.site import read_site
+from monai_xr.pacs.site import Site, read_site
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "site" / "hospital.example.yaml"
 
@@ -62,6 +65,22 @@ def test_paths_count_from_the_folder_of_the_file_and_the_rest_has_defaults(read,
 def test_what_cannot_be_is_refused_with_its_place(read, text, told):
     with pytest.raises(ConfigurationError, match=told):
         read(text if text[0] not in "rp" else f"store: {{folder: films}}\n{text}")
+
+
+def sections(model):
+    """A section of a site and all those below it."""
+    yield model
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            for each in (kind, *get_args(kind)):
+                if isinstance(each, type) and issubclass(each, BaseModel):
+                    yield from sections(each)
+
+
+@pytest.mark.parametrize("section", list(dict.fromkeys(sections(Site))), ids=lambda each: each.__name__)
+def test_the_example_explains_every_key(section):
+    text = EXAMPLE.read_text()
+    assert [name for name in section.model_fields if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -156,7 +156,9 @@ def test_a_full_quarantine_refuses_and_drops_nothing(store):
     add(store, film(ViewPosition="PA"))
     add(store, film(ViewPosition="AP"))
     store.settings = Store(folder=store.folder, min_free_gb=0, max_quarantine_gb=0)
+    before = store.index.counts()["failures"]
     assert add(store, film(ViewPosition="LL")) == Refused(0xA700, "the quarantine is full")
+    assert store.index.counts()["failures"] == before  # it was not kept, so it is not told as kept
     assert len(list(store.quarantine.glob("*.dcm"))) == 1
 
 

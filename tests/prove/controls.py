@@ -1,8 +1,9 @@
 """Sets whose quality is known in; how often each verdict came for them, as a table, out. Exit code 1 if one was wrong.
 
-    python tests/prove/controls.py [--times 100]
+    python tests/prove/controls.py [--times 100] [--space light|own]
 
-Real films of other patients may be called bad once in 20; bad sets must always be called what they are.
+Real films of other patients may be called bad once in 20; bad sets must always be called what they are. The own space
+is that of an encoder trained by the recipe of the bundle chest_xray_features on films of other patients again.
 """
 
 import argparse
@@ -11,14 +12,19 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from ignite.utils import manual_seed
+from monai.bundle import ConfigParser
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from monai_xr.metrics import FeatureSpace
+from monai_xr.metrics import FeatureSpace, network_space
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 
 PATIENTS, FILMS, MODES, SIDE = 60, 2, 6, 16
@@ -69,6 +75,34 @@ def candidate(control: str, draw: np.random.Generator, training: Tensor) -> tupl
     return sets[control].clamp(0, 1), None
 
 
+class Learned(Dataset[dict[str, Any]]):
+    """What an encoder learns from: films of 20 times as many patients as a control has."""
+
+    def __init__(self) -> None:
+        draws = (np.random.default_rng(1_000_000 + number) for number in range(20))
+        self.images = torch.cat([films(draw)[0] for draw in draws]) * 2 - 1
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"image": self.images[index], "label": 0}
+
+
+def own_space() -> FeatureSpace:
+    """Train the bundle's encoder on such films."""
+    parser = ConfigParser()
+    parser.read_config(Path(__file__).parents[2] / "bundles" / "chest_xray_features" / "configs" / "train.yaml")
+    for name, value in {"device": "cpu", "image_size": SIDE, "max_epochs": 20}.items():
+        parser[name] = value
+    parser["train::dataset"], parser["train::handlers"] = Learned(), []
+    manual_seed(0)
+    trainer = parser.get_parsed_content("train::trainer")
+    trainer.run()
+    return network_space("own", trainer.network)
+
+
+SPACES = {"light": lambda: FeatureSpace("light", Light()), "own": own_space}
 CALLED = {
     "other real films": set(),
     "half the modes": {
@@ -107,7 +141,7 @@ class Found:
 def verdicts(control: str, times: int, *, space: FeatureSpace | None = None, first: int = 0) -> Found:
     """Judge a control anew, as often as asked."""
     found = Found(control, times)
-    space = space or FeatureSpace("light", Light())
+    space = space or SPACES["light"]()
     for seed in range(first, first + times):
         draw = np.random.default_rng(seed)
         (training, of_training), (held_out, of_held_out) = films(draw), films(draw)
@@ -133,13 +167,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
+    parser.add_argument("--space", choices=SPACES, default="light")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    print(f"{given.times} draws of each set, {COUNT} films of {PATIENTS} patients a side.\n")
+    space = SPACES[given.space]()
+    print(f"{given.times} draws of each set, {COUNT} films of {PATIENTS} patients a side, space {given.space}.\n")
     print("| set | verdicts | red lights | holds |\n| --- | --- | --- | --- |")
     held = []
     for control in CALLED:
-        found = verdicts(control, given.times, first=given.first)
+        found = verdicts(control, given.times, space=space, first=given.first)
         held.append(found.holds)
         print(found.line(), flush=True)
     return 0 if all(held) else 1

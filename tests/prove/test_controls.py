@@ -5,6 +5,8 @@ import os
 import pytest
 from prove import controls
 
+from monai_xr.metrics import FeatureSpace
+
 TIMES = int(os.environ.get("MONAI_XR_CONTROLS", "4"))
 
 
@@ -17,3 +19,15 @@ def test_real_films_are_seldom_called_bad_and_bad_sets_always_what_they_are(cont
 
 def test_the_set_that_was_called_more_alike_is_called_collapsed() -> None:
     assert controls.verdicts("half the modes", 1, first=22).headlines == {"Collapse": 1}
+
+
+@pytest.fixture(scope="module")
+def own() -> FeatureSpace:
+    return controls.own_space()
+
+
+@pytest.mark.parametrize("control", controls.CALLED)
+def test_they_are_in_a_space_that_learned_such_films_too(control: str, own: FeatureSpace) -> None:
+    found = controls.verdicts(control, TIMES, space=own)
+    print(found.line())  # noqa: T201
+    assert found.holds, found.line()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.transforms import Augmentation
+from monai_xr.transforms import Augmentation, TwoViews, two_views
 
 NOTHING = dict.fromkeys(("rotation", "scale", "shift", "brightness", "contrast"), 0.0)
 TARGETS = torch.eye(2).repeat(4, 1)
@@ -85,3 +85,27 @@ def test_aiin_as_augmentation_equals_the_transform_on_chosen_films():
 def test_settings_that_cannot_be(knobs, message):
     with pytest.raises(ConfigurationError, match=message):
         Augmentation(**knobs)
+
+
+def test_two_views_of_each_film_differ_and_keep_its_target():
+    images, targets = torch.rand(5, 1, 16, 16) * 2 - 1, torch.arange(5)
+    views, again = TwoViews(Augmentation())(images, targets, torch.Generator().manual_seed(0))
+    assert again.tolist() == [0, 1, 2, 3, 4] * 2
+    assert not torch.equal(views[:5], views[5:])
+    nothing = Augmentation(rotation=0, scale=0, shift=0, brightness=0, contrast=0)
+    assert torch.equal(TwoViews(nothing)(images, targets, torch.Generator())[0], torch.cat([images, images]))
+
+
+def test_views_that_do_not_differ_are_refused():
+    with pytest.raises(ConfigurationError, match="two views that do not differ : augment"):
+        two_views("none")
+
+
+def test_noise_is_as_strong_in_both_views_of_a_film_and_drawn_anew():
+    grey = torch.zeros(64, 1, 32, 32)
+    first, second = TwoViews(Augmentation(**NOTHING), noise=0.2)(grey, torch.arange(64), source())[0].chunk(2)
+    strength = [view.std((1, 2, 3)) for view in (first, second)]
+    torch.testing.assert_close(strength[0], strength[1], rtol=0.15, atol=0.005)
+    assert strength[0].min() < 0.02  # standard deviations up to 0.4, of the range of 2
+    assert 0.3 < strength[0].max() < 0.41
+    assert abs((first * second).mean() / first.square().mean()) < 0.02

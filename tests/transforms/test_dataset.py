@@ -104,10 +104,11 @@ def test_incomplete_last_batch_is_left_out(make):
     assert batches == [5] * (len(dataset) // 5)
 
 
-def test_batch_larger_than_the_data_set_names_both_numbers(make):
+def test_batch_larger_than_the_data_set_is_as_large_as_it_and_says_so(make, caplog):
     dataset = make()
-    with pytest.raises(ConfigurationError, match=f"batch of 999 is larger than the data set of {len(dataset)} images"):
-        xray_loader(dataset, 999)
+    assert [len(batch["image"]) for batch in xray_loader(dataset, 999)] == [len(dataset)]
+    assert f"the data set has {len(dataset)} images: a batch is {len(dataset)}, not 999" in caplog.text
+    assert f"{len(dataset)} images are enough to see a training run, no more" in caplog.text
 
 
 @pytest.mark.parametrize("setting", ["none", "None", None])

@@ -56,7 +56,6 @@ def deidentify_folder(
     Raises:
         ConfigurationError: No such folder, one inside the other, another key or other options than before.
         InputDataError: Not one image could be de-identified; the label table is damaged or gives a film two labels.
-        HostError: No room or no permission. What was finished stays.
     """
     job = Job.open(Path(source), Path(output), key, options, Admission(admit, accept_non_chest, allow_times))
     _check_crosswalk(crosswalk, job)

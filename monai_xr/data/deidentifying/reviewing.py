@@ -87,7 +87,6 @@ def review_folder(
     Raises:
         ConfigurationError: Nobody's name, or a wrong one of an image: nothing is decided then; no text to black out.
         InputDataError: An image is damaged, cannot be looked at, or text is still found in it.
-        HostError: No room or no permission.
     """
     folder, by = _folder(output), by.strip()
     if not by or not by.isprintable() or len(by) > 64:

@@ -32,11 +32,7 @@ class SharedJob:
         job.resume()
 
     def take(self, names: Sequence[str]) -> list[Entry]:
-        """Bring DICOM files to their places, all of the same study.
-
-        Args:
-            names: Paths relative to the source.
-        """
+        """Bring DICOM files, all of the same study, to their places; they go by their paths relative to the source."""
         files = [self.job.file(name) for name in names]
         with locked(self.job.folder.quarantine):
             self._read = self.job.catch_up(self._read)

@@ -50,6 +50,21 @@ def is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
+def existing_data_folder(named: str | Path) -> Path:
+    """Give `data_folder` of a folder that must be there.
+
+    Raises:
+        ConfigurationError: It is not, or is refused.
+        InputDataError: As `data_folder`.
+    """
+    folder = data_folder(named)
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        way_out = "set dataset_dir to a folder of DICOM, PNG or JPEG files"
+        raise ConfigurationError(f"data folder {found}", folder, way_out)
+    return folder
+
+
 def is_training(folder: Path) -> bool:
     """Tell the output folder of a training; one that is a data folder itself does not count."""
     return (folder / RECORD).is_file() and not any((folder / name).is_file() for name in TABLES)

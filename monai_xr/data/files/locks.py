@@ -24,11 +24,20 @@ def locked(place: Path, refusal: ConfigurationError | None = None, *, forks_hold
     Raises:
         OSError: The lock file cannot be made.
     """
+    handle, is_sure = hold(place, refusal, forks_hold=forks_hold)
+    try:
+        yield is_sure
+    finally:
+        os.close(handle)
+
+
+def hold(place: Path, refusal: ConfigurationError | None = None, *, forks_hold: bool = True) -> tuple[int, bool]:
+    """Take the lock of `locked`; give the handle, which holds it until it is closed, and what `locked` yields."""
     is_folder = place.is_dir()
     handle = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o644)
     lock = fcntl.flock if forks_hold else fcntl.lockf  # the second is that of POSIX
+    is_sure = True
     try:
-        is_sure = True
         try:
             lock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
         except OSError as error:
@@ -40,6 +49,7 @@ def locked(place: Path, refusal: ConfigurationError | None = None, *, forks_hold
         if not is_folder:
             os.truncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield is_sure
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle, is_sure

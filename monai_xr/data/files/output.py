@@ -37,11 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file whole, for its owner alone, see `whole_file`; missing folders are made.
-
-    Raises:
-        HostError: The folder cannot be made or written to, or the disk is full.
-    """
+    """Write a file whole, for its owner alone, see `whole_file`; missing folders are made."""
     with host_trouble(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

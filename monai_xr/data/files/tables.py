@@ -87,13 +87,7 @@ def _header_of(fields: list[str], path: Path, line: int) -> list[str]:
 
 
 def require_columns(rows: list[TableRow], path: Path, *needed: tuple[str, ...]) -> None:
-    """Check that a table has rows and the columns that it must have.
-
-    Args:
-        rows: What `read_table` gave.
-        path: Of the table, for the message.
-        needed: One tuple of accepted names for each column.
-    """
+    """Check that a table has rows, and of each tuple of names in `needed` one as a column."""
     if not rows:
         raise InputDataError("table without rows", path, "write a header line and one row for each image")
     missing = [" or ".join(names) for names in needed if not any(name in rows[0].fields for name in names)]

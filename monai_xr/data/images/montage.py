@@ -9,12 +9,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def montage(images: NDArray[Number], columns: int, border: tuple[int, int] = (1, 1)) -> NDArray[Number]:
-    """Lay images out.
-
-    Args:
-        images: (N, H, W) of grey or (N, H, W, C) of colour.
-        columns: Images in a row.
-        border: Black pixels before and after each image, along both axes.
+    """Lay images (N, H, W), or (N, H, W, C) of colour, out in rows with black lines of `border` pixels between.
 
     Returns:
         (rows * (H + border), columns * (W + border)), and C where there is one.

@@ -222,7 +222,6 @@ def write_png(path: Path, pixels: NDArray[np.float32], text: dict[str, str], *, 
     Raises:
         ConfigurationError: Another depth is asked for.
         InputDataError: The pixels are not one finite picture.
-        HostError: The file cannot be written.
     """
     if bits not in (8, 16):
         raise ConfigurationError(f"PNG of {bits} bits", "bits", "8 or 16")

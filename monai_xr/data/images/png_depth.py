@@ -26,11 +26,7 @@ _CHUNKS_AT = 8
 
 
 def exports_of(peaks: Sequence[int]) -> tuple[int, ...]:
-    """Give the depths of the exports in a folder, the deepest first.
-
-    Args:
-        peaks: Brightest stored level of each film.
-    """
+    """Give the depths of the exports in a folder, the deepest first, from the brightest level of each film."""
     depths = _FINE if len(peaks) >= _ENOUGH else _COARSE
     found: list[int] = []
     group = list(peaks)

@@ -93,14 +93,7 @@ def _row_means(height: int, new_height: int) -> csr_matrix:
 def tile_spacing(
     spacing_mm: tuple[float, float] | None, shape: tuple[int, int], size: int, fit: Fit
 ) -> tuple[float, float] | None:
-    """Give the spacing of the rows and columns of a tile from that of its film; None stays None.
-
-    Args:
-        spacing_mm: Of the rows and columns of the film.
-        shape: (H, W) of the film.
-        size: As in `tile_of`.
-        fit: As in `tile_of`.
-    """
+    """Give the spacing of a tile, rows then columns, from that of its film of a shape (H, W); None stays None."""
     if spacing_mm is None:
         return None
     height, width = shape

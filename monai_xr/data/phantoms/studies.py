@@ -65,7 +65,6 @@ def write_phantom_studies(
 
     Raises:
         ConfigurationError: Unknown finding, no patients, fractions that do not add up, or a folder in use.
-        HostError: The disk does not take it.
     """
     _check(folder, patients, findings, fractions)
     parse_count(seed, "seed", least=0)

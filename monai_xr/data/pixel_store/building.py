@@ -99,7 +99,6 @@ def build_store(
     Raises:
         ConfigurationError: A size, fit or number of workers that does not exist; a size above that of a prepared store.
         InputDataError: No usable image.
-        HostError: No room, no permission.
     """
     check_fit(size, fit)
     check_decoding(decode, workers)

@@ -55,13 +55,7 @@ def perceptual_hash(tile: Tile) -> str:
 
 
 def find_duplicates(tiles: Sequence[Tile], hashes: Sequence[str], checksums: Sequence[str]) -> Duplicates:
-    """Find the films that occur more than once.
-
-    Args:
-        tiles: (N) tiles of one size.
-        hashes: Their perceptual hashes.
-        checksums: Their SHA-256.
-    """
+    """Find the films that occur more than once, by tiles of one size, their perceptual hashes and their SHA-256."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, checksum in enumerate(checksums):
         places[checksum].append(place)

@@ -22,7 +22,6 @@ def split_folder(
     Raises:
         ConfigurationError: The data names its splits itself; another seed or other fractions without `resplit`.
         InputDataError: Images that cannot be split.
-        HostError: The table cannot be written.
     """
     records = read_folder(folder)
     if records.splits:

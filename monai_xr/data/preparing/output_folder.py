@@ -48,8 +48,8 @@ def check_same(root: Path, folder: Path, wanted: Mapping[str, Any], *, overwrite
     for store in (folder / STORES).glob("*px-*"):
         with suppress(InputDataError):
             index = read_index(store)
-            found = {**index["settings"], "admit": ", ".join(index["settings"]["admit"])}
-            differs = [name for name in ("size", "fit", "admit") if found[name] != wanted[name]]
+            found = {**index["settings"], "origins": ", ".join(index["settings"]["admit"])}
+            differs = [name for name in ("size", "fit", "origins") if found[name] != wanted[name]]
             differs += ["source"] if index["root"] != hashed_root(root) else []
             if differs and not overwrite:
                 raise ConfigurationError(

@@ -21,6 +21,7 @@ class Preparation:
         records: Of the images, each with its split.
         unit: What is never in two splits: patient, group or image.
         notes: What a user of the set must know.
+        size_note: How the films fit the size of the tiles.
         refused: Images that are not in the set, each with the reason.
         blank: Images in the set that show next to nothing, each with the reason.
         duplicates: Images that occur twice, by place in `records`.
@@ -36,6 +37,7 @@ class Preparation:
     records: Records = field(default_factory=lambda: Records(Path(), (), ""), repr=False)
     unit: str = ""
     notes: tuple[str, ...] = ()
+    size_note: str = ""
     refused: tuple[SkippedFile, ...] = ()
     blank: tuple[SkippedFile, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()

@@ -27,6 +27,7 @@ from monai_xr.data.preparing.preparation_result import Preparation, across_split
 from monai_xr.data.preparing.report import write_reports
 from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.preparing.splits_of_films import split_prepared
+from monai_xr.data.preparing.tile_size import chosen_size, earlier_note, earlier_size, film_shapes, size_note
 from monai_xr.data.records import Records, SkippedFile, SplitTable
 from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.sources.header_memory import HeaderMemory
@@ -56,13 +57,13 @@ def prepare(
         ConfigurationError: Folders that cannot be used, settings that cannot be.
         InputDataError: No usable image; images that cannot be split; a patient, a copy or a synthetic image where it
             must not be; more refused files than allowed. The report is written, the data set is not.
-        HostError: No room, no permission.
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     settings.check()
     check_folders(root, folder)
     root = data_folder(root)
     with alone_in(folder):
+        settings = replace(settings, size=settings.size or earlier_size(folder))
         check_same(root, folder, settings.told(), overwrite=settings.overwrite)
         result = Preparation(source=hidden(root.name))  # until it is known whether it names a patient
         try:
@@ -80,9 +81,11 @@ def prepare(
 def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Progress | None) -> Preparation:
     before = read_table(folder / SPLITS_FILE, any_key=settings.resplit)
     records = _films(root, folder, settings, before)
+    size, fitting = _size(records, folder, settings)
+    settings = replace(settings, size=size)
     cache = build_store(
         records,
-        size=settings.size,
+        size=size,
         folder=folder / STORES,
         admit=settings.admit,
         fit=settings.fit,
@@ -109,7 +112,8 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         places=tuple(places),
         records=split.records,
         unit=split.unit,
-        notes=(*records.notes, *split.notes, *_notes(records, split.records, found, settings), *film_notes),
+        size_note=fitting,
+        notes=(fitting, *records.notes, *split.notes, *_notes(records, split.records, found, settings), *film_notes),
         refused=(*cache.refused, *dropped),
         blank=blank,
         skipped=records.skipped,
@@ -143,6 +147,16 @@ def _films(root: Path, folder: Path, settings: PrepareSettings, before: SplitTab
     else:
         keep_splits(records, no_patients=settings.no_patients)
     return records
+
+
+def _size(records: Records, folder: Path, settings: PrepareSettings) -> tuple[int, str]:
+    """Give the size of the tiles, and how the films fit it; what an earlier run said is not looked for again."""
+    note = earlier_note(folder, settings.size) if settings.size else ""
+    if settings.size and note:
+        return settings.size, note
+    shapes = film_shapes(records)
+    size = settings.size or chosen_size(shapes)
+    return size, size_note(shapes, size)
 
 
 def _check(result: Preparation, settings: PrepareSettings) -> None:
@@ -183,7 +197,8 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     twice = sum(usable[one].label != usable[other].label for one, other in duplicates.pairs())
     labels = (f"{twice} copies have another label than their first",) if twice else ()
     empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
-    small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if settings.size < COMPARED_SIDE else ()
+    size = settings.size or COMPARED_SIDE
+    small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if size < COMPARED_SIDE else ()
     return (*empty, *labels, *small)
 
 

@@ -40,6 +40,7 @@ def _content(result: Preparation) -> dict[str, Any]:
         "unit": result.unit,
         "units_by_split": result.units(),
         "notes": result.notes,
+        "size_note": result.size_note,
         "refused_by_reason": result.reasons(),
         "refused": [asdict(each) for each in result.refused],
         "show_next_to_nothing": [asdict(each) for each in result.blank],

@@ -7,6 +7,7 @@ from typing import Any
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.tiles import Fit, check_fit
 from monai_xr.data.pixel_store.building import check_decoding
+from monai_xr.data.preparing.tile_size import SIZES
 from monai_xr.data.records import FRACTIONS, SplitTable
 from monai_xr.data.splits.dealing import check_deal
 from monai_xr.data.splits.split_table import new_table
@@ -18,7 +19,7 @@ class PrepareSettings:
     """How to prepare a data set.
 
     Args:
-        size: Pixels on a side of a tile.
+        size: Pixels on a side of a tile; None takes what fits the films, or what was taken before.
         fit: What happens to the aspect ratio: "squash", "pad" or "crop".
         layout: Name of a known data set, "auto" to recognise one, "folder" for none.
         decode: "isolated" reads DICOM in child processes with limits, for files nobody vouches for.
@@ -35,7 +36,7 @@ class PrepareSettings:
         overwrite: Replaces a data set that was prepared with other settings.
     """
 
-    size: int = 256
+    size: int | None = None
     fit: Fit = "squash"
     layout: str = "auto"
     decode: Decode = "isolated"
@@ -63,7 +64,7 @@ class PrepareSettings:
         Raises:
             ConfigurationError: A setting that cannot be.
         """
-        check_fit(self.size, self.fit)
+        check_fit(self.size or SIZES[0], self.fit)
         check_decoding(self.decode, self.workers)
         check_deal(self.fractions or FRACTIONS, self.seed or 0)
         if self.max_bad is not None and self.max_bad < 0:
@@ -75,7 +76,7 @@ class PrepareSettings:
         return {
             "size": self.size,
             "fit": self.fit,
-            "admit": ", ".join(self.admit),
+            "origins": ", ".join(self.admit),
             "splits": dealt.rule,
             "seed": dealt.seed,
             "fractions": ", ".join(f"{name} {share:g}" for name, share in dealt.fractions.items()),

@@ -15,14 +15,7 @@ from monai_xr.errors import InputDataError
 def split_prepared(
     records: Records, origins: Sequence[str], found: Duplicates, settings: PrepareSettings, before: SplitTable | None
 ) -> Split:
-    """Split the films, copies into one split; generated images are train's.
-
-    Args:
-        records: The images, with the splits that the source names.
-        origins: Of each.
-        found: Its copies.
-        settings: Of the preparation.
-        before: What an earlier run dealt, or took from the source.
+    """Split the films beside those whom an earlier run knew, copies into one split; generated images are train's.
 
     Raises:
         InputDataError: Images that cannot be split; a generated image in another split than train.

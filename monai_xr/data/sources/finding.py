@@ -18,7 +18,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.records import Records, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
@@ -30,6 +30,8 @@ from monai_xr.data.splits.split_table import dealt, named_table, read_table, tab
 from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_names
+
+_PLAIN = (".png", ".jpg", ".jpeg")  # of films without a header to read
 
 
 def find_records(
@@ -58,7 +60,6 @@ def find_records(
         ConfigurationError: No such folder, class, split or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files; a patient or group in two
             splits; a split is asked for and some images have none, or cannot be split.
-        HostError: The table of splits cannot be written.
     """
     records = read_folder(dataset_dir, layout=layout)
     wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
@@ -67,6 +68,19 @@ def find_records(
     if labelled:
         _check_labelled(records)
     return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
+
+
+def check_classes(dataset_dir: str | Path, classes: str | Sequence[str] | None) -> None:
+    """Refuse classes that a data folder does not have, where its labels are known without opening a film.
+
+    Raises:
+        ConfigurationError: No such folder or class.
+        InputDataError: As `find_records`.
+    """
+    root = existing_data_folder(dataset_dir)
+    films = (path.suffix.lower() for path in root.rglob("*") if path.suffix and path.is_file())
+    if (root / MANIFEST).is_file() or next(films, "") in _PLAIN:
+        _of_classes(read_folder(dataset_dir), classes)
 
 
 def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: HeaderMemory | None = None) -> Records:
@@ -81,12 +95,7 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
         ConfigurationError: No such folder or layout.
         InputDataError: No image in it; a table that is wrong or does not fit the files.
     """
-    root = data_folder(dataset_dir)
-    if not root.is_dir():
-        found = "is a file" if root.exists() else "does not exist"
-        raise ConfigurationError(
-            f"data folder {found}", root, "set dataset_dir to a folder of DICOM, PNG or JPEG files"
-        )
+    root = existing_data_folder(dataset_dir)
     note_folder(Path(dataset_dir))
     records = known_records(root, layout)
     if records is None:

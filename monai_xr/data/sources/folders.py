@@ -119,10 +119,6 @@ def _told_apart(found: Sequence[FoundFile], named: Collection[str]) -> list[Foun
 
     Elsewhere it is left out, so that a film without issuer, or a table, names the same patient. Where several gave it
     and a film has no issuer, or a table names it, that may be any of them: then all count as one patient, on one side.
-
-    Args:
-        found: The films.
-        named: Ids in the table.
     """
     issuers: dict[str, set[str]] = defaultdict(set)
     for each in found:

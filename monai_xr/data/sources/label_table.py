@@ -56,10 +56,7 @@ class LabelTable:
         return found[0] if found else None
 
     def without_file(self, keys: Collection[str]) -> tuple[SkippedFile, ...]:
-        """Give the rows that name no image.
-
-        Args:
-            keys: Of all files, whether they can be used or not.
+        """Give the rows that name no image; `keys` are of all files, whether they can be used or not.
 
         Raises:
             InputDataError: Not one row names an image.

@@ -20,6 +20,8 @@ from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people, pl
 
 HIDDEN = "~"  # begins a part of a path that stands for a name
 HOW_TO_FIND = "a name with ~ stands for one that names a patient: monai-xr inspect FOLDER --find NAME tells the file"
+# In a text that records keep: folders, or a name, that were left out of a path.
+LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
 
 def shown_path(file: str, header: Dataset) -> str:
@@ -33,13 +35,7 @@ def shown_path(file: str, header: Dataset) -> str:
 def shown_skipped(
     root: Path, films: Iterable[tuple[str, str]], skipped: Sequence[SkippedFile]
 ) -> tuple[SkippedFile, ...]:
-    """Give skipped files as reports may show them.
-
-    Args:
-        root: The folder.
-        films: Path and shown path of each film in it.
-        skipped: Files without a header that could be read.
-    """
+    """Give skipped files as reports may show them, beside films by their path and shown path."""
     known = _Known.of(films)
     return tuple(replace(each, file=known.shown(root, each.file)) for each in skipped)
 

@@ -75,11 +75,7 @@ def split_patients(
 
 
 def seated(records: Records, known: Mapping[str, str]) -> Records:
-    """Give each record the split that it was dealt to before, "" where it is new.
-
-    Args:
-        records: Images.
-        known: Splits by the keys of `keys_of`.
+    """Give each record the split that it was dealt to before, by the keys of `keys_of`; "" where it is new.
 
     Raises:
         InputDataError: A new image ties together what was dealt to two splits.

@@ -57,12 +57,6 @@ class Frame:
 def decode_frame(file: HeaderFile, ds: Dataset, layout: PixelLayout, frame: int) -> Frame:
     """Decode one frame of a file that stands at its pixels.
 
-    Args:
-        file: The file.
-        ds: Its header.
-        layout: As `pixel_layout` gives it.
-        frame: Which of several.
-
     Raises:
         InputDataError: No decoder for the syntax, the data are truncated, damaged, or contradict the header.
     """

@@ -40,10 +40,6 @@ class PixelElement:
 def pixel_element(file: HeaderFile, ds: Dataset) -> PixelElement:
     """Find the value of Pixel Data where a header ends, in the VR form that the header was found to have.
 
-    Args:
-        file: Stands at the pixel element.
-        ds: What `parse_header` gave for it.
-
     Raises:
         InputDataError: There is no Pixel Data, its header is cut, or of another VR form than those before it.
     """

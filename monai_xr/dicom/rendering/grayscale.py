@@ -47,10 +47,7 @@ class GrayscaleRules:
     names: tuple[str, str]
 
     def table(self, words: Array) -> tuple[Pixels, tuple[str, ...]]:
-        """Make the table that shows the film.
-
-        Args:
-            words: The film, for the default window.
+        """Make the table that shows the film, whose words the default window needs.
 
         Returns:
             `(2 ** bits,)` in `[0, 1]`, and the steps for the provenance. The bits are those stored, or all allocated
@@ -79,12 +76,7 @@ class GrayscaleRules:
 
 
 def grayscale_rules(ds: Dataset, layout: PixelLayout, window: int | str) -> GrayscaleRules:
-    """Take the rules from a header.
-
-    Args:
-        ds: The header of a MONOCHROME image.
-        layout: Its layout.
-        window: Which of the VOI LUTs and windows, as `chosen_voi` counts them.
+    """Take the rules from the header of a MONOCHROME image; `window` counts as in `chosen_voi`.
 
     Raises:
         InputDataError: A LUT, rescale or window that the standard does not allow, or no such window.

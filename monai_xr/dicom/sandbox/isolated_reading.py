@@ -66,13 +66,7 @@ def look_for_text(
     times: bool = False,
     max_seconds: float = MAX_LOOKING_SECONDS,
 ) -> TextPlaces:
-    """Look for text in the pixels of a film of one frame, in a child process.
-
-    Args:
-        path: A DICOM file.
-        admit: Origins that may be looked at.
-        times: Times of exposure are markers, as sides and projections are.
-        max_seconds: For decoding and looking.
+    """Look for text in the pixels of a film of one frame, in a child process; times of exposure may be markers.
 
     Raises:
         ConfigurationError: The extra `ocr` is not installed.

@@ -65,12 +65,7 @@ class DiversityProbe:
             self.kept.popleft()
 
     def measure(self, engine: Sampled, real_similarity: float | None) -> Measurement | None:
-        """Look, unless this look is left out, there are fewer than two reals, or samples are not finite.
-
-        Args:
-            engine: With `sample(count, seed=...)`.
-            real_similarity: That of an earlier look, which spares this one half the work.
-        """
+        """Look, and at reals only where their similarity is not known yet; None where this look is left out."""
         if self.left_out:
             self.left_out -= 1
             return None

@@ -11,6 +11,9 @@ from mlflow.tracking import MlflowClient
 
 from monai_xr.disk import make_folder
 from monai_xr.runs.process import is_gone, process_tags, same_boot
+from monai_xr.runs.tracking_store import sqlite_path
+
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # so that its pages show runs, not traces
 
 
 def connect(uri: str) -> MlflowClient:
@@ -20,11 +23,6 @@ def connect(uri: str) -> MlflowClient:
         make_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     return MlflowClient(tracking_uri=uri)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """Give the file of a sqlite store, None for others."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
 
 
 def open_run(client: MlflowClient, run_id: str, experiment_id: str, name: str) -> Run:
@@ -61,7 +59,7 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
         path = sqlite_path(uri)
         artifacts = (path.parent / "mlflow_artifacts" / name).resolve().as_uri() if path else None
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return str(client.create_experiment(name, artifact_location=artifacts, tags=_KIND))
         except MlflowException:  # another training made it in between
             found = client.get_experiment_by_name(name)
             if found is None:

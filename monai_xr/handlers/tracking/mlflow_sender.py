@@ -35,7 +35,7 @@ LONG_PATIENCE_S = 60.0  # for a sqlite file that may be locked or in the making,
 _THREAD = "monai_xr MLflow sender"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 _CURVES = {"metrics.jsonl": ("epoch", ""), "iterations.jsonl": ("iteration", "iteration/")}
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -74,9 +74,12 @@ class MlflowSender:
         self.thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
-        for name, value in _ENVIRONMENT.items():
+        """Begin to send; again, do nothing."""
+        if self.thread.ident is not None:
+            return
+        for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of each table it makes
         logging.getLogger("urllib3.connectionpool").addFilter(_not_ours)
         # Workers that load images are forked: nothing they could need may be half imported by the thread then.
         for store in ("sqlalchemy_store", "rest_store"):
@@ -100,6 +103,7 @@ class MlflowSender:
         if register:
             self.left["its registered weights"] = lambda: register(self._open(), self.run_id)
         long = outcome != "killed" and (register or self.uri.startswith("sqlite:"))
+        self.start()
         self.ended.set()
         self.news.set()
         self.thread.join(LONG_PATIENCE_S if long else PATIENCE_S)

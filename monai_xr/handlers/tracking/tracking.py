@@ -21,10 +21,9 @@ from monai_xr.handlers.run_record import settings_as_run, without_folders
 from monai_xr.handlers.tracking.mlflow_run import register_model
 from monai_xr.handlers.tracking.mlflow_sender import MlflowSender
 from monai_xr.runs.curves import keep_lines, numbers
+from monai_xr.runs.tracking_store import store_of
 from monai_xr.runs.trained.model_files import write_weights
 from monai_xr.settings import parse_count, parse_flag
-
-DEFAULT_URI = "sqlite:///runs/mlflow.db"
 
 
 class Tracking:
@@ -37,7 +36,7 @@ class Tracking:
 
     Args:
         settings: Logged as parameters.
-        uri: MLflow store; the variable MLFLOW_TRACKING_URI, else a local sqlite file.
+        uri: MLflow store; the variable MLFLOW_TRACKING_URI, else `mlflow.db` beside the folder.
         enabled: False keeps the local files only.
         register_as: Registers the newest weights of a finished training as a version of this model.
         iteration_metrics_every: Iterations between two lines of losses in `iterations.jsonl`; 0 for none.
@@ -57,10 +56,11 @@ class Tracking:
         self.folder = Path(folder)
         self.settings = {name: without_folders(value) for name, value in settings.items()}
         self.experiment = experiment
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+        self.uri = uri or store_of(self.folder)
         self.enabled = parse_flag(enabled, "track")
         if self.enabled and (self.uri.startswith("file:") or not (":" in self.uri or self.uri == "databricks")):
-            raise ConfigurationError("MLflow no longer keeps runs in folders", "MLFLOW_TRACKING_URI", DEFAULT_URI)
+            way_out = "sqlite:///runs/mlflow.db"
+            raise ConfigurationError("MLflow no longer keeps runs in folders", "MLFLOW_TRACKING_URI", way_out)
         self.register_as = _model_name(register_as)
         self.every = parse_count(iteration_metrics_every, "iteration_metrics_every", least=0)
         self.sender: MlflowSender | None = None
@@ -68,6 +68,7 @@ class Tracking:
     def attach(self, engine: Engine) -> None:
         """Open at the start, log after each epoch, close however the run ends."""
         engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.send)
         if self.every:
             engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self.log_iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.log_epoch)
@@ -91,6 +92,10 @@ class Tracking:
                 uri=self.uri,
                 resumed=engine.state.iteration > 0,  # a training may stop within its first epoch
             )
+
+    def send(self) -> None:
+        """Begin to send after the first iteration, which need not wait for what MLflow loads."""
+        if self.sender is not None:
             self.sender.start()
 
     def log_iteration(self, engine: Any) -> None:

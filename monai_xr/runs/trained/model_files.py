@@ -10,13 +10,7 @@ from monai_xr.runs.trained.weight_files import save_weights
 
 
 def write_weights(folder: Path, engine: Any, settings: Mapping[str, Any]) -> None:
-    """Write `model.safetensors` and `model.json` with what they are of.
-
-    Args:
-        folder: Exists.
-        engine: Its `trained_network` is taken where it has one, else its `network`.
-        settings: Kept in `model.json`.
-    """
+    """Write `model.safetensors` of an engine's trained network, and `model.json` with what they are of."""
     network = engine.trained_network if hasattr(engine, "trained_network") else engine.network
     told = {
         "network": f"{type(network).__module__}.{type(network).__qualname__}",

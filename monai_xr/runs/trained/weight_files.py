@@ -23,11 +23,7 @@ class StoredWeights:
 
 
 def save_weights(network: nn.Module, path: str | Path, metadata: Mapping[str, Any]) -> str:
-    """Write the state dict of a network, and `metadata` as text; give the sha256 of the file.
-
-    Raises:
-        HostError: If the disk refuses; a file that was there stays as it was.
-    """
+    """Write the state dict of a network, and `metadata` as text; give the sha256 of the file."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
     data = safetensors.torch.save(state, {name: str(value) for name, value in metadata.items()})
     write_bytes(Path(path), data)

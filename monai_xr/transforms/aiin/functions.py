@@ -11,12 +11,10 @@ while its text resizes first. Here nothing is resized or stored; the order is th
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms.aiin import arrays as aiin_arrays
-from monai_xr.transforms.aiin import tensors as aiin_tensors
 from monai_xr.transforms.aiin.images import (
     Image,
     ImageT,
@@ -24,6 +22,7 @@ from monai_xr.transforms.aiin.images import (
     as_kind,
     check_size,
     image_stack,
+    is_tensor,
     moved_axis,
     plain_image,
     settled,
@@ -31,6 +30,18 @@ from monai_xr.transforms.aiin.images import (
 from monai_xr.transforms.aiin.settings import Settings, Tiles, checked_settings, lay_tiles, warn_of_degenerate_tiles
 
 Grid = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArrayNormaliser:
+    """`aiin` with its settings, for arrays: what the transform `AIIN` does, without torch and MONAI."""
+
+    settings: Settings
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Equalise an array (H, W)."""
+        chosen = self.settings
+        return aiin(image, chosen.tile_grid_size, chosen.clip_limit, chosen.mode, bits=chosen.bits)
 
 
 @dataclass(frozen=True)
@@ -201,7 +212,11 @@ def apply_aiin_maps(
         raise ConfigurationError(f"{origin} for a patch of {tuple(stack.shape[1:])}", "origin", way_out)
     place = (maps.tiles, (0,) * (3 - len(start)) + start)
     mapped: Image
-    if isinstance(stack, torch.Tensor):
+    if is_tensor(stack):
+        import torch
+
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
+
         tables = torch.as_tensor(maps.tables, device=stack.device)
         mapped = aiin_tensors.map_image(as_blocks(stack), tables, place, maps.settings)
     else:
@@ -228,7 +243,11 @@ def _equalised(
     stack: Image, settings: Settings, threads: int, *, inside: Image | None = None, validate: bool = True
 ) -> Image:
     tiles = lay_tiles(tuple(stack.shape[1:]), settings)
-    if isinstance(stack, torch.Tensor):
+    if is_tensor(stack):
+        import torch
+
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
+
         if inside is None:
             return aiin_tensors.equalise(as_blocks(stack), tiles, settings, validate=validate)
         marked = torch.as_tensor(inside, device=stack.device)
@@ -240,7 +259,11 @@ def _equalised(
 
 def _tables(stack: Image, mask: Image | None, tiles: Tiles, settings: Settings, threads: int) -> Image:
     """Give the tables of a stack of one image."""
-    if isinstance(stack, torch.Tensor):
+    if is_tensor(stack):
+        import torch
+
+        from monai_xr.transforms.aiin import tensors as aiin_tensors
+
         inside = None if mask is None else as_blocks(torch.as_tensor(mask, device=stack.device))
         bins = aiin_tensors.to_bins(as_blocks(stack), settings)
         return aiin_tensors.tables_of(bins, tiles, settings, inside)[0]
@@ -249,4 +272,4 @@ def _tables(stack: Image, mask: Image | None, tiles: Tiles, settings: Settings, 
 
 
 def _on_host(image: Image) -> NDArray[Any]:
-    return image.cpu().numpy() if isinstance(image, torch.Tensor) else image
+    return image.cpu().numpy() if is_tensor(image) else image

@@ -1,27 +1,40 @@
 """Kinds and shapes of images: array, tensor or MetaTensor in, a checked stack for AIIN, the same kind out."""
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.transforms.aiin.settings import Settings
 
-ImageT = TypeVar("ImageT", NDArray[Any], torch.Tensor)
-Image = NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:  # arrays need neither
+    import torch
+    from monai.data import MetaTensor
+    from typing_extensions import TypeIs
+
+ImageT = TypeVar("ImageT", NDArray[Any], "torch.Tensor")
+Image = Union[NDArray[Any], "torch.Tensor"]
 DEPTH_KEYS = ("bits_stored", "BitsStored")  # in the metadata of a MetaTensor
+
+
+def is_tensor(image: Any) -> "TypeIs[torch.Tensor]":
+    """Tell a tensor by what arrays have not, so that arrays need no torch."""
+    return hasattr(image, "movedim")
+
+
+def is_meta_tensor(image: Any) -> "TypeIs[MetaTensor]":
+    """Tell a MetaTensor by what others have not, so that they need no MONAI."""
+    return hasattr(image, "copy_meta_from")
 
 
 def settled(image: Image, settings: Settings) -> Settings:
     """Fill in the depth that only the image knows."""
     if settings.bits is not None:
         return settings
-    if image.dtype in (np.uint8, torch.uint8):
+    if str(image.dtype).removeprefix("torch.") == "uint8":
         return settings.with_bits(8)
-    meta = image.meta if isinstance(image, MetaTensor) else {}
+    meta = image.meta if is_meta_tensor(image) else {}
     for key in DEPTH_KEYS:
         if key in meta:
             return settings.with_bits(max(8, int(meta[key])))
@@ -30,28 +43,30 @@ def settled(image: Image, settings: Settings) -> Settings:
 
 def plain_image(image: Image) -> Image:
     """Give an array for what lies in host memory, else a tensor without metadata."""
-    if not isinstance(image, torch.Tensor):
+    if not is_tensor(image):
         return np.asarray(image)
-    if isinstance(image, MetaTensor) and image.has_pending_operations:
+    if is_meta_tensor(image) and image.has_pending_operations:
         raise InputDataError("image with pending lazy operations", "AIIN", "apply them first, as Compose does")
-    tensor: torch.Tensor = (image.as_tensor() if isinstance(image, MetaTensor) else image).detach()
+    tensor: torch.Tensor = (image.as_tensor() if is_meta_tensor(image) else image).detach()
     if tensor.device.type != "cpu":
         return tensor
-    array: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    array: NDArray[Any] = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     return array
 
 
 def as_kind(result: Image, image: ImageT) -> ImageT:
     """Give the result the kind of `image`: array, tensor, or MetaTensor with its metadata."""
-    if not isinstance(image, torch.Tensor):
+    if not is_tensor(image):
         return result  # type: ignore[return-value]
+    import torch
+
     tensor = torch.from_numpy(result) if isinstance(result, np.ndarray) else result
-    return MetaTensor(tensor).copy_meta_from(image) if isinstance(image, MetaTensor) else tensor
+    return type(image)(tensor).copy_meta_from(image) if is_meta_tensor(image) else tensor
 
 
 def moved_axis(image: Image, source: int, target: int) -> Image:
     """Move an axis of an array or tensor."""
-    return image.movedim(source, target) if isinstance(image, torch.Tensor) else np.moveaxis(image, source, target)
+    return image.movedim(source, target) if is_tensor(image) else np.moveaxis(image, source, target)
 
 
 def check_size(shape: tuple[int, ...]) -> None:

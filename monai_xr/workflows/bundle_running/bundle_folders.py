@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,52 @@ def find_bundle(name: str | Path) -> Path:
     Raises:
         ConfigurationError: Naming the nearest known bundle.
     """
-    known = {
-        path.parents[1].name: path.parents[1]
-        for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
-        for path in sorted(folder.glob("*/configs/metadata.json"))
-    }
+    known = known_bundles()
     for folder in (Path(name), known.get(str(name))):
         if folder is not None and (folder / "configs" / "metadata.json").is_file():
             return folder
     raise ConfigurationError("no such bundle", Path(name), nearest(str(name), known))
+
+
+def known_bundles() -> dict[str, Path]:
+    """Give the folders of the bundles that come with the package, by name."""
+    return {
+        path.parents[1].name: path.parents[1]
+        for folder in (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES)
+        for path in sorted(folder.glob("*/configs/metadata.json"))
+    }
+
+
+def bundle_tasks() -> list[tuple[str, str]]:
+    """Give name and task of each bundle that comes with the package."""
+    return [(name, str(metadata_of(folder).get("task", ""))) for name, folder in known_bundles().items()]
+
+
+def metadata_of(bundle: Path) -> dict[str, Any]:
+    """Read what a bundle says of itself."""
+    content: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    return content
+
+
+def config_files(bundle: Path, config: str | Path, overlays: Sequence[Path] = ()) -> list[Path]:
+    """Find the config files that are merged, in order.
+
+    Args:
+        bundle: Folder of the bundle.
+        config: Name of a config in its `configs`, without ending; or a whole config elsewhere, as runs keep it.
+        overlays: Further files; those beside the config by their names alone.
+
+    Raises:
+        ConfigurationError: One is not there.
+    """
+    configs = bundle / "configs"
+    first = config if isinstance(config, Path) else configs / f"{config}.yaml"
+    files = [first if first.is_file() else first.with_suffix(".json")]  # of a bundle that was packed
+    files += [file if file.is_file() else configs / file.name for file in overlays]
+    for file in files:
+        if not file.is_file():
+            raise ConfigurationError("no such config file", file)
+    return files
 
 
 def find_config(name: str | Path) -> tuple[Path, str | Path, dict[str, Any]]:
@@ -63,7 +100,7 @@ def check_versions(bundle: Path) -> None:
     Raises:
         ConfigurationError: Naming what is needed and what was found.
     """
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    metadata = metadata_of(bundle)
     made_with = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"]}
     declared = _declared()
     for package, text in {**made_with, **metadata["required_packages_version"]}.items():

@@ -3,7 +3,6 @@
 import inspect
 import logging
 import pydoc
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from monai_xr.data.sources.shown_paths import HIDDEN
 from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
-from monai_xr.workflows.bundle_running.bundle_folders import check_versions, nearest
+from monai_xr.workflows.bundle_running.bundle_folders import check_versions, config_files, nearest
 from monai_xr.workflows.bundle_running.plain_command import literal
-
-_LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
+from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
 
 def run_bundle(
@@ -40,17 +37,11 @@ def run_bundle(
         XrError: Of the kind that fits; also where MONAI would have wrapped it into a traceback.
         SystemExit: A training that a signal stopped.
     """
-    configs = bundle / "configs"
-    first = config if isinstance(config, Path) else configs / f"{config}.yaml"
-    files = [first if first.is_file() else first.with_suffix(".json")]  # of a bundle that was packed
-    files += [file if file.is_file() else configs / file.name for file in overlays]
-    for file in files:
-        if not file.is_file():
-            raise ConfigurationError("no such config file", file)
+    files = config_files(bundle, config, overlays)
     check_versions(bundle)
     check_knobs(files, overrides)
     texts = PATH_KNOBS | NAME_KNOBS
-    _check_folders(files, overrides)
+    SettingsList(files).check_paths(overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -84,14 +75,7 @@ def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
             siblings = parser.get(parent, {}) if parent else parser.get()
             choices = {**siblings, **_arguments(siblings)} if isinstance(siblings, dict) else {}
             if name not in choices:
-                raise ConfigurationError("no such knob", knob, nearest(name, choices))
-
-
-def _check_folders(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
-    """Refuse knobs whose folders a kept config left out, see `without_folders`."""
-    for knob, value in ConfigParser.load_config_files([str(file) for file in files]).items():
-        if isinstance(value, str) and _LEFT_OUT.search(value) and knob not in overrides:
-            raise ConfigurationError("the record does not hold this path whole", knob, f"give --{knob} PATH")
+                raise ConfigurationError("no such setting", knob, nearest(name, choices))
 
 
 def _arguments(component: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +17,15 @@ from torch import nn
 from monai_xr.data.files.output import write_bytes, write_text
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.runs import RunFolder
-from monai_xr.runs.trained import TrainedClassifier, load_generator, save_weights
+from monai_xr.runs.trained import TrainedClassifier, TrainedEncoder, load_generator, save_weights
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.kept_config import as_literal
 
+logger = logging.getLogger(__name__)
+
 _RECORDED = "$@recorded."
+_LARGE_BYTES = 25e6
+_SHAPE = ("backbone", "image_size", "width", "features")  # knobs that shape a classifier or an encoder
 
 
 def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, url: str | None = None) -> list[Path]:
@@ -64,6 +69,10 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
     (output / "configs" / "inference.yaml").unlink()  # `monai.bundle.load` and the zoo read JSON alone
     _write_json(output / "configs" / "inference.json", _plain_config(parser, run))
     _describe(output / "configs" / "metadata.json", parser)
+    large = [each for each in weights if each.stat().st_size > _LARGE_BYTES]
+    if large and not url:
+        megabytes = sum(each.stat().st_size for each in large) / 1e6
+        logger.warning("%.0f MB of weights are much for git: with --url they are listed in large_files.yml", megabytes)
     if url:
         write_text(
             output / "large_files.yml", yaml.safe_dump({"large_files": [_listed(each, url) for each in weights]})
@@ -74,7 +83,7 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
 def _trained(parser: ConfigParser, run: RunFolder) -> tuple[nn.Module, dict[str, str]]:
     """Give the network alone with its weights, and what must stand beside them."""
     if "generator" not in parser:
-        trained: TrainedClassifier = parser.get_parsed_content("trained")
+        trained: TrainedClassifier | TrainedEncoder = parser.get_parsed_content("trained")
         return trained.network, {**trained.as_packed(), "run_id": run.run_id}
     generator = parser.get_parsed_content("generator")
     loaded = load_generator(generator, run.path / "checkpoints")
@@ -95,8 +104,9 @@ def _plain_config(parser: ConfigParser, run: RunFolder) -> dict[str, Any]:
             name: f"@{name}" if content.get(name) == value else value for name, value in made.items()
         }
     elif "trained" in parser:
-        content |= {name: run.settings[name] for name in ("backbone", "image_size")}
-        content["classes"] = list(parser.get_parsed_content("trained").network.classes)
+        content |= {name: run.settings[name] for name in _SHAPE if name in content}
+        if "classes" in content:
+            content["classes"] = list(parser.get_parsed_content("trained").network.classes)
     return content
 
 
@@ -112,10 +122,13 @@ def _describe(path: Path, parser: ConfigParser) -> None:
         given["spatial_shape"] = [generator.sizes[-1]] * 2
         _fit_condition(taken.get("condition"), generator.sizes[-1], parser)
     else:
-        trained: TrainedClassifier = parser.get_parsed_content("trained")
+        trained: TrainedClassifier | TrainedEncoder = parser.get_parsed_content("trained")
         taken["image"]["spatial_shape"] = [trained.image_size] * 2
-        given["num_channels"] = len(trained.network.classes)
-        given["channel_def"] = dict(enumerate(trained.network.classes))
+        if isinstance(trained, TrainedEncoder):
+            given["num_channels"] = trained.network.architecture["features"]
+        else:
+            given["num_channels"] = len(trained.network.classes)
+            given["channel_def"] = dict(enumerate(trained.network.classes))
     _write_json(path, metadata)
 
 

@@ -10,6 +10,7 @@ from ignite.utils import manual_seed
 from monai_xr.engines.host import pick_device
 from monai_xr.handlers.checkpointing.stopping import Stopped
 from monai_xr.runs import RunFolder, settings_behind
+from monai_xr.runs.summary import summary_of
 from monai_xr.settings import parse_count
 from monai_xr.workflows.bundle_running.kept_config import (
     keep_config,
@@ -46,7 +47,7 @@ def join_processes() -> None:
 
 
 def run_training(trainer: Any) -> None:
-    """Run a trainer to its end; say what was saved where a signal ends it.
+    """Run a trainer to its end and say what it reached and what comes next, or what was saved where a signal ends it.
 
     As a run id of a bundle, its config is kept beside the run.
     """
@@ -59,3 +60,7 @@ def run_training(trainer: Any) -> None:
     except Stopped as stopped:
         print(f"\nmonai_xr: stopped{stopped.told and '; '}{stopped.told}", file=sys.stderr)  # noqa: T201
         raise
+    if parser is not None and idist.get_rank() == 0:
+        run = RunFolder(str(parser.get_parsed_content("output_dir")))
+        if run.is_recorded:
+            print(*summary_of(run).end_lines(), sep="\n", flush=True)  # noqa: T201

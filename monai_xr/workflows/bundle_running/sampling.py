@@ -1,36 +1,120 @@
-"""A finished training in, its synthetic images out."""
+"""A finished training in, its synthetic images out; light until the images are made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
-from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
-from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.bundle_running.bundle_folders import config_files, find_bundle, known_bundles
+from monai_xr.workflows.bundle_running.settings_list import SettingsList
+
+_IMAGES = "synthetic_dir"  # the setting by which a config says that it makes images
 
 
-def sample_run(folder: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None) -> Path:
-    """Generate images with the settings that the training recorded.
+@dataclass(frozen=True)
+class SamplePlan:
+    """What is to be made of a training.
+
+    Attributes:
+        bundle: Folder of its bundle.
+        knobs: Settings of the bundle's `inference.yaml`.
+        note: What is other than before; "" where nothing is.
+    """
+
+    bundle: Path
+    knobs: Mapping[str, Any]
+    note: str = ""
+
+    def carry_out(self) -> Path:
+        """Make the images; give their folder."""
+        from monai_xr.workflows.bundle_running.bundles import run_bundle
+
+        run_bundle(self.bundle, "inference", "inference", self.knobs)
+        return Path(self.knobs[_IMAGES])
+
+
+def settings_of_sampling(folder: Path, bundle: str | Path | None = None) -> tuple[Path, SettingsList]:
+    """Give the bundle of a training and the settings with which it makes images.
+
+    Raises:
+        ModelError: There is no training in `folder`.
+        ConfigurationError: Its bundle makes no images.
+    """
+    trained = find_bundle(bundle or RunFolder(folder).settings["bundle"])
+    settings = SettingsList(config_files(trained, "inference"))
+    if _IMAGES not in settings.settings:
+        raise ConfigurationError(f"{trained.name} makes no images", folder, "monai-xr report tells what comes next")
+    return trained, settings
+
+
+def settings_of_all() -> list[tuple[str, str]]:
+    """Give the settings of sampling with their comments, and the bundle where not every bundle has one."""
+    lists = {name: SettingsList(config_files(folder, "inference")) for name, folder in known_bundles().items()}
+    lists = {name: each for name, each in lists.items() if _IMAGES in each.settings}
+    rows: dict[str, tuple[str, str]] = {}
+    owners: dict[str, list[str]] = {}
+    for name, each in lists.items():
+        for row, option in zip(each.lines(), each.settings, strict=True):
+            if option not in ("output_dir", "count"):  # told as RUN and --count
+                rows.setdefault(option, row)
+                owners.setdefault(option, []).append(name)
+    some = {option: f" ({', '.join(names)})" for option, names in owners.items() if len(names) < len(lists)}
+    return [(typed, comment + some.get(option, "")) for option, (typed, comment) in rows.items()]
+
+
+def plan_samples(
+    folder: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None
+) -> SamplePlan:
+    """Check what is asked for, and find a place and a seed that no earlier images have.
 
     Args:
         folder: Output folder of the training.
         count: Images to generate.
-        overrides: Further knobs of the bundle's `inference.yaml`; they win over those of the training.
+        overrides: Further settings of the bundle's `inference.yaml`; they win over those of the training.
         bundle: The bundle that was trained; the one that the training recorded by default.
-
-    Returns:
-        The folder of the images.
 
     Raises:
         ModelError: If there is no training in `folder`.
-        ConfigurationError: If the folder of the images is in use.
+        ConfigurationError: If the folder of the images is in use, or a setting cannot be.
     """
     run = RunFolder(folder)
-    trained = find_bundle(bundle or run.settings["bundle"])
-    knobs = {"output_dir": str(folder), "synthetic_dir": str(run.synthetic), "count": count, **overrides}
-    images = Path(knobs["synthetic_dir"])
-    if (images / "manifest.csv").exists():
-        raise ConfigurationError("folder already holds images", images, "choose another with --synthetic_dir")
-    run_bundle(trained, "inference", "inference", knobs)
-    return images
+    trained, settings = settings_of_sampling(folder, bundle)
+    settings.check(overrides)
+    place, seed, note = _next_place(run)
+    knobs = {"output_dir": str(folder), _IMAGES: str(place), "count": count, "seed": seed, **overrides}
+    images = Path(knobs[_IMAGES])
+    if _is_full(images):
+        way_out = "choose another with --synthetic_dir, or leave it out for a new one"
+        raise ConfigurationError("folder already holds images", images, way_out)
+    return SamplePlan(trained, knobs, "" if overrides.keys() & {_IMAGES, "seed"} else note)
+
+
+def sample_run(folder: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None) -> Path:
+    """Generate images as `plan_samples` says; give their folder."""
+    return plan_samples(folder, count, overrides, bundle=bundle).carry_out()
+
+
+def _next_place(run: RunFolder) -> tuple[Path, int, str]:
+    """Give a folder without images, a seed that none of the others has, and what to say of it."""
+    full = [each for each in run.path.glob(f"{run.synthetic.name}*") if _is_full(each)]
+    if not full:
+        return run.synthetic, 0, ""
+    seed = max(map(_seed_of, full)) + 1
+    number = next(n for n in range(2, len(full) + 3) if not _is_full(run.path / f"{run.synthetic.name}_{n}"))
+    place = run.synthetic if not _is_full(run.synthetic) else run.path / f"{run.synthetic.name}_{number}"
+    held = ", ".join(sorted(each.name for each in full))
+    return place, seed, f"{held} of this run hold images already: these are new ones, from seed {seed}, in {place.name}"
+
+
+def _is_full(folder: Path) -> bool:
+    return (folder / "manifest.csv").is_file()
+
+
+def _seed_of(folder: Path) -> int:
+    """Seed of the images in a folder; 0 where they do not tell."""
+    first = next(iter(sorted(folder.glob("*.png"))), None)
+    told = lineage_of(first)["seed"] if first else ""
+    return int(told) if told.isdigit() else 0

@@ -4,7 +4,8 @@ A measure that one can trust puts these sets in the order in which a person woul
 films of another class, then collapse and noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from monai_xr.errors import InputDataError
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.experiments.known_sets import REPEATED, noisy
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
 
-_REPEATED = 10
 _SAME_FOR_ALL = ("kid_random_real", "kid_random_noise", "ms_ssim_real", "ms_ssim_held_out")
 
 
@@ -55,28 +56,14 @@ def compare_known_sets(
     Raises:
         InputDataError: A split without films.
     """
-    draw = np.random.default_rng(seed)
-
-    def films(name: str, split: str) -> ImageSet:
-        records = find_records(dataset_dir, classes=[name], split=split)
-        found = load_image_set(
-            records, name=name, image_size=int(image_size), admit=("patient",), cache_dir=Path(cache_dir)
-        )
-        return _some(found, min(count, len(found.labels)), draw)
-
-    real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
-    if real.patients is None or held_out.patients is None:
-        raise InputDataError("films without patients", "study of measures", "name a data set with patients")
-    others = films(other_label, "test")
-    least = min(len(test.labels), len(others.labels), len(held_out.labels))
-    candidates = {
-        "other films of the class": test.pixels[:least],
-        f"films of {other_label}": others.pixels[:least],
-        "AIIN of other films": _aiin(test, aiin).pixels[:least],
-        "noisy replay of training films": _noisy(real.pixels[:least], seed),
-        f"{_REPEATED} films repeated": test.pixels[:_REPEATED].repeat(-(-least // _REPEATED), 1, 1, 1)[:least],
-        "8-bit noise": torch.from_numpy(draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)),
-    }
+    known = _known_sets(
+        Films(dataset_dir, int(image_size), Path(cache_dir), count, np.random.default_rng(seed)),
+        label,
+        other_label,
+        aiin,
+        seed,
+    )
+    real, held_out = known.real, known.held_out
     found = {
         name: evaluate_sets(
             real.pixels,
@@ -84,32 +71,86 @@ def compare_known_sets(
             floor=held_out.pixels,
             patients=real.patients,
             floor_patients=held_out.patients,
+            synthetic_patients=patients,
             seed=seed,
         )
-        for name, images in candidates.items()
+        for name, (images, patients) in known.candidates.items()
     }
-    batchwise = _batchwise(real.pixels, held_out.pixels, candidates)
+    batchwise = _batchwise(real.pixels, held_out.pixels, {name: each[0] for name, each in known.candidates.items()})
+    least = len(next(iter(known.candidates.values()))[0])
     facts = f"{len(real.labels)} training and {len(held_out.labels)} held-out films of {label}, {least} in each set"
     write_text(Path(output), _page(found, batchwise, f"{facts}, {image_size} px, seed {seed}"))
     return Path(output)
 
 
-def _some(found: ImageSet, count: int, draw: np.random.Generator) -> ImageSet:
-    """Draw images of a set without replacement."""
-    kept = draw.permutation(len(found.labels))[:count]
-    patients = None if found.patients is None else tuple(found.patients[index] for index in kept)
-    labels = tuple(found.labels[index] for index in kept)
-    return ImageSet(found.pixels[torch.from_numpy(kept)], patients, found.notes, found.manifest_sha256, labels)
+Candidate = tuple[Tensor, Sequence[str] | None]
+
+
+@dataclass(frozen=True)
+class Films:
+    """Where the films of the study come from.
+
+    Args:
+        dataset_dir: Real films with patients and splits.
+        image_size: Pixels on a side.
+        cache_dir: Holds decoded pixels.
+        count: Most films in a set.
+        draw: Of those films.
+    """
+
+    dataset_dir: str | Path
+    image_size: int
+    cache_dir: Path
+    count: int
+    draw: np.random.Generator
+
+    def of(self, label: str, split: str) -> ImageSet:
+        """Give films of a class and a split, drawn without replacement."""
+        records = find_records(self.dataset_dir, classes=[label], split=split)
+        found = load_image_set(
+            records, name=label, image_size=self.image_size, admit=("patient",), cache_dir=self.cache_dir
+        )
+        if found.patients is None:
+            raise InputDataError("films without patients", "study of measures", "name a data set with patients")
+        return found.some(self.draw.permutation(len(found.labels))[: self.count])
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Training films, held-out ones, and sets whose quality is known, each with its patients where it has such."""
+
+    real: ImageSet
+    held_out: ImageSet
+    candidates: dict[str, Candidate]
+
+
+def _known_sets(films: Films, label: str, other_label: str, aiin: Any, seed: int) -> _Known:
+    real, held_out, test = (films.of(label, split) for split in ("train", "val", "test"))
+    others = films.of(other_label, "test")
+    least = min(len(test.labels), len(others.labels), len(held_out.labels))
+
+    def some(images: ImageSet) -> Candidate:
+        return images.pixels[:least], (images.patients or ())[:least]
+
+    noise = films.draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)
+    repeated = test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)[:least]
+    return _Known(
+        real,
+        held_out,
+        {
+            "other films of the class": some(test),
+            f"films of {other_label}": some(others),
+            "AIIN of other films": some(_aiin(test, aiin)),
+            "noisy replay of training films": (noisy(real.pixels[:least], seed), None),
+            f"{REPEATED} films repeated": (repeated, None),
+            "8-bit noise": (torch.from_numpy(noise), None),
+        },
+    )
 
 
 def _aiin(found: ImageSet, setting: Any) -> ImageSet:
     transform = make_aiin(setting)
     return found.mapped(transform) if transform else found
-
-
-def _noisy(images: Tensor, seed: int) -> Tensor:
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
-    return (images + 0.03 * noise).clamp(0, 1)
 
 
 def _batchwise(real: Tensor, held_out: Tensor, candidates: Mapping[str, Tensor]) -> dict[str, float]:

@@ -1,10 +1,10 @@
 """Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,13 +18,25 @@ from monai_xr.data.images.png import write_png
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.disk import host_trouble, make_folder, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.transforms.aiin.transforms import AIIN, AIINWarning, aiin
+from monai_xr.transforms.aiin.functions import aiin
+from monai_xr.transforms.aiin.settings import AIINWarning, Settings
 
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
 TILES = (4, 8, 16)
 PICTURE_NAME = "aiin.png"
 CELL_INCHES = 2.2
 HISTOGRAM_BINS = 64
+
+
+class Normaliser(Protocol):
+    """The transform `AIIN`, or what does the same to arrays."""
+
+    @property
+    def settings(self) -> Settings:
+        """How."""
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Equalise an image."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +57,12 @@ class Normalised:
 def normalise_files(
     source: Path,
     output: Path,
-    normalise: AIIN,
+    normalise: Normaliser,
     *,
     admit: tuple[str, ...] = ("patient",),
     clip_limits: Sequence[float] = CLIP_LIMITS,
     tiles: Sequence[int] = TILES,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Normalised:
     """Write the normalised image of a file, or of every file of a folder, and the picture of the first, `draw_aiin`.
 
@@ -63,6 +76,7 @@ def normalise_files(
         admit: Origins that are let in, as in `read_image`.
         clip_limits: Of the picture.
         tiles: Of the picture.
+        progress: Called with (done, total) before each image and at the end.
 
     Raises:
         ConfigurationError: The output folder is the source.
@@ -73,7 +87,10 @@ def normalise_files(
     done, mode, bits = Normalised(), normalise.settings.mode, normalise.settings.depth
     picture: Path | None = None
     exports = exports_under(source) if source.is_dir() else ()
-    for path, target in _pairs(source, output):
+    pairs = _pairs(source, output)
+    tell = progress or (lambda done, total: None)
+    for place, (path, target) in enumerate(pairs):
+        tell(place, len(pairs))
         try:
             film = read_image(path, admit=admit, exports=exports)
             result = normalise(film.pixels)
@@ -84,6 +101,7 @@ def normalise_files(
             done.skipped.append((path.name, error.what))
             continue
         done.written.append(_write_image(result, target, bits, film.origin))
+    tell(len(pairs), len(pairs))
     if not done.written:
         raise _nothing_usable(source, done.skipped)
     return Normalised(done.written, done.skipped, picture)

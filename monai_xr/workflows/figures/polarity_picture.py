@@ -17,11 +17,7 @@ from monai_xr.workflows.figures.aiin_picture import write_figure
 
 
 def draw_polarity_picture(path: Path) -> None:
-    """Write one MONOCHROME1 film with a window and show how each reader gives it to a network, as (rows, columns).
-
-    Args:
-        path: The PNG file.
-    """
+    """Write one MONOCHROME1 film with a window and show how each reader gives it to a network, as (rows, columns)."""
     phantom = make_phantom(3, "CONSOLIDATION", size=512)
     header = PhantomHeader(
         patient_id="SYNTH-P000001",

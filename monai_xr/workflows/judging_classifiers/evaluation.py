@@ -20,7 +20,7 @@ from monai_xr.runs import note_opening
 from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
-from monai_xr.transforms.xray_loader import xray_loader
+from monai_xr.transforms.loader import xray_loader
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong

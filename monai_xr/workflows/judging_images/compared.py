@@ -8,6 +8,7 @@ from typing import Any
 from monai_xr.data import Records, find_records
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
+from monai_xr.metrics import FeatureSpace
 from monai_xr.runs import RunFolder, note_opening, run_behind
 from monai_xr.settings import parse_flag
 from monai_xr.workflows.judging_images.image_sets import ImageSet, Transform, find_synthetic
@@ -75,7 +76,9 @@ class Compared:
         }
 
 
-def load_compared(real_dir: str | Path, synthetic_dir: str | Path, chosen: Chosen, load: Load) -> Compared:
+def load_compared(
+    real_dir: str | Path, synthetic_dir: str | Path, chosen: Chosen, load: Load, *, space: FeatureSpace
+) -> Compared:
     """Read the images that are compared, and note in the record of the generator's training what was opened.
 
     Args:
@@ -83,10 +86,11 @@ def load_compared(real_dir: str | Path, synthetic_dir: str | Path, chosen: Chose
         synthetic_dir: Generated images, marked as such.
         chosen: Which of them.
         load: As `load_image_set`, given the records, the name of the set and what is admitted.
+        space: In which they will be compared.
 
     Raises:
         ConfigurationError: No such folder, class or split; splits that share images.
-        InputDataError: No usable image; held-out images of patients whom the generator was trained on.
+        InputDataError: No usable image; held-out images of patients whom the generator or the space was trained on.
         HostError: No room for decoded pixels, or a record that cannot be written.
     """
     generated, notes = find_synthetic(synthetic_dir, chosen.classes)
@@ -101,11 +105,23 @@ def load_compared(real_dir: str | Path, synthetic_dir: str | Path, chosen: Chose
         if automatic and held_out.units & behind.units:
             notes = (*notes, f"The split {split} is known to the generator, so it sets no floor.")
             continue
+        space.check_unknown(held_out.units, where=others.root)
         sets["held-out"], used = held_out, split
-        notes = (*notes, *open_held_out(held_out, others, behind, training))
+        notes = (*notes, *_doubts_of(space, others), *open_held_out(held_out, others, behind, training))
         break
+    if "held-out" not in sets:
+        notes = (*notes, *_doubts_of(space, None))
     sets["synthetic"] = load(generated, name="synthetic", admit=("generated",))
     return Compared(sets, training, notes, used)
+
+
+def _doubts_of(space: FeatureSpace, held_out: Records | None) -> tuple[str, ...]:
+    """Say what a reader must know of a space that was trained on films of a site."""
+    if space.trained_on is None:
+        return ()
+    if held_out is None:
+        return ("The space knows the real films: name a split of others, which sets the real-to-real values.",)
+    return tuple(filter(None, [space.trained_on.cannot_tell(held_out)]))
 
 
 def _present(folder: str | Path, real: Records, chosen: Chosen) -> list[str]:

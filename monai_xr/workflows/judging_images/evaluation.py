@@ -13,12 +13,13 @@ from torch import nn
 
 from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
-from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs, named_space
+from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.feature_spaces import space_of
 from monai_xr.workflows.judging_images.compared import Chosen, Compared, load_compared
 from monai_xr.workflows.judging_images.evaluate_sets import measure_image_sets
 from monai_xr.workflows.judging_images.grids import closest_pairs, shown_images
@@ -70,7 +71,7 @@ def evaluate_folders(
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
-        space: Feature space, or its name as in `named_space`.
+        space: Feature space, or its name as in `space_of`.
         classifier: Of the classes at hand, as in `evaluate_sets`.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
@@ -80,18 +81,19 @@ def evaluate_folders(
     Raises:
         ConfigurationError: No such folder, class, split or space, a classifier's space within one class, or an output
             folder with the report on other images.
-        InputDataError: A set that cannot be measured; held-out images of patients whom the generator was trained on.
+        InputDataError: A set that cannot be measured; held-out images of patients whom the generator or the
+            space was trained on.
         ModelError: Weights of the space that are missing or do not fit.
         HostError: The output cannot be written.
     """
     output, about = Path(output_dir).expanduser(), _about(synthetic_dir)
     _refuse_other_report(output, about)
-    judges = Judges(named_space(space, device=device) if isinstance(space, str) else space, classifier)
+    judges = Judges(space_of(space, device=device) if isinstance(space, str) else space, classifier)
     choice, normalise = Chosen(**chosen), make_aiin(aiin)
     pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
     cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
-    compared = load_compared(real_dir, synthetic_dir, choice, load)
+    compared = load_compared(real_dir, synthetic_dir, choice, load, space=judges.space)
     sets = compared.mapped(normalise)
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
     rows = (_before_aiin(compared.sets["real"], measures),) if normalise else ()

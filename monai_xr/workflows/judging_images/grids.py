@@ -10,7 +10,7 @@ from torch import Tensor
 
 from monai_xr.workflows.judging_images.image_sets import ImageSet
 
-_OF_CLASS = 18  # images of each class and set
+_OF_CLASS = 16  # images of each class and set
 
 
 def shown_images(sets: Mapping[str, ImageSet], *, seed: int) -> dict[str, NDArray[Any]]:

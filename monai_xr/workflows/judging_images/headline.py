@@ -12,6 +12,10 @@ _CAVEATS = {
         "Distances and coverage are taken in the space of a network with random weights. It sees texture, contrast and "
         "coarse shape. It does not see findings or anatomy, nor whether a radiologist would take the images for real.",
     ),
+    "own": (
+        "Distances and coverage are taken in the space of a network that learned from films of this site, without "
+        "labels, what two views of one film have in common. Only sets measured by the same training compare.",
+    ),
     "any": (
         "Collapse is said where synthetic images are more alike than other real films and cover less of them. Images "
         "less alike than real ones can also be noise, so look at them.",

@@ -46,11 +46,15 @@ class ImageSet:
         images = [transform(image) for image in self.pixels[:, 0].numpy()]
         return replace(self, pixels=torch.from_numpy(np.stack(images))[:, None])
 
+    def some(self, rows: NDArray[np.int64]) -> "ImageSet":
+        """Give the images of some rows, in their order."""
+        patients = None if self.patients is None else tuple(self.patients[row] for row in rows)
+        labels = tuple(self.labels[row] for row in rows)
+        return replace(self, pixels=self.pixels[torch.from_numpy(rows)], patients=patients, labels=labels)
+
     def of_class(self, label: str) -> "ImageSet":
         """Give the images of one class."""
-        kept = [index for index, each in enumerate(self.labels) if each == label]
-        patients = None if self.patients is None else tuple(self.patients[index] for index in kept)
-        return replace(self, pixels=self.pixels[kept], patients=patients, labels=(label,) * len(kept))
+        return self.some(np.flatnonzero(np.asarray(self.labels) == label))
 
 
 def load_image_set(

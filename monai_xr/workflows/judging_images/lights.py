@@ -106,7 +106,8 @@ def _copies(rows: Mapping[str, Measure]) -> Light:
 
 
 def _enough(rows: Mapping[str, Measure], units: int) -> Light:
-    row = Measure("patients_in_smallest_set", "Patients, or images, in the smallest set", float(units), None, LEAST)
+    title = "Patients, or images, in the smallest set"
+    row = Measure("patients_in_smallest_set", title, float(units), None, LEAST, counted=True)
     if units < LEAST:
         return Light("enough?", "bad", row, TOO_FEW.lower())
     if rows["ms_ssim_excess"].finding == "open":

@@ -1,7 +1,6 @@
 """Measures in; the same numbers and the files about them in the MLflow run of the training they belong to."""
 
 import logging
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,8 @@ from pathlib import Path
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from monai_xr.handlers.tracking.tracking import DEFAULT_URI
 from monai_xr.metrics.measures import Measures
+from monai_xr.runs.tracking_store import sqlite_path, store_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +29,15 @@ def log_values(values: Mapping[str, float], files: Sequence[Path], *, run: Path,
         values: What was measured, by name.
         files: What was written about it.
         run: Output folder of the training; its `mlflow_run_id` names the run.
-        uri: MLflow store; the variable MLFLOW_TRACKING_URI, else the local one.
+        uri: MLflow store; the variable MLFLOW_TRACKING_URI, else `mlflow.db` beside the run.
 
     Returns:
         Whether all was logged. A server that fails is a warning, since the files hold the same.
     """
     note = run / "mlflow_run_id"
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    if not note.is_file() or (uri == DEFAULT_URI and not Path(uri.removeprefix("sqlite:///")).exists()):
+    uri = uri or store_of(run)
+    file = sqlite_path(uri)
+    if not note.is_file() or (file is not None and not file.exists()):
         return False
     run_id, now = note.read_text().strip(), int(time.time() * 1000)
     try:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from monai_xr.metrics import Memorization
 from monai_xr.metrics.floor import Floored
@@ -35,8 +36,20 @@ def coverage_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
 
 
 def spread_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
-    """Give the Vendi score and the cosine distance, each beside that of other real images."""
-    return [_share_row(name, title, found.get(name), space) for name, title in _SPREAD.items()]
+    """Give the Vendi score and the cosine distance, each beside that of other real images.
+
+    Their own intervals hold the truth in 88 to 95 of 100 draws (`configs/experiments/results/coverage.md`), those of
+    the difference to other real images in 93 to 98: the verdict gives the latter, and the row none.
+    """
+    rows = []
+    for name, title in _SPREAD.items():
+        each = found.get(name)
+        row = _share_row(name, title, each, space)
+        if each and each.gap_interval:
+            low, high = (number_text(end, signed=True) for end in each.gap_interval)
+            row = replace(row, verdict=f"{row.verdict} The difference is {low} to {high}.")
+        rows.append(replace(row, interval=None))
+    return rows
 
 
 def _share_row(name: str, title: str, found: Floored | None, space: str) -> Measure:

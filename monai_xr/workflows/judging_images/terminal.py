@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monai_xr.metrics.measures import Light, Measures, number_text
+from monai_xr.metrics.measures import Light, Measures
 
 _COLOURS = {"grey": "bright_black"}
 _HEAD = f"{'light':<7}{'question':<10}{'value':>8} {'95 % interval':<21}{'real':>8}  answer"
@@ -28,12 +28,9 @@ def print_lights(measures: Measures) -> None:
 
 def light_line(light: Light) -> str:
     """Write one question: light, value, interval, what other real films give, and the answer."""
-    row = light.row
-    counts = row.name.startswith("patients")
-    value, real = (str(int(each)) if counts and each else number_text(each) for each in (row.value, row.baseline))
-    interval = " to ".join(map(number_text, row.interval)) if row.interval else "-"
-    value, real = ("-" if each == "undefined" else each for each in (value, real))
-    real = f"\N{GREATER-THAN OR EQUAL TO}{real}" if counts else real
+    row, undefined = light.row, {"undefined": "-"}
+    value, interval = (undefined.get(text, text) for text in (row.value_text, row.interval_text))
+    real = row.baseline_text
     return f"{light.colour:<7}{light.question:<10}{value:>8} {interval:<21}{real:>8}  {light.says}"
 
 

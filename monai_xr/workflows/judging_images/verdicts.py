@@ -61,7 +61,7 @@ def _excess_verdict(excess: float, interval: Interval | None, matters: float | N
         return f"More alike than other real films are, by more than {least}.", "bad"
     if interval[1] < matters:
         return f"Not more alike than other real films, or by less than {least}.", "fine"
-    return f"More of images would tell whether it is more than {least}.", "open"
+    return f"More images would tell whether it is more than {least}.", "open"
 
 
 def gap_row(
@@ -117,7 +117,7 @@ def distance_rows(found: Mapping[str, Floored], limit: Floored | None, space: st
     says = f"Lower is closer. {distance.count} images a side, {space} features: compare only with the same."
     ratio = Measure(
         f"{name}_over_floor",
-        "The same, over the real-to-real distance",
+        "Fréchet distance, over that of other real images",
         distance.ratio,
         distance.ratio_interval,
         None if distance.ratio is None else 1.0,

@@ -80,7 +80,7 @@ class Disk:
             self._rename(re.findall(r'"([^"]*)"', rest))
 
     def _is_film(self, path: str) -> bool:
-        other = re.search(r"\.(db|jsonl|log)(-wal|-shm|-journal)?$|/index(-wal|-shm|-journal)?$", path)
+        other = re.search(r"\.(db|sqlite|jsonl|log)(-wal|-shm|-journal)?$|/index(-wal|-shm|-journal)?$", path)
         return path.startswith(self.folder) and not other
 
     def _answer(self, rest: str) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,28 @@ class Orthanc(Receiver):
         return [ORTHANC, "orthanc.json"]
 
 
-ALL = (Ours, Storescp, ForkingStorescp, Orthanc)
+class AIRouter(Receiver):
+    """A router of studies on pynetdicom, from the index."""
+
+    name, title = "dicom-ai-router 0.3", "AIROUTER"
+
+    def command(self) -> list[str]:
+        waits = {"study_quiet_seconds": 3600, "workdir": "data", "bind_address": "127.0.0.1"}
+        settings = {
+            "router": {"ae_title": self.title, "port": self.port, **waits},
+            "pacs": {"ae_title": "PACS", "host": "127.0.0.1", "port": 1},
+            "ai_endpoints": {},
+            "rules": [],
+            "deid": {"salt": secrets.token_hex(32)},
+        }
+        (self.folder / "router.yaml").write_text(json.dumps(settings))
+        return [sys.executable, "-m", "airouter", "serve", "--config", "router.yaml"]
+
+
+ALL = (Ours, Storescp, ForkingStorescp, Orthanc, AIRouter)
 
 
 def available() -> list[type[Receiver]]:
     needed = {Storescp: STORESCP, ForkingStorescp: STORESCP, Orthanc: ORTHANC}
-    return [kind for kind in ALL if kind is Ours or Path(needed[kind]).exists()]
+    found = [kind for kind in ALL if kind is Ours or (kind in needed and Path(needed[kind]).exists())]
+    return [*found, AIRouter] if find_spec("airouter") else found

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from monai_xr.data.files import key_file as deidentification_key
-from monai_xr.data.files.progress import progress_bar
 from monai_xr.data.inspecting import film_report, inspect_folder
 from monai_xr.data.inspecting.faults import FAULTS, SEVERITIES, fault_of, worst_of
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.progress import progress_bar
 
 FREE_TEXT = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "Manufacturer", "ManufacturerModelName",
              "BodyPartExamined", "ViewPosition", "StationName", "AccessionNumber", "PatientOrientation")  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from canary import film, hits, put
+from drawn import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -272,7 +273,7 @@ def test_each_uncompressed_syntax_keeps_its_values(syntax):
     assert again.PixelData == ds.PixelData
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_damaged_headers_are_refused_or_cleaned(tmp_path_factory, data):
     content = bytearray(encoded(film(ImageComments="ZZPHI^CANARY", OtherPatientIDs="CANARY-1")))

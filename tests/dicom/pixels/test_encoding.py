@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from drawn import examples
 from films import film_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -148,7 +149,7 @@ def encodings(draw):
     return syntax, implicit, "OW" if implicit else vr, bits, np.array(values, kind).reshape(shape)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(encoding=encodings())
 def test_a_film_shows_the_same_before_and_after_deidentification(tmp_path, encoding):
     syntax, implicit, vr, bits, pixels = encoding

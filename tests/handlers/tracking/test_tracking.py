@@ -178,11 +178,11 @@ def test_sqlite_locked_by_another_program_neither_slows_a_training_nor_costs_poi
 
 
 def test_new_sqlite_store_is_for_its_owner_alone(make_engine, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(Path(tmp_path).parent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     make_engine(1, [EpochLosses(), Tracking(tmp_path / "run", {})]).run()
-    assert (tmp_path / "runs" / "mlflow.db").stat().st_mode & 0o777 == 0o600
-    assert only_run("sqlite:///runs/mlflow.db", "monai_xr")[1].info.status == "FINISHED"
+    assert (tmp_path / "mlflow.db").stat().st_mode & 0o777 == 0o600  # beside the run, wherever it was started from
+    assert only_run(f"sqlite:///{tmp_path}/mlflow.db", "monai_xr")[1].info.status == "FINISHED"
 
 
 def test_values_that_are_not_finite_are_null_in_json_and_nan_in_mlflow(make_engine, tmp_path, store):

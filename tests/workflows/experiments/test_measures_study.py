@@ -1,36 +1,16 @@
 import csv
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from known_films import films, table
 
-from monai_xr.data.images.png import write_png
 from monai_xr.errors import InputDataError
+from monai_xr.metrics.measures import Measures
+from monai_xr.workflows.experiments import measures_study
 from monai_xr.workflows.experiments.measures_study import compare_known_sets
-
-SPLITS = ("train", "val", "test")
-
-
-def films(folder: Path, *, patients: bool = True) -> Path:
-    """Two classes of smooth images, the second darker, in three splits."""
-    folder.mkdir()
-    rows = []
-    for place, (label, split) in enumerate((label, split) for label in ("A", "B") for split in SPLITS):
-        coarse = torch.rand(24, 1, 5, 5, generator=torch.Generator().manual_seed(place))
-        smooth = torch.nn.functional.interpolate(coarse, (32, 32), mode="bicubic").clamp(0, 1)
-        for index, image in enumerate(smooth[:, 0].numpy() * (1.0 if label == "A" else 0.5)):
-            name = f"{label}_{split}_{index}.png"
-            write_png(folder / name, image.astype(np.float32), {})
-            rows.append([name, label, f"{label}{split}{index}" if patients else "", split])
-    with (folder / "manifest.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([["image", "label", "patient_id", "split"], *rows])
-    return folder
-
-
-def table(page: str) -> dict[str, list[str]]:
-    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("|")]
-    return {cells[0]: cells[1:] for cells in lines}
+from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 
 
 def test_one_table_holds_every_measure_for_every_set(tmp_path: Path) -> None:
@@ -63,3 +43,25 @@ def test_films_without_patients_are_refused(tmp_path: Path) -> None:
             folder, tmp_path / "m.md", label="A", other_label="B", cache_dir=tmp_path / "cache", image_size=32
         )
     assert not (tmp_path / "m.md").exists()
+
+
+def test_the_patients_of_real_films_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, list[str] | None] = {}
+
+    def seen(real: torch.Tensor, images: torch.Tensor, **known: Any) -> Measures:
+        asked[f"{float(images.mean()):.6f}"] = known["synthetic_patients"]
+        return evaluate_sets(real, images, **known)
+
+    monkeypatch.setattr(measures_study, "evaluate_sets", seen)
+    folder = films(tmp_path / "films")
+    rows = list(csv.reader((folder / "manifest.csv").read_text().splitlines()))[1:]
+    with (folder / "manifest.csv").open("w", newline="") as stream:  # two films a patient
+        twice = [
+            [name, label, f"{label}{split}{number % 24 // 2}", split]
+            for number, (name, label, _, split) in enumerate(rows)
+        ]
+        csv.writer(stream).writerows([["image", "label", "patient_id", "split"], *twice])
+    setting = {"image_size": 32, "aiin": {"tile_grid_size": [2, 2]}}
+    compare_known_sets(folder, tmp_path / "m.md", label="A", other_label="B", cache_dir=tmp_path / "cache", **setting)
+    known = [len(set(each)) for each in asked.values() if each]
+    assert known == [12, 12, 12]  # other films, of the other class, and normalised; a generator's have no patients

@@ -8,6 +8,8 @@ from PIL import Image
 
 from monai_xr.data.images.png import write_png
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
+from monai_xr.transforms.aiin.functions import ArrayNormaliser
+from monai_xr.transforms.aiin.settings import checked_settings
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.workflows.figures.aiin_picture import draw_aiin, normalise_files
 
@@ -31,6 +33,13 @@ def test_folder_is_written_with_its_folders_and_the_rest_is_named(folder, tmp_pa
     assert len(done.written) == 3
     before, after = Image.open(folder / "a.png"), Image.open(tmp_path / "out" / "a.png.png")
     np.testing.assert_array_equal(after, cv2.createCLAHE(5.0, (2, 2)).apply(np.asarray(before)))
+
+
+@pytest.mark.parametrize("settings", [((2, 2), 5.0, "opencv", 8), ((4, 3), 2.0, "exact", 12)])
+def test_arrays_are_normalised_without_monai_as_by_its_transform(settings):
+    image = np.random.default_rng(0).random((40, 30), np.float32)
+    expected = AIIN(*settings[:3], bits=settings[3])(image)
+    np.testing.assert_array_equal(ArrayNormaliser(checked_settings(*settings))(image), expected)
 
 
 def test_phantoms_are_let_in_on_request_and_stay_marked(tmp_path):

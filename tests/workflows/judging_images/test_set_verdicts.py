@@ -41,7 +41,9 @@ def test_coverage_is_judged_by_its_gap_to_other_real_images() -> None:
     little = coverage_rows({"recall": floored((-0.3, -0.01))}, "random")[1]
     assert little.finding == "open"  # below, but perhaps by less
     noise = Floored(2.8, (2.7, 2.9), 1.3, 30, (1.4, 1.6), 2.15)
-    assert "as noise also is" in spread_rows({"vendi": noise}, "random")[0].verdict
+    vendi = spread_rows({"vendi": noise}, "random")[0]
+    assert (vendi.value, vendi.interval) == (2.8, None)
+    assert "as noise also is. The difference is +1.400 to +1.600." in vendi.verdict
     nothing = Floored(0.0, None, 0.9, 30, (-0.95, -0.85), 0.0)
     assert coverage_rows({"precision": nothing}, "random")[0].verdict == "0 times that of other real images."
 

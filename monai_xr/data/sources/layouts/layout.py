@@ -58,12 +58,7 @@ def stem_of(file: str) -> str:
 def matched(
     files: Iterable[str], named: Collection[str], key: Callable[[str], str]
 ) -> tuple[dict[str, str], list[SkippedFile], tuple[str, ...]]:
-    """Match the files of a set with the names in its table.
-
-    Args:
-        files: Image files relative to the folder.
-        named: Names in the table.
-        key: Gives the name of a file.
+    """Match the image files of a set, relative to the folder, with the names in its table; `key` names a file.
 
     Returns:
         The file of each name; files that the table does not name; a note on names without file.

@@ -1,6 +1,8 @@
 """A data set of films in; the batches of a training out, or all films in their order."""
 
+import logging
 from collections.abc import Iterator
+from math import gcd
 from typing import Any
 
 import torch
@@ -13,7 +15,9 @@ from monai_xr.transforms.dataset import XrayDataset
 from monai_xr.transforms.labelled import LabelledXrays
 from monai_xr.transforms.mixed_dataset import MixedXrayDataset
 
+FEW = 50  # images of which nothing can be learned that holds for others
 BALANCES = ("none", "weights", "sampling")
+logger = logging.getLogger(__name__)
 Films = XrayDataset | MixedXrayDataset | LabelledXrays
 
 
@@ -32,8 +36,10 @@ def xray_loader(
         balance: "none", "weights" (of the loss, see `ClassLoss`) or "sampling", which draws every class equally often.
         shuffle: Whether this is a training; else all films come once, in their order.
 
+    A batch that is larger than an epoch becomes as large as the epoch, with a warning.
+
     Raises:
-        ConfigurationError: A batch larger than an epoch, a balance that the data set has not, generated images alone.
+        ConfigurationError: More processes than images, a balance that the data set has not, generated images alone.
 
     >>> films = XrayDataset(films_dir, image_size=16, cache_dir=cache_dir, split=None)
     >>> [len(batch["image"]) for batch in xray_loader(films, 3)]
@@ -52,11 +58,32 @@ def xray_loader(
     images, what = len(dataset), "the data set"
     if isinstance(films, MixedXrayDataset):
         images, what = len(films.mixture), "an epoch"
-    if size * idist.get_world_size() > images:
-        raise ConfigurationError(f"batch of {size} is larger than {what} of {images} images", "batch_size", "lower it")
+    size = _fitting(size, images, what)
     drawn: dict[str, Any] = {"sampler": _sampler(dataset, films, balance, int(seed)), "drop_last": True}
     drawn["generator"] = torch.Generator().manual_seed(int(seed))
     return DataLoader(dataset, batch_size=size, num_workers=processes, **drawn)
+
+
+def _fitting(size: int, images: int, what: str) -> int:
+    """Give the size of a batch of which an epoch has one at least; say so where it is another, or images are few.
+
+    What is a multiple of 2 or 4 stays one: statistics of a batch may be taken in groups of four.
+    """
+    processes = idist.get_world_size()
+    if processes > images:
+        raise ConfigurationError(f"{processes} processes for {images} images", "dataset_dir", "use fewer processes")
+    if size * processes > images:
+        fitting, group = images // processes, gcd(size, 4)
+        fitting -= fitting % group if fitting >= group else 0
+        logger.warning("%s has %d images: a batch is %d, not %d", what, images, fitting, size)
+        size = fitting
+    if images < FEW:
+        logger.warning(
+            "%d images are enough to see a training run, no more: a network learns them by heart, "
+            "and no measure can tell that from success; take some hundreds a class",
+            images,
+        )
+    return size
 
 
 def _sampler(dataset: Films, films: XrayDataset | MixedXrayDataset, balance: str, seed: int) -> Sampler[int]:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from canary import film
 from odd_peer import OddPeer
 from orthanc_server import OrthancServer, free_port
 
-from monai_xr.pacs import checking
-from monai_xr.pacs.checking import check_site
+from monai_xr.cli import doctor
+from monai_xr.cli.doctor import check_site
+from monai_xr.pacs.rules import decide
 from monai_xr.pacs.site import Peer, Site, read_site
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*socket.socket"), pytest.mark.usefixtures("refused_sockets")]
@@ -111,7 +113,7 @@ def test_a_listener_on_loopback_is_no_use_to_a_peer_elsewhere(
     _, peer = odd()
     elsewhere = Peer(ae_title="PACS", host="192.0.2.1", port=104)
     settings = {"store": {"folder": str(tmp_path)}, "receiver": {"port": peer.port}, "peers": {"pacs": elsewhere}}
-    checks = dict(checking._local(Site.model_validate(settings)))
+    checks = dict(doctor._local(Site.model_validate(settings)))
     with pytest.raises(Exception, match="pacs is on another machine and cannot reach 127"):
         checks["our port answers"]()
 
@@ -124,7 +126,7 @@ def test_a_clock_that_differs_is_named(
 
     def with_date(*arguments: Any, **options: Any) -> Any:
         answer = send(*arguments, **options)
-        answer.headers["Date"] = formatdate(checking.time.time() + skew, usegmt=True)
+        answer.headers["Date"] = formatdate(doctor.time.time() + skew, usegmt=True)
         return answer
 
     monkeypatch.setattr(requests.Session, "send", with_date)
@@ -133,7 +135,67 @@ def test_a_clock_that_differs_is_named(
     assert ("its clock differs by 36" in found[1]) == (mark == "FAIL")
 
 
+def test_a_password_that_is_wrong_for_the_web_skips_no_row_of_plain_dicom(
+    odd: Callable[..., tuple[OddPeer, Peer]], tmp_path: Path
+) -> None:
+    _, peer = odd()
+    pacs = {"ae_title": "ODD", "host": "127.0.0.1", "port": peer.port, "timeout_s": 5}
+    pacs["dicomweb"] = {"url": f"http://127.0.0.1:{free_port()}/dicom-web"}
+    settings = {"store": {"folder": str(tmp_path / "s"), "min_free_gb": 0}, "peers": {"pacs": pacs}}
+    retrieve = {"peer": "pacs", "method": "c-get"}
+    lines = told(Site.model_validate(settings | {"retrieve": retrieve}))
+    assert lines["pacs: DICOMweb and its clock"][0] == "FAIL"
+    assert lines["pacs: query"] == ("ok", "a study with films found")
+    assert lines["pacs: one study by c-get to us"][0] == "ok"
+    lines = told(Site.model_validate(settings | {"retrieve": retrieve | {"method": "wado"}}))
+    assert lines["pacs: query"][0] == "ok"
+    assert lines["pacs: one study by wado to us"][0] == "skipped"
+
+
 class TestInit:
+    def test_an_answer_that_cannot_be_is_told_why_and_asked_for_again(
+        self, monai_xr: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        given = [
+            "",
+            "A" * 17,
+            "OURS",
+            "here",
+            "",
+            "99999",
+            "",
+            "",
+            "PACS",
+            "127.0.0.1",
+            "x",
+            "104",
+            "ftp://x",
+            "",
+            "move",
+        ]
+        given += ["c-get", "7-8", "", "none", "30", "", ""]
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(given) + "\n"))
+        code, out, _ = monai_xr("intake", "init")
+        assert code == 0
+        assert out.count("Our AE title [MONAI_XR]: ") == 2
+        for why in (
+            "an AE title is 1 to 16 characters",
+            "less than or equal to 65535",
+            "hours look like",
+            "a URL begins",
+        ):
+            assert why in out
+        assert read_site(tmp_path / "site.yaml").receiver.ae_title == "OURS"
+
+    def test_the_first_site_has_rules_and_the_example_beside_it(self, monai_xr: Any, tmp_path: Path) -> None:
+        options = ("--peer-ae-title", "PACS", "--peer-host", "127.0.0.1")
+        assert monai_xr("intake", "init", "--defaults", *options)[0] == 0
+        rules = read_site(tmp_path / "site.yaml").rules
+        for tags, data_set in ({}, "main"), ({"ViewPosition": "LL"}, ""), ({"Modality": "CT"}, ""):
+            assert decide(film(BodyPartExamined="CHEST", **tags), rules).data_set == data_set
+        assert "hospital.example.yaml beside it" in (tmp_path / "site.yaml").read_text()
+        assert read_site(tmp_path / "hospital.example.yaml").peers
+
     def test_answers_as_options_make_a_site(self, monai_xr: Any, tmp_path: Path) -> None:
         options = ("--peer-ae-title", "PACS", "--peer-host", "127.0.0.1", "--hours", "19:00-06:00")
         assert monai_xr("intake", "init", "--defaults", *options)[0] == 0

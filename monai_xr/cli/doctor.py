@@ -30,26 +30,28 @@ _LEAST_CERTIFICATE_DAYS = 14
 _SPANS_DAYS = (1, 7, 30, 365)  # looked through for one study, the shortest first
 
 Check = tuple[str, Callable[[], str]]
+Link = tuple[str, set[str], str, Callable[[], str]]  # what, the links it needs, the link it is, the try
 Tell = Callable[[str, str, str], None]
 
 
 def check_site(site: Site, tell: Tell) -> list[XrError]:
     """Try each link; `tell` gets for each a mark (ok, FAIL or skipped), what was tried, and what was found.
 
-    What needs another link is skipped where that one fails. The study that is fetched stays in the store.
+    What needs a link that fails is skipped. The study that is fetched stays in the store.
     """
-    failures = []
-    groups = [[check] for check in _local(site)] + [list(_of_peer(site, name)) for name in site.peers]
-    for group in groups:
-        failed = False
-        for what, check in group:
-            if failed:
+    failures: list[XrError] = []
+    groups: list[list[Link]] = [[(what, set(), "", check) for what, check in _local(site)]]
+    for group in (*groups, *(list(_of_peer(site, name)) for name in site.peers)):
+        broken: set[str] = set()
+        for what, needs, link, check in group:
+            if needs & broken:
+                broken.add(link)
                 tell("skipped", what, "")
                 continue
             try:
                 tell("ok", what, check())
             except XrError as error:
-                failed = True
+                broken.add(link)
                 failures.append(error)
                 tell("FAIL", what, str(error))
     return failures
@@ -63,23 +65,26 @@ def _local(site: Site) -> Iterator[Check]:
     yield "our port answers", lambda: _port(site)
 
 
-def _of_peer(site: Site, name: str) -> Iterator[Check]:
-    peer, ours = site.peers[name], site.receiver.ae_title
+def _of_peer(site: Site, name: str) -> Iterator[Link]:
+    peer, ours, retrieve = site.peers[name], site.receiver.ae_title, site.retrieve
     if peer.host and peer.port:
-        yield f"{name}: port{' and TLS chain' if peer.tls else ''}", lambda: _reach(peer)
-        yield f"{name}: C-ECHO to it", lambda: _echo(peer, ours)
+        yield f"{name}: port{' and TLS chain' if peer.tls else ''}", set(), "port", lambda: _reach(peer)
+        yield f"{name}: C-ECHO to it", {"port"}, "", lambda: _echo(peer, ours)
     if peer.dicomweb:
-        yield f"{name}: DICOMweb and its clock", lambda: _clock(peer)
-    if site.retrieve and site.retrieve.peer == name:
+        yield f"{name}: DICOMweb and its clock", set(), "web", lambda: _clock(peer)
+    if retrieve and retrieve.peer == name:
         found: list[str] = []
-        yield f"{name}: query", lambda: _query(peer, ours, found)
-        if site.retrieve.method == "c-get":
-            yield f"{name}: transfer syntaxes for C-GET", lambda: _syntaxes(peer, ours)
-        yield f"{name}: one study by {site.retrieve.method} to us", lambda: _one_study(site, peer, found)
+        asks = "web" if peer.query == "qido" else "port"
+        yield f"{name}: query", {asks}, "query", lambda: _query(peer, ours, found)
+        if retrieve.method == "c-get":
+            yield f"{name}: transfer syntaxes for C-GET", {"port"}, "get", lambda: _syntaxes(peer, ours)
+        gives = {"wado": {"web"}, "c-get": {"port", "get"}}.get(retrieve.method, {"port"})
+        what = f"{name}: one study by {retrieve.method} to us"
+        yield what, {"query", *gives}, "", lambda: _one_study(site, peer, found)
     if site.send and site.send.peer == name and site.send.method == "c-store":
-        yield f"{name}: takes our results", lambda: _takes(peer, ours)
+        yield f"{name}: takes our results", {"port"}, "", lambda: _takes(peer, ours)
     if peer.may_send:
-        yield f"{name}: C-ECHO from it", lambda: _echoed(site, name)
+        yield f"{name}: C-ECHO from it", set(), "", lambda: _echoed(site, name)
 
 
 def _folder(site: Site) -> str:

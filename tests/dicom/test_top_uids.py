@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from monai_xr.pacs.spooling import is_uid, top_uids
+from monai_xr.dicom.top_uids import is_uid, top_uids
 
 FOUR = {0x00080016: "1.2.840.10008.5.1.4.1.1.1", 0x00080018: "1.9.190.3", 0x0020000D: "1.9.190.1"}
 FOUR |= {0x0020000E: "1.9.190.2"}

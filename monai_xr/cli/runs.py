@@ -1,0 +1,65 @@
+"""Commands on runs: list and compare them, make the page of one, show them in MLflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_xr.cli.app import app
+
+
+@app.command()
+def runs(
+    places: Annotated[
+        list[Path] | None, typer.Argument(help="Runs, or folders that hold some; runs by default.")
+    ] = None,
+) -> None:
+    """List trainings: how each stands and what it reached; of several, the settings in which they differ."""
+    from monai_xr.cli.help_tables import print_table
+    from monai_xr.runs.summary import differing_settings, find_runs, summary_of
+
+    found = [summary_of(run) for run in find_runs(places or [Path("runs")])]
+    for each in found:
+        typer.echo(f"{each.name}  {each.bundle}")
+        typer.echo(f"    {each.state}, epoch {each.epochs}, films: {each.films}")
+        typer.echo(f"    {each.reached or 'no epoch has ended'}")
+    differing = differing_settings(found)
+    if differing:
+        names = [Path(each.name).name for each in found]
+        print_table("settings that differ", ("setting", *names), [(name, *row) for name, row in differing.items()])
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Output folder of a training, also while it goes.")],
+    output: Annotated[Path | None, typer.Option(help="The page; training.html in the run by default.")] = None,
+) -> None:
+    """Make the page of one training: what it is, its curves, its newest pictures, its alarms, what comes next."""
+    from monai_xr.progress import working
+    from monai_xr.runs import RunFolder
+    from monai_xr.runs.summary import summary_of
+
+    page = output or run / "training.html"
+    summary = summary_of(RunFolder(run))
+    with working("drawing"):
+        from monai_xr.workflows.run_page import write_run_page
+
+        write_run_page(RunFolder(run), summary, page)
+    typer.echo(f"{summary.state}, epoch {summary.epochs}; page: {page}")
+
+
+@app.command()
+def mlflow(
+    run: Annotated[Path, typer.Argument(help="Output folder of a training.")],
+    port: Annotated[int, typer.Option(help="Of the server, on this machine alone.")] = 5000,
+) -> None:
+    """Show a training in MLflow's own pages: starts its server on this machine and tells the address."""
+    from monai_xr.progress import loading
+    from monai_xr.runs import RunFolder
+    from monai_xr.runs.tracking_store import noted_store
+
+    store = noted_store(RunFolder(run))
+    loading("mlflow")
+    from monai_xr.handlers.tracking.mlflow_pages import serve_pages
+
+    serve_pages(store, port)

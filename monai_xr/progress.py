@@ -1,0 +1,101 @@
+"""Tells on standard error what is being done: a spinner or a bar on a terminal, else a line now and then.
+
+Light, so that a command can say what it does before it loads anything heavy.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_SECONDS_TO_FIRST_LINE = 2.0
+_SECONDS_BETWEEN_LINES = 10.0
+_CALLED = {"monai": "MONAI", "mlflow": "MLflow"}
+
+
+def say(line: str) -> None:
+    """Write one line now."""
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what is being done while it cannot be counted; on a terminal the line moves, and goes when it is done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(f"{what} ...")
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description} ..."), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as moving:
+        moving.add_task(what, total=None)
+        yield
+
+
+def loading(*packages: str) -> None:
+    """Import packages that take seconds, and say so; those that are there already take none."""
+    for package in packages:
+        if package not in sys.modules:
+            with working(f"loading {_CALLED.get(package, package)}"):
+                import_module(package)
+
+
+@contextmanager
+def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Iterator[Callable[[int, int], None]]:
+    """Show how far the work is; give the function to call with (done, total).
+
+    Args:
+        what: Is counted.
+        between_s: Least time between two lines where there is no terminal; the first comes after 2 s at the latest.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(what, between_s).report
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Lines:
+    """Writes a line when enough time has gone by, and one at the end of work that took that long.
+
+    Args:
+        what: Is counted.
+        between_s: Least time between two lines; the first comes after 2 s at the latest.
+    """
+
+    def __init__(self, what: str, between_s: float = _SECONDS_BETWEEN_LINES) -> None:
+        self.what, self.between_s = what, between_s
+        self.begin = time.monotonic()
+        self.due = self.begin + min(between_s, _SECONDS_TO_FIRST_LINE)
+        self.told = False
+
+    def report(self, done: int, total: int) -> None:
+        """Take how far the work is."""
+        now = time.monotonic()
+        if now >= self.due or (self.told and done == total):
+            self.due, self.told = now + self.between_s, True
+            left_s = (now - self.begin) / done * (total - done) if done else 0
+            say(f"{self.what}: {done} of {total}" + (f", about {left_s:.0f} s left" if done < total else ""))
+
+
+def as_time(seconds: float) -> str:
+    """Give a time in one or two units."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

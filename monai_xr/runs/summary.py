@@ -1,0 +1,150 @@
+"""The folder of a run in; how it stands, what it reached and what comes next, in words, out. Reads text alone."""
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_xr.data.files.json_lines import read_lines
+from monai_xr.data.sources.shown_paths import LEFT_OUT
+from monai_xr.errors import ConfigurationError
+from monai_xr.progress import as_time
+from monai_xr.runs.curves import CURVES, PLACE, numbers, told_measures
+from monai_xr.runs.run_folder import RunFolder
+
+_TITLES = {"val/auroc": "validation AUROC", "val/loss": "validation loss", "ms_ssim_gap": "MS-SSIM less that of reals"}
+_LOSSES = ("generator", "discriminator", "classifier")
+_ASIDE = "until_"  # begins the folder of an earlier run that was set aside
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a person asks of a run.
+
+    Attributes:
+        state: finished, failed, killed or running.
+        epochs: Done, of those asked for.
+        films: Of each class.
+        reached: The best measures with their epoch, else the last ones.
+        checkpoint: File to take, or "".
+        next_commands: What its bundle says comes next.
+    """
+
+    name: str
+    bundle: str
+    state: str
+    epochs: str
+    films: str
+    reached: str
+    checkpoint: str
+    next_commands: Sequence[str]
+    settings: Mapping[str, Any]
+
+    def end_lines(self) -> list[str]:
+        """Give what is written when a training has ended."""
+        told = [f"trained     {self.name}: {self.state}, epoch {self.epochs}"]
+        told += [f"reached     {self.reached}"] if self.reached else []
+        told += [f"checkpoint  {self.checkpoint}"] if self.checkpoint else []
+        return [*told, *(f"next        {command}" for command in self.next_commands)]
+
+
+def summary_of(run: RunFolder) -> Summary:
+    """Read a run.
+
+    Raises:
+        ModelError: No training is recorded there.
+    """
+    record, settings = run.record, run.settings
+    lines = read_lines(run.path / CURVES, cut=True)[0]
+    last = lines[-1] if lines else {}
+    data = record.get("data", {})
+    return Summary(
+        name=str(run.path),
+        bundle=str(settings.get("bundle", "")),
+        state=_state(record, last),
+        epochs=f"{record.get('epochs', last.get('epoch', 0))}/{settings.get('max_epochs', '?')}",
+        films=", ".join(f"{count} {name}" for name, count in data.get("images_per_class", {}).items()),
+        reached=_reached(record, last),
+        checkpoint=_checkpoint(run, record),
+        next_commands=next_commands(run),
+        settings=settings,
+    )
+
+
+def find_runs(places: Iterable[Path]) -> list[RunFolder]:
+    """Find runs: each place is one, or a folder that holds some, at most two levels deep.
+
+    Raises:
+        ConfigurationError: A place that is not there, or without a run.
+    """
+    found: list[RunFolder] = []
+    for place in places:
+        if not place.is_dir():
+            raise ConfigurationError("no such folder", place, "name runs, or a folder that holds some")
+        records = [each for pattern in ("run.json", "*/run.json", "*/*/run.json") for each in place.glob(pattern)]
+        folders = sorted({each.parent for each in records if not each.parent.name.startswith(_ASIDE)})
+        if not folders:
+            raise ConfigurationError("no run in this folder", place, "train one with monai-xr train")
+        found += [RunFolder(folder) for folder in folders]
+    return found
+
+
+def differing_settings(summaries: Sequence[Summary]) -> dict[str, list[str]]:
+    """Give the settings in which runs differ, with the value of each run; "" where a run has no such setting."""
+    names = dict.fromkeys(name for each in summaries for name in each.settings)
+    values = {name: [json.dumps(each.settings.get(name, "")).strip('"') for each in summaries] for name in names}
+    return {name: row for name, row in values.items() if len(set(row)) > 1}
+
+
+def next_commands(run: RunFolder) -> list[str]:
+    """Give the commands that the metadata of a run's bundle names, with its folder, and the one for its page.
+
+    `{run}` and `{films}` in them stand for the folder of the run and for that of the films, as they were typed.
+    """
+    try:
+        metadata = json.loads((run.path / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        metadata = {}
+    films = str(run.setting("dataset_dir", ""))
+    known = {
+        "{run}": shlex.quote(str(run.path)),
+        "{films}": "FOLDER" if not films or LEFT_OUT.search(films) else shlex.quote(films),
+    }
+    commands = [str(each) for each in metadata.get("next_commands", ())]
+    for word, text in known.items():
+        commands = [each.replace(word, text) for each in commands]
+    return [*commands, f"monai-xr report {known['{run}']}"]
+
+
+def _state(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    state = str(record.get("state", "unknown"))
+    if state == "running" and last:
+        return f"running, last epoch {as_time(max(0.0, time.time() - last['time']))} ago"
+    return state + (f" ({record['stop_reason']})" if record.get("stop_reason") else "")
+
+
+def _reached(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    best = dict(record.get("best", {}))
+    if best:
+        epoch = best.pop("epoch")
+        return f"{_in_words(numbers(best))} in epoch {epoch}, the best"
+    measures = told_measures({name: value for name, value in last.items() if name not in PLACE})
+    quality = {name: value for name, value in measures.items() if name not in _LOSSES}
+    return f"{_in_words(quality or measures)} in epoch {last['epoch']}" if measures else ""
+
+
+def _in_words(measures: Mapping[str, float | None]) -> str:
+    known = sorted(measures, key=lambda name: list(_TITLES).index(name) if name in _TITLES else len(_TITLES))
+    return ", ".join(f"{_TITLES.get(name, name)} {measures[name]:.3g}" for name in known if measures[name] is not None)
+
+
+def _checkpoint(run: RunFolder, record: Mapping[str, Any]) -> str:
+    notes = sorted((run.path / "checkpoints").glob("epoch_*.json"))
+    if not notes:
+        return ""
+    newest = f"{notes[-1].stem}.pt in {run.path / 'checkpoints'}"
+    best = record.get("best", {}).get("epoch")
+    return f"{newest}, which holds the best network, of epoch {best}" if best else f"{newest}, the last"

@@ -1,0 +1,185 @@
+"""Config files of a bundle in, the settings at their top with defaults and comments out; what was typed, checked.
+
+Reads YAML alone, so that a typo, a missing folder or a wrong value is told before anything heavy is loaded.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monai_xr.data.files.data_folder import existing_data_folder
+from monai_xr.data.sources.finding import check_classes
+from monai_xr.data.sources.shown_paths import LEFT_OUT
+from monai_xr.errors import ConfigurationError
+from monai_xr.settings import FLAGS, PATH_KNOBS, parse_flag, parse_typed
+from monai_xr.workflows.bundle_running.bundle_folders import nearest
+
+_LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
+_PATH = re.compile("::|#")
+_WIRING = frozenset(
+    ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
+)
+_MOST = 22  # characters of a default
+_EXPRESSION = ("$", "@", "%")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A line at the top of a config.
+
+    Attributes:
+        default: As YAML has it; an expression as text.
+        comment: What stands behind it.
+    """
+
+    name: str
+    default: Any
+    comment: str
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is true or false."""
+        return isinstance(self.default, bool)
+
+    @property
+    def shown(self) -> str:
+        """The default as it would be typed; "" for an expression."""
+        if _is_expression(self.default):
+            return ""
+        if self.default is None:
+            return "none"
+        text = str(self.default).lower() if self.is_flag else str(self.default)
+        return text if len(text) <= _MOST else text[: _MOST - 3] + "..."
+
+
+class SettingsList:
+    """The settings that config files name, later files over earlier ones.
+
+    Args:
+        files: YAML or JSON.
+        commented: Files whose comments count; these by default. A config that a run keeps has none itself.
+    """
+
+    def __init__(self, files: Sequence[Path], commented: Sequence[Path] = ()) -> None:
+        comments: dict[str, str] = {}
+        for file in commented or files:
+            comments |= {name: text for name, text in _comments(file).items() if text}
+        self.content: dict[str, Any] = {}
+        for file in files:
+            self.content |= _content(file)
+        self.settings = {
+            name: Setting(name, value, comments.get(name, ""))
+            for name, value in self.content.items()
+            if _is_setting(name, value, comments)
+        }
+
+    def read(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Read `--name value`, `--name=value` and, of what is true or false, `--name` and `--no-name`.
+
+        - and _ are the same in a name.
+
+        Raises:
+            ConfigurationError: Something else, or a name without a value.
+        """
+        typed: dict[str, Any] = {}
+        rest = list(arguments)
+        while rest:
+            argument = rest.pop(0)
+            if not argument.startswith("--"):
+                raise ConfigurationError("not a setting", argument, "write settings as --name value")
+            name, equals, value = argument[2:].partition("=")
+            name = name.replace("-", "_")
+            if not equals:
+                name, value = self._flag(name, rest) or (name, rest.pop(0) if rest else "")
+            if not value:
+                raise ConfigurationError("setting without a value", name, "write settings as --name value")
+            typed[name] = parse_typed(name, value)
+        return typed
+
+    def check(self, typed: Mapping[str, Any]) -> None:
+        """Refuse names that the config does not have, values of another kind, and a data folder that is not there.
+
+        Raises:
+            ConfigurationError: Naming the nearest name, or what is allowed.
+        """
+        self.check_paths(typed)
+        for name, value in typed.items():
+            top = _PATH.split(name)[0]
+            if top not in self.content:
+                raise ConfigurationError("no such setting", name, nearest(top, self.content))
+            if name in self.settings:
+                _check_kind(self.settings[name], value)
+        folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
+        if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
+            self._check_films(folder, typed)
+
+    def _check_films(self, folder: str, typed: Mapping[str, Any]) -> None:
+        several = str(typed.get("multi_label", self.content.get("multi_label", False))).lower()  # classes are findings
+        classes = typed.get("classes", self.content.get("classes"))
+        if classes and not _is_expression(classes) and several == "false":
+            check_classes(folder, classes)
+        existing_data_folder(folder)
+
+    def check_paths(self, typed: Mapping[str, Any]) -> None:
+        """Refuse a path that a kept config left out, see `without_folders`, unless it is typed.
+
+        Raises:
+            ConfigurationError: Naming the setting.
+        """
+        for name, value in self.content.items():
+            if isinstance(value, str) and LEFT_OUT.search(value) and name not in typed:
+                raise ConfigurationError("the record does not hold this path whole", name, f"give --{name} PATH")
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Give each setting as it would be typed with its default, and its comment."""
+        return [(f"--{each.name} {each.shown}".strip(), each.comment) for each in self.settings.values()]
+
+    def _flag(self, name: str, rest: list[str]) -> tuple[str, str] | None:
+        """Read a flag without a value; None for any other."""
+        alone = not rest or rest[0].lower() not in FLAGS
+        if name in self.settings:
+            return (name, "true") if alone and self.settings[name].is_flag else None
+        positive = self.settings.get(name.removeprefix("no_"))
+        return (positive.name, "false") if positive and positive.is_flag and alone else None
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """Top-level names of a config with their values; of a deep name that an overlay sets, none of its own."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        raise ConfigurationError("cannot be read as YAML", file) from None
+    names = {str(name).removeprefix("+"): value for name, value in content.items()}
+    return {name: value for name, value in names.items() if not _PATH.search(name)}
+
+
+def _comments(file: Path) -> dict[str, str]:
+    found = (_LINE.match(line) for line in file.read_text(encoding="utf-8").splitlines())
+    return {match[1]: match["comment"] or "" for match in found if match}
+
+
+def _is_setting(name: str, value: Any, comments: Mapping[str, str]) -> bool:
+    """What a person may set: plain values, paths, and expressions that a comment explains."""
+    if name in _WIRING or (isinstance(value, list) and any(isinstance(each, dict) for each in value)):
+        return False
+    if isinstance(value, dict):
+        return "_target_" not in value and name not in ("train", "validate")
+    return bool(comments.get(name)) or name in PATH_KNOBS or not _is_expression(value)
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(_EXPRESSION)
+
+
+def _check_kind(setting: Setting, value: Any) -> None:
+    if _is_expression(value):
+        return
+    if setting.is_flag:
+        parse_flag(value, setting.name)
+    elif isinstance(setting.default, int | float) and not isinstance(value, int | float):
+        kind = "whole number" if isinstance(setting.default, int) else "number"
+        raise ConfigurationError(f"{value!r} is not a {kind}", setting.name, f"such as {setting.default}")

@@ -1,0 +1,96 @@
+"""Settings as config files name them, and as they are typed."""
+
+from pathlib import Path
+
+import pytest
+
+from monai_xr.errors import ConfigurationError
+from monai_xr.workflows.bundle_running.settings_list import SettingsList
+
+CONFIG = """\
+imports: [$import os]
+dataset_dir: ""            # films
+output_dir: $'runs/' + 'x'
+size: 64                   # pixels, 32 to 256
+rate: 0.5
+resume: false
+classes: null              # labels; null takes all
+hidden: $len(@classes)
+network:
+  _target_: torch.nn.Linear
+steps:
+  - {_target_: torch.nn.ReLU}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "train.yaml").write_text(CONFIG)
+    (tmp_path / "more.yaml").write_text("size: 128\n+network::bias: false\n")
+    return SettingsList([tmp_path / "train.yaml", tmp_path / "more.yaml"])
+
+
+def test_settings_are_plain_values_and_what_a_comment_explains(settings):
+    assert settings.lines() == [
+        ("--dataset_dir", "films"),
+        ("--output_dir", ""),
+        ("--size 128", "pixels, 32 to 256"),
+        ("--rate 0.5", ""),
+        ("--resume false", ""),
+        ("--classes none", "labels; null takes all"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["--size", "3"], {"size": 3}),
+        (["--size=3", "--rate", "-1"], {"size": 3, "rate": -1}),
+        (["--resume"], {"resume": True}),
+        (["--resume", "--size", "3"], {"resume": True, "size": 3}),
+        (["--resume", "false"], {"resume": "false"}),
+        (["--no-resume"], {"resume": False}),
+        (["--output-dir", "2024"], {"output_dir": "2024"}),
+        (["--network::bias", "True"], {"network::bias": True}),
+    ],
+)
+def test_typed_settings_are_read(settings, typed, read):
+    found = settings.read(typed)
+    assert {name: str(value).lower() for name, value in found.items()} == {n: str(v).lower() for n, v in read.items()}
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["film.png"], "not a setting : film.png"),
+        (["--size"], "setting without a value : size"),
+        (["--sise", "3"], "no such setting : sise : did you mean size?"),
+        (["--size", "big"], "'big' is not a whole number : size : such as 128"),
+        (["--rate", "big"], "'big' is not a number : rate"),
+        (["--resume=maybe"], "neither true nor false"),
+        (["--dataset_dir", "nowhere"], "data folder does not exist : nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, typed, message):
+    with pytest.raises(ConfigurationError, match=message.replace("?", r"\?")):
+        settings.check(settings.read(typed))
+
+
+def test_expressions_and_other_whole_numbers_pass(settings, tmp_path):
+    settings.check(settings.read(["--size", "$32 * 2", "--rate", "1", "--dataset_dir", str(tmp_path)]))
+
+
+def test_every_setting_of_every_bundle_is_in_its_list():
+    for config in Path(__file__).parents[3].glob("bundles/*/configs/train.yaml"):
+        named = set(SettingsList([config]).settings)
+        assert {"dataset_dir", "output_dir", "image_size", "batch_size", "resume", "classes", "seed"} <= named, config
+
+
+def test_path_that_a_kept_config_left_out_must_be_typed(tmp_path):
+    (tmp_path / "config.yaml").write_text("dataset_dir: …/films\nsize: 64\n", encoding="utf-8")
+    kept = SettingsList([tmp_path / "config.yaml"])
+    with pytest.raises(
+        ConfigurationError, match="does not hold this path whole : dataset_dir : give --dataset_dir PATH"
+    ):
+        kept.check({})
+    kept.check({"dataset_dir": str(tmp_path)})
