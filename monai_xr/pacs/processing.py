@@ -92,15 +92,7 @@ class Processing:
         os.close(self._lock)
 
     def run(self, *, once: bool = False) -> None:
-        """Work until the process is stopped.
-
-        Args:
-            once: Until nothing is left to do.
-
-        Raises:
-            ConfigurationError: The site cannot work like this.
-            HostError: With `once`, the disk or the machine is in trouble; without, it is waited for.
-        """
+        """Work until the process is stopped, or `once`, until nothing is left to do or the machine is in trouble."""
         while True:
             try:
                 self.turn(at_once=once)
@@ -115,11 +107,7 @@ class Processing:
                 time.sleep(self._site.queue.backoff_s)
 
     def turn(self, *, at_once: bool = False) -> None:
-        """Do all that is due now.
-
-        Args:
-            at_once: Build whenever no study waits, whatever the time of the last build.
-        """
+        """Do all that is due now; build `at_once` when no study waits, whatever the time of the last build."""
         self._queue.recover()
         self._queue.line_up()
         self._work_on(deque(self._queue.due("waiting")))

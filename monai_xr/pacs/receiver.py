@@ -36,7 +36,6 @@ class Receiver:
     """The store of a site with its ear on the network, from `start` to `close`.
 
     Args:
-        site: Everything.
         rebuild: Put the index aside and make it anew from the files.
         tell: Takes a line a minute about what came.
 

@@ -64,14 +64,7 @@ class _Batch:
 
 
 class ObjectStore:
-    """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once.
-
-    Args:
-        settings: Where it is, and its limits.
-
-    Raises:
-        HostError: The folder cannot be made or written to, or its index cannot be used.
-    """
+    """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once."""
 
     def __init__(self, settings: Store) -> None:
         self.settings, self.folder = settings, settings.folder
