@@ -12,12 +12,10 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
-from monai_xr.data.images.image_file import read_image
+from monai_xr.data import Records, build_store, find_records, read_image
 from monai_xr.data.images.tiles import Pixels, Tile
-from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.pixel_store.tile_making import source_of
-from monai_xr.data.records import Records, SkippedFile
-from monai_xr.data.sources.finding import find_records
+from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.shown_paths import how_to_find
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
@@ -95,12 +93,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.aiin = make_aiin(aiin)
         size = parse_count(image_size, "image_size", least=8)
-        wanted = {
-            "patient": True,
-            "phantom": parse_flag(accept_phantoms, "accept_phantoms"),
-            "generated": parse_flag(accept_synthetic, "accept_synthetic"),
-        }
-        admit = tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
+        admit = _admitted(accept_phantoms, accept_synthetic)
         with idist.one_rank_first():  # of several processes, one deals the splits and decodes
             self.source = (
                 dataset_dir
@@ -186,6 +179,11 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "chest_doubts": self.chest_doubts,
             "manifest_sha256": self.cache.manifest_sha256,
         }
+
+
+def _admitted(accept_phantoms: Any, accept_synthetic: Any) -> tuple[str, ...]:
+    phantoms = ("phantom",) * parse_flag(accept_phantoms, "accept_phantoms")
+    return ("patient", *phantoms, *("generated",) * parse_flag(accept_synthetic, "accept_synthetic"))
 
 
 def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
