@@ -1,6 +1,5 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
-import gc
 import io
 import logging
 import os
@@ -59,13 +58,15 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "workflows/experiments",
 )
 
+SLOW_FIXTURES = {"plain_command", "real_data"}  # MONAI's command, and thousands of real films
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
-        if place.startswith(SLOW) or "plain_command" in getattr(item, "fixturenames", ()):
+        if place.startswith(SLOW) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -83,12 +84,6 @@ def _each_phantom_is_drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(studies, "make_phantom", lru_cache(256)(studies.make_phantom))
         yield
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector all that imports have left: going through it takes a third of a second."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

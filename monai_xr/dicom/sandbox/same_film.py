@@ -21,12 +21,15 @@ import monai_xr
 
 _MAX_BYTES, _MAX_SECONDS = 4 * 2**30, 120
 _PIXELS, _PADDING = 0x7FE0, 0xFFFCFFFC
-_ALL = ("patient", "phantom", "generated")
 _ONE = threading.Semaphore()
 
 
 def is_same_film(first: Path, second: Path) -> bool:
-    """Compare two films; False, too, where that cannot be done."""
+    """Compare two films; False, too, where that cannot be done.
+
+    >>> is_same_film(film, film)
+    True
+    """
     search = os.pathsep.join([str(Path(monai_xr.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     with _ONE:
         try:

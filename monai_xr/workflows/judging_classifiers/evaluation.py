@@ -23,6 +23,8 @@ from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
+from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong
+from monai_xr.workflows.judging_classifiers.words import shown_classes
 from monai_xr.workflows.judging_images.measure_log import log_values
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
@@ -80,20 +82,32 @@ def evaluate_classifier(
     source, cache = dataset.real.source, dataset.real.cache
     way_out = "judge it on a split that it was not trained on, or on other films"
     trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
-    shown_split = source.split_used or "all"
-    note_opening(trained.run, shown_split, films=len(dataset), data_sha256=cache.manifest_sha256)
+    note_opening(trained.run, source.split_used or "all", films=len(dataset), data_sha256=cache.manifest_sha256)
     found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
     groups = _by_group(found, groups_of(dataset, group_by))
     found = Evaluation(**{**vars(found), "groups": groups})
-    settings = {"split": shown_split, "films": len(dataset)}
+    _write(output, found, trained, dataset)
+    return found
+
+
+def _write(output: Path, found: Evaluation, trained: TrainedClassifier, dataset: LabelledXrays) -> None:
+    """Write what was found, and log the measures to the run of the training."""
+    split = dataset.real.source.split_used or "all"
+    settings = {"split": split, "films": len(dataset)}
     settings |= {"patients": len(set(dataset.patients)), "classes": list(dataset.classes)}
-    settings["data_sha256"] = cache.manifest_sha256
+    settings["data_sha256"] = dataset.real.cache.manifest_sha256
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
-    write_classification_report(output / "report.html", found, settings={**settings, **trained.lineage()})
-    values = {f"{shown_split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
+    shown = right_and_wrong(found.answers, dataset.real, trained.network, shown_classes(trained.decision))
+    write_classification_report(
+        output / "report.html",
+        found,
+        decision=trained.decision,
+        films=shown,
+        settings={**settings, **trained.lineage()},
+    )
+    values = {f"{split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
     log_values(values, [output / "measures.json", output / "report.html"], run=trained.run)
-    return found
 
 
 def _evaluate(trained: TrainedClassifier, dataset: LabelledXrays, device: torch.device, batch_size: int) -> Evaluation:
