@@ -58,13 +58,15 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "workflows/experiments",
 )
 
+SLOW_FIXTURES = {"plain_command", "real_data"}  # MONAI's command, and thousands of real films
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
-        if place.startswith(SLOW) or "plain_command" in getattr(item, "fixturenames", ()):
+        if place.startswith(SLOW) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

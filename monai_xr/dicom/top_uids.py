@@ -17,7 +17,11 @@ _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a UID that may become the name of a file: digits and dots, at most 64."""
+    """Whether a text is a UID that may become the name of a file: digits and dots, at most 64.
+
+    >>> is_uid("1.2.840"), is_uid("../1")
+    (True, False)
+    """
     return len(text) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text, re.ASCII) is not None
 
 
@@ -28,6 +32,10 @@ def top_uids(data: mmap.mmap | bytes, at: int, transfer_syntax: str) -> dict[int
         data: The file.
         at: Where its data set begins.
         transfer_syntax: Of the data set, not Deflated.
+
+    >>> data = bytes.fromhex("08001800 04000000 312e3200")
+    >>> top_uids(data, 0, ImplicitVRLittleEndian)[SOP_UID]
+    '1.2'
     """
     order = ">" if transfer_syntax == ExplicitVRBigEndian else "<"
     implicit = [transfer_syntax == ImplicitVRLittleEndian]  # one more for every open sequence or item

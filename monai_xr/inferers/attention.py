@@ -17,15 +17,22 @@ from torch import Tensor, nn
 from monai_xr.errors import ConfigurationError
 from monai_xr.networks import XrayClassifier
 
+_LEAST_SPAN = 1e-4  # of a map, in its largest value: less is rounding
+
 
 @torch.no_grad()
 def look_map(network: XrayClassifier, images: Tensor) -> Tensor:
-    """Give maps (B, H, W) in [0, 1] of images (B, 1, H, W) in [-1, 1]; the network is in evaluation mode."""
+    """Give maps (B, H, W) in [0, 1] of images (B, 1, H, W) in [-1, 1]; the network is in evaluation mode.
+
+    A map that is the same everywhere, as of a network that sees an image as one patch, is 0.
+    """
     vit = isinstance(network.backbone, VisionTransformer)
     coarse = attention_rollout(network, images) if vit else activation_map(network, images)  # (B, h, w)
     fine = F.interpolate(coarse[:, None].float(), images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     low, high = fine.amin((1, 2), keepdim=True), fine.amax((1, 2), keepdim=True)
-    return (fine - low) / (high - low).clamp(min=1e-12)
+    span = high - low
+    tells = span > _LEAST_SPAN * torch.maximum(high.abs(), low.abs())
+    return torch.where(tells, (fine - low) / span.clamp(min=1e-12), 0.0)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ def films(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
-    knobs = {"accept_phantoms": True, "batch_size": 8, "image_size": 32, "max_epochs": 1, "backbone": "resnet10t"}
+    knobs = {"accept_phantoms": True, "batch_size": 8, "image_size": 64, "max_epochs": 1, "backbone": "resnet10t"}
     knobs |= {"dataset_dir": str(films), "output_dir": str(folder), "track": False, "classes": f"NORMAL,{COMMA}"}
     run_bundle(find_bundle("chest_xray_vit_classification"), "training", "train", knobs)
     return folder

@@ -13,7 +13,7 @@ def test_demo_goes_from_phantom_studies_to_one_self_contained_page(tmp_path, mon
     page = run_demo(tmp_path / "demo", patients=50, epochs=2)
     html = page.read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
-    for part in ("Real images", "Synthetic images", "MS-SSIM", "Generator", "Discriminator", "phantoms", "max_epochs"):
+    for part in ("real images", "synthetic images", "MS-SSIM", "Generator", "Discriminator", "phantoms", "max_epochs"):
         assert part in html, part
     assert page.stat().st_size < 2_000_000
     measures = json.loads((page.parent / "measures.json").read_text())

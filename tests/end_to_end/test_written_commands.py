@@ -23,7 +23,7 @@ ELSEWHERE = {
     "make": "tests/test_makefile.py",
     "torchrun": "tests/end_to_end/test_distributed.py",
     "monai-xr intake": "tests/end_to_end/test_pacs.py",
-    "mlflow": "a server that does not end",
+    "monai-xr mlflow": "tests/cli/test_runs_commands.py",
 }
 SHORT = {"--max_epochs": "1", "--count": "12", "--image_size": "32"}
 TRAINING = [

@@ -55,3 +55,9 @@ def test_network_without_linear_head_has_no_map():
     network.backbone.fc = torch.nn.Sequential(network.backbone.fc)
     with pytest.raises(ConfigurationError, match="no map for this network : maps : --maps false"):
         activation_map(network, images())
+
+
+def test_map_that_is_the_same_everywhere_shows_nothing_but_no_noise():
+    network = classifier("resnet18")  # sees 32 pixels as one patch
+    for images_of_one in (images(), images(1).repeat(2, 1, 1, 1)):
+        assert look_map(network, images_of_one).unique().tolist() == [0]

@@ -74,6 +74,7 @@ def test_the_class_changes_image_and_score_and_is_the_first_where_left_out():
     assert abs(scores[0] - scores[1]) > 1e-3
 
 
+@pytest.mark.slow
 def test_truncation_draws_towards_the_mean_style_of_the_training():
     torch.manual_seed(0)
     generator = StyleGANGenerator(latent_size=10, **SMALL)

@@ -50,7 +50,6 @@ def inspect_folder(
 
     Raises:
         ConfigurationError: No such folder, or one that `data_folder` refuses; no such way to decode, no workers.
-        HostError: No child process can be started.
     """
     root = data_folder(folder)
     if not root.is_dir():
@@ -68,11 +67,8 @@ def inspect_folder(
         films.append(film)
         if progress:
             progress(len(films), len(images))
-    others = tuple(
-        SkippedFile(printable(file), kind)
-        for file, kind in files
-        if kind not in IMAGE_KINDS and not file.endswith(LINEAGE)
-    )
+    bare = ((file, kind) for file, kind in files if kind not in IMAGE_KINDS and not file.endswith(LINEAGE))
+    others = tuple(SkippedFile(printable(file), kind) for file, kind in bare)
     found = Inspection(Path(folder).name, tuple(films), others, _duplicates(films), thumbnails=thumbnails)
     return _seen_whole(found, root, exports)
 

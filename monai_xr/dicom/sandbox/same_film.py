@@ -25,7 +25,11 @@ _ONE = threading.Semaphore()
 
 
 def is_same_film(first: Path, second: Path) -> bool:
-    """Compare two films; False, too, where that cannot be done."""
+    """Compare two films; False, too, where that cannot be done.
+
+    >>> is_same_film(film, film)
+    True
+    """
     search = os.pathsep.join([str(Path(monai_xr.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     with _ONE:
         try:

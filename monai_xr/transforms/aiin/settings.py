@@ -101,6 +101,9 @@ def checked_settings(tile_grid_size: int | tuple[int, ...], clip_limit: float, m
 
     Raises:
         ConfigurationError: A value that cannot work.
+
+    >>> checked_settings(4, 10, "exact", 12).tile_grid_size
+    (4, 4)
     """
     if mode not in MODES:
         raise ConfigurationError(f"{mode!r}", "mode", f"allowed: {', '.join(MODES)}")

@@ -82,14 +82,20 @@ def evaluate_classifier(
     source, cache = dataset.real.source, dataset.real.cache
     way_out = "judge it on a split that it was not trained on, or on other films"
     trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
-    shown_split = source.split_used or "all"
-    note_opening(trained.run, shown_split, films=len(dataset), data_sha256=cache.manifest_sha256)
+    note_opening(trained.run, source.split_used or "all", films=len(dataset), data_sha256=cache.manifest_sha256)
     found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
     groups = _by_group(found, groups_of(dataset, group_by))
     found = Evaluation(**{**vars(found), "groups": groups})
-    settings = {"split": shown_split, "films": len(dataset)}
+    _write(output, found, trained, dataset)
+    return found
+
+
+def _write(output: Path, found: Evaluation, trained: TrainedClassifier, dataset: LabelledXrays) -> None:
+    """Write what was found, and log the measures to the run of the training."""
+    split = dataset.real.source.split_used or "all"
+    settings = {"split": split, "films": len(dataset)}
     settings |= {"patients": len(set(dataset.patients)), "classes": list(dataset.classes)}
-    settings["data_sha256"] = cache.manifest_sha256
+    settings["data_sha256"] = dataset.real.cache.manifest_sha256
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
     shown = right_and_wrong(found.answers, dataset.real, trained.network, shown_classes(trained.decision))
@@ -100,9 +106,8 @@ def evaluate_classifier(
         films=shown,
         settings={**settings, **trained.lineage()},
     )
-    values = {f"{shown_split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
+    values = {f"{split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
     log_values(values, [output / "measures.json", output / "report.html"], run=trained.run)
-    return found
 
 
 def _evaluate(trained: TrainedClassifier, dataset: LabelledXrays, device: torch.device, batch_size: int) -> Evaluation:
