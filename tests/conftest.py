@@ -1,6 +1,5 @@
 """Fixtures that every test may use: the optional folder of real X-rays, and the command line."""
 
-import gc
 import io
 import logging
 import os
@@ -29,6 +28,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
     "dicom/sandbox/test_confinement",
+    "dicom/sandbox/test_same_film",
     "dicom/sandbox/test_isolated_reading",
     "dicom/pixels/test_encoding",
     "dicom/test_properties",
@@ -40,7 +40,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "handlers/tracking",
     "metrics/test_coverage_of_intervals",
     "metrics/test_spaces",
-    "pacs/test_checking",
+    "pacs/test_doctor",
     "pacs/test_hostile_peers",
     "pacs/test_intake",
     "pacs/test_orthanc",
@@ -82,12 +82,6 @@ def _each_phantom_is_drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(studies, "make_phantom", lru_cache(256)(studies.make_phantom))
         yield
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector all that imports have left: going through it takes a third of a second."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ with its own arguments, folder, environment and output, and ends as any process 
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,17 @@ def become(request):
     sys.path[0] = request["folder"]
 
 
+def ended(child):
+    """Wait for the end of a child, ten minutes at most; give its exit code."""
+    for _ in range(60_000):
+        process, status = os.waitpid(child, os.WNOHANG)
+        if process:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 if __name__ == "__main__":
     import importlib
     import runpy
@@ -65,5 +78,5 @@ if __name__ == "__main__":
             become(json.loads(line))
             runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
             break
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        sys.stdout.write(f"{ended(child)}\n")
         sys.stdout.flush()

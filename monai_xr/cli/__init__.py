@@ -3,6 +3,7 @@
 import sys
 
 from monai_xr.cli import (  # noqa: F401 - they add their commands
+    classifier,
     data,
     intake,
     intake_init,

@@ -92,6 +92,7 @@ def deidentify(
     """
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
+    from monai_xr.data.sources.shown_paths import how_to_find
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
     from monai_xr.progress import progress_bar
 
@@ -109,9 +110,7 @@ def deidentify(
             crosswalk=crosswalk,
             progress=progress,
         )
-    typer.echo("\n".join(report.lines()))
-    if any("~" in each.file for each in report.refused):
-        typer.echo("~ stands for a patient's name; monai-xr inspect SOURCE --find NAME tells the file")
+    typer.echo("\n".join([*report.lines(), *how_to_find(report.refused)]))
     if report.counts[WAITING]:
         typer.echo(f"next: monai-xr review {output} --sheets    # look at what waits, and let it out")
     if report.counts[READY]:

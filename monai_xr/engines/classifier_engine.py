@@ -1,7 +1,6 @@
 """A network and films in, a trained classifier or encoder out: MONAI's supervised trainer with the recipe of a ViT."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,11 +14,11 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
-from monai_xr.engines.player import autocast, copy_from_first_rank, take_step
-from monai_xr.engines.running import StepOutput, flat, run_to_outcome, update_average
+from monai_xr.engines.player import autocast, copy_from_first_rank, settle, take_step
+from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
-from monai_xr.settings import parse_count, parse_number
+from monai_xr.settings import parse_count
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -72,24 +71,15 @@ class ClassifierEngine(SupervisedTrainer):
         train_handlers: Sequence[Any] | None = None,
         player: str = "classifier",
     ) -> None:
-        device = pick_device(device)
-        super().__init__(
-            device=device,
-            max_epochs=parse_count(max_epochs, "max_epochs"),
-            train_data_loader=train_data_loader,
-            network=network,
-            optimizer=optimizer,
-            loss_function=loss_function,
-            decollate=False,
-        )
+        device, epochs = pick_device(device), parse_count(max_epochs, "max_epochs")
+        learned = {"network": network, "optimizer": optimizer, "loss_function": loss_function}
+        loader = {"train_data_loader": train_data_loader, "decollate": False}
+        super().__init__(device=device, max_epochs=epochs, **loader, **learned)
         self.register_events(*RunEvents)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        network.to(device).to(memory_format=self.memory_format)
-        copy_from_first_rank((network,))
+        self.memory_format = settle((network,), device, channels_last=channels_last)
         self.augment, self.player = augment, player
         self.warm_epochs, self.gradient_clip = float(warm_epochs), float(gradient_clip)
-        self.ema_decay = parse_number(ema_decay, "ema_decay", below=1)
-        self.ema_network = deepcopy(network).eval().requires_grad_(False) if self.ema_decay else None
+        self.ema_decay, self.ema_network = average_of(network, ema_decay)
         self.precision = pick_precision(precision, device)
         scaling = self.precision is torch.float16 and device.type == "cuda"
         self.gradient_scaler = torch.amp.GradScaler(device.type, enabled=scaling)

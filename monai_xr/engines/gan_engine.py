@@ -20,8 +20,9 @@ from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcom
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples
-from monai_xr.losses.objective import AdversarialStep, Augment, Objective, Term, settings_text, terms_due, terms_text
-from monai_xr.networks.interfaces import Discriminator, Generator
+from monai_xr.losses import AdversarialStep, Augment, Objective
+from monai_xr.losses.objective import Term, settings_text, terms_due, terms_text
+from monai_xr.networks import Discriminator, Generator
 from monai_xr.settings import parse_count, parse_number
 
 _RECORDED = ("condition", "critic_steps", "micro_batches", "ema_decay", "gradient_clip")

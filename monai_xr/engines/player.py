@@ -9,7 +9,8 @@ from ignite import distributed as idist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from monai_xr.losses.objective import AdversarialStep, Term
+from monai_xr.losses import AdversarialStep
+from monai_xr.losses.objective import Term
 
 
 @dataclass

@@ -1,16 +1,14 @@
-"""Writes what a classifier says of films: `findings.csv`, `findings.json` and a map a film."""
+"""Writes what a classifier says of films: `findings.csv`, `findings.json`, and each film with its map over it."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from monai_xr.data.files.output import write_json, write_text
+from monai_xr.data.files.output import write_bytes, write_json, write_text
 from monai_xr.data.files.tables import csv_text
-from monai_xr.data.images.png import write_png
-from monai_xr.disk import make_folder
+from monai_xr.data.images.overlay import jpeg, overlaid
 from monai_xr.handlers.film_names import film_names
 from monai_xr.inferers.attention import look_map
 from monai_xr.inferers.decision import entropy
@@ -27,7 +25,7 @@ class FindingsWriter:
     A film goes by its path in the data folder and its SOP Instance UID, for whoever may read that folder.
 
     Args:
-        maps: Whether to write a map a film.
+        maps: Whether to write each film, at its own size, with a map over it of where the network looked.
     """
 
     def __init__(self, folder: str | Path, trained: TrainedClassifier, dataset: XrayDataset, *, maps: Any = True):
@@ -50,17 +48,19 @@ class FindingsWriter:
         doubt = entropy(probabilities, multi_label=decision.multi_label)
         maps = look_map(engine.network, images).cpu() if self.maps else None
         for row, answers in enumerate(decision.answers(probabilities)):
-            name = self._write_map(maps[row]) if maps is not None else ""
+            place = len(self.films)
+            shown = self.dataset.cache.records[place].shown
+            name = self._write_map(place, maps[row]) if maps is not None else ""
             findings: dict[str, Any] = {}
-            for place, finding in enumerate(decision.classes):
-                bits = doubt[row, place] if decision.multi_label else doubt[row]
+            for column, finding in enumerate(decision.classes):
+                bits = doubt[row, column] if decision.multi_label else doubt[row]
                 findings[finding] = {
-                    "probability": round(float(probabilities[row, place]), 6),
-                    "threshold": round(decision.thresholds[place], 6),
-                    "decision": answers[place],
+                    "probability": round(float(probabilities[row, column]), 6),
+                    "threshold": round(decision.thresholds[column], 6),
+                    "decision": answers[column],
                     "entropy_bits": round(float(bits), 6),
                 }
-            self.films.append({**self.names[len(self.films)], "map": name, "findings": findings})
+            self.films.append({**self.names[place], "shown": shown, "map": name, "findings": findings})
 
     def finish(self) -> None:
         """Write the table and the JSON, each whole or not at all."""
@@ -70,8 +70,8 @@ class FindingsWriter:
         content = {"model": self.trained.lineage(), "films": self.films, "refused": refused}
         write_json(self.folder / "findings.json", content)
 
-    def _write_map(self, pixels: Tensor) -> str:
-        name = f"maps/{len(self.films):06d}.png"
-        make_folder(self.folder / "maps")
-        write_png(self.folder / name, torch.clamp(pixels, 0, 1).numpy(), {"Shows": "where the network looked"})
+    def _write_map(self, place: int, look: Tensor) -> str:
+        name = f"maps/{place:06d}.jpg"
+        picture = overlaid(self.dataset.film(place), look.numpy())
+        write_bytes(self.folder / name, jpeg(picture, "the film, and over it where the network looked"))
         return name

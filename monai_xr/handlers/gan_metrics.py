@@ -24,6 +24,7 @@ from monai_xr.metrics import (
 from monai_xr.settings import parse_count
 from monai_xr.transforms.ranges import to_unit_range
 
+_LEAST = 8  # films with which all measures are defined; of fewer nothing is measured
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +56,7 @@ class GanMetrics:
         seed: Any = 0,
     ) -> None:
         self.dataset = dataset
-        self.count = min(parse_count(count, "metrics_count", least=8), len(dataset))  # type: ignore[arg-type]
+        self.count = min(parse_count(count, "metrics_count", least=_LEAST), len(dataset))  # type: ignore[arg-type]
         self.every = parse_count(every, "metrics_every")
         self.pairs = parse_count(pairs, "metrics_pairs")
         self.budget_s, self.seed = float(budget_s), int(seed)
@@ -65,6 +66,9 @@ class GanMetrics:
 
     def attach(self, engine: Engine) -> None:
         """Measure when an epoch ends."""
+        if self.count < _LEAST:
+            logger.warning("%d films are too few to measure images by: nothing is measured", self.count)
+            return
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.measure)
 
     def measure(self, engine: Sampled) -> None:
@@ -74,7 +78,7 @@ class GanMetrics:
             del metrics[name]
         epoch = engine.state.epoch
         is_due = epoch % self.every == 0 or epoch == engine.state.max_epochs
-        if idist.get_rank() or not is_due or self.count < 2:  # one film has no likeness to another
+        if idist.get_rank() or not is_due:
             return
         metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_xr.networks.interfaces import Generator
+from monai_xr.networks import Generator
 from monai_xr.runs.trained import load_generator
 
 

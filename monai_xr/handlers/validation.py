@@ -23,7 +23,7 @@ from monai_xr.losses.classification import ClassLoss
 from monai_xr.metrics.pulls import auroc
 from monai_xr.networks.vit import XrayClassifier
 from monai_xr.settings import parse_count
-from monai_xr.transforms.labelled import LabelledXrays
+from monai_xr.transforms import LabelledXrays
 
 
 class Validation:

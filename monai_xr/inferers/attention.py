@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.networks.vit import XrayClassifier
+from monai_xr.networks import XrayClassifier
 
 
 @torch.no_grad()

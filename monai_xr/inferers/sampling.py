@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.networks.interfaces import FinestImage, Generator
+from monai_xr.networks import FinestImage, Generator
 from monai_xr.settings import parse_count, parse_names
-from monai_xr.transforms.dataset import XrayDataset
+from monai_xr.transforms import XrayDataset
 from monai_xr.transforms.ranges import to_unit_range
 
 

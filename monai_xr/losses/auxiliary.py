@@ -8,7 +8,7 @@ from torch import Tensor
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.losses.objective import AdversarialStep
-from monai_xr.networks.interfaces import DiscriminatorOutput
+from monai_xr.networks import DiscriminatorOutput
 
 
 def class_discriminator(step: AdversarialStep) -> Tensor:

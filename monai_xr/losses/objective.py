@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from monai_xr.networks import Discriminator, DiscriminatorOutput, Generator
 
 
 class Augment(Protocol):

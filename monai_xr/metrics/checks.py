@@ -1,5 +1,7 @@
 """What every measure asks of its images and features: enough of them, one channel, finite, in range, equal in size."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -68,8 +70,13 @@ def check_one_set(features: Tensor, name: str) -> None:
         raise InputDataError(f"features of shape {tuple(features.shape)}", name, "give one row an image: (N, d)")
     if len(features) < 2:
         raise InputDataError(f"features of {len(features)} image(s)", name, "this measure needs at least 2 a side")
-    if not bool(torch.isfinite(features).all()):
-        raise InputDataError("NaN or infinite features", name, "leave the broken images out")
+    check_finite(features, "features", name)
+
+
+def check_finite(values: Any, what: str, name: str, way_out: str = "leave the broken images out") -> None:
+    """Refuse NaN and infinity in a tensor or an array."""
+    if not bool(torch.isfinite(torch.as_tensor(values)).all()):
+        raise InputDataError(f"NaN or infinite {what}", name, way_out)
 
 
 def _size(images: Tensor) -> str:

@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import (
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.calibration import CALIBRATION_BINS, calibration
+from monai_xr.metrics.checks import check_finite
 from monai_xr.metrics.intervals import Interval, Numbers, numbered
 from monai_xr.metrics.precision import full_precision
 from monai_xr.metrics.pulls import Pulled, auroc, average_precision, mean, numbered_again, share
@@ -49,8 +50,7 @@ class Answers:
         for name in ("probabilities", "positive", "targets"):
             if tuple(getattr(self, name).shape) != shape:
                 raise InputDataError(f"{name} of shape {tuple(getattr(self, name).shape)}", "", f"give {shape}")
-        if not bool(torch.isfinite(self.probabilities).all()):
-            raise InputDataError("NaN or infinite probabilities", "", "the network has diverged: train it anew")
+        check_finite(self.probabilities, "probabilities", "", "the network has diverged: train it anew")
 
     def of(self, films: Tensor) -> "Answers":
         """Give some films, by their places."""

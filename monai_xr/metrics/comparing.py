@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from monai_xr.errors import InputDataError
+from monai_xr.metrics.checks import check_finite
 from monai_xr.metrics.classification import Answers, all_measures
 from monai_xr.metrics.intervals import Interval, Numbers, Values, around, freedom, numbered
 from monai_xr.metrics.precision import full_precision
@@ -82,8 +83,7 @@ def delong(
     if min(len(np.unique(patient[of])) for of in (positive, ~positive)) < 2:
         way_out = "give at least two patients with and two without the finding"
         raise InputDataError("too few films", "DeLong", way_out)
-    if not np.isfinite(scores).all():
-        raise InputDataError("NaN or infinite scores", "DeLong", "leave broken films out")
+    check_finite(scores, "scores", "DeLong", "leave broken films out")
     ours, theirs = (auroc(each, positive, patient) for each in scores)
     return _tested(ours.value - theirs.value, ours.pulls - theirs.pulls, patient, of_ranks=True)
 

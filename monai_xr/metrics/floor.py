@@ -87,16 +87,8 @@ def sides(
     """Choose what is compared.
 
     With held-out images these are the other real ones. Without, half of the real patients are, and the other half is
-    what both are compared with.
-
-    Args:
-        real: Features of real images, (N, d).
-        synthetic: Features of synthetic images, (M, d).
-        held_out: Features of other real images, (K, d).
-        patients: Patient of each real image.
-        held_out_patients: Patient of each held-out image.
-        synthetic_patients: Of each synthetic image, where real films stand in for them.
-        seed: Of the split and of the images left out of the larger set.
+    what both are compared with. All are features, a row an image; a seed decides who is in which half, and what is left
+    out of the larger set.
 
     >>> sides(torch.rand(9, 4), torch.rand(5, 4), held_out=torch.rand(7, 4)).count
     5

@@ -153,7 +153,10 @@ def number_text(value: float | None, *, signed: bool = False) -> str:
     """
     if value is None or not math.isfinite(value):
         return "undefined"
-    text = f"{value:+.3f}" if signed else f"{value:#.3g}".rstrip(".") if value else "0"
+    if signed:
+        text = f"{value:+.3f}"
+    else:
+        text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".") if value else "0"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

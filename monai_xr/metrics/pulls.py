@@ -66,6 +66,9 @@ def auroc(scores: ArrayLike, truth: ArrayLike, patient: Numbers | None = None) -
         scores: Higher for positive films, (N,).
         truth: Whether films are positive, (N,).
         patient: Number of each film's patient; each its own if None.
+
+    >>> auroc([30.0, 31.0, 29.0], [False, True, False]).value
+    1.0
     """
     values, positive = np.asarray(scores, float), np.asarray(truth).astype(bool)
     patient = np.arange(len(values)) if patient is None else patient

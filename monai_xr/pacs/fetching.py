@@ -197,10 +197,7 @@ def _split(file: bytes, peer: Peer) -> tuple[dict[str, str], memoryview]:
 
 
 def _keep(store: ObjectStore, data: Any, **facts: str) -> Answer:
-    try:
-        spooled = store.spool(**facts)
-    except OSError as error:
-        return Refused(OUT_OF_RESOURCES, error.strerror or type(error).__name__)
+    spooled = store.spool(**facts)
     spooled.write(data)
     return store.add(spooled)
 

@@ -28,11 +28,7 @@ class Pace:
         self._next = clock()
 
     def turn(self, images: int = 1) -> None:
-        """Wait until so many images may be asked for.
-
-        Raises:
-            DeadlineError: That is after the deadline.
-        """
+        """Wait until so many images may be asked for; a DeadlineError where that is after the deadline."""
         while closed := seconds_closed(self._settings.hours, self._now()):
             self.wait(closed)
         self.wait(max(0, self._next - self._clock()))

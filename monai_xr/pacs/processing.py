@@ -63,8 +63,8 @@ class Processing:
         self._key = open_key(self._clean.key)
         self._data_sets = list(dict.fromkeys((MAIN, *(rule.to for rule in site.rules if rule.to))))
         self._lock = self._locked()
-        audit = Audit(self._store / "log")
-        self._queue = StudyQueue(site, Index(self._store / "index.db"), ask, tell=tell, say=say, audit=audit)
+        self._audit, index = Audit(self._store / "log"), Index(self._store / "index.db")
+        self._queue = StudyQueue(site, index, ask, tell=tell, say=say, audit=self._audit)
         self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
         self._workers: set[StudyWorker] = set()
         self._idle: list[StudyWorker] = []  # they stay warm from round to round
@@ -88,18 +88,11 @@ class Processing:
         for worker in self._workers:
             worker.stop()
         self._queue.index.close()
+        self._audit.close()
         os.close(self._lock)
 
     def run(self, *, once: bool = False) -> None:
-        """Work until the process is stopped.
-
-        Args:
-            once: Until nothing is left to do.
-
-        Raises:
-            ConfigurationError: The site cannot work like this.
-            HostError: With `once`, the disk or the machine is in trouble; without, it is waited for.
-        """
+        """Work until the process is stopped, or `once`, until nothing is left to do or the machine is in trouble."""
         while True:
             try:
                 self.turn(at_once=once)
@@ -114,11 +107,7 @@ class Processing:
                 time.sleep(self._site.queue.backoff_s)
 
     def turn(self, *, at_once: bool = False) -> None:
-        """Do all that is due now.
-
-        Args:
-            at_once: Build whenever no study waits, whatever the time of the last build.
-        """
+        """Do all that is due now; build `at_once` when no study waits, whatever the time of the last build."""
         self._queue.recover()
         self._queue.line_up()
         self._work_on(deque(self._queue.due("waiting")))

@@ -159,11 +159,7 @@ def count_images(find: Find, study_uid: str) -> int | None:
 
 
 def counted(site: Site, study_uid: str) -> int | None:
-    """Tell how many films the peer that `queue.ask` names has of a study, asked once.
-
-    Raises:
-        NetworkError: It does not answer.
-    """
+    """Tell how many films the peer that `queue.ask` names has of a study, asked once."""
     peer = site.peers.get(site.queue.ask or "")
     return count_images(finder(peer, site.receiver.ae_title, tries=1), study_uid) if peer else None
 

@@ -6,18 +6,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from monai_xr.data.files.locks import hold
 from monai_xr.dicom.chest import SOP_CLASSES
-from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.audit import Audit, silence_libraries
 from monai_xr.pacs.commitment import Commitments
 from monai_xr.pacs.counters import Metrics
+from monai_xr.pacs.fetching import SYNTAXES
 from monai_xr.pacs.recovery import move_damaged_index, sweep
 from monai_xr.pacs.server import Server
 from monai_xr.pacs.site import Site
@@ -25,10 +25,9 @@ from monai_xr.pacs.spooling import Spooled
 from monai_xr.pacs.storing import MISMATCH, OUT_OF_RESOURCES, Answer, ObjectStore, Refused
 from monai_xr.pacs.upper_layer import C_ECHO, C_STORE, N_ACTION, Message
 
-_SYNTAXES: list[Any] = [*NATIVE, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless]  # what is decoded; nothing Deflated
 _PLAIN: list[Any] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _CONTEXTS = (
-    *(build_context(each, _SYNTAXES) for each in SOP_CLASSES),
+    *(build_context(each, list(SYNTAXES)) for each in SOP_CLASSES),
     *(build_context(each, _PLAIN) for each in (Verification, StorageCommitmentPushModel)),
 )
 
@@ -37,7 +36,6 @@ class Receiver:
     """The store of a site with its ear on the network, from `start` to `close`.
 
     Args:
-        site: Everything.
         rebuild: Put the index aside and make it anew from the files.
         tell: Takes a line a minute about what came.
 
@@ -96,6 +94,7 @@ class Receiver:
             self._metrics.close()
         self._commitments.close()
         self.store.close()
+        self.audit.close()
         os.close(self._lock)
 
     def _begin(self, message: Message, calling: str) -> Spooled:

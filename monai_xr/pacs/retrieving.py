@@ -48,11 +48,7 @@ class StudyPlan:
 
 
 def retrieval(site: Site, wait: Callable[[float], None] = time.sleep) -> tuple[Find, str]:
-    """Give the function that asks the peer of `retrieve`, and the name of the peer.
-
-    Raises:
-        ConfigurationError: The site retrieves from nobody.
-    """
+    """Give the function that asks the peer of `retrieve`, and the name of the peer."""
     settings = required(site)
     peer = site.peers[settings.peer]
     return finder(peer, site.receiver.ae_title, tries=settings.tries, wait=wait), settings.peer
@@ -66,11 +62,7 @@ def required(site: Site) -> Retrieve:
 
 
 def plan(find: Find, index: Index, wanted: Wanted) -> Iterable[StudyPlan]:
-    """Give the wanted studies with what the store lacks of them.
-
-    Raises:
-        NetworkError: The peer does not answer.
-    """
+    """Give the wanted studies with what the store lacks of them."""
     for study in find_studies(find, wanted) if wanted is not NOTHING else ():
         yield _compare(find, index, StudyPlan(study.uid, study.modalities, study.images, None))
 
@@ -102,7 +94,6 @@ def pull(
     """Fetch what is missing of the wanted studies; give how many are complete and how many partial.
 
     Raises:
-        ConfigurationError: The site retrieves from nobody.
         NetworkError: The peer cannot be asked, or refuses several studies in a row.
         HostError: The disk is full.
     """

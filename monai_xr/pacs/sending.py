@@ -72,9 +72,6 @@ def push(
 
     What a peer does not take is tried again by the next `push` after a pause that doubles, and `send.tries` times at
     most.
-
-    Raises:
-        ConfigurationError: The site sends to nobody.
     """
     settings = sending(site)
     peer = site.peers[settings.peer]

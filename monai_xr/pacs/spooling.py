@@ -61,15 +61,10 @@ class Spooled:
             self.error = error
 
     def sync(self) -> None:
-        """Force the file to the disk.
-
-        Raises:
-            OSError: It could not be written whole.
-        """
-        if self.error is None:
-            os.fsync(self._file)
-        else:
+        """Force the file to the disk; an OSError where it could not be written whole."""
+        if self.error:
             raise self.error
+        os.fsync(self._file)
 
     def read_uids(self) -> str:
         """Take the UIDs of study and series from the data set; give why the object cannot be kept, or ""."""

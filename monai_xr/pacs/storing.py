@@ -64,14 +64,7 @@ class _Batch:
 
 
 class ObjectStore:
-    """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once.
-
-    Args:
-        settings: Where it is, and its limits.
-
-    Raises:
-        HostError: The folder cannot be made or written to, or its index cannot be used.
-    """
+    """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once."""
 
     def __init__(self, settings: Store) -> None:
         self.settings, self.folder = settings, settings.folder
@@ -180,7 +173,7 @@ class ObjectStore:
             return _out_of_resources(error)
         batch.renamed.append(path)
         if row is None:  # else its file was lost
-            batch.known[spooled.sop_uid] = object_row(spooled, path.relative_to(self.folder))
+            batch.known[spooled.sop_uid] = _row(spooled, path.relative_to(self.folder))
             batch.new.append(batch.known[spooled.sop_uid])
         return Stored()
 
@@ -211,21 +204,10 @@ class ObjectStore:
         return refused
 
 
-def object_row(spooled: Spooled, path: Path) -> ObjectRow:
-    """Give the row of an object that lies at a path of the store; its version is found when it is added."""
-    return ObjectRow(
-        sop_uid=spooled.sop_uid,
-        study_uid=spooled.study_uid,
-        version=0,
-        series_uid=spooled.series_uid,
-        sop_class=spooled.sop_class,
-        transfer_syntax=spooled.transfer_syntax,
-        path=str(path),
-        sha256=spooled.sha256,
-        bytes=spooled.bytes,
-        sender=spooled.sender,
-        received=time.time(),
-    )
+def _row(spooled: Spooled, path: Path) -> ObjectRow:
+    each, uids = spooled, (spooled.sop_uid, spooled.study_uid, 0, spooled.series_uid)  # its version is found later
+    where = each.sop_class, each.transfer_syntax, str(path)
+    return ObjectRow(*uids, *where, each.sha256, each.bytes, each.sender, time.time())
 
 
 def _out_of_resources(error: Exception) -> Refused:

@@ -12,10 +12,11 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
-from monai_xr.data.images.tiles import Tile
-from monai_xr.data.pixel_store.building import build_store
-from monai_xr.data.records import Records, SkippedFile
-from monai_xr.data.sources.finding import find_records
+from monai_xr.data import Records, build_store, find_records, read_image
+from monai_xr.data.images.tiles import Pixels, Tile
+from monai_xr.data.pixel_store.tile_making import source_of
+from monai_xr.data.records import SkippedFile
+from monai_xr.data.sources.shown_paths import how_to_find
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import progress_bar
@@ -92,12 +93,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.aiin = make_aiin(aiin)
         size = parse_count(image_size, "image_size", least=8)
-        wanted = {
-            "patient": True,
-            "phantom": parse_flag(accept_phantoms, "accept_phantoms"),
-            "generated": parse_flag(accept_synthetic, "accept_synthetic"),
-        }
-        admit = tuple(origin for origin, is_wanted in wanted.items() if is_wanted)
+        admit = _admitted(accept_phantoms, accept_synthetic)
         with idist.one_rank_first():  # of several processes, one deals the splits and decodes
             self.source = (
                 dataset_dir
@@ -134,6 +130,19 @@ class XrayDataset(Dataset[dict[str, Any]]):
             pixels = self.aiin(pixels)
         image = to_network_range(torch.from_numpy(pixels)).unsqueeze(0)  # (1, S, S)
         return {"image": image, "label": self.classes.index(label)}
+
+    def film(self, index: int) -> Pixels:
+        """Give a film (H, W) in [0, 1] as it was read, upright and at its own size; of a prepared set its tile."""
+        if self.source.store:
+            tile: Pixels = self.cache[index].astype(np.float32) / np.float32(65535)
+            return tile
+        path = self._files[self.cache.records[index].shown]
+        exports = tuple(self.cache.settings.get("exports", ()))
+        return read_image(path, admit=("patient", "phantom", "generated"), exports=exports).pixels
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return {source_of(record, self.source.root).file: record.image for record in self.source}
 
     @cached_property
     def trained_on(self) -> TrainedOn:
@@ -172,10 +181,17 @@ class XrayDataset(Dataset[dict[str, Any]]):
         }
 
 
+def _admitted(accept_phantoms: Any, accept_synthetic: Any) -> tuple[str, ...]:
+    phantoms = ("phantom",) * parse_flag(accept_phantoms, "accept_phantoms")
+    return ("patient", *phantoms, *("generated",) * parse_flag(accept_synthetic, "accept_synthetic"))
+
+
 def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
     """Name each file that is not used, with its reason; past `most` of them count all by reason."""
     for skipped in files[:most]:
         logger.warning("%s %s: %s", what, skipped.file, skipped.reason)
+    for sentence in how_to_find(files[:most]):
+        logger.warning("%s", sentence)
     if len(files) > most:
         counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
         logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)

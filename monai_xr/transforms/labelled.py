@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from monai_xr.data.records import Record, canonical_split
+from monai_xr.data import Record
+from monai_xr.data.records import canonical_split
 from monai_xr.data.trained_on import TrainedOn
 from monai_xr.errors import InputDataError
 from monai_xr.settings import parse_flag, parse_names

@@ -11,7 +11,8 @@ from monai.data import ImageReader, MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
-from monai_xr.data.images.image_file import Decode, read_image
+from monai_xr.data import read_image
+from monai_xr.data.images.image_file import Decode
 from monai_xr.dicom import XrayImage
 from monai_xr.errors import InputDataError
 

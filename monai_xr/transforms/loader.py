@@ -26,7 +26,8 @@ def xray_loader(
 ) -> DataLoader[Any]:
     """Give batches in an order that depends on the seed and the epoch alone; an incomplete last batch is left out.
 
-    Under several processes each gets its own share. An epoch of a mixture is what the mixture says.
+    Under several processes each gets its own share. An epoch of a mixture is what the mixture says. A batch that is
+    larger than an epoch becomes as large as the epoch, with a warning.
 
     Args:
         dataset: What to draw from.
@@ -35,8 +36,6 @@ def xray_loader(
         workers: Processes that read.
         balance: "none", "weights" (of the loss, see `ClassLoss`) or "sampling", which draws every class equally often.
         shuffle: Whether this is a training; else all films come once, in their order.
-
-    A batch that is larger than an epoch becomes as large as the epoch, with a warning.
 
     Raises:
         ConfigurationError: More processes than images, a balance that the data set has not, generated images alone.

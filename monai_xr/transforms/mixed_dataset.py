@@ -8,9 +8,8 @@ from typing import Any
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
+from monai_xr.data import build_store, find_records
 from monai_xr.data.mixing import mix
-from monai_xr.data.pixel_store.building import build_store
-from monai_xr.data.sources.finding import find_records
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.transforms.dataset import XrayDataset
 

@@ -81,3 +81,10 @@ def test_settings_are_read_as_typed_and_named_in_the_error(films):
     assert watcher(films, count=1000).count == 20
     with pytest.raises(ConfigurationError, match="metrics_every"):
         watcher(films, every="often")
+
+
+def test_too_few_films_are_told_and_train_all_the_same(make_engine, films, caplog):
+    engine = make_engine(1, [watcher(films[:5])])
+    engine.run()
+    assert "5 films are too few to measure images by" in caplog.text
+    assert not [name for name in engine.state.metrics if name.startswith("measures/")]

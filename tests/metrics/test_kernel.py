@@ -36,14 +36,20 @@ def test_pulls_are_the_jackknife_by_leaving_each_patient_out() -> None:
     x, y = normal(9, seed=0), normal(6, seed=1, mean=0.5)
     whose = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5])
 
+    both = np.concatenate([x.numpy(), y.numpy()])
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        """The kernel with the means over both sets taken off."""
+        plain = [(first @ second / 16 + 1) ** 3 for first in (a, b) for second in both]
+        return float((a @ b / 16 + 1) ** 3 - np.mean(plain[:15]) - np.mean(plain[15:]) + middle)
+
+    middle = np.mean([(a @ b / 16 + 1) ** 3 for a in both for b in both])
+
     def of(rows: np.ndarray, patients: np.ndarray) -> float:
         pairs = [(i, j) for i in range(len(rows)) for j in range(len(rows)) if patients[i] != patients[j]]
-        within = np.mean([(rows[i] @ rows[j] / 16 + 1) ** 3 for i, j in pairs])
-        return float(within + by_double_loop(np.zeros((2, 16)), y.numpy()) - across(rows))
-
-    def across(rows: np.ndarray) -> float:
-        zero = 1 - 2  # what by_double_loop adds for the zeros: 1 within, twice 1 across
-        return float(2 * np.mean([(a @ b / 16 + 1) ** 3 for a in rows for b in y.numpy()]) + zero)
+        within = np.mean([kernel(rows[i], rows[j]) for i, j in pairs])
+        others = np.mean([kernel(y.numpy()[i], y.numpy()[j]) for i in range(6) for j in range(6) if i != j])
+        return float(within + others - 2 * np.mean([kernel(a, b) for a in rows for b in y.numpy()]))
 
     found = kernel_distance(x, y, patients=[str(each) for each in whose])
     assert found.value == pytest.approx(of(x.numpy(), whose), rel=1e-9)
@@ -135,3 +141,20 @@ def test_interval_of_two_images_or_of_equal_images_is_undefined_not_zero() -> No
 def test_refuses_in_one_line(synthetic: torch.Tensor, message: str) -> None:
     with pytest.raises(InputDataError, match=message):
         kernel_distance(torch.zeros(5, 4), synthetic)
+
+
+def test_patients_of_unequal_many_films_leave_the_interval_as_wide_as_the_distance_varies() -> None:
+    films = [1, 1, 1, 2, 3, 6, 1, 9] * 6
+    patients = [str(number) for number, count in enumerate(films) for _ in range(count)]
+    values, reaches = [], []
+    for seed in range(120):
+        draw = np.random.default_rng(seed)
+        sets = []
+        for _ in range(2):
+            own = draw.normal(size=(len(films), 6)).repeat(films, 0) + draw.normal(size=(len(patients), 6))
+            sets.append(torch.from_numpy(5 + 0.05 * own))  # kernels of about 17,000 that vary by little
+        found = kernel_distance(*sets, patients=patients, synthetic_patients=patients)
+        assert found.interval is not None
+        values.append(found.value)
+        reaches.append((found.interval[1] - found.interval[0]) / 2)
+    assert 0.7 < np.mean(reaches) / (1.96 * np.std(values)) < 1.6

@@ -237,6 +237,19 @@ def test_services_that_are_not_offered_end_the_association(receiver):
     assert served(receiver)[0]
 
 
+def test_a_cancel_is_no_request_and_a_message_of_two_contexts_none(receiver):
+    cancel = struct.pack("<HHLL", 0, 0, 4, 28) + struct.pack("<HHLH", 0, 0x0100, 2, 0x0FFF)
+    cancel += struct.pack("<HHLH", 0, 0x0120, 2, 1) + struct.pack("<HHLH", 0, 0x0800, 2, 0x0101)
+    with established(receiver) as peer:
+        peer.sendall(data_pdu(3, cancel) + data_pdu(3, store_command()) + data_pdu(2, b"\0" * 100))
+        assert struct.pack("<HHLH", 0, 0x0900, 2, 0xA900) in receive_pdu(
+            peer
+        )  # the film is none; the cancel has no answer
+        peer.sendall(data_pdu(3, store_command()) + data_pdu(2, b"\0" * 100, context=3))
+        assert receive_pdu(peer)[:1] == b"\7"  # A-ABORT
+    wait_for(lambda: receiver.counted("association", "a malformed message") == 1)
+
+
 def test_an_idle_association_is_ended(stopped):
     stopped.site["receiver"]["idle_s"] = 0.5
     stopped.start()

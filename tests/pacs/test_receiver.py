@@ -13,7 +13,7 @@ import pytest
 from pacs.receiving import ECHOSCU, Receiving, wait_for, write_films
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_role, evt
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 
 def uids_in(folder):
@@ -205,6 +205,14 @@ def test_storage_commitment_is_reported_as_the_disk_has_it(stopped, tmp_path, lo
         assert [item.FailureReason for item in report.get("FailedSOPSequence", [])] == [0x0112] * lost
     finally:
         listener.shutdown()
+
+
+def test_a_peer_that_takes_short_pdus_is_answered_in_several(receiver):
+    entity = AE(ae_title="SENDER")
+    entity.add_requested_context(Verification)
+    association = entity.associate("127.0.0.1", receiver.port, ae_title="MONAI_XR", max_pdu=32)
+    assert association.send_c_echo().Status == 0
+    association.release()
 
 
 def test_commitment_for_a_peer_that_cannot_be_told_fails_at_once(receiver, tmp_path):

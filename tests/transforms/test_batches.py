@@ -127,7 +127,7 @@ def test_cached_and_threaded_loading_gives_the_same(
             _check_whole_batch(batch, films)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_give_the_same(films: dict[str, Path], context: str) -> None:
     loader = DataLoader(
         Dataset(_items(films), LoadXrayd("i", ADMIT)),

@@ -15,7 +15,8 @@ from monai_xr.data.trained_on import NOBODY, TrainedOn, lineage_behind, units_in
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import MixedXrayDataset, XrayDataset
 from monai_xr.transforms.labelled import labelled_films
-from monai_xr.workflows.judging_images.image_sets import load_image_set, open_held_out
+from monai_xr.workflows.judging_images.compared import open_held_out
+from monai_xr.workflows.judging_images.image_sets import load_image_set
 
 
 @pytest.fixture

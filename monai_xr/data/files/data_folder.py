@@ -1,6 +1,6 @@
 """Tells which folder of images is meant by a folder that a user names: `data_folder`.
 
-Of a de-identification these are the films that may go out, of a training the images that were sampled from it.
+Of a de-identification these are the released films, of a training the images that were sampled from it.
 """
 
 import os
@@ -22,7 +22,7 @@ def data_folder(named: str | Path) -> Path:
 
     Raises:
         ConfigurationError: The folder is a quarantine, or lies in one; a training that was not sampled yet.
-        InputDataError: The output of a de-identification of which no image may go out yet.
+        InputDataError: The output of a de-identification of which no image is released yet.
     """
     folder = Path(named).expanduser()
     real = Path(os.path.realpath(folder))
@@ -39,7 +39,9 @@ def data_folder(named: str | Path) -> Path:
         return folder
     if not any((folder / IMAGES).glob("*/*.dcm")):
         waiting = len(list((folder / QUARANTINE).glob("*.dcm")))
-        raise InputDataError(f"no image may go out yet, {waiting} wait", folder, "let them out with monai-xr review")
+        raise InputDataError(
+            f"no image is released yet, {waiting} wait", folder, "see them with monai-xr review OUT --sheets"
+        )
     return folder / IMAGES
 
 

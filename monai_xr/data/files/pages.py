@@ -1,5 +1,6 @@
 """A template and what it shows in; a self-contained HTML page out: no script, no request, fit to print."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,4 +21,18 @@ def render_page(template: Path, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain"] = plain
     return environment.get_template(template.name).render(**content)
+
+
+def plain(value: Any) -> str:
+    """Write a value for people: no brackets, quotes and None of Python; of a path its last name."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(plain(part) for part in value)
+    return value.name if isinstance(value, Path) else str(value)

@@ -1,4 +1,4 @@
-"""Reads CSV files into rows with their line numbers, or names the line that is wrong; writes CSV text.
+"""Reads CSV files into rows with their line numbers, or names the line that is wrong; writes CSV and Markdown.
 
 Accepted as spreadsheets write them: byte-order mark, CRLF, `,` `;` or tab, quotes, blanks at the ends of fields,
 empty lines, any case in the header.
@@ -103,3 +103,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str,
     writer.writerow(columns)
     writer.writerows([row[name] for name in columns] if isinstance(row, Mapping) else row for row in rows)
     return text.getvalue()
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """Give a row of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from monai_xr.data.images.png_depth import DOUBTFUL, FULL, depth_of, told_depth
-from monai_xr.dicom.image import Origin, XrayImage
+from monai_xr.dicom import XrayImage
+from monai_xr.dicom.image import Origin
 from monai_xr.dicom.rendering.colour import grey_of_rgb
 from monai_xr.disk import OWNER_ALONE, host_trouble, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError, PassingError, naming

@@ -24,6 +24,7 @@ from monai_xr.data.records import SPLITS, Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
 from monai_xr.data.sources.shown_paths import find_shown
+from monai_xr.data.trained_on import LINEAGE
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 
@@ -67,7 +68,11 @@ def inspect_folder(
         films.append(film)
         if progress:
             progress(len(films), len(images))
-    others = tuple(SkippedFile(printable(file), kind) for file, kind in files if kind not in IMAGE_KINDS)
+    others = tuple(
+        SkippedFile(printable(file), kind)
+        for file, kind in files
+        if kind not in IMAGE_KINDS and not file.endswith(LINEAGE)
+    )
     found = Inspection(Path(folder).name, tuple(films), others, _duplicates(films), thumbnails=thumbnails)
     return _seen_whole(found, root, exports)
 

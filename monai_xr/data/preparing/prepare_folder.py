@@ -97,9 +97,8 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     if not places:
         raise InputDataError("no image is left", root, "see the report")
     facts = [cache.facts[place] for place in places]
-    found = find_duplicates(
-        [cache[place] for place in places], [each.phash for each in facts], [each.sha256 for each in facts]
-    )
+    tiles, hashes = [cache[place] for place in places], [each.phash for each in facts]
+    found = find_duplicates(tiles, hashes, [each.sha256 for each in facts])
     usable = cache.records.keeping(cache.records[place] for place in places)
     blank = tuple(SkippedFile(r.shown, f.range_doubt) for r, f in zip(usable, facts, strict=True) if f.range_doubt)
     film_notes = _film_notes(usable, facts, cache.settings["exports"])

@@ -19,6 +19,7 @@ from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people, plain
 
 HIDDEN = "~"  # begins a part of a path that stands for a name
+HOW_TO_FIND = "a name with ~ stands for one that names a patient: monai-xr inspect FOLDER --find NAME tells the file"
 # In a text that records keep: folders, or a name, that were left out of a path.
 LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
@@ -54,6 +55,11 @@ def find_shown(root: Path, shown: str) -> list[str]:
         if any(all(each in parts[place + at] for at, each in enumerate(wanted)) for place in places):
             found.append(file)
     return found
+
+
+def how_to_find(files: Iterable[SkippedFile]) -> tuple[str, ...]:
+    """Give the sentence that tells how to find files of hidden names, where there are such."""
+    return (HOW_TO_FIND,) if any(HIDDEN in each.file for each in files) else ()
 
 
 def hidden(part: str) -> str:

@@ -21,7 +21,6 @@ import monai_xr
 
 _MAX_BYTES, _MAX_SECONDS = 4 * 2**30, 120
 _PIXELS, _PADDING = 0x7FE0, 0xFFFCFFFC
-_ALL = ("patient", "phantom", "generated")
 _ONE = threading.Semaphore()
 
 

@@ -20,7 +20,7 @@ from monai_xr.handlers.checkpointing.stopping import Stopped, StopRequest
 from monai_xr.handlers.epoch_losses import named_losses
 from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.non_finite import networks_of, not_finite
-from monai_xr.networks.interfaces import FinestImage, Generator
+from monai_xr.networks import FinestImage, Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
 from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from monai_xr.handlers.protocols import Sampled
-from monai_xr.metrics.diversity import ms_ssim_of_random_pairs
+from monai_xr.metrics import frechet_distance, ms_ssim_of_random_pairs, random_space
 from monai_xr.transforms.ranges import to_unit_range
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,5 @@ class DiversityProbe:
 
 
 def _distance(reals: Tensor, fakes: Tensor, device: torch.device) -> float:
-    from monai_xr.metrics.features import random_space  # timm takes seconds to load
-    from monai_xr.metrics.fidelity import frechet_distance
-
     space = random_space(device=device)
     return frechet_distance(space(reals), space(fakes))

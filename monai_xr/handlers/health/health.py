@@ -16,7 +16,7 @@ from torch import Tensor
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.health.alarms import RULES, TrainingRecord, follow_start, parse_thresholds, reason_to_stop
 from monai_xr.handlers.health.diversity_probe import DiversityProbe
-from monai_xr.losses.objective import Lazy
+from monai_xr.losses import Lazy
 from monai_xr.runs.alarm_log import add_entry, forget_entries
 from monai_xr.settings import parse_count, parse_flag, parse_names
 

@@ -58,7 +58,9 @@ def serve_pages(noted: Noted, port: int) -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", noted.uri]
     command += ["--host", _HOST, "--port", str(port), "--workers", "1"]
     print("Ctrl-C ends the server", flush=True)  # noqa: T201
-    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command, env={**os.environ, **ENVIRONMENT, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL
+    )
     try:
         code = server.wait()
     except BaseException:

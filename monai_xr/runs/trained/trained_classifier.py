@@ -9,7 +9,7 @@ from typing import Any
 from monai_xr.data.trained_on import NOBODY, UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.inferers.decision import Decision
-from monai_xr.networks.vit import XrayClassifier, make_classifier
+from monai_xr.networks import XrayClassifier, make_classifier
 from monai_xr.networks.weights import check_sha256, read_safetensors
 from monai_xr.runs.checkpoint_files import find_checkpoint
 from monai_xr.runs.trained.weight_files import fill

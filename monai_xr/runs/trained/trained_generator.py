@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monai_xr.data.trained_on import UNSAID, TrainedOn
 from monai_xr.errors import ModelError
-from monai_xr.networks.interfaces import Generator
+from monai_xr.networks import Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
 from monai_xr.runs.trained.weight_files import fill, load_weights

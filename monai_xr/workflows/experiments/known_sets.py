@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,70 @@ class KnownSets:
     units: frozenset[str]
 
 
+@dataclass(frozen=True)
+class KnownFilms:
+    """Real films of three splits, drawn without replacement, with their patients.
+
+    Args:
+        real: Training films of a class.
+        held_out: Of the split val.
+        test: Of the split test.
+        other: Of another class, of the split test.
+        other_label: That class.
+    """
+
+    real: ImageSet
+    held_out: ImageSet
+    test: ImageSet
+    other: ImageSet
+    other_label: str
+
+    def ordered(self, least: int, aiin: Any, *, draw: np.random.Generator, seed: int) -> tuple[KnownSet, ...]:
+        """Make sets of `least` images, each worse than the one before it; `aiin` is as in `make_aiin`."""
+        first, whose = slice(least), (self.test.patients or ())[:least]
+        images, again = self.test.pixels[first], self.test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)
+        normalise = make_aiin(aiin)
+        normalised = self.test.some(np.arange(least)).mapped(normalise).pixels if normalise else images
+        return (
+            KnownSet("films of other patients", images, whose),
+            KnownSet("training films with noise", noisy(self.real.pixels[first], seed)),
+            KnownSet("the same by AIIN", normalised, whose),
+            KnownSet(f"films of {self.other_label}", self.other.pixels[first], (self.other.patients or ())[first]),
+            KnownSet(f"{REPEATED} films repeated", again[first]),
+            KnownSet("8-bit noise", torch.from_numpy(draw.integers(256, size=images.shape) / np.float32(255))),
+        )
+
+
+def known_films(
+    dataset_dir: str | Path,
+    draw: np.random.Generator,
+    *,
+    cache_dir: str | Path,
+    label: str | None,
+    other_label: str | None,
+    image_size: int,
+    count: int,
+    accept_phantoms: bool = False,
+) -> KnownFilms:
+    """Draw the films; the arguments are those of `known_sets`.
+
+    Raises:
+        InputDataError: One class only, a split without films, or films without patients.
+    """
+    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
+
+    def films(name: str, split: str) -> ImageSet:
+        records = find_records(dataset_dir, classes=[name], split=split)
+        found = load_image_set(records, name=name, image_size=image_size, admit=admit, cache_dir=Path(cache_dir))
+        if found.patients is None:
+            raise InputDataError("films without patients", dataset_dir, "name a data set with patients")
+        return found.some(draw.permutation(len(found.labels))[:count])
+
+    label, other_label = _two_classes(dataset_dir, label, other_label)
+    real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
+    return KnownFilms(real, held_out, test, films(other_label, "test"), other_label)
+
+
 def known_sets(
     dataset_dir: str | Path,
     *,
@@ -77,39 +142,17 @@ def known_sets(
         count: Most films in a set.
         accept_phantoms: Whether phantoms count as real.
         seed: Of draws and noise.
-
-    Raises:
-        InputDataError: One class only, a split without films, or films without patients.
     """
     draw = np.random.default_rng(seed)
-    admit = ("patient", "phantom") if accept_phantoms else ("patient",)
-
-    def films(name: str, split: str) -> ImageSet:
-        records = find_records(dataset_dir, classes=[name], split=split)
-        found = load_image_set(records, name=name, image_size=image_size, admit=admit, cache_dir=Path(cache_dir))
-        if found.patients is None:
-            raise InputDataError("films without patients", dataset_dir, "name a data set with patients")
-        return found.some(draw.permutation(len(found.labels))[:count])
-
-    label, other_label = _two_classes(dataset_dir, label, other_label)
-    real, held_out, test = (films(label, split) for split in ("train", "val", "test"))
-    other = films(other_label, "test")
-    half = test.some(in_half_of_the_groups(real.pixels, test.pixels, seed=seed))
-    least = min(len(each.labels) for each in (held_out, test, other, half))
-    first = slice(least)
-    images, again = test.pixels[first], test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)
-    whose = (test.patients or ())[first]
-    aiin = make_aiin("opencv")
-    ordered = (
-        KnownSet("films of other patients", images, whose),
-        KnownSet("training films with noise", noisy(real.pixels[first], seed)),
-        KnownSet("the same by AIIN", test.some(np.arange(least)).mapped(aiin).pixels if aiin else images, whose),
-        KnownSet(f"films of {other_label}", other.pixels[first], (other.patients or ())[first]),
-        KnownSet(f"{REPEATED} films repeated", again[first]),
-        KnownSet("8-bit noise", torch.from_numpy(draw.integers(256, size=images.shape) / np.float32(255))),
-    )
-    missing = KnownSet("half of the groups", half.pixels[first], (half.patients or ())[first])
-    return KnownSets(real, held_out, ordered, missing, held_out.units | test.units | other.units)
+    chosen = {"label": label, "other_label": other_label, "accept_phantoms": accept_phantoms}
+    drawn: dict[str, Any] = {"cache_dir": cache_dir, "image_size": image_size, "count": count, **chosen}
+    films = known_films(dataset_dir, draw, **drawn)
+    half = films.test.some(in_half_of_the_groups(films.real.pixels, films.test.pixels, seed=seed))
+    least = min(len(each.labels) for each in (films.held_out, films.test, films.other, half))
+    missing = KnownSet("half of the groups", half.pixels[:least], (half.patients or ())[:least])
+    units = films.held_out.units | films.test.units | films.other.units
+    ordered = films.ordered(least, "opencv", draw=draw, seed=seed)
+    return KnownSets(films.real, films.held_out, ordered, missing, units)
 
 
 def _two_classes(folder: str | Path, label: str | None, other_label: str | None) -> tuple[str, str]:

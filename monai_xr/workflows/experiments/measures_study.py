@@ -4,24 +4,19 @@ A measure that one can trust puts these sets in the order in which a person woul
 films of another class, then collapse and noise.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from monai_xr.data import find_records
 from monai_xr.data.files.output import write_text
-from monai_xr.errors import InputDataError
+from monai_xr.data.files.tables import markdown_row
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
-from monai_xr.transforms import make_aiin
-from monai_xr.workflows.experiments.known_sets import REPEATED, noisy
+from monai_xr.workflows.experiments.known_sets import KnownFilms, KnownSet, known_films
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
-from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
 
 _SAME_FOR_ALL = ("kid_random_real", "kid_random_noise", "ms_ssim_real", "ms_ssim_held_out")
 
@@ -42,115 +37,37 @@ def compare_known_sets(
 
     The reference are films of the split "train", the floor those of "val"; "test" gives the other sets.
 
-    Args:
-        dataset_dir: Real films with patients and splits.
-        output: The Markdown file.
-        label: Class of the reference.
-        other_label: Another class.
-        cache_dir: Holds decoded pixels.
-        image_size: Pixels on a side.
-        count: Most films in a set.
-        aiin: Normalisation of one of the sets, see `make_aiin`.
-        seed: Of draws and noise.
-
-    Raises:
-        InputDataError: A split without films.
+    Arguments are as in `known_sets`; `aiin` normalises one of the sets, see `make_aiin`.
     """
-    known = _known_sets(
-        Films(dataset_dir, int(image_size), Path(cache_dir), count, np.random.default_rng(seed)),
-        label,
-        other_label,
-        aiin,
-        seed,
+    draw = np.random.default_rng(seed)
+    films = known_films(
+        dataset_dir,
+        draw,
+        cache_dir=cache_dir,
+        label=label,
+        other_label=other_label,
+        image_size=int(image_size),
+        count=count,
     )
-    real, held_out = known.real, known.held_out
-    found = {
-        name: evaluate_sets(
-            real.pixels,
-            images,
-            floor=held_out.pixels,
-            patients=real.patients,
-            floor_patients=held_out.patients,
-            synthetic_patients=patients,
-            seed=seed,
-        )
-        for name, (images, patients) in known.candidates.items()
-    }
-    batchwise = _batchwise(real.pixels, held_out.pixels, {name: each[0] for name, each in known.candidates.items()})
-    least = len(next(iter(known.candidates.values()))[0])
-    facts = f"{len(real.labels)} training and {len(held_out.labels)} held-out films of {label}, {least} in each set"
-    write_text(Path(output), _page(found, batchwise, f"{facts}, {image_size} px, seed {seed}"))
+    least = min(len(each.labels) for each in (films.held_out, films.test, films.other))
+    sets = films.ordered(least, aiin, draw=draw, seed=seed)
+    found = {each.name: _judged(each, films, seed) for each in sets}
+    batchwise = _batchwise(films.real.pixels, films.held_out.pixels, {each.name: each.images for each in sets})
+    counts = f"{len(films.real.labels)} training and {len(films.held_out.labels)} held-out films of {label}"
+    write_text(Path(output), _page(found, batchwise, f"{counts}, {least} in each set, {image_size} px, seed {seed}"))
     return Path(output)
 
 
-Candidate = tuple[Tensor, Sequence[str] | None]
-
-
-@dataclass(frozen=True)
-class Films:
-    """Where the films of the study come from.
-
-    Args:
-        dataset_dir: Real films with patients and splits.
-        image_size: Pixels on a side.
-        cache_dir: Holds decoded pixels.
-        count: Most films in a set.
-        draw: Of those films.
-    """
-
-    dataset_dir: str | Path
-    image_size: int
-    cache_dir: Path
-    count: int
-    draw: np.random.Generator
-
-    def of(self, label: str, split: str) -> ImageSet:
-        """Give films of a class and a split, drawn without replacement."""
-        records = find_records(self.dataset_dir, classes=[label], split=split)
-        found = load_image_set(
-            records, name=label, image_size=self.image_size, admit=("patient",), cache_dir=self.cache_dir
-        )
-        if found.patients is None:
-            raise InputDataError("films without patients", "study of measures", "name a data set with patients")
-        return found.some(self.draw.permutation(len(found.labels))[: self.count])
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Training films, held-out ones, and sets whose quality is known, each with its patients where it has such."""
-
-    real: ImageSet
-    held_out: ImageSet
-    candidates: dict[str, Candidate]
-
-
-def _known_sets(films: Films, label: str, other_label: str, aiin: Any, seed: int) -> _Known:
-    real, held_out, test = (films.of(label, split) for split in ("train", "val", "test"))
-    others = films.of(other_label, "test")
-    least = min(len(test.labels), len(others.labels), len(held_out.labels))
-
-    def some(images: ImageSet) -> Candidate:
-        return images.pixels[:least], (images.patients or ())[:least]
-
-    noise = films.draw.integers(256, size=test.pixels[:least].shape) / np.float32(255)
-    repeated = test.pixels[:REPEATED].repeat(-(-least // REPEATED), 1, 1, 1)[:least]
-    return _Known(
-        real,
-        held_out,
-        {
-            "other films of the class": some(test),
-            f"films of {other_label}": some(others),
-            "AIIN of other films": some(_aiin(test, aiin)),
-            "noisy replay of training films": (noisy(real.pixels[:least], seed), None),
-            f"{REPEATED} films repeated": (repeated, None),
-            "8-bit noise": (torch.from_numpy(noise), None),
-        },
+def _judged(judged: KnownSet, films: KnownFilms, seed: int) -> Measures:
+    return evaluate_sets(
+        films.real.pixels,
+        judged.images,
+        floor=films.held_out.pixels,
+        patients=films.real.patients,
+        floor_patients=films.held_out.patients,
+        synthetic_patients=judged.patients,
+        seed=seed,
     )
-
-
-def _aiin(found: ImageSet, setting: Any) -> ImageSet:
-    transform = make_aiin(setting)
-    return found.mapped(transform) if transform else found
 
 
 def _batchwise(real: Tensor, held_out: Tensor, candidates: Mapping[str, Tensor]) -> dict[str, float]:
@@ -171,11 +88,11 @@ def _page(found: Mapping[str, Measures], batchwise: Mapping[str, float], facts: 
         "",
         f"{facts}. Value and 95 % interval.",
         "",
-        _line(head),
-        _line(["---"] * len(head)),
-        *(_line([name, _baseline(rows[0][name]), *(_cell(each.get(name)) for each in rows)]) for name in names),
-        _line(["fid_batchwise (20 at a time)", *(number_text(batchwise[name]) for name in ("", *found))]),
-        _line(["verdict", "", *(measures.headline for measures in found.values())]),
+        markdown_row(head),
+        markdown_row(["---"] * len(head)),
+        *(markdown_row([name, _baseline(rows[0][name]), *(_cell(each.get(name)) for each in rows)]) for name in names),
+        markdown_row(["fid_batchwise (20 at a time)", *(number_text(batchwise[name]) for name in ("", *found))]),
+        markdown_row(["verdict", "", *(measures.headline for measures in found.values())]),
         "",
         _on_batches(found, batchwise),
         "",
@@ -210,7 +127,3 @@ def _cell(row: Measure | None) -> str:
 
 def _baseline(row: Measure) -> str:
     return "" if row.baseline is None else row.baseline_text
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from monai_xr.data.files.output import write_text
+from monai_xr.data.files.tables import markdown_row
 from monai_xr.metrics import FeatureSpace
 from monai_xr.metrics.measures import Measure
 from monai_xr.runs.provenance import commit, machine
@@ -67,18 +68,7 @@ def order_known_sets(
 ) -> tuple[Order, ...]:
     """Write how each space orders sets of known quality: distance, recall and coverage of each, with what is wrong.
 
-    Args:
-        dataset_dir: Real films with patients.
-        output: The Markdown file.
-        spaces: As in `space_of`.
-        cache_dir: Holds decoded pixels.
-        label: Class of the reference; None takes that of most training films.
-        other_label: Another class; None takes that of most others.
-        image_size: Pixels on a side.
-        count: Most films in a set.
-        seed: Of draws and noise.
-        device: Where features are computed.
-        accept_phantoms: Whether phantoms count as real.
+    Arguments are as in `known_sets`; `spaces` are as in `space_of`, whose features are computed on `device`.
 
     Raises:
         InputDataError: Data without such sets, or films to judge by that a space was trained on.
@@ -130,10 +120,10 @@ def page_of(orders: Sequence[Order], names: Sequence[str], half: str, facts: str
         "",
         f"{facts} Value and 95 % interval; **below real** where recall or coverage is, by more than 0.05.",
         "",
-        _line(head),
-        _line(["---"] * len(head)),
+        markdown_row(head),
+        markdown_row(["---"] * len(head)),
         *(
-            _line([name, *(_cell(order.rows[name][place]) for place in range(len(_SHOWN)) for order in orders)])
+            markdown_row([name, *(_cell(order.rows[name][place]) for place in range(len(_SHOWN)) for order in orders)])
             for name in (*names, half)
         ),
         "",
@@ -158,7 +148,3 @@ def _said(order: Order, names: Sequence[str], half: str) -> str:
     seen = f"told by {' and '.join(by)}" if by else "not told from other real films"
     told = f" ({'; '.join(wrong)})" if wrong else ""
     return f"`{order.space}`: {said}{told}; {half} {seen}; {order.seconds:.0f} s."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -23,6 +23,8 @@ from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
+from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong
+from monai_xr.workflows.judging_classifiers.words import shown_classes
 from monai_xr.workflows.judging_images.measure_log import log_values
 
 _DROP = 0.02  # of the AUROC, beyond its interval, below that of validation
@@ -90,7 +92,14 @@ def evaluate_classifier(
     settings["data_sha256"] = cache.manifest_sha256
     write_text(output / "measures.json", _as_json(found, {**settings, "model": trained.lineage()}))
     write_text(output / "predictions.csv", _predictions(found.answers, dataset))
-    write_classification_report(output / "report.html", found, settings={**settings, **trained.lineage()})
+    shown = right_and_wrong(found.answers, dataset.real, trained.network, shown_classes(trained.decision))
+    write_classification_report(
+        output / "report.html",
+        found,
+        decision=trained.decision,
+        films=shown,
+        settings={**settings, **trained.lineage()},
+    )
     values = {f"{shown_split}/{n}": each.value for n, each in found.measures.items() if each.value is not None}
     log_values(values, [output / "measures.json", output / "report.html"], run=trained.run)
     return found

@@ -1,6 +1,6 @@
-"""Evaluation of a classifier in, one self-contained HTML page out: measures, ROC, precision-recall, calibration."""
+"""Evaluation of a classifier in, one self-contained HTML page out: headline, films, measures, curves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +10,63 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.pages import render_page
+from monai_xr.inferers.decision import Decision
 from monai_xr.metrics.classification import Answers, Estimate
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.judging_classifiers.result import Evaluation
+from monai_xr.workflows.judging_classifiers.shown_films import ShownFilm
+from monai_xr.workflows.judging_classifiers.words import decision_words, headline, shown_classes, shown_measures
 from monai_xr.workflows.judging_images.plots import Line, unit_panel
 
 _BINS = 10
 
 
-def write_classification_report(path: Path, found: Evaluation, *, settings: Mapping[str, Any]) -> None:
+def write_classification_report(
+    path: Path,
+    found: Evaluation,
+    *,
+    decision: Decision,
+    films: Mapping[str, Sequence[ShownFilm]],
+    settings: Mapping[str, Any],
+) -> None:
     """Write the page, replaced whole.
 
     Args:
         path: The file.
         found: The evaluation.
+        decision: How probabilities become answers.
+        films: To show, by heading.
         settings: What it was made with, by name.
     """
-    tables = {"Measures": found.measures} | {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
+    groups = {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
+    tables = {name: shown_measures(rows, decision) for name, rows in ({"Measures": found.measures} | groups).items()}
+    shown = shown_classes(decision)
+    tone, title, sentence = headline(found.measures, decision)
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
         tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
         plots=[
-            unit_panel("ROC", _curves(found.answers, _roc), along="1 - specificity", upwards="sensitivity"),
-            unit_panel("Precision, recall", _curves(found.answers, _recall), along="sensitivity", upwards="precision"),
+            unit_panel("ROC", _curves(found.answers, shown, _roc), along="1 - specificity", upwards="sensitivity"),
             unit_panel(
-                "Calibration", _curves(found.answers, _calibration), along="probability", upwards="share", diagonal=True
+                "Precision, recall", _curves(found.answers, shown, _recall), along="sensitivity", upwards="precision"
+            ),
+            unit_panel(
+                "Calibration",
+                _curves(found.answers, shown, _calibration),
+                along="probability",
+                upwards="share",
+                diagonal=True,
             ),
         ],
         classes=found.answers.classes,
         confusion=None if found.counts is None else found.counts.tolist(),
         abstained=f"{100 * found.abstained:.1f} %",
         notes=found.notes,
-        settings=settings,
+        tone=tone,
+        headline=title,
+        sentence=sentence,
+        films=films,
+        settings={**settings, "decision": decision_words(decision)},
         provenance=provenance(),
     )
     write_text(path, page)
@@ -59,10 +84,11 @@ def texts(estimate: Estimate) -> tuple[str, str]:
     return value, interval
 
 
-def _curves(answers: Answers, points: Callable[[Tensor, Tensor], Line]) -> dict[str, Line]:
-    """Give a curve for each finding that some films have and others do not."""
+def _curves(answers: Answers, shown: Sequence[str], points: Callable[[Tensor, Tensor], Line]) -> dict[str, Line]:
+    """Give a curve for each shown finding that some films have and others do not."""
     found = {}
-    for place, name in enumerate(answers.classes):
+    for name in shown:
+        place = answers.classes.index(name)
         known = torch.isfinite(answers.targets[:, place])
         truth = answers.targets[known, place].int()
         if len(truth) and int(truth.min()) < int(truth.max()):

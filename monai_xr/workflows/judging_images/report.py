@@ -62,23 +62,11 @@ def write_report(
         plots=plots,
         panels=[curve_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
-        settings={name: _plain(value) for name, value in settings.items()},
+        settings=settings,
         notes=[*notes, *(measures.notes if measures else ())],
         provenance=provenance(),
     )
     write_text(path, page)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
-    if isinstance(value, list | tuple | set | frozenset):
-        return ", ".join(_plain(part) for part in value)
-    return value.name if isinstance(value, Path) else str(value)
 
 
 def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str]:

@@ -38,8 +38,8 @@ def coverage_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
 def spread_rows(found: Mapping[str, Floored], space: str) -> list[Measure]:
     """Give the Vendi score and the cosine distance, each beside that of other real images.
 
-    Their own intervals hold the truth in 88 to 95 of 100 draws (`configs/experiments/results/coverage.md`), those of
-    the difference to other real images in 93 to 98: the verdict gives the latter, and the row none.
+    Their own intervals hold the truth in 81 to 96 of 100 draws (`configs/experiments/results/coverage.md`), those of
+    the difference to other real images in 90 to 98: the verdict gives the latter, and the row none.
     """
     rows = []
     for name, title in _SPREAD.items():

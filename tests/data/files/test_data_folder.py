@@ -62,7 +62,7 @@ def test_a_link_to_the_quarantine_is_refused(out, tmp_path):
 def test_a_folder_of_which_nothing_may_go_out_yet_says_so(out, tmp_path, way_in):
     for folder in (out / "images").iterdir():
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
-    with pytest.raises(InputDataError, match=r"no image may go out yet, 2 wait : out : .*monai-xr review"):
+    with pytest.raises(InputDataError, match=r"no image is released yet, 2 wait : out : .*monai-xr review"):
         WAYS_IN[way_in](out, tmp_path / "there")
 
 

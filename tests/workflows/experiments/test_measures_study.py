@@ -25,9 +25,9 @@ def test_one_table_holds_every_measure_for_every_set(tmp_path: Path) -> None:
     ).read_text()
     rows = table(page)
     sets = dict(zip(rows["measure"][1:], range(6), strict=True))
-    assert list(sets)[1:4] == ["films of B", "AIIN of other films", "noisy replay of training films"]
+    assert list(sets)[1:4] == ["training films with noise", "the same by AIIN", "films of B"]
     distances = [float(cell.split(" ")[0].replace("\N{MINUS SIGN}", "-")) for cell in rows["kid_random"][1:]]
-    near, *far = (distances[sets[name]] for name in ("noisy replay of training films", "films of B", "8-bit noise"))
+    near, *far = (distances[sets[name]] for name in ("training films with noise", "films of B", "8-bit noise"))
     assert near < min(far)
     assert rows["repeats_synthetic"][1 + sets["10 films repeated"]].startswith("0.58")  # 14 of 24
     assert rows["verdict"][1 + sets["10 films repeated"]] == "Collapse"
