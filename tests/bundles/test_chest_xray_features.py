@@ -132,7 +132,7 @@ def test_evaluate_measures_in_it_under_its_name_and_refuses_films_it_knows(
     [
         ({"image_size": 48}, ConfigurationError, "images of 48 pixels : image_size : 4 times a power of two: 32 or 64"),
         ({"augment": "none"}, ConfigurationError, "two views that do not differ : augment"),
-        ({"batch_size": 1000}, ConfigurationError, "batch of 1000 is larger than the data set"),
+        ({"noise": 1.5}, ConfigurationError, "1.5 is out of range : noise : at least 0, below 1"),
     ],
 )
 def test_bad_knob_is_one_line(films: Path, tmp_path: Path, knobs: dict, failure: type, message: str) -> None:

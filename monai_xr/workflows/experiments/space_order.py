@@ -44,9 +44,12 @@ class Order:
         pairs = ((names[i], names[j]) for i in range(len(names)) for j in range(i + 1, len(names)))
         return [(near, far) for near, far in pairs if not self.distance(near) < self.distance(far)]
 
-    def misses(self, name: str) -> bool:
-        """Tell whether no measure of this space finds that a part of the real films is missing in a set."""
-        return not any(row.finding == "bad" for row in self.rows[name][1:])
+    def tells(self, name: str) -> list[str]:
+        """Give the measures that tell a set from other real films: its distance, or recall or coverage below theirs."""
+        distance, *shares = self.rows[name]
+        farther = distance.interval is not None and distance.interval[0] > 1
+        told = [said for said, row in zip(list(_SHOWN.values())[1:], shares, strict=True) if row.finding == "bad"]
+        return [*(["distance"] if farther else []), *told]
 
 
 def order_known_sets(
@@ -141,6 +144,7 @@ def _cell(row: Measure) -> str:
 def _said(order: Order, names: Sequence[str], half: str) -> str:
     wrong = [f"{far} nearer than {near}" for near, far in order.wrong(names)]
     said = f"{len(wrong)} of {len(names) * (len(names) - 1) // 2} pairs out of order" if wrong else "all pairs in order"
-    seen = "missed by recall and coverage" if order.misses(half) else "found missing by recall or coverage"
+    by = order.tells(half)
+    seen = f"told by {' and '.join(by)}" if by else "not told from other real films"
     told = f" ({'; '.join(wrong)})" if wrong else ""
-    return f"`{order.space}`: {said}{told}; the other half of the groups {seen}; {order.seconds:.0f} s."
+    return f"`{order.space}`: {said}{told}; {half} {seen}; {order.seconds:.0f} s."

@@ -32,12 +32,14 @@ def test_pairs_out_of_order_are_named_one_by_one() -> None:
     assert order((1.0, 2.0, 3.0), sees=False).wrong(NAMES) == []
     page = page_of([found], NAMES, "half", "Facts.")
     assert "2 of 3 pairs out of order (replay nearer than other patients; noise nearer than other patients)" in page
-    assert "the other half of the groups missed by recall and coverage; 3 s." in page
+    assert "half told by distance; 3 s." in page
 
 
 def test_space_that_sees_the_missing_half_is_said_to() -> None:
     page = page_of([order((1.0, 2.0, 3.0), sees=True)], NAMES, "half", "Facts.")
-    assert "`own`: all pairs in order; the other half of the groups found missing" in page
+    assert "`own`: all pairs in order; half told by distance and recall; 3 s." in page
+    near = page_of([order((1.0, 1.0, 1.0), sees=False)], NAMES, "half", "Facts.")
+    assert "half not told from other real films" in near
     assert table(page)["half"][1] == "0.400 [0.300 to 0.500] **below real**"
 
 
