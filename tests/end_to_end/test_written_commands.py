@@ -83,7 +83,10 @@ def test_options_of_the_commands_within_sentences_are_there():
         each for path in [ROOT / "README.md", *ROOT.glob("bundles/*/docs/README.md")] for each in in_sentences(path)
     ]
     assert len(commands) > 8
-    for command in {*commands, *(each for each in typed(ROOT / "README.md") if each.startswith("monai-xr intake"))}:
+    for command in {
+        *commands,
+        *(each for each in typed(ROOT / "README.md") if each.startswith(("monai-xr intake", "monai-xr mlflow"))),
+    }:
         check_options(command)
 
 
