@@ -15,7 +15,7 @@ from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.sources.finding import check_classes
 from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
-from monai_xr.settings import FLAGS, PATH_KNOBS, parse_flag, parse_typed
+from monai_xr.settings import PATH_KNOBS, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
@@ -140,7 +140,7 @@ class SettingsList:
 
     def _flag(self, name: str, rest: list[str]) -> tuple[str, str] | None:
         """Read a flag without a value; None for any other."""
-        alone = not rest or rest[0].lower() not in FLAGS
+        alone = not rest or rest[0].startswith("--")
         if name in self.settings:
             return (name, "true") if alone and self.settings[name].is_flag else None
         positive = self.settings.get(name.removeprefix("no_"))

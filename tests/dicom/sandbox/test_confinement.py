@@ -245,13 +245,15 @@ def test_the_version_tells_what_is_in_force(monkeypatch, capsys):
     from monai_xr.cli import main
 
     monkeypatch.setattr(sys, "argv", ["monai-xr", "--version"])
-    main()
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
     told = capsys.readouterr().out
     assert told.startswith("monai-xr ")
     for wall in walls():
         assert wall in told
     monkeypatch.setattr("monai_xr.workflows.tables.confinement_in_force", tuple)
-    main()
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
     assert "neither Landlock nor seccomp" in capsys.readouterr().out
 
 
@@ -261,5 +263,6 @@ def test_the_version_tells_whether_text_is_looked_for(monkeypatch, capsys, is_th
 
     monkeypatch.setattr(sys, "argv", ["monai-xr", "--version"])
     monkeypatch.setattr("monai_xr.workflows.tables.can_look_for_text", lambda: is_there)
-    main()
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
     assert words in capsys.readouterr().out

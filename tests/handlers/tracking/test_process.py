@@ -21,6 +21,7 @@ def train_and_be_killed(folder, uri):
     tracking = Tracking(folder, {}, experiment="dead", uri=uri)
     engine = SimpleNamespace(state=SimpleNamespace(epoch=0, iteration=2, metrics={"loss": 1.0}))
     tracking.start(engine)
+    tracking.send()
     engine.state.epoch = 1
     tracking.log_epoch(engine)
     while any(tracking.sender.missing()):
