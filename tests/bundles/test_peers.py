@@ -106,6 +106,14 @@ def test_version_has_its_line_in_the_changelog_and_four_spaces_indent(bundle):
     assert text == json.dumps(content, indent=4, ensure_ascii=False) + "\n"
 
 
+def test_card_has_the_headings_of_the_template_in_its_order(bundle):
+    lines = (bundle / "docs" / "README.md").read_text().splitlines()
+    ours = [line.lstrip("#").split(":")[0].strip() for line in lines if line.startswith("##")]
+    template = ["Model Overview", "Data", "Training configuration", "Input", "Output", "MONAI Bundle Commands"]
+    template += ["Performance", "References", "License"]
+    assert [heading for heading in ours if heading in template] == template
+
+
 def test_network_is_as_declared_before_anything_is_trained(bundle, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     verify_net_in_out("network_def", meta_file=metadata(bundle), config_file=config(bundle), bundle_root=str(bundle))
