@@ -111,7 +111,8 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
     held_out_split: Annotated[
-        str, typer.Option(help="Split of real images that sets the floor: auto takes val, else test; none halves them.")
+        str,
+        typer.Option(help="Split of other real images to compare with: auto takes val, else test; none halves."),
     ] = "auto",
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
