@@ -52,6 +52,7 @@ def become(request):
     for place, text in enumerate(request["texts"], start=1):
         os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), place)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
     sys.argv[1:] = ["run", *request["arguments"]]
     sys.path[0] = request["folder"]
 
