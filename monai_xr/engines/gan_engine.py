@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from ignite import distributed as idist
 from ignite.engine import Events
@@ -278,4 +279,5 @@ def _known_condition(condition: str) -> str:
 def _sources(seed: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
     """Give the random generators of latents and of terms, each a stream of its own in each process."""
     seed += idist.get_rank()
-    return torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(seed + (1 << 32))
+    apart = int(np.random.SeedSequence(seed).generate_state(1)[0])  # a CPU's generator reads 32 bits of a seed alone
+    return torch.Generator(device).manual_seed(seed), torch.Generator(device).manual_seed(apart)

@@ -51,9 +51,10 @@ class LatentDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        own = (self.seed << 32) + index
-        latents = torch.randn(self.latent_size, generator=torch.Generator().manual_seed(own))
-        item = {"image": latents, "index": index, "noise_seed": own}
+        # a stream for each pair of numbers; torch's own generator reads 32 bits of a seed alone
+        drawn = np.random.Generator(np.random.Philox(key=((self.seed % (1 << 64)) << 64) + index))
+        latents = torch.from_numpy(drawn.standard_normal(self.latent_size, np.float32))
+        item = {"image": latents, "index": index, "noise_seed": int(drawn.integers(1 << 32))}
         item["label"] = self.labels[index % len(self.labels)]
         if self.conditions is not None:
             item["condition"] = self.conditions[index % len(self.conditions)]

@@ -228,3 +228,9 @@ def test_clipping_and_augmentation_are_part_of_the_record():
         for settings in ({}, {"gradient_clip": 1.0, "augment": DiffAugment(("cutout",))})
     )
     assert {name for name in plain if plain[name] != other[name]} == {"engine", "augmentation"}
+
+
+def test_terms_draw_from_a_stream_of_their_own():
+    sources = make_engine(DCGANGenerator(**SHAPE), DCGANDiscriminator(**SHAPE), seed=3).random_sources()
+    latents, terms = (torch.rand(100, generator=source) for source in sources.values())
+    assert abs(torch.corrcoef(torch.stack([latents, terms]))[0, 1]) < 0.4

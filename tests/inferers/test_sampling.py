@@ -2,9 +2,10 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.inferers import film_latents
+from monai_xr.inferers import LatentDataset, film_latents
 
 
 def films(*splits):
@@ -50,3 +51,14 @@ def test_images_are_made_of_training_films_or_where_there_are_no_splits_of_all()
 def test_images_made_of_other_films_are_refused(split):
     with pytest.raises(ConfigurationError, match=f"films of the split {split} : split : use the split train"):
         film_latents(4, 8, films("train", split))
+
+
+def test_each_seed_and_each_image_has_latents_of_its_own():
+    drawn = [LatentDataset(300, 8, seed)[index]["image"] for seed in (0, 1, 2, 1 << 32) for index in range(300)]
+    assert len({tuple(each.tolist()) for each in drawn}) == 1200
+    latents = torch.stack(drawn)
+    assert abs(latents.mean()) < 0.04
+    assert abs(latents.std() - 1) < 0.03
+    assert torch.equal(LatentDataset(1, 8, 2)[0]["image"], drawn[600])
+    noises = {LatentDataset(300, 8, seed)[index]["noise_seed"] for seed in (0, 1) for index in range(300)}
+    assert len(noises) == 600
