@@ -11,14 +11,14 @@ from monai_xr.cli.app import app
 @app.command()
 def runs(
     places: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders that hold some; runs by default.")
+        list[Path] | None, typer.Argument(help="Runs, or folders that hold some; else runs, or the working folder.")
     ] = None,
 ) -> None:
     """List trainings: how each stands and what it reached; of several, the settings in which they differ."""
     from monai_xr.cli.help_tables import print_table
     from monai_xr.runs.summary import differing_settings, find_runs, summary_of
 
-    found = [summary_of(run) for run in find_runs(places or [Path("runs")])]
+    found = [summary_of(run) for run in find_runs(places or [_usual_place()])]
     for each in found:
         typer.echo(f"{each.name}  {each.bundle}")
         typer.echo(f"    {each.state}, epoch {each.epochs}, films: {each.films}")
@@ -27,6 +27,12 @@ def runs(
     if differing:
         names = [Path(each.name).name for each in found]
         print_table("settings that differ", ("setting", *names), [(name, *row) for name, row in differing.items()])
+
+
+def _usual_place() -> Path:
+    """Give `runs`, or the working folder where that is the one that holds trainings."""
+    runs = Path("runs")
+    return Path() if not runs.is_dir() and any(Path().glob("*/run.json")) else runs
 
 
 @app.command()

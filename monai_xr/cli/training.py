@@ -130,6 +130,9 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
+    from monai_xr.progress import loading
+
+    loading("torch", "monai")
     from monai_xr.runs import settings_behind
     from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders, usual_folder
     from monai_xr.workflows.judging_images.terminal import print_lights, print_measures

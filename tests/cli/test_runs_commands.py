@@ -38,6 +38,10 @@ def test_training_is_told_listed_compared_paged_and_found_in_mlflow(monai_xr, ph
     row = next(line.split() for line in out.splitlines() if line.startswith("seed"))
     assert row == ["seed", "0", "1"]
 
+    monkeypatch.chdir(tmp_path / "runs")
+    assert monai_xr("runs")[1].startswith("chest_xray_dcgan  chest_xray_dcgan\n")
+    monkeypatch.chdir(tmp_path)
+
     code, out, error = monai_xr("report", "runs/other")
     assert code == 0, error
     assert out == "finished, epoch 2/2; page: runs/other/training.html\n"
