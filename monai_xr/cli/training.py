@@ -192,7 +192,7 @@ def aiin(
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 1000,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 110,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 70,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
     from monai_xr.progress import loading
