@@ -22,7 +22,6 @@ from monai_xr.workflows.judging_images.plots import curve_panel
 
 _GRID_BYTES = 1_200_000  # all grids together; base64 adds a third
 _GRID_SIDES = (1056, 840, 640, 480, 320)
-_PAGE_WIDTH = 1056  # pixels that a grid has on the page
 _TILES_A_SIDE = 6
 
 
