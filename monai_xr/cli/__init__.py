@@ -3,6 +3,7 @@
 import sys
 
 from monai_xr.cli import (  # noqa: F401 - they add their commands
+    apps,
     classifier,
     data,
     intake,

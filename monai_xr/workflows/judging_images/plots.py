@@ -23,8 +23,8 @@ _STYLES = ("solid", "dashed", "dotted")
 Line = tuple[NDArray[Any], NDArray[Any]]
 
 
-def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    """Draw one panel of curves over epochs as inline SVG in the colours of the page; the page writes the legend."""
+def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], along: str = "epoch") -> dict[str, Any]:
+    """Draw one panel of curves over whole numbers as inline SVG in the colours of the page, which writes the legend."""
     with _drawing(name) as axes:
         legend = []
         for index, (line, points) in enumerate(lines.items()):
@@ -34,7 +34,7 @@ def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -
             axes.plot(epochs, values, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
             legend.append((line.replace("_", " "), series + 1, style))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
-        _dress(axes, "epoch")
+        _dress(axes, along)
         return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
 
 

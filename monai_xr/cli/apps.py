@@ -1,0 +1,35 @@
+"""Commands around a deployed app: watch its films for drift."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_xr.cli.app import app
+
+
+@app.command()
+def drift(
+    reference: Annotated[Path, typer.Argument(help="Film records of films that the app is known to do well on.")],
+    records: Annotated[Path, typer.Argument(help="Film records of later films, as the app adds them.")],
+    output: Annotated[Path, typer.Option(help="The page.")] = Path("drift.html"),
+    window: Annotated[int, typer.Option(help="Films that are compared at once.", min=20)] = 50,
+    weeks: Annotated[bool, typer.Option("--weeks", help="Compare week by week instead.")] = False,
+) -> None:
+    """Compare the films of an app with a reference; exit code 3 where the newest window has shifted."""
+    from monai_xr.data.files.output import check_target
+    from monai_xr.deploy.drift import FEWEST, FEWEST_IN_REFERENCE, read_records, windows_of
+    from monai_xr.errors import InputDataError
+    from monai_xr.progress import loading
+
+    check_target(output)
+    base, later = read_records(reference, fewest=FEWEST_IN_REFERENCE), read_records(records, fewest=FEWEST)
+    found = windows_of(base, later, window=window, by_week=weeks)
+    loading("torch")
+    from monai_xr.deploy.drift_page import alarm_text, write_drift_page
+
+    sources = {"reference": reference.name, "records": records.name}
+    write_drift_page(output, found, reference=len(base), sources=sources)
+    typer.echo(f"{len(found)} windows, {sum(each.is_alarm for each in found)} with an alarm\npage: {output}")
+    if alarm := alarm_text(found[-1]):
+        raise InputDataError(alarm, records, f"see {output.name}; judge films of these weeks before more are read")
