@@ -1,1 +1,1 @@
-"""A trained model in; an app that reads studies and writes reports, and what proves and watches it, out."""
+"""A trained model in, an app out that a clinic's router runs: DICOM study in, DICOM results out."""
