@@ -33,3 +33,20 @@ def drift(
     typer.echo(f"{len(found)} windows, {sum(each.is_alarm for each in found)} with an alarm\npage: {output}")
     if alarm := alarm_text(found[-1]):
         raise InputDataError(alarm, records, f"see {output.name}; judge films of these weeks before more are read")
+
+
+@app.command("verify-app")
+def verify_app(
+    folder: Annotated[Path, typer.Argument(help="Folder that monai-xr export wrote.")],
+    air: Annotated[bool, typer.Option("--air", help="Also check its reports by the rules of IHE AI Results.")] = False,
+) -> None:
+    """Run an app on phantom studies of every kind and tell, row by row, whether it does what it must."""
+    from monai_xr.cli.help_tables import print_table
+    from monai_xr.deploy.verifying import verify_app as verify
+    from monai_xr.errors import ModelError
+
+    rows = verify(folder, air=air)
+    shown = [("ok" if not each.wrong else "WRONG", each.given, each.wanted, each.wrong) for each in rows]
+    print_table("Conformance", ("", "given", "wanted", "found"), shown)
+    if failed := sum(bool(each.wrong) for each in rows):
+        raise ModelError(f"{failed} of {len(rows)} rows are wrong", folder, "see the table; do not deploy it")
