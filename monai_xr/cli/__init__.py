@@ -5,6 +5,7 @@ import sys
 from monai_xr.cli import (  # noqa: F401 - they add their commands
     classifier,
     data,
+    export,
     intake,
     intake_init,
     intake_peers,
