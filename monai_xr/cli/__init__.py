@@ -6,6 +6,7 @@ from monai_xr.cli import (  # noqa: F401 - they add their commands
     apps,
     classifier,
     data,
+    export,
     intake,
     intake_init,
     intake_peers,

@@ -19,6 +19,7 @@ from monai_xr.deploy.core.results import Instance, JudgedFilm
 from monai_xr.dicom import XrayImage
 from monai_xr.errors import ModelError
 
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # the first where onnxruntime-gpu finds a card
 NETWORK, SETTINGS = "model.onnx", "model.json"
 
 
@@ -74,7 +75,8 @@ def load_model(folder: Path) -> DeployedModel:
         raise ModelError("not the network that was exported", place / NETWORK, "export it again")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # warnings of the runtime are no matter of a clinic
-    session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    usable = [each for each in _PROVIDERS if each in onnxruntime.get_available_providers()]
+    session = onnxruntime.InferenceSession(network, options, providers=usable)
     session.run(None, {"images": np.zeros((1, 1, inputs.image_size, inputs.image_size), np.float32)})
     return DeployedModel(session, inputs, answers, name, version, model_hash, about)
 

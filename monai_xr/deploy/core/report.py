@@ -117,7 +117,7 @@ def _status_group(result: StudyResult, model: DeployedModel, references: dict[st
     )
     reasons = sorted({each.reason for each in result.not_processed})
     texts = [f"Not for diagnosis. {RESEARCH_ONLY}.", *(f"Not processed: {each}." for each in reasons[:_MOST_REASONS])]
-    group[0].ContentSequence.extend(
+    group[0].ContentSequence.extend(  # type: ignore[attr-defined]
         sr.TextContentItem(codes.DCM.Comment, each, sr.RelationshipTypeValues.CONTAINS) for each in texts
     )
     return group
