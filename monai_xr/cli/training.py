@@ -172,8 +172,10 @@ def aiin(
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.data.files.data_folder import check_there
     from monai_xr.progress import progress_bar, working
 
+    check_there(source)
     with working("reading"):
         from monai_xr.transforms.aiin.functions import ArrayNormaliser
         from monai_xr.transforms.aiin.settings import checked_settings
