@@ -7,6 +7,7 @@ import ignite.distributed as idist
 from ignite.engine import Events
 from ignite.utils import manual_seed
 
+from monai_xr.data.files.output import free_folder
 from monai_xr.engines.host import pick_device
 from monai_xr.handlers.checkpointing.stopping import Stopped
 from monai_xr.runs import RunFolder, settings_behind
@@ -22,6 +23,7 @@ from monai_xr.workflows.bundle_running.plain_command import prepare_plain_comman
 
 __all__ = [
     "RunFolder",
+    "free_folder",
     "join_processes",
     "knobs_as_set",
     "pick_device",
