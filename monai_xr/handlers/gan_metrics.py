@@ -21,6 +21,7 @@ from monai_xr.metrics import (
     precision_recall_coverage,
     random_space,
 )
+from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_count
 from monai_xr.transforms.ranges import to_unit_range
 
@@ -80,7 +81,8 @@ class GanMetrics:
         is_due = epoch % self.every == 0 or epoch == engine.state.max_epochs
         if idist.get_rank() or not is_due:
             return
-        metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
+        with told_if_long("measuring the images"):
+            metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 
     def _within_budget(self, engine: Sampled) -> Iterator[tuple[str, float]]:
         """Give measures by name, the cheapest first, until the time is up."""
