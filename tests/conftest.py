@@ -26,6 +26,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/phantoms",
     "data/preparing/test_kills",
     "deploy/test_verifying",
+    "deploy/test_export",
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
     "dicom/sandbox/test_confinement",
