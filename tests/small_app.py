@@ -1,4 +1,4 @@
-"""An app whose network looks at the grey of the lungs, in the form that `monai-xr export` writes: `write_small_app`."""
+"""An app whose network looks at the grey of the lungs, in the form of `monai-xr export`: `write_small_app`."""
 
 import hashlib
 import json
@@ -8,24 +8,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from monai_xr.deploy.app_folder import write_app, write_checksums
+
 CLASSES = ("NORMAL", "CONSOLIDATION")
-MAIN = """
-import sys
-
-from monai_xr.deploy.core.command import main
-from monai_xr.exits import exit_codes
-
-with exit_codes():
-    main([each for each in sys.argv[1:] if each != "--plain"])
-"""
 
 
 def write_small_app(folder: Path, *, size: int = 32) -> Path:
     """Write the app; give its folder."""
     models = folder / "models" / "small"
     models.mkdir(parents=True)
-    (folder / "app").mkdir()
-    (folder / "app" / "__main__.py").write_text(MAIN)
     network = _network(size)
     (models / "model.onnx").write_bytes(network)
     digest = hashlib.sha256(network).hexdigest()
@@ -38,6 +29,8 @@ def write_small_app(folder: Path, *, size: int = 32) -> Path:
         "half_widths": [0.05, 0.05],
         "positive": CLASSES[1],
         "negatives": [CLASSES[0]],
+        "rule": "youden",
+        "films": 0,
     }
     about = {
         "name": "small",
@@ -48,6 +41,8 @@ def write_small_app(folder: Path, *, size: int = 32) -> Path:
         "decision": decision,
     }
     (models / "model.json").write_text(json.dumps(about))
+    write_app(folder, "small", "Small app", "0")
+    write_checksums(folder)
     return folder
 
 

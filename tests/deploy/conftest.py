@@ -1,0 +1,31 @@
+"""A small app, and its core run in the process of the test instead of one of its own."""
+
+from pathlib import Path
+
+import pytest
+from small_app import write_small_app
+
+from monai_xr.deploy import accepting, verifying
+from monai_xr.deploy.core import load_model, running
+from monai_xr.deploy.running_apps import Ended
+
+
+@pytest.fixture(scope="session")
+def small_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_app(tmp_path_factory.mktemp("apps") / "app")
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the core of the app here, which starts at once and can be made faulty."""
+
+    def run(app: Path, source: Path, output: Path, *, accept_phantoms: bool = False) -> Ended:
+        model = load_model(app / "models")
+        try:
+            studies = list(running.run_folder(source, model, output, accept_phantoms=accept_phantoms))
+        except Exception as error:
+            return Ended(1, f"Traceback\n{type(error).__name__}")
+        return Ended(0, "judged") if studies else Ended(3, "monai_xr: error: no file in it")
+
+    for module in (accepting, verifying):
+        monkeypatch.setattr(module, "run_app_on", run)
