@@ -25,6 +25,8 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/deidentifying/test_pixel_text",
     "data/phantoms",
     "data/preparing/test_kills",
+    "deploy/test_accepting",
+    "deploy/test_export",
     "deploy/test_verifying",
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",

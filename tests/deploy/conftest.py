@@ -1,8 +1,9 @@
-"""A small app, and its core run in the process of the test instead of one of its own."""
+"""A model whose answers are known by hand, loaded; a small app, and its core run in the process of the test."""
 
 from pathlib import Path
 
 import pytest
+from deploy.known import write_model
 from small_app import write_small_app
 
 from monai_xr.deploy import accepting, verifying
@@ -29,3 +30,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (accepting, verifying):
         monkeypatch.setattr(module, "run_app_on", run)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def model(models):
+    return load_model(models)

@@ -43,7 +43,7 @@ class Answers:
         """Give calibrated probabilities (C,) of logits (C,)."""
         scaled = np.asarray(logits, np.float64) / self.temperature
         if self.multi_label:
-            return np.asarray(1 / (1 + np.exp(-scaled)))
+            return np.asarray((1 + np.tanh(scaled / 2)) / 2)
         powers = np.exp(scaled - scaled.max())
         return np.asarray(powers / powers.sum())
 

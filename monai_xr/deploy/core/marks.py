@@ -3,6 +3,9 @@
 from typing import Any
 
 from highdicom.sr import CodedConcept
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -37,7 +40,7 @@ def referred(instance: Instance) -> Dataset:
             with quiet():
                 value = source.get(keyword, empty)
                 if value is not None:
-                    setattr(ds, keyword, str(value) if keyword.endswith("Name") else value)
+                    ds.add(_element(keyword, str(value) if keyword.endswith("Name") else value))
         except Exception:  # pydicom raises many kinds on values of damaged headers
             if empty is not None:
                 setattr(ds, keyword, empty)
@@ -45,6 +48,13 @@ def referred(instance: Instance) -> Dataset:
         ds.PatientSex = "O"
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class(source), instance.sop_uid
     return ds
+
+
+def _element(keyword: str, value: Any) -> DataElement:
+    """Make an element; dates and the like must be such, while the text of an id stays as it is."""
+    kind = dictionary_VR(keyword)
+    mode = config.RAISE if kind in ("DA", "TM", "AS") else config.IGNORE
+    return DataElement(keyword, kind, value, validation_mode=mode)
 
 
 def device(model: DeployedModel, kind: str, number: int) -> dict[str, Any]:
