@@ -46,7 +46,7 @@ def write_classification_report(
     measured = {"Measures": found.measures, **(more or {}), **groups}
     tables = {name: shown_measures(rows, decision) for name, rows in measured.items()}
     shown = shown_classes(decision)
-    tone, title, sentence = headline(found.measures, decision)
+    tone, told, sentence = headline(found.measures, decision)
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
         tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
@@ -69,7 +69,7 @@ def write_classification_report(
         abstained=f"{100 * found.abstained:.1f} %",
         notes=found.notes,
         tone=tone,
-        headline=title,
+        headline=told,
         sentence=sentence,
         films=films,
         settings={**settings, "decision": decision_words(decision)},
