@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the image of apps and runs an app in it: no network, read-only root, no capabilities, not root. `make image-test`
-#   docker/image_test.sh APP    APP as `monai-xr export` wrote it
+# Builds the CPU image of an app and runs it: no network, read-only root, no capabilities, not root. `make image-test`
+#   docker/image_test.sh APP    the folder that `monai-xr export` wrote
 # With podman, or ENGINE=docker. BASE names another base image; where no registry answers, as root, one is made by
 # debootstrap (then set HOME_OF_IMAGES to keep images and build in a folder of your own).
 set -eu
@@ -29,22 +29,23 @@ if ! $engine image inspect "$base" > /dev/null 2>&1 && ! $engine pull "$base" > 
     fi
 fi
 
-set -- --build-arg "BASE=$base" --file docker/app/Dockerfile --tag monai-xr-app
+image=localhost/monai-xr-app:test
+set -- --build-arg "BASE=$base" --file "$app/Dockerfile.cpu" --tag "$image"
 case $engine in podman*) set -- "$@" --network host ${PIP_CERT:+--volume "$PIP_CERT:$PIP_CERT:ro" --env "PIP_CERT=$PIP_CERT"} ;; esac
 # shellcheck disable=SC2086
-$engine build $limits "$@" . > "$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
-size=$($engine image inspect --format '{{.Size}}' monai-xr-app)
+$engine build $limits "$@" "$app" > "$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
+size=$($engine image inspect --format '{{.Size}}' "$image")
 echo "image: $((size / 1000000)) MB unpacked, at most $((most / 1000000)) allowed"
 [ "$size" -le "$most" ]
 
 "$python" -m monai_xr phantoms "$work/input" --patients 2 --size 256 --no-manifest > /dev/null
 mkdir "$work/output"
 chmod 777 "$work/output"
-chmod -R a+rX "$work" "$app"
+chmod -R a+rX "$work"
 confined="$limits --rm --network none --read-only --tmpfs /tmp --cap-drop all --security-opt no-new-privileges --memory 2g"
-mounts="--volume $work/input:/var/holoscan/input:ro --volume $work/output:/var/holoscan/output --volume $app:/opt/holoscan/app:ro"
+mounts="--volume $work/input:/var/holoscan/input:ro --volume $work/output:/var/holoscan/output"
 # shellcheck disable=SC2086
-$engine run $confined $mounts monai-xr-app --accept-phantoms
+$engine run $confined $mounts "$image" --accept-phantoms
 reports=$(find "$work/output" -name 'SR-*.dcm' | wc -l)
 echo "reports: $reports of 2 studies"
 [ "$reports" -eq 2 ]
@@ -71,5 +72,5 @@ print("capabilities:", held)
 raise SystemExit(int(held, 16) != 0 or os.getuid() == 0)
 '
 # shellcheck disable=SC2086
-$engine run $confined --entrypoint python3 monai-xr-app -c "$probe"
+$engine run $confined --entrypoint python3 "$image" -c "$probe"
 echo "image test: passed"

@@ -1,4 +1,4 @@
-"""Commands around a deployed app: watch its films for drift."""
+"""Commands around a deployed app: verify it, accept it at a site, watch its films for drift."""
 
 from pathlib import Path
 from typing import Annotated
@@ -50,3 +50,30 @@ def verify_app(
     print_table("Conformance", ("", "given", "wanted", "found"), shown)
     if failed := sum(bool(each.wrong) for each in rows):
         raise ModelError(f"{failed} of {len(rows)} rows are wrong", folder, "see the table; do not deploy it")
+
+
+@app.command()
+def accept(
+    folder: Annotated[Path, typer.Argument(help="Folder of the app, that monai-xr export wrote.")],
+    films: Annotated[Path, typer.Argument(help="The site's own labelled DICOM films.")],
+    output: Annotated[Path, typer.Option(help="Where page, measures and the signed record go.")] = Path("acceptance"),
+    sensitivity: Annotated[float, typer.Option(help="That the site wants.", min=0.5, max=0.999)] = 0.9,
+    check: Annotated[bool, typer.Option("--check", help="Compare app, films and results with the record.")] = False,
+    accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
+) -> None:
+    """Try an app on the site's own films: AUROC, calibration, the site's threshold, groups; one signed page."""
+    from monai_xr.progress import loading
+
+    loading("torch")
+    if check:
+        from monai_xr.data.sources.finding import find_records
+        from monai_xr.deploy.acceptance_record import check_acceptance, sign
+
+        records = find_records(films, split=None)
+        check_acceptance(output, sign(folder, [each.image for each in records], [each.label for each in records]))
+        typer.echo("app, films, labels and results are those that were signed here")
+        return
+    from monai_xr.deploy.accepting import accept_app
+
+    told = accept_app(folder, films, output, sensitivity=sensitivity, accept_phantoms=accept_phantoms)
+    typer.echo("\n".join([*told, f"page: {output / 'report.html'}"]))

@@ -6,43 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_app import write_small_app
 from typer.testing import CliRunner
 
 from monai_xr.cli import app as commands
 from monai_xr.deploy import verifying
-from monai_xr.deploy.core import films, load_model, report, running, writing
+from monai_xr.deploy.core import films, report, running, writing
 from monai_xr.deploy.running_apps import Ended
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_app(tmp_path_factory.mktemp("apps") / "app")
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the core of the app here, which starts at once and can be made faulty."""
-
-    def run(app: Path, source: Path, output: Path, *, accept_phantoms: bool = False) -> Ended:
-        try:
-            studies = list(
-                running.run_folder(source, load_model(app / "models"), output, accept_phantoms=accept_phantoms)
-            )
-        except Exception as error:
-            return Ended(1, f"Traceback\n{type(error).__name__}")
-        return Ended(0, "judged") if studies else Ended(3, "monai_xr: error: no file in it")
-
-    monkeypatch.setattr(verifying, "run_app_on", run)
 
 
 def wrong_rows(app: Path, *, air: bool = False) -> dict[str, str]:
     return {row.given: row.wrong for row in verifying.verify_app(app, air=air) if row.wrong}
 
 
-def test_a_sound_app_has_no_wrong_row(app: Path) -> None:
-    found = CliRunner().invoke(commands, ["verify-app", str(app), "--air"], env={"COLUMNS": "160"})
+def test_a_sound_app_has_no_wrong_row(small_app: Path) -> None:
+    found = CliRunner().invoke(commands, ["verify-app", str(small_app), "--air"], env={"COLUMNS": "160"})
     assert found.exception is None, found.exception
     assert "ok  a generated image" in found.output
     assert "ok  AIR: 11 of 11 reports" in found.output
@@ -123,17 +101,19 @@ FAULTS: list[tuple[Callable[[pytest.MonkeyPatch], None], dict[str, str]]] = [
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(("fault", "told"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
 def test_a_fault_is_told_in_its_row(
-    app: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None], told: dict[str, str]
+    small_app: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[pytest.MonkeyPatch], None], told: dict[str, str]
 ) -> None:
     fault(monkeypatch)
-    rows = wrong_rows(app)
+    rows = wrong_rows(small_app)
     for given, wrong in told.items():
         assert wrong in rows.get(given, ""), rows
     assert "PA" not in rows
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_broken_rule_of_air_is_told_with_the_reports_that_keep_it(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_rule_of_air_is_told_with_the_reports_that_keep_it(
+    small_app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make = writing.make_report
 
     def without_serial_number(*given: Any) -> Any:
@@ -142,13 +122,13 @@ def test_a_broken_rule_of_air_is_told_with_the_reports_that_keep_it(app: Path, m
         return ds
 
     monkeypatch.setattr(writing, "make_report", without_serial_number)
-    assert wrong_rows(app, air=True) == {"AIR: 0 of 11 reports": "DeviceSerialNumber is empty"}
+    assert wrong_rows(small_app, air=True) == {"AIR: 0 of 11 reports": "DeviceSerialNumber is empty"}
 
 
 @pytest.mark.usefixtures("in_process")
-def test_wrong_rows_end_the_command_with_6(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_rows_end_the_command_with_6(small_app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forgets_predecessors(monkeypatch)
-    found = CliRunner().invoke(commands, ["verify-app", str(app)])
+    found = CliRunner().invoke(commands, ["verify-app", str(small_app)])
     assert isinstance(found.exception, ModelError)
     assert "1 of 14 rows are wrong" in str(found.exception)
 
