@@ -103,4 +103,4 @@ def _distances(points: Array, others: Array) -> Array:
     """Give Euclidean distances (N, M)."""
     points, others = (np.asarray(each, np.float64) for each in (points, others))
     squares = (points**2).sum(1)[:, None] + (others**2).sum(1) - 2 * points @ others.T
-    return np.sqrt(np.maximum(squares, 0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))

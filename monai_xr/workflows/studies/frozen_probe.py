@@ -20,9 +20,10 @@ from monai_xr.disk import host_trouble, make_folder, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import FeatureSpace, lite0_space
 from monai_xr.networks.lite0 import SHA256
+from monai_xr.settings import parse_flag, parse_number
 
 Array = npt.NDArray[Any]
-_AT_ONCE = 64
+_AT_ONCE = 32
 WAY_OUT = "pip install 'monai-xr[features]'"
 
 
@@ -89,6 +90,25 @@ def linear_probe(features: Array, labels: Sequence[int] | Array, *, classes: int
     weight, bias = fitted.coef_, fitted.intercept_
     if classes == 2:  # one row, of the second class over the first
         weight, bias = (np.concatenate([-each / 2, each / 2]) for each in (weight, bias))
+    return LinearProbe(weight, bias)
+
+
+def fit_head(features: Array, targets: Array, *, multi_label: Any = False, c: Any = 0.01) -> LinearProbe:
+    """Fit the head of `ProbeEngine`: a linear probe, or one for each finding on the films where it is known.
+
+    Args:
+        features: (N, d).
+        targets: (N, C); NaN is unknown.
+        multi_label: Whether a film may have several findings.
+        c: See `linear_probe`.
+    """
+    if not (strength := parse_number(c, "c")):
+        raise ConfigurationError("a penalty without end", "c", "a number above 0")
+    if not parse_flag(multi_label, "multi_label"):
+        return linear_probe(features, targets.argmax(1), classes=targets.shape[1], c=strength)
+    known = np.isfinite(targets)
+    each = [linear_probe(features[of], targets[of, place].astype(int), c=strength) for place, of in enumerate(known.T)]
+    weight, bias = (np.stack([2 * getattr(one, name)[1] for one in each]) for name in ("weight", "bias"))
     return LinearProbe(weight, bias)
 
 
