@@ -12,6 +12,7 @@ from monai_xr.cli import (  # noqa: F401 - they add their commands
     intake_peers,
     intake_work,
     runs,
+    study,
     training,
 )
 from monai_xr.cli.app import app
