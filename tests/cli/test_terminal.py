@@ -37,7 +37,7 @@ def in_terminal(folder, arguments, *, ctrl_c_after):
             os.write(terminal, b"\x03")
             typed = True
     os.close(terminal)
-    lines = WAY_OF_THE_CURSOR.sub("", seen).replace("\r\n", "\n").splitlines()
+    lines = WAY_OF_THE_CURSOR.sub("", seen).replace("^C", "").replace("\r\n", "\n").splitlines()  # its echo
     return child.wait(), [line for line in lines if line.strip()]
 
 
