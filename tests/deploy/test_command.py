@@ -5,9 +5,9 @@ import shutil
 
 import pydicom
 import pytest
+from deploy.known import phantom_film
 from test_imports import imported
 
-from deploy.known import phantom_film
 from monai_xr.deploy.core.command import main
 from monai_xr.deploy.entry import run_app
 
