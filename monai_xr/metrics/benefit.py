@@ -43,7 +43,7 @@ def minimum_detectable_effect(
         ConfigurationError: A number that cannot be.
 
     >>> round(minimum_detectable_effect(387, 231, seeds=3), 3)
-    0.039
+    0.038
     """
     sides = {"auroc": _hanley_mcneil, "balanced_accuracy": _two_shares}
     if measure not in sides or min(positives, negatives, seeds, comparisons) < 1 or not 0 < baseline < 1:
@@ -79,11 +79,7 @@ class Worth:
     beyond: bool
 
     def words(self, fakes: int) -> str:
-        """Say it in words.
-
-        >>> Worth(12.2, (2.6, 25.4), False).words(500)
-        '500 fakes = 12 [3, 25] real patients'
-        """
+        """Say it: `500 fakes = 12 [3, 25] real patients`."""
         if self.interval is None:
             return f"{fakes} fakes: worth not told, for more real patients change the result by no more than luck"
         low, high = self.interval
@@ -105,6 +101,10 @@ def worth_in_patients(curve: Mapping[int, Sequence[float]], arm: Sequence[float]
 
     Raises:
         InputDataError: Too few counts or trainings.
+
+    >>> curve = {25: [0.9, 0.91], 100: [0.95, 0.955], 400: [0.975, 0.9775]}
+    >>> worth_in_patients(curve, [0.94, 0.944], patients=25).words(500)
+    '500 fakes = 42 [26, 62] real patients'
     """
     points = [(math.log(count), _log_error(value)) for count, values in curve.items() for value in values]
     if len(set(curve)) < 2 or len(points) < 3 or not len(arm):
