@@ -25,6 +25,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/deidentifying/test_pixel_text",
     "data/phantoms",
     "data/preparing/test_kills",
+    "deploy/test_anogan",
     "deploy/test_export",
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
