@@ -1,7 +1,7 @@
 """Results and generated films in; the same at a peer, by C-STORE or STOW-RS, each tried until it is there, out.
 
-What goes out is a report, a presentation state, or an object that says it is synthetic or derived Secondary Capture. A film
-of a patient is never sent.
+What goes out is a report, a presentation state, or an object that says that it is synthetic or derived Secondary
+Capture. A film of a patient is never sent.
 """
 
 import time
