@@ -139,7 +139,7 @@ def _add_cell(graph: Graph, design: Design, cell: Cell, arm: Arm) -> None:
         label = f"features of added images: {told}"
         inputs |= {"added": source, "added_features": Step("added_features", space, {"added": source}, label)}
         graph.sources[cell] = source
-        judged = {**common, "aiin": aiin, "features": design.study.features, "pairs": size.pairs}
+        judged = {**common, "aiin": aiin, "pairs": size.pairs}
         parts = {"films": graph.films, "draw": draw, "added": source}
         graph.judged[cell] = Step("judge", judged, parts, f"measures: {told}")
     shown = arm.model_dump(exclude={"role", "aiin", "other_class"}, mode="json") | {"added": bool(arm.added)}
