@@ -165,12 +165,17 @@ def _film_features(films: Step, design: Design, aiin: Any, second: bool = False)
     return Step("film_features", settings, {"films": films}, "features of films")
 
 
-def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
-    """Give the step that makes the images that an arm adds, as many as the arm of its kind with the most needs."""
-    arm, size = design.arms[cell.arm], design.size
+def pool_of(design: Design, arm: Arm, count: int) -> int:
+    """Give how many images are made: those that the arm needs, or another one that adds the same."""
     alike = [each for each in design.arms.values() if (each.added, each.other_class) == (arm.added, arm.other_class)]
-    pool = max(round(each.ratio * cell.count) * (_SPARE if each.select != "none" else 1) for each in alike)
-    settings: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed, "pool": pool}
+    return max(round(each.ratio * count) * (_SPARE if each.select != "none" else 1) for each in alike)
+
+
+def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
+    """Give the step that makes the images that an arm adds, see `pool_of`."""
+    arm, size = design.arms[cell.arm], design.size
+    settings: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed}
+    settings["pool"] = pool_of(design, arm, cell.count)
     inputs = {"films": graph.films, "draw": draw}
     label = f"{arm.added}, {cell.count} films, seed {cell.seed}"
     if arm.added in _SAMPLERS:
