@@ -170,7 +170,8 @@ def make_draw(work: Work) -> None:
         InputDataError: Fewer films than are wanted.
     """
     films, wanted = load_films(work.inputs["films"], *work.settings["classes"]), work.settings
-    train, rng = films.of("train"), np.random.default_rng([2026, wanted["seed"]])
+    rng = np.random.default_rng([2026, wanted["seed"]])
+    train = np.flatnonzero(considered(films, wanted["most_rare"], wanted["most_negatives"]) & (films.splits == "train"))
     rare = _by_patient(films, train[films.rare[train]], rng)
     if len(rare) < wanted["count"]:
         way_out = "lower `counts` in the study file"
@@ -178,11 +179,21 @@ def make_draw(work: Work) -> None:
     chosen = rare[: wanted["count"]]
     taken = set(films.patients_of(chosen))
     held_back = [place for place in rare[wanted["count"] :] if films.patients[place] not in taken]
-    others = rng.permutation(train[~films.rare[train]])[: wanted["most_negatives"]]
+    others = train[~films.rare[train]]
     if len(others) < 2:
         raise InputDataError("fewer than two films of the other class to train on", wanted["classes"][1])
     places = {"rare": chosen.tolist(), "others": sorted(others.tolist()), "held_back": held_back}
     write_json(work.folder / _DRAW, {name: list(map(int, found)) for name, found in places.items()})
+
+
+def considered(films: Films, most_rare: int, most_negatives: int) -> NDArray[np.bool_]:
+    """Tell the films that the study looks at, (N,): of the split train not more than so many of either class."""
+    kept = np.asarray(films.splits != "train", np.bool_)
+    rng = np.random.default_rng(2026)
+    train = films.of("train")
+    for side, most in ((films.rare[train], most_rare), (~films.rare[train], most_negatives)):
+        kept[_by_patient(films, train[side], rng)[:most]] = True
+    return kept
 
 
 def _by_patient(films: Films, places: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -109,6 +109,10 @@ def _classes(design: Design) -> list[str]:
     return [design.study.positive, design.study.negative]
 
 
+def _most(design: Design) -> dict[str, int]:
+    return {"most_rare": design.size.most_rare, "most_negatives": design.size.most_negatives}
+
+
 def _films(design: Design, own: Step | None = None) -> Step:
     """Give the step that prepares the films, of phantoms or of a folder; those of another source beside `own`."""
     study, size, second = design.study, design.size, own is not None
@@ -129,7 +133,7 @@ def _films(design: Design, own: Step | None = None) -> Step:
 def _add_cell(graph: Graph, design: Design, cell: Cell, arm: Arm) -> None:
     size, aiin = design.size, design.aiin_of(arm)
     common: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed}
-    drawn = {**common, "count": cell.count, "most_negatives": size.most_negatives}
+    drawn = {**common, "count": cell.count, **_most(design)}
     draw = Step("draw", drawn, {"films": graph.films}, f"{cell.count} films, seed {cell.seed}")
     inputs = {"films": graph.films, "draw": draw, "features": _film_features(graph.films, design, aiin)}
     space: dict[str, Any] = {"space": design.study.features, "aiin": aiin}
@@ -160,7 +164,7 @@ def _test(films: Step, design: Design, trained: Step, asked: dict[str, Any], *, 
 
 
 def _film_features(films: Step, design: Design, aiin: Any, second: bool = False) -> Step:
-    settings = {"classes": _classes(design), "space": design.study.features, "aiin": aiin}
+    settings = {"classes": _classes(design), "space": design.study.features, "aiin": aiin, **_most(design)}
     settings["darker"] = second and not design.test_set
     return Step("film_features", settings, {"films": films}, "features of films")
 

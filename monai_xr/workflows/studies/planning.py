@@ -142,7 +142,7 @@ def told_apart(films: Films, features: Features, first: str, second: str) -> flo
     About 0.5 where the splits are alike; patients are never on both sides of a fold.
     """
     places = np.concatenate([films.of(first), films.of(second)])
-    places = places[~films.rare[places]]
+    places = places[~films.rare[places] & np.isfinite(features[places, 0])]
     is_second = films.splits[places] == second
     patient = numbered(len(places), films.patients_of(places))
     units = int(patient.max(initial=-1)) + 1

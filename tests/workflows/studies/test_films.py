@@ -52,7 +52,7 @@ def prepared(tmp_path: Path, source: Path, name: str = "films") -> Path:
 def drawn(tmp_path: Path, films: Path, count: int, seed: int = 0) -> Path:
     folder = tmp_path / f"draw-{count}-{seed}"
     folder.mkdir()
-    settings = {"classes": list(CLASSES), "seed": seed, "count": count, "most_negatives": 1000}
+    settings = {"classes": list(CLASSES), "seed": seed, "count": count, "most_rare": 1000, "most_negatives": 1000}
     make_draw(Work(folder, settings, {"films": films}, tmp_path / "cache"))
     return folder
 
