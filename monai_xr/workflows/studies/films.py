@@ -30,9 +30,11 @@ from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.disk import make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.auditing import audit_folder
 from monai_xr.workflows.studies.steps import WORK, Work
 
 Images = NDArray[np.float32]
+AUDIT = "audit.json"
 _SET, _DRAW = "set", "draw.json"
 _ADMIT = ("patient", "phantom")
 _COLUMNS = ("image", "label", "patient_id", "group_id", "split", "present", "absent", "store", "row")
@@ -184,6 +186,20 @@ def make_draw(work: Work) -> None:
         raise InputDataError("fewer than two films of the other class to train on", wanted["classes"][1])
     places = {"rare": chosen.tolist(), "others": sorted(others.tolist()), "held_back": held_back}
     write_json(work.folder / _DRAW, {name: list(map(int, found)) for name, found in places.items()})
+
+
+def audit_films(work: Work, *, folder: str) -> None:
+    """Look for what tells the classes apart without a look at the lungs, in the data folder as it came.
+
+    Args:
+        work: Of the step.
+        folder: Of the films; "" for phantoms.
+    """
+    source = Path(folder).expanduser() if folder else work.inputs["films"] / _SET
+    found = audit_folder(
+        source, classes=work.settings["classes"], accept_phantoms=True, cache_dir=work.cache / "pixels"
+    )
+    write_json(work.folder / AUDIT, found.as_dict())
 
 
 def considered(films: Films, most_rare: int, most_negatives: int) -> NDArray[np.bool_]:

@@ -8,7 +8,14 @@ from typing import Any
 
 from monai_xr.workflows.studies.classifying import ask_classifiers, train_classifiers
 from monai_xr.workflows.studies.features import added_features, film_features
-from monai_xr.workflows.studies.films import make_draw, make_phantoms, prepare_films, prepare_second, stamp_of
+from monai_xr.workflows.studies.films import (
+    audit_films,
+    make_draw,
+    make_phantoms,
+    prepare_films,
+    prepare_second,
+    stamp_of,
+)
 from monai_xr.workflows.studies.judging import judge_added
 from monai_xr.workflows.studies.sources import copy_films, draw_images, hold_back, make_noise, train_generator
 from monai_xr.workflows.studies.steps import Kinds, Step
@@ -37,11 +44,13 @@ class Graph:
         trained: By cell.
         tested: By cell.
         tested_second: By cell.
+        audit: That looks for shortcuts among the films.
         sources: What an arm adds, by cell.
         judged: Of what an arm adds, by cell.
     """
 
     films: Step
+    audit: Step
     second: Step | None = None
     trained: dict[Cell, Step] = field(default_factory=dict)
     tested: dict[Cell, Step] = field(default_factory=dict)
@@ -51,7 +60,7 @@ class Graph:
 
     def steps(self, *, with_test: bool = True) -> list[Step]:
         """Give all steps once, each behind those that it reads."""
-        ends = [*self.trained.values(), *self.judged.values()]
+        ends = [self.audit, *self.trained.values(), *self.judged.values()]
         ends += [*self.tested.values(), *self.tested_second.values()] if with_test else []
         ordered: dict[str, Step] = {}
         for end in ends:
@@ -72,6 +81,7 @@ def kinds_of(design: Design) -> Kinds:
         "phantoms": make_phantoms,
         "films": partial(prepare_films, folder=design.study.dataset_dir),
         "second_films": partial(prepare_second, folder=design.test_set),
+        "audit": partial(audit_films, folder="" if design.size.phantoms else design.study.dataset_dir),
         "film_features": film_features,
         "draw": make_draw,
         "copies": copy_films,
@@ -93,7 +103,8 @@ def graph_of(design: Design) -> Graph:
         HostError: The data folder cannot be read.
     """
     films = _films(design)
-    graph = Graph(films, _films(design, films) if _has_second(design) else None)
+    audit = Step("audit", {"classes": _classes(design)}, {"films": films}, "shortcuts among the films")
+    graph = Graph(films, audit, _films(design, films) if _has_second(design) else None)
     for seed in range(design.size.seeds):
         for count in design.size.counts:
             for name, arm in design.arms.items():

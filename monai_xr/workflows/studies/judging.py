@@ -31,7 +31,8 @@ def judge_added(work: Work) -> None:
     classes = (wanted["classes"][0], wanted["classes"][1])
     films, draw, added = load_films(folder, *classes), load_draw(work.inputs["draw"]), load_added(work.inputs["added"])
     pixels = film_pixels(folder, classes, json.dumps(wanted["aiin"] if added.treated else "none"))
-    known = np.concatenate([draw.rare, draw.held_back])[: max(_MOST, len(draw.rare))]
+    further = draw.held_back[~np.isin(draw.held_back, added.held_back)]
+    known = np.concatenate([draw.rare, further])[: max(_MOST, len(draw.rare))]
     val = films.of("val")
     val = val[films.rare[val]]
     sets = {
