@@ -67,7 +67,7 @@ class Arm(Section):
 
     role: Literal["baseline", "synthetic", "control", "ceiling"]
     added: str = ""
-    ratio: Annotated[float, Field(gt=0)] = 2.0
+    ratio: Annotated[float, Field(gt=0)] = 1.0
     other_class: bool = False
     select: Literal["none", "consistency", "distance", "diversity"] = "none"
     use: Literal["mix", "pretrain"] = "mix"
