@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monai_xr.data.files.output import write_json
 from monai_xr.data.trained_on import lineage_behind
-from monai_xr.errors import ModelError
+from monai_xr.errors import InputDataError, ModelError
 from monai_xr.networks.weights import check_sha256
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
@@ -64,9 +64,15 @@ def copy_films(work: Work) -> None:
 
 
 def hold_back(work: Work) -> None:
-    """Give real films of the rare class of further patients, as many as there are up to what is wanted."""
+    """Give real films of the rare class of further patients, as many as there are up to what is wanted.
+
+    Raises:
+        InputDataError: There are none.
+    """
     films, draw = _drawn(work)
     places = draw.held_back[: work.settings["pool"]]
+    if not len(places):
+        raise InputDataError("no further film of the rare class", "held back", "lower the largest of `counts`")
     _write(work, films.pixels[places], held_back=places.tolist())
 
 
