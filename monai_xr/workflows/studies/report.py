@@ -1,5 +1,6 @@
 """A study that was run in; `report.html`, self-contained, and `report.md` with the same tables out."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from monai_xr.workflows.judging_images.report import grid_picture
 from monai_xr.workflows.studies.benefits import measure_lines, worth_lines
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
 from monai_xr.workflows.studies.figures import panels_of
-from monai_xr.workflows.studies.films import Films
+from monai_xr.workflows.studies.films import AUDIT, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
@@ -84,7 +85,8 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     """
     judged, table = ran.judged(), ran.tables[0]
     controls = controls_of(ran.design, table, judged)
-    verdict = verdict_of(table, controls)
+    audit = _audit(ran)
+    verdict = verdict_of(table, controls, audit)
     study, size = ran.design.study, ran.design.size
     settings = {**size.model_dump(exclude={"only", "knobs"}), "frozen features": study.features}
     content: dict[str, Any] = {
@@ -92,7 +94,7 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
         "under": f"{len(ran.design.arms)} arms, {size.seeds} repetitions, counts {', '.join(map(str, size.counts))}",
         "question": study.question,
         "verdict": verdict,
-        "data": _data(ran),
+        "data": {**_data(ran), "shortcuts": audit.get("words", "not looked for")},
         "tables": [part for each in ran.tables for part in _tables(ran, each)],
         "panels": panels_of(ran.design, table),
         "controls": controls,
@@ -110,6 +112,13 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     for name, template in ((HTML, "study.html.j2"), (MARKDOWN, "study.md.j2")):
         write_text(folder / name, render_page(Path(__file__).with_name(template), **content))
     return verdict
+
+
+def _audit(ran: Ran) -> dict[str, Any]:
+    """Give what the look for shortcuts found; empty where it failed."""
+    done = ran.done[ran.graph.audit.key]
+    found: dict[str, Any] = {} if done.error else json.loads((done.folder / AUDIT).read_bytes())
+    return found
 
 
 def _draws(ran: Ran) -> dict[Cell, Path]:

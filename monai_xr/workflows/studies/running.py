@@ -15,7 +15,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.progress import progress_bar
 from monai_xr.workflows.studies.steps import Done, Kinds, Step, carry_out
 
-_LOCK, _LOG = ".study.lock", "workers.log"
+LOCK, LOG, OPENINGS = ".study.lock", "workers.log", "openings.jsonl"  # in the folder of a study
 _WAY_OUT = "pip install 'monai-xr[scale]'"
 
 
@@ -78,7 +78,7 @@ def runner(
     """
     root = make_folder(root.absolute())
     refusal = ConfigurationError("process {} runs this study", root, "wait for it, or choose another --output")
-    with locked(root / _LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
+    with locked(root / LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
         yield Runner(client, root, kinds)
 
 
@@ -120,7 +120,7 @@ def _client(root: Path, workers: int, scheduler: tuple[str, float]) -> Iterator[
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.register_plugin(_quiet(str(root / _LOG)))
+        client.register_plugin(_quiet(str(root / LOG)))
         yield client
 
 
