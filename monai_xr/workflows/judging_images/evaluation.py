@@ -20,7 +20,7 @@ from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
 from monai_xr.transforms import make_aiin
-from monai_xr.workflows.feature_spaces import space_of
+from monai_xr.workflows.feature_spaces import own_training, space_of
 from monai_xr.workflows.judging_images.compared import Chosen, Compared, load_compared
 from monai_xr.workflows.judging_images.evaluate_sets import measure_image_sets
 from monai_xr.workflows.judging_images.grids import closest_pairs, shown_images
@@ -72,7 +72,7 @@ def evaluate_folders(
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
-        space: Feature space, or its name as in `space_of`.
+        space: Feature space, or its name as in `space_of`; "own" is that of `own_training` on the real films.
         classifier: Of the classes at hand, as in `evaluate_sets`.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
@@ -89,8 +89,11 @@ def evaluate_folders(
     """
     output, about = Path(output_dir).expanduser(), _about(synthetic_dir)
     _refuse_other_report(output, about)
-    judges = Judges(space_of(space, device=device) if isinstance(space, str) else space, classifier)
     choice, normalise = Chosen(**chosen), make_aiin(aiin)
+    if space == "own":
+        let_in = {"accept_phantoms": choice.accept_phantoms, "no_patients": choice.no_patients}
+        space = f"own={own_training(real_dir, **let_in)}"
+    judges = Judges(space_of(space, device=device) if isinstance(space, str) else space, classifier)
     pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
     cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
     load = partial(load_image_set, image_size=image_size, cache_dir=cache)
