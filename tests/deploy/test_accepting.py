@@ -155,11 +155,12 @@ def test_what_cannot_be_accepted_is_refused(small_app: Path, films: Path, tmp_pa
     for patient in sorted(films.iterdir())[:22]:
         if patient.is_dir():
             shutil.copytree(patient, few / patient.name)
-    (few / "labels.csv").write_text((films / "labels.csv").read_text().replace("NORMAL", "EFFUSION"))
+    shutil.copyfile(films / "labels.csv", few / "labels.csv")
     with pytest.raises(InputDataError, match=r"0 of \d+ films were judged"):
         accept_app(small_app, few, tmp_path / "out")  # phantoms are not let in
     with pytest.raises(ConfigurationError, match="no app with its models"):
         accept_app(films, films, tmp_path / "out")
+    (few / "labels.csv").write_text((films / "labels.csv").read_text().replace("NORMAL", "EFFUSION"))
     with pytest.raises(InputDataError, match="label 'effusion' that the app does not know"):
         accept_app(small_app, few, tmp_path / "out", accept_phantoms=True)
     assert not (tmp_path / "out").exists()
