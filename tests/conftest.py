@@ -26,6 +26,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/phantoms",
     "data/preparing/test_kills",
     "deploy/test_accepting",
+    "deploy/test_anogan",
     "deploy/test_export",
     "deploy/test_verifying",
     "dicom/deidentification/test_streams",
