@@ -41,11 +41,11 @@ def write_drift_page(path: Path, windows: Sequence[Window], *, reference: int, s
         by_chance=f"{psi_by_chance(reference, newest.films):.2f}",
         newest=newest,
         plots=[
-            *([curve_panel("Share of positive answers", rates, "window")] if rates else []),
+            *([curve_panel("Share of positive answers", rates, along="window")] if rates else []),
             curve_panel(
                 "Distance from the reference (KS)",
                 {name: [(x, w.of(name).distance) for x, w in enumerate(windows, 1)] for name in features[:_MOST_LINES]},
-                "window",
+                along="window",
             ),
         ],
         history=[(each.weeks, each.films, f"{each.p:.2g}", alarm_text(each)) for each in windows],
