@@ -19,9 +19,9 @@ def app(models, tmp_path, capsys):
     """Run the app on the folder `in`; give exit code, output and error text."""
 
     def run(*more, model=models):
-        code = 0
         try:
             run_app(["--plain", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(model), *more])
+            code = 0
         except SystemExit as stopped:
             code = stopped.code
         told = capsys.readouterr()

@@ -16,6 +16,10 @@ _CAVEATS = {
         "Distances and coverage are taken in the space of a network that learned from films of this site, without "
         "labels, what two views of one film have in common. Only sets measured by the same training compare.",
     ),
+    "lite0": (
+        "Distances and coverage are taken in the space of an ImageNet network (EfficientNet-Lite0, Apache-2.0; the "
+        "origin of its training is not stated). It sees shapes and textures of photographs, no findings or anatomy.",
+    ),
     "any": (
         "Collapse is said where synthetic images are more alike than other real films and cover less of them. Images "
         "less alike than real ones can also be noise, so look at them.",
@@ -109,11 +113,11 @@ def _likeness(excess: Measure) -> Words:
 
 
 def summary_text(rows: Mapping[str, Measure]) -> str:
-    """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
-    gap = rows["ms_ssim_gap"]
+    """Give the numbers behind the verdict: the likenesses, what of them is beyond real films, the distance."""
+    excess, others = rows["ms_ssim_excess"], rows.get("ms_ssim_held_out", rows["ms_ssim_real"])
     likeness = (
-        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} "
-        f"among real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
+        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {others.value_text} among other real "
+        f"images, {excess.value_text} beyond them (95 % interval {excess.interval_text})."
     )
     ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
     if ratio.value is None:
