@@ -101,7 +101,7 @@ def accept_app(
 
 
 def _decision_of(app: Path) -> Decision:
-    plain = load_model(app / "models").about["decision"]
+    plain = load_model(app / "models").about.get("decision") or {}
     if len(plain.get("classes", ())) < 2:
         raise ModelError("an app that tells no classes", app, "acceptance is for classifiers")
     return Decision.from_dict({each.name: plain[each.name] for each in fields(Decision) if each.name in plain})

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from deploy.conftest import use_core
+from deploy.known import DECISION
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from monai_xr.deploy.accepting import accept_app
 from monai_xr.deploy.core import Instance, load_model
 from monai_xr.deploy.film_groups import groups_of_films
 from monai_xr.dicom import read_header, read_xray
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError, ModelError
 
 PATIENTS = 50
 
@@ -151,6 +152,12 @@ def test_nothing_that_is_written_names_a_patient(accepted: Path) -> None:
 
 @pytest.mark.usefixtures("in_process", "quick_reports")
 def test_what_cannot_be_accepted_is_refused(small_app: Path, films: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    shutil.copytree(small_app, scores)
+    settings = scores / "models" / "brightness" / "model.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "decision": DECISION | {"classes": ["A"]}}))
+    with pytest.raises(ModelError, match="an app that tells no classes"):
+        accept_app(scores, films, tmp_path / "out")
     few = tmp_path / "few"
     for patient in sorted(films.iterdir())[:22]:
         if patient.is_dir():
