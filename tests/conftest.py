@@ -52,6 +52,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "pacs/test_querying",
     "pacs/test_receiver",
     "pacs/test_retrieving",
+    "pacs/test_round_trip",
     "pacs/test_sending",
     "pacs/test_studying",
     "pacs/test_tls",

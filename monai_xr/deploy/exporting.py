@@ -13,6 +13,7 @@ from monai.bundle import ckpt_export
 
 from monai_xr import __version__
 from monai_xr.data.files.output import write_json
+from monai_xr.data.images.tiles import Fit
 from monai_xr.data.phantoms import make_phantom
 from monai_xr.deploy.anogan import export_anogan
 from monai_xr.deploy.app_folder import write_app, write_checksums
@@ -86,7 +87,8 @@ def export_app(source: Path, out: Path, search: SearchSettings | None = None) ->
             exported = _anogan(run, place, search or SearchSettings())
         else:
             weights = source / "checkpoints" if run.is_recorded else bundle / _WEIGHTS
-            exported = _classifier(load_classifier(weights), bundle, place)
+            fit: Fit = run.record.get("data", {}).get("fit", "squash") if run.is_recorded else "squash"
+            exported = _classifier(load_classifier(weights), bundle, place, fit)
         _write_settings(place, name, exported)
         content = _provenance(exported, run)
         write_json(building / "provenance.json", content)
@@ -96,9 +98,9 @@ def export_app(source: Path, out: Path, search: SearchSettings | None = None) ->
     return content
 
 
-def _classifier(trained: TrainedClassifier, bundle: Path, place: Path) -> Exported:
+def _classifier(trained: TrainedClassifier, bundle: Path, place: Path, fit: Fit) -> Exported:
     """Write the network of a classifier as ONNX and as TorchScript."""
-    inputs, decision = _inputs(trained.image_size, trained.aiin), trained.decided
+    inputs, decision = _inputs(trained.image_size, trained.aiin, fit), trained.decided
     samples = [(batch_of(film),) for film in films_to_compare(inputs)]
     told = ToldClassifier(trained.network)
     onnx = export_onnx(told, (("images",), told.outputs), samples, place / NETWORK)
@@ -123,7 +125,8 @@ def _classifier(trained: TrainedClassifier, bundle: Path, place: Path) -> Export
 
 def _anogan(run: RunFolder, place: Path, search: SearchSettings) -> Exported:
     """Write generator, features and the step of the search as ONNX."""
-    inputs = _inputs(int(run.settings["image_size"]), run.setting("aiin", "none"))
+    fit = run.record.get("data", {}).get("fit", "squash")
+    inputs = _inputs(int(run.settings["image_size"]), run.setting("aiin", "none"), fit)
     made = export_anogan(run, place, films_to_compare(inputs), search)
     told = vars(search) | {"first": search.first_latents(made.latent_size).tolist()}
     return Exported(
@@ -143,9 +146,9 @@ def films_to_compare(inputs: InputSettings) -> list[np.ndarray[Any, np.dtype[np.
     return [*films, *(inputs.network_input(each.pixels) for each in phantoms)]
 
 
-def _inputs(image_size: int, aiin: Any) -> InputSettings:
+def _inputs(image_size: int, aiin: Any, fit: Fit) -> InputSettings:
     made = make_aiin(aiin)
-    return InputSettings(image_size, "squash", made and made.settings)
+    return InputSettings(image_size, fit, made and made.settings)
 
 
 def _write_settings(place: Path, name: str, exported: Exported) -> None:

@@ -57,7 +57,7 @@ def run(tmp_path_factory):
             "generator": {"_target_": "monai_xr.networks.DCGANGenerator", **made, "latent_size": LATENTS},
             "discriminator": {"_target_": "monai_xr.networks.DCGANDiscriminator", **made},
         },
-        "data": {"manifest_sha256": "c0ffee", "images_per_class": {"NORMAL": 3}},
+        "data": {"manifest_sha256": "c0ffee", "images_per_class": {"NORMAL": 3}, "fit": "pad"},
         "run_id": "r1",
     }  # fmt: skip
     states = {"generator": generator.state_dict(), "discriminator": discriminator.state_dict()}
@@ -123,6 +123,10 @@ def test_report_holds_the_score_and_how_it_was_searched(app, tmp_path):
     texts = {each.value for each in report.iterall() if each.keyword == "TextValue"}
     assert {"steps=60", "feature_weight=0.2"} <= texts
     assert sorted(path.name[:2] for path in result.written) == ["OT", "PR", "SR"]
+
+
+def test_films_are_fitted_as_those_of_the_training(app):
+    assert load_model(app / "models").inputs.fit == "pad"
 
 
 def test_provenance_tells_by_how_much_the_exported_networks_differ(app):

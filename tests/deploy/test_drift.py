@@ -54,6 +54,9 @@ def test_an_app_adds_a_record_of_each_film(models: Path, tmp_path: Path) -> None
     assert found[0]["height"] == 128
     assert found[0]["probability/NORMAL"] + found[0]["probability/PNEUMONIA"] == pytest.approx(1)
     assert found[0]["grey_50"] == pytest.approx(found[1]["grey_50"], abs=1e-3)  # one picture, two polarities
+    assert found[0]["embedding/3"] == pytest.approx(found[1]["embedding/3"], rel=0.05)
+    directions = np.random.default_rng(0).standard_normal((3, 1))  # the embedding is one number, the mean of the input
+    assert found[0]["embedding/2"] / found[0]["embedding/1"] == pytest.approx(directions[1, 0] / directions[0, 0])
     assert "2.25." not in (tmp_path / "records.jsonl").read_text()
 
 

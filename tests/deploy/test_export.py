@@ -158,7 +158,7 @@ def test_torchscript_keeps_its_name_and_its_configs(run, app, tmp_path):
         torch.testing.assert_close(scripted(images), network(images), rtol=0, atol=1e-5)
     renamed = shutil.copy(path, tmp_path / "model.ts")
     with pytest.raises(ModelError, match=f"an archive of {NAME} : model.ts : keep the name"):
-        check_torchscript(network, [np.zeros((32, 32), np.float32)], Path(renamed))
+        check_torchscript(network, [(torch.zeros(1, 1, 32, 32),)], Path(renamed))
 
 
 def test_onnx_gives_logits_features_and_map_of_the_network(run, app):
