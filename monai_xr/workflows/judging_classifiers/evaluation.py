@@ -21,6 +21,7 @@ from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
+from monai_xr.workflows.auditing import audit
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong
@@ -150,6 +151,8 @@ def _notes(trained: TrainedClassifier, measures: Mapping[str, Estimate], dataset
     if not all(record.patient_id or record.group_id for record in dataset.real.cache.records):
         notes.append("The patients of some films are unknown: intervals take each such film for a patient.")
     notes.append(trained.decision.operating_text())
+    if not dataset.multi_label:
+        notes.append(audit(dataset.real.cache).words())
     notes.append("Intervals cover the choice of patients, not the luck of a training: another seed may move more.")
     return tuple(notes)
 
