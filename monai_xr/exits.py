@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -30,6 +31,17 @@ def exit_codes(*, debug: bool = False) -> Iterator[None]:
         _leave(error, debug)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Show what is warned of without file, line and source, which say nothing to whoever typed a command."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"monai_xr: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def guard_plain_command() -> None:

@@ -2,12 +2,13 @@
 
 import signal
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
 
 from monai_xr.errors import ConfigurationError, DivergedError, HostError, InputDataError, ModelError, NetworkError
-from monai_xr.exits import exit_codes, known_cause
+from monai_xr.exits import exit_codes, known_cause, warnings_in_a_line
 from monai_xr.workflows.bundle_running.running import run_training
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,15 @@ def test_bug_of_ours_leaves_with_1_and_its_traceback_on_demand(capsys):
     told = capsys.readouterr().err
     assert "Traceback" in told
     assert "unexpected IndexError: seven" in last_line(told)
+
+
+def test_warning_is_a_line_without_code():
+    usual = warnings.formatwarning
+    with warnings_in_a_line():
+        assert (
+            warnings.formatwarning(UserWarning("no effect"), UserWarning, "a.py", 3) == "monai_xr: warning: no effect\n"
+        )
+    assert warnings.formatwarning is usual
 
 
 def test_an_unexpected_failure_names_no_folder(capsys):

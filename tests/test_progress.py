@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,3 +57,11 @@ def test_terminal_sees_it_moving_and_keeps_nothing_of_it():
         shown += part
     assert shown.count(b"loading torch") >= 2
     assert shown.endswith((b"\x1b[2K", b"\x1b[?25h", b"\x1b[1A\x1b[2K"))
+
+
+def test_what_is_mostly_quick_is_told_of_once_it_is_not(capsys):
+    with progress.told_if_long("measuring", after_s=60):
+        pass
+    with progress.told_if_long("drawing", after_s=0.001):
+        time.sleep(0.2)
+    assert capsys.readouterr().err == "drawing ...\n"

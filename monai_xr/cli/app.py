@@ -1,5 +1,6 @@
 """The typer application that the commands are added to: flags and names of options as people type them."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ from typer.core import TyperCommand
 
 from monai_xr.settings import FLAGS
 
+_RESUMABLE = ("prepare", "deidentify", "pull")
+
 
 class FlagCommand(TyperCommand):
     """A command whose flags may be followed by true or false, as the settings of a bundle are."""
@@ -15,6 +18,15 @@ class FlagCommand(TyperCommand):
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
         """Read arguments after writing `--flag true` as `--flag` and `--flag false` as `--no-flag`."""
         return super().parse_args(context, self._without_values(arguments))
+
+    def invoke(self, context: Any) -> Any:
+        """Run, and say in one line that Ctrl-C ended it: typer alone leaves without a word."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            again = "goes on where it was" if self.name in _RESUMABLE else "begins anew"
+            typer.echo(f"\nmonai_xr: stopped; the same command {again}", err=True)
+            raise typer.Exit(128 + signal.SIGINT) from None
 
     def _without_values(self, arguments: list[str]) -> list[str]:
         flags = {name: each for each in self.params for name in each.opts if getattr(each, "is_flag", False)}

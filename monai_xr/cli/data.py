@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.errors import InputDataError
 
 _Seed = Annotated[int | None, typer.Option(help="Of the first deal of splits; 0 by default.")]
 _Fractions = Annotated[
@@ -65,7 +66,10 @@ def inspect(
         check_target(target)
     with progress_bar("films") as progress:
         inspection = inspect_folder(folder, decode=decode, workers=workers, progress=progress)  # type: ignore[arg-type]
-    print_inspection(inspection)
+    if inspection.films or inspection.others:
+        print_inspection(inspection)
+    if not inspection.films:
+        raise InputDataError("no image in it", folder, "name a folder of DICOM, PNG or JPEG files")
     if json_file:
         write_text(json_file, inspection.to_json() + "\n")
     if csv_file:
@@ -90,11 +94,15 @@ def deidentify(
 
     Text is looked for with the extra `ocr`; without it every image waits.
     """
+    from monai_xr.data.files.data_folder import check_there
+    from monai_xr.progress import progress_bar, say
+
+    check_there(source)
+    say("looking at the files; what finds text in their pixels takes some seconds to start ...")
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
     from monai_xr.data.sources.shown_paths import how_to_find
     from monai_xr.dicom.deidentification.data_set import DeidentificationOptions
-    from monai_xr.progress import progress_bar
 
     options = DeidentificationOptions(shift_dates=shift_dates, keep_characteristics=keep_characteristics)
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)

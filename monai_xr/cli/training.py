@@ -1,7 +1,7 @@
 """Commands on models: train a bundle, sample it, judge its images; AIIN by itself; the demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -103,7 +103,9 @@ def evaluate(
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="Where measures.json and report.html go; else beside the run, or runs/evaluation/FOLDER."),
+        typer.Option(
+            help="Where measures.json and report.html go; else a new folder in the run, or in runs/evaluation."
+        ),
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
     classes: Annotated[
@@ -130,35 +132,28 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
-    from monai_xr.progress import loading
+    from monai_xr.progress import loading, say
+    from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
+    given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
+    chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
+    settings = settings_asked(real, synthetic, given, **chosen)
+    say(images_told(synthetic))
+    free, cache = usual_folder(synthetic)
+    output = output or free
     loading("torch", "monai")
-    from monai_xr.runs import settings_behind
-    from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders, usual_folder
-    from monai_xr.workflows.judging_images.terminal import print_lights, print_measures
+    from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders
+    from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 
-    output = output or usual_folder(synthetic)
-    labels = ",".join(classes) if classes else None
-    given = {"image_size": image_size, "classes": labels, "split": split, "aiin": aiin}
-    settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
-    measures = evaluate_folders(
-        real,
-        synthetic,
-        output,
-        **settings,
-        held_out_split=held_out_split,
-        accept_phantoms=accept_phantoms,
-        no_patients=no_patients,
-        space=space,
-        seed=seed,
-    )
+    chosen |= {"accept_phantoms": accept_phantoms, "space": space, "seed": seed, "cache_dir": cache}
+    measures = evaluate_folders(real, synthetic, output, **settings, **chosen)
     if as_json:
         typer.echo((output / MEASURES).read_text(encoding="utf-8"), nl=False)
         return
     if show_all:
         print_measures(measures)
     print_lights(measures)
-    typer.echo(f"report: {output / REPORT}")
+    typer.echo("\n".join([f"report: {output / REPORT}", *next_lines(measures, real, synthetic)]))
 
 
 @app.command()
@@ -172,8 +167,10 @@ def aiin(
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms in.")] = False,
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
+    from monai_xr.data.files.data_folder import check_there
     from monai_xr.progress import progress_bar, working
 
+    check_there(source)
     with working("reading"):
         from monai_xr.transforms.aiin.functions import ArrayNormaliser
         from monai_xr.transforms.aiin.settings import checked_settings

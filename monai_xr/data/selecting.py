@@ -96,7 +96,7 @@ def _nearest(points: Array, others: Array, whose: Array | None = None) -> Array:
         if whose is not None:
             distances[whose[start : start + _ROWS, None] == whose] = np.inf
         found.append(distances.min(1))
-    return np.concatenate(found) if found else np.empty(0)
+    return np.asarray(np.concatenate(found)) if found else np.empty(0)
 
 
 def _distances(points: Array, others: Array) -> Array:

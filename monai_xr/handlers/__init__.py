@@ -1,7 +1,6 @@
 """What attaches to an engine: checkpoints, tracking, pictures, alarms, writers; each imported when it is first used."""
 
-from importlib import import_module
-from typing import Any
+from monai_xr.lazy import used_when_asked
 
 _HOMES = {
     "Checkpoint": "checkpointing.checkpoint",
@@ -23,9 +22,4 @@ _HOMES = {
     "usual_handlers": "usual",
 }
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = used_when_asked(__name__, _HOMES)

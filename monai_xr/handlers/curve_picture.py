@@ -8,6 +8,7 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 
 from monai_xr.handlers.events import RunEvents
+from monai_xr.progress import told_if_long
 from monai_xr.runs.curve_picture import write_curves
 
 _SHARE = 0.05  # of the time of a training that drawing may take
@@ -38,7 +39,8 @@ class CurvePicture:
     def _draw(self) -> None:
         begin = time.monotonic()
         try:
-            write_curves(self.folder)
+            with told_if_long("drawing the curves"):
+                write_curves(self.folder)
         except Exception as error:  # a picture less is no reason to end a training
             logger.warning("curves.png cannot be written (%s)", getattr(error, "strerror", type(error).__name__))
         end = time.monotonic()

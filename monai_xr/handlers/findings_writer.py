@@ -66,7 +66,8 @@ class FindingsWriter:
         """Write the table and the JSON, each whole or not at all."""
         rows = ({**film, "finding": name, **said} for film in self.films for name, said in film["findings"].items())
         write_text(self.folder / "findings.csv", csv_text(COLUMNS, rows))
-        refused = [{"file": each.file, "reason": each.reason} for each in self.dataset.cache.refused]
+        left_out = (*self.dataset.source.skipped, *self.dataset.cache.refused)
+        refused = [{"file": each.file, "reason": each.reason} for each in left_out]
         content = {"model": self.trained.lineage(), "films": self.films, "refused": refused}
         write_json(self.folder / "findings.json", content)
 

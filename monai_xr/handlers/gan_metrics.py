@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from monai_xr.metrics import (
     precision_recall_coverage,
     random_space,
 )
+from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_count
 from monai_xr.transforms.ranges import to_unit_range
 
@@ -31,11 +32,13 @@ logger = logging.getLogger(__name__)
 class GanMetrics:
     """Puts measures of the sampling generator into `state.metrics` as `measures/NAME`, every few epochs.
 
-    The same latents and the same real images are compared each time. Measuring draws no number from the training's
-    random generators; of several processes the first measures. Attach it before the handlers that log metrics.
+    The same latents and the same real images, those of whole patients, are compared each time. Measuring draws no
+    number from the training's random generators; of several processes the first measures. Attach it before the handlers
+    that log metrics.
 
     Args:
-        dataset: Real images, items with `image` (1, H, W) in [-1, 1], treated as the training's.
+        dataset: Real images, items with `image` (1, H, W) in [-1, 1], treated as the training's; `patients`, where it
+            has them, says whose each is.
         count: Images of each kind; fewer where the data set has fewer. The names of distances carry it.
         every: Epochs between two measurings; the last epoch is always measured.
         budget_s: Seconds that one measuring may take: what would begin later is left out, with one warning.
@@ -62,6 +65,8 @@ class GanMetrics:
         self.budget_s, self.seed = float(budget_s), int(seed)
         self.space = space or random_space()
         self._real: tuple[Tensor, float, Tensor] | None = None
+        patients: Sequence[str] = getattr(dataset, "patients", ())
+        self.rows, self.patients = self._drawn(patients if len(set(patients)) > 1 else None)
         self._told = False
 
     def attach(self, engine: Engine) -> None:
@@ -80,7 +85,8 @@ class GanMetrics:
         is_due = epoch % self.every == 0 or epoch == engine.state.max_epochs
         if idist.get_rank() or not is_due:
             return
-        metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
+        with told_if_long("measuring the images"):
+            metrics.update({f"measures/{name}": value for name, value in self._within_budget(engine)})
 
     def _within_budget(self, engine: Sampled) -> Iterator[tuple[str, float]]:
         """Give measures by name, the cheapest first, until the time is up."""
@@ -96,11 +102,11 @@ class GanMetrics:
         def distances() -> dict[str, float]:
             features.append(self.space(fakes))
             name = f"{len(real)}_{self.space.name}"
-            kernel = kernel_distance(real_features, features[0]).value
+            kernel = kernel_distance(real_features, features[0], patients=self.patients).value
             return {f"fid_{name}": frechet_distance(real_features, features[0]), f"kid_{name}": kernel}
 
         def coverage() -> dict[str, float]:
-            found = precision_recall_coverage(real_features, features[0])
+            found = precision_recall_coverage(real_features, features[0], patients=self.patients)
             name = f"{len(real)}_{self.space.name}"
             return {f"precision_{name}": found.precision, f"coverage_{name}": found.coverage}
 
@@ -119,13 +125,23 @@ class GanMetrics:
             )
         self._told = True
 
+    def _drawn(self, patients: Sequence[str] | None) -> tuple[list[int], list[str] | None]:
+        """Draw patients, each its film where nobody knows them, and take all films of each; give rows and patients."""
+        draw, total = np.random.default_rng(self.seed), len(self.dataset)  # type: ignore[arg-type]
+        if patients is None:
+            return draw.permutation(total)[: self.count].tolist(), None
+        known = sorted(set(patients))
+        order = dict(zip(known, draw.permutation(len(known)).tolist(), strict=True))
+        rows = sorted(range(total), key=lambda row: order[patients[row]])[: self.count]
+        return rows, [patients[row] for row in rows]
+
     def _reals(self) -> tuple[Tensor, float, Tensor]:
         """Give the real images, their likeness and their features; made once."""
         if self._real is None:
-            drawn = np.random.default_rng(self.seed).permutation(len(self.dataset))[: self.count]  # type: ignore[arg-type]
-            items = (self.dataset[int(index)] for index in drawn)
+            items = (self.dataset[row] for row in self.rows)
             images = [item["image"] if isinstance(item, dict) else item for item in items]
             real = to_unit_range(torch.stack(images)).clamp(0, 1)
-            likeness = ms_ssim_of_random_pairs(real, pairs=self.pairs, seed=self.seed).mean
+            of_pairs = ms_ssim_of_random_pairs(real, pairs=self.pairs, seed=self.seed, patients=self.patients)
+            likeness = of_pairs.mean
             self._real = real, likeness, self.space(real)
         return self._real

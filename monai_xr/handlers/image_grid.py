@@ -9,6 +9,7 @@ from monai_xr.data.images.montage import montage
 from monai_xr.data.images.png import write_png
 from monai_xr.disk import make_folder
 from monai_xr.handlers.protocols import Sampled
+from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_count
 
 
@@ -36,7 +37,8 @@ class ImageGrid:
         engine.state.image_grid = None
         if idist.get_rank() or (epoch % self.every and epoch != engine.state.max_epochs):
             return
-        images = engine.sample(self.count, seed=self.seed)[:, 0].float().cpu().numpy()
+        with told_if_long("drawing samples"):
+            images = engine.sample(self.count, seed=self.seed)[:, 0].float().cpu().numpy()
         path = make_folder(self.folder) / f"epoch_{epoch:04d}.png"
         columns = max(1, round(self.count**0.5))
         write_png(path, montage(images, columns), {"Synthetic": "generated", "Epoch": str(epoch)})

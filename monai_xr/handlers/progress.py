@@ -15,6 +15,7 @@ from monai_xr.runs.curves import told_measures
 
 _BETWEEN_LINES_S = 10.0
 _TO_ESTIMATE_S = 3.0
+_WORTH_TELLING_S = 1.0
 
 
 class Progress:
@@ -77,7 +78,8 @@ class Progress:
         elif not self.estimated and (now - self.timed_from >= _TO_ESTIMATE_S or done % engine.state.epoch_length == 0):
             self.estimated = True
             left_s = (now - self.timed_from) / (done - self.timed) * (total - done)
-            self._write(f"time        about {as_time(left_s)}")
+            if left_s >= _WORTH_TELLING_S:
+                self._write(f"time        about {as_time(left_s)} more, without what comes between epochs")
         elif self.bar.disable and now - self.told_at >= _BETWEEN_LINES_S:
             self.told_at = now
             say(f"iteration {done} of {total}")
@@ -86,7 +88,7 @@ class Progress:
         """Write the epoch, its measures and its time."""
         state = engine.state
         measures = ", ".join(f"{name} {value:.3g}" for name, value in told_measures(state.metrics).items())
-        best = " (best so far)" if getattr(state, "best", {}).get("epoch") == state.epoch else ""
+        best = ", the new best" if 1 < state.epoch == getattr(state, "best", {}).get("epoch") else ""
         took = as_time(time.monotonic() - self.epoch_began)
         self._write(f"epoch {state.epoch}/{state.max_epochs}: {measures}{best}, {took}")
 

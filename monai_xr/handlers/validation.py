@@ -22,6 +22,7 @@ from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_
 from monai_xr.losses.classification import ClassLoss
 from monai_xr.metrics.pulls import auroc
 from monai_xr.networks.vit import XrayClassifier
+from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_count
 from monai_xr.transforms import LabelledXrays
 
@@ -90,7 +91,8 @@ class Validation:
 
     def validate(self, engine: Any) -> None:
         """Judge the network of this epoch."""
-        logits, targets = predict(engine.best_guess, self.loader, engine.state.device)
+        with told_if_long("validating"):
+            logits, targets = predict(engine.best_guess, self.loader, engine.state.device)
         temperature = fit_temperature(logits.double(), targets.double(), multi_label=self.dataset.multi_label)
         loss = float(self.loss(logits / temperature, targets))
         engine.state.metrics |= {"val/loss": loss, **self._scores(logits, targets)}

@@ -1,20 +1,10 @@
 """Trained generator in, synthetic images out; logits in, decisions out. Each is imported when it is first used."""
 
-from importlib import import_module
-from typing import Any
+from monai_xr.lazy import used_when_asked
 
-_SAMPLING = (
-    "GeneratorInferer",
-    "LatentDataset",
-    "class_latents",
-    "draw_samples",
-    "film_latents",
-    "prepare_conditioned",
+_HOMES = dict.fromkeys(
+    ("GeneratorInferer", "LatentDataset", "class_latents", "draw_samples", "film_latents", "prepare_conditioned"),
+    "sampling",
 )
-__all__ = list(_SAMPLING)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _SAMPLING:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.sampling"), name)
+__all__ = list(_HOMES)
+__getattr__ = used_when_asked(__name__, _HOMES)

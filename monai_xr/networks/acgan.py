@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from monai_xr.errors import ConfigurationError
 from monai_xr.networks.blocks import Initialization, initialize
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator, no_condition
+from monai_xr.networks.interfaces import (
+    Discriminator,
+    DiscriminatorOutput,
+    Generator,
+    checked_classes,
+    first_class,
+    no_condition,
+)
 
 Conditioning = Literal["multiply", "concatenate"]
 
@@ -37,7 +44,7 @@ class ACGANGenerator(Generator):
             raise ConfigurationError("unknown conditioning", str(conditioning), "multiply or concatenate")
         inputs = latent_size * (1 + (conditioning == "concatenate"))
         self.trunk = DCGANGenerator(latent_size=inputs, **trunk)
-        self.embedding = nn.Embedding(_checked(classes), latent_size)
+        self.embedding = nn.Embedding(checked_classes(classes, 2), latent_size)
         self.conditioning = conditioning
         self.latent_size, self.sizes, self.channels = latent_size, self.trunk.sizes, self.trunk.channels
 
@@ -52,7 +59,7 @@ class ACGANGenerator(Generator):
 
     def usual_condition(self, latents: Tensor) -> Tensor | None:
         """The first class."""
-        return torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
+        return first_class(latents)
 
 
 class ACGANDiscriminator(Discriminator):
@@ -73,16 +80,10 @@ class ACGANDiscriminator(Discriminator):
         super().__init__()
         self.trunk = DCGANDiscriminator(dropout=dropout, initialization=initialization, **trunk)
         features = sum(layer.in_features for layer in self.trunk.score if isinstance(layer, nn.Linear))
-        self.class_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, _checked(classes)))
+        self.class_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, checked_classes(classes, 2)))
         initialize(self.class_head, initialization)
 
     def forward(self, images: list[Tensor], condition: Tensor | None = None) -> DiscriminatorOutput:
         """Score and classify a batch; only the finest image is looked at and `condition` is not used."""
         output = self.trunk.forward(images)
         return output._replace(class_logits=self.class_head(output.features))
-
-
-def _checked(classes: int) -> int:
-    if classes < 2:
-        raise ConfigurationError(f"{classes} classes", "classes", "at least 2")
-    return classes

@@ -60,6 +60,18 @@ def no_condition(found: str, way_out: str) -> Tensor:
     raise ConfigurationError(found, "condition", way_out)
 
 
+def first_class(latents: Tensor) -> Tensor:
+    """Give the label 0 for each latent."""
+    return torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
+
+
+def checked_classes(classes: int, least: int) -> int:
+    """Give a number of classes; ConfigurationError where there are too few."""
+    if classes < least:
+        raise ConfigurationError(f"{classes} classes", "classes", f"at least {least}")
+    return classes
+
+
 class FinestImage(nn.Module):
     """A generator as it leaves the house: latents in, and a condition that may be left out; one image each out.
 

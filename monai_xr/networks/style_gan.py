@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from monai_xr.errors import ConfigurationError
 from monai_xr.networks.blocks import doubling_widths, doublings
-from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator
+from monai_xr.networks.interfaces import Discriminator, DiscriminatorOutput, Generator, checked_classes, first_class
 from monai_xr.networks.layers import EqualizedConv2d, EqualizedLinear, MinibatchStd, PixelNorm
 
 
@@ -54,7 +53,7 @@ class StyleGANGenerator(Generator):
         self.latent_size, self.sizes, self.channels = latent_size, (image_size,), channels
         widths = doubling_widths(width, max_width, doublings(image_size, 4) + 1)[::-1]  # coarsest first
         self.normalize = PixelNorm()
-        self.classes = EqualizedLinear(_checked(classes), latent_size, gain=1.0)  # of one-hot labels
+        self.classes = EqualizedLinear(checked_classes(classes, 1), latent_size, gain=1.0)  # of one-hot labels
         self.mapping = nn.Sequential(
             EqualizedLinear(2 * latent_size, latent_size, rate=0.01),
             nn.LeakyReLU(0.2),
@@ -80,7 +79,7 @@ class StyleGANGenerator(Generator):
             truncation: How far styles go from their mean, 1 for as far as in training: less is less diverse.
         """
         if condition is None:
-            condition = torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
+            condition = first_class(latents)
         one_hot = F.one_hot(condition, self.classes.in_features).to(latents.dtype)
         joined = torch.cat([self.normalize(latents), self.normalize(self.classes(one_hot))], 1)
         styles = self.mapping(joined)  # (B, Z)
@@ -98,7 +97,7 @@ class StyleGANGenerator(Generator):
 
     def usual_condition(self, latents: Tensor) -> Tensor | None:
         """The first class."""
-        return torch.zeros(latents.shape[0], dtype=torch.long, device=latents.device)
+        return first_class(latents)
 
 
 class _ModulatedConv2d(nn.Module):
@@ -156,7 +155,7 @@ class StyleGANDiscriminator(Discriminator):
             nn.LeakyReLU(0.2),
         )
         self.score = EqualizedLinear(last, 1, gain=1.0)
-        self.classes = EqualizedLinear(_checked(classes), last, gain=1.0)
+        self.classes = EqualizedLinear(checked_classes(classes, 1), last, gain=1.0)
 
     def forward(self, images: list[Tensor], condition: Tensor | None = None) -> DiscriminatorOutput:
         """Score a batch of the classes in `condition`, integers (B,); only the finest image is looked at."""
@@ -184,9 +183,3 @@ class _Shrinking(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         joined: Tensor = self.body(features) + self.shortcut(F.avg_pool2d(features, 2))
         return joined / 2**0.5
-
-
-def _checked(classes: int) -> int:
-    if classes < 1:
-        raise ConfigurationError(f"{classes} classes", "classes", "at least 1")
-    return classes

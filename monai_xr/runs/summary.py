@@ -51,8 +51,12 @@ class Summary:
         return [*told, *(f"next        {command}" for command in self.next_commands)]
 
 
-def summary_of(run: RunFolder) -> Summary:
+def summary_of(run: RunFolder, *, films: str = "") -> Summary:
     """Read a run.
+
+    Args:
+        run: Of a training.
+        films: Where its films are, as typed, for the commands; else as far as the record holds it.
 
     Raises:
         ModelError: No training is recorded there.
@@ -69,7 +73,7 @@ def summary_of(run: RunFolder) -> Summary:
         films=", ".join(f"{count} {name}" for name, count in data.get("images_per_class", {}).items()),
         reached=_reached(record, last),
         checkpoint=_checkpoint(run, record),
-        next_commands=next_commands(run),
+        next_commands=next_commands(run, films),
         settings=settings,
     )
 
@@ -99,7 +103,7 @@ def differing_settings(summaries: Sequence[Summary]) -> dict[str, list[str]]:
     return {name: row for name, row in values.items() if len(set(row)) > 1}
 
 
-def next_commands(run: RunFolder) -> list[str]:
+def next_commands(run: RunFolder, films: str = "") -> list[str]:
     """Give the commands that the metadata of a run's bundle names, with its folder, and the one for its page.
 
     `{run}` and `{films}` in them stand for the folder of the run and for that of the films, as they were typed.
@@ -108,7 +112,7 @@ def next_commands(run: RunFolder) -> list[str]:
         metadata = json.loads((run.path / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         metadata = {}
-    films = str(run.setting("dataset_dir", ""))
+    films = films or str(run.setting("dataset_dir", ""))
     known = {
         "{run}": shlex.quote(str(run.path)),
         "{films}": "FOLDER" if not films or LEFT_OUT.search(films) else shlex.quote(films),

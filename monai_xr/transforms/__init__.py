@@ -1,7 +1,6 @@
 """Image file in, normalised tensor out: loading, AIIN, the data set that training reads. Imported when first used."""
 
-from importlib import import_module
-from typing import Any
+from monai_xr.lazy import used_when_asked
 
 _HOMES = {
     "AIIN": "aiin.transforms",
@@ -25,9 +24,4 @@ _HOMES = {
     "xray_loader": "loader",
 }
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = used_when_asked(__name__, _HOMES)

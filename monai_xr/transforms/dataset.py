@@ -153,6 +153,12 @@ class XrayDataset(Dataset[dict[str, Any]]):
         return TrainedOn.films(self.cache, self.source) | behind
 
     @property
+    def patients(self) -> tuple[str, ...]:
+        """Give what each film shares with others: its patient, else its group, else the film itself."""
+        records = self.cache.records
+        return tuple(r.patient_id or r.group_id or f"film {place}" for place, r in enumerate(records))
+
+    @property
     def generated(self) -> int:
         """How many of the images are generated."""
         return sum(facts.origin == "generated" for facts in self.cache.facts)

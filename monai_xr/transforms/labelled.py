@@ -1,6 +1,5 @@
 """Films of one split in, items with a target for every class out."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ class LabelledXrays(Dataset[dict[str, Any]]):
         self.real = films.real if isinstance(films, MixedXrayDataset) else films
         self.multi_label = parse_flag(multi_label, "multi_label")
         records = list(self.real.cache.records)
-        self.patients = _patients(records)
+        self.patients = self.real.patients
         if isinstance(films, MixedXrayDataset):
             records += list(films.mixture.generated.records)
         self.records = records
@@ -86,11 +85,6 @@ class LabelledXrays(Dataset[dict[str, Any]]):
         if self.multi_label:
             return ((self.targets == 0).sum(0).double() / present).float()
         return (len(self.targets) / (len(self.classes) * present)).float()
-
-
-def _patients(records: Sequence[Record]) -> tuple[str, ...]:
-    """Give the unit that a film shares with others: patient, else group, else the film itself."""
-    return tuple(r.patient_id or r.group_id or f"film {place}" for place, r in enumerate(records))
 
 
 def labelled_films(

@@ -302,8 +302,13 @@ def test_aiin_writes_images_and_the_picture(monai_xr, phantoms, tmp_path):
     code, out, error = monai_xr("aiin", phantoms, "normalised", "--accept-phantoms", "--mode", "exact", "--bits", "12")
     assert code == 0, error
     assert "skipped labels.csv" in out
-    assert len(list((tmp_path / "normalised").rglob("*.dcm.png"))) >= 15
+    assert len(list((tmp_path / "normalised").rglob("*.png"))) >= 15
     assert (tmp_path / "normalised" / "aiin.png").stat().st_size > 10_000
+
+
+def test_aiin_refuses_a_missing_file_before_it_loads_anything(monai_xr):
+    code, _, error = monai_xr("aiin", "absent.dcm", "normalised")
+    assert (code, error.startswith("monai_xr: error: no such file or folder : absent.dcm")) == (2, True)
 
 
 def test_aiin_refuses_a_negative_threshold(monai_xr, phantoms):

@@ -61,3 +61,24 @@ def test_name_that_no_report_holds(monai_xr, films):
     code, _, error = monai_xr("inspect", films, "--find", "~0123456789abcdef")
     assert code == 2
     assert "no file is called '~0123456789abcdef' in reports : films" in error
+
+
+def test_folder_without_an_image_is_bad_input(monai_xr, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, error = monai_xr("inspect", "empty")
+    assert (code, out) == (3, "")
+    assert "no image in it : empty : name a folder" in error
+    (tmp_path / "empty" / "letter.txt").write_text("x")
+    code, out, error = monai_xr("inspect", "empty")
+    assert (code, "letter.txt" in out) == (3, True)
+
+
+def test_deidentify_says_what_it_does_and_names_what_is_missing(monai_xr, films):
+    code, _, error = monai_xr("deidentify", "absent", "out")
+    assert (code, error.strip()) == (
+        2,
+        "monai_xr: error: no such file or folder : absent : name an X-ray file or a folder of them",
+    )
+    code, _, error = monai_xr("deidentify", films, films / "out")
+    assert "source and output lie one inside the other : out" in error
+    assert error.startswith("looking at the files; what finds text in their pixels takes some seconds to start ...")

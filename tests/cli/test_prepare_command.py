@@ -102,3 +102,14 @@ def test_inspect_makes_the_folders_of_its_files(monai_xr: Any, tmp_path: Path) -
     assert code == 0, error
     assert (tmp_path / "new" / "a.json").is_file()
     assert (tmp_path / "other" / "a.png").is_file()
+
+
+def test_refusal_before_the_first_film_leaves_no_folder(monai_xr: Any, tmp_path: Path) -> None:
+    _with_bad_files(tmp_path)
+    assert monai_xr("prepare", "films", "set", "--size", 32)[0] == 3  # of unknown patients
+    assert not (tmp_path / "set").exists()
+    (tmp_path / "mine").mkdir()
+    assert monai_xr("prepare", "films", "mine", "--size", 32)[0] == 3
+    assert (tmp_path / "mine").is_dir()
+    assert monai_xr("prepare", "films", "set", "--no-patients", "--size", 32, "--max-bad", "1")[0] == 3
+    assert (tmp_path / "set" / "report.html").is_file()

@@ -5,7 +5,7 @@ from ignite.engine import Events
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers import EpochLosses
 from monai_xr.handlers.gan_metrics import GanMetrics
-from monai_xr.metrics import frechet_distance, ms_ssim_of_random_pairs, random_space
+from monai_xr.metrics import frechet_distance, ms_ssim, ms_ssim_of_random_pairs, random_space
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,30 @@ def test_measures_are_those_of_the_averaged_generator(make_engine, films):
     assert metrics["measures/fid_12_random"] == pytest.approx(frechet_distance(space(real), space(fakes)))
     gap = ms_ssim_of_random_pairs(fakes, pairs=20, seed=0).mean - ms_ssim_of_random_pairs(real, pairs=20, seed=0).mean
     assert metrics["measures/ms_ssim_gap"] == pytest.approx(gap)
+
+
+class OfPatients:
+    """Films in pairs of one patient."""
+
+    def __init__(self, films):
+        self.films, self.patients = films, tuple(f"P{place // 2}" for place in range(len(films)))
+
+    def __len__(self):
+        return len(self.films)
+
+    def __getitem__(self, place):
+        return {"image": self.films[place], "label": 0}
+
+
+def test_patients_are_drawn_and_never_paired_with_themselves(films):
+    alike = films[::2].repeat_interleave(2, 0)  # both films of a patient are the same
+    handler = watcher(OfPatients(alike), count=8, pairs=500)
+    assert sorted(handler.rows) == sorted(row for first in handler.rows[::2] for row in (first, first + 1))
+    _, likeness, _ = handler._reals()
+    real = (alike[handler.rows] + 1) / 2
+    pairs = torch.tensor([(a, b) for a in range(8) for b in range(a + 1, 8) if a // 2 != b // 2])
+    assert likeness == pytest.approx(ms_ssim(real[pairs[:, 0]], real[pairs[:, 1]]).mean().item())
+    assert watcher(films, count=8).patients is None
 
 
 def test_only_every_so_often_and_at_the_end_without_stale_values(make_engine, films):

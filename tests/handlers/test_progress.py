@@ -34,7 +34,13 @@ def test_time_is_estimated_from_iterations_after_the_first(make_engine, capsys, 
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(seconds)))
     make_engine(3, [EpochLosses(), Progress()]).run()
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("time")]
-    assert told == ["time        about 8.0 s"]  # one iteration of 2 s was timed, four are left
+    # one iteration of 2 s was timed, four are left
+    assert told == ["time        about 8.0 s more, without what comes between epochs"]
+
+
+def test_time_that_is_over_at_once_is_not_told(make_engine, capsys):
+    make_engine(1, [EpochLosses(), Progress()]).run()
+    assert "time " not in capsys.readouterr().out
 
 
 def test_long_epoch_is_told_of_between_its_ends(make_engine, capsys, monkeypatch):
@@ -46,10 +52,10 @@ def test_long_epoch_is_told_of_between_its_ends(make_engine, capsys, monkeypatch
 
 def test_best_epoch_is_marked(make_engine, capsys):
     watcher = Progress()
-    engine = make_engine(2, [EpochLosses(), watcher])
-    engine.state.best = {"epoch": 1}
+    engine = make_engine(3, [EpochLosses(), watcher])
+    engine.state.best = {"epoch": 2}
     engine.run()
-    assert [("best so far" in line) for line in capsys.readouterr().out.splitlines()[-2:]] == [True, False]
+    assert [("new best" in line) for line in capsys.readouterr().out.splitlines()[-3:]] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,15 @@ def _write_report(job: Job, report: DeidentificationReport, crosswalk: str | Pat
         lines = "".join(json.dumps({"file": file, **asdict(entry)}) + "\n" for file, entry in report.entries)
         write_whole(Path(crosswalk), lines.encode("ascii"))
     if (total := report.counts.total()) == report.counts[REFUSED]:
-        raise InputDataError(f"none of {total} files could be de-identified", "SRC", "see the reasons in report.json")
+        raise InputDataError(f"none of {total} files could be de-identified", job.folder.root, "see report.json there")
 
 
 def _check_crosswalk(crosswalk: str | Path | None, job: Job) -> None:
     if crosswalk is None:
         return
     if is_inside(Path(crosswalk), job.folder.root):
-        raise ConfigurationError("crosswalk inside OUT", "crosswalk", "it names patients' files: keep it with the key")
+        raise ConfigurationError(
+            "crosswalk inside the output folder", "crosswalk", "it names patients' files: keep it with the key"
+        )
     if not Path(crosswalk).absolute().parent.is_dir() or Path(crosswalk).is_dir():
         raise ConfigurationError("no such folder, or a folder itself", "crosswalk", "name a file to write")

@@ -68,7 +68,7 @@ class DeidentifiedFolder:
             ConfigurationError: It does.
         """
         if self.root.exists() and any(path.name not in _NAMES and path.suffix != PART for path in self.root.iterdir()):
-            raise ConfigurationError("folder holds other files", "OUT", "name a new folder")
+            raise ConfigurationError("folder holds other files", self.root, "name a new folder")
 
     def make(self) -> None:
         """Make the folders; only the owner may look into the quarantine."""
@@ -92,7 +92,7 @@ class DeidentifiedFolder:
 
     def locked(self) -> AbstractContextManager[bool]:
         """Let one process work in the folder; a ConfigurationError where another one does."""
-        refusal = ConfigurationError("folder is in use by process {}", "OUT", "wait for its end")
+        refusal = ConfigurationError("folder is in use by process {}", self.root, "wait for its end")
         return locked(self.root / ".lock", refusal)
 
     def decided(self) -> dict[str, dict[str, Any]]:

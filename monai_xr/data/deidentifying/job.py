@@ -40,7 +40,7 @@ from monai_xr.errors import ConfigurationError, InputDataError
 _NO_HEADER = "{kind}: no header tells whether its pixels name the patient"
 _SAME_UID = "another file has the same SOP Instance UID and other content"
 _SAME_IMAGE = "the same image as another file"
-_OTHER_VERSION = "OUT was begun by monai_xr {version}: what is in it stays as it was made; a new OUT has all made anew"
+_OTHER_VERSION = "the output was begun by monai_xr {version}: it stays as it was made; a new folder has all made anew"
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ class Job:
         """Check the folders before anything is written."""
         source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
         if not source.is_dir():
-            raise ConfigurationError("no such folder", "SRC", "name a folder of DICOM files")
+            raise ConfigurationError("no such folder", source, "name a folder of DICOM files")
         if output.exists() and not output.is_dir():
-            raise ConfigurationError("is a file", "OUT", "name a new folder")
+            raise ConfigurationError("is a file", output, "name a new folder")
         if is_inside(output, source) or is_inside(source, output):
-            raise ConfigurationError("SRC and OUT lie one inside the other", "OUT", "name a folder elsewhere")
+            raise ConfigurationError("source and output lie one inside the other", output, "name a folder elsewhere")
         key_file = Path(key).expanduser() if key else output.with_name(output.name + ".key")
         if is_inside(key_file, output):
-            raise ConfigurationError("key inside OUT", "key", "keep it away from what may go out")
+            raise ConfigurationError("key inside the output folder", "key", "keep it away from what may go out")
         folder, labels = DeidentifiedFolder(output), source_labels(source)
         with disk_trouble():
             folder.check()
@@ -137,7 +137,9 @@ class Job:
         before = json.loads(note.read_text(encoding="ascii")) if note.exists() else {}
         for name in ("key", "options"):
             if before and before.get(name) != facts[name]:
-                raise ConfigurationError(f"OUT was made with another {name}", name, "use the same or a new folder")
+                raise ConfigurationError(
+                    f"the output was made with another {name}", name, "use the same or a new folder"
+                )
         if not before:
             write_whole(note, json.dumps(facts, indent=2).encode("ascii"))
         self.decided.update(self.folder.decided())

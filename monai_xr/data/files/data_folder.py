@@ -65,6 +65,12 @@ def existing_data_folder(named: str | Path) -> Path:
     return folder
 
 
+def check_there(source: Path) -> None:
+    """Refuse a file or folder of films that is not there; ConfigurationError."""
+    if not source.expanduser().exists():
+        raise ConfigurationError("no such file or folder", source, "name an X-ray file or a folder of them")
+
+
 def is_training(folder: Path) -> bool:
     """Tell the output folder of a training; one that is a data folder itself does not count."""
     return (folder / RECORD).is_file() and not any((folder / name).is_file() for name in TABLES)

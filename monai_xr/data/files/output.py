@@ -1,4 +1,4 @@
-"""Writes text, JSON or bytes to whole files: `write_text`, `write_json`, `write_bytes`, `check_target`."""
+"""Writes text, JSON or bytes to whole files, and finds where they may go: `write_text`, `free_folder`."""
 
 import errno
 import json
@@ -24,6 +24,13 @@ def check_target(path: Path) -> None:
     there = _nearest(path)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise HostError("cannot be written", path, "choose a folder that can be written to")
+
+
+def free_folder(wanted: str | Path) -> Path:
+    """Give a folder that holds nothing yet: the wanted one, or one beside it with a number."""
+    wanted = Path(wanted)
+    others = (wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 10_000))
+    return next(each for each in (wanted, *others) if not each.exists() or not any(each.iterdir()))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -14,7 +14,7 @@ from monai_xr.data.pixel_store.pixel_cache import hashed_root, is_in_use, read_i
 from monai_xr.data.preparing.preparation_result import Preparation
 from monai_xr.data.sources.manifest import MANIFEST, STORES
 from monai_xr.disk import host_trouble, make_folder
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError, InputDataError, XrError
 
 _COLUMNS = (
     *("image", "label", "patient_id", "group_id", "split", "present", "absent", "origin", "view", "bits"),
@@ -57,6 +57,18 @@ def check_same(root: Path, folder: Path, wanted: Mapping[str, Any], *, overwrite
                     folder,
                     "choose another folder, or --overwrite",
                 )
+
+
+@contextmanager
+def gone_if_useless(folder: Path) -> Iterator[None]:
+    """Remove a folder that was not there before where the work in it fails before the first film is decoded."""
+    is_new = not folder.exists()
+    try:
+        yield
+    except XrError:
+        if is_new and not any((folder / STORES).glob("*px-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from monai_xr.data.preparing.output_folder import (
     alone_in,
     check_folders,
     check_same,
+    gone_if_useless,
     remove_other_stores,
     write_manifest,
 )
@@ -56,13 +57,14 @@ def prepare(
     Raises:
         ConfigurationError: Folders that cannot be used, settings that cannot be.
         InputDataError: No usable image; images that cannot be split; a patient, a copy or a synthetic image where it
-            must not be; more refused files than allowed. The report is written, the data set is not.
+            must not be; more refused files than allowed. The report is written, the data set is not; where nothing was
+            decoded yet there is nothing to report, and a folder that was made for it is gone.
     """
     root, folder = Path(source).expanduser(), Path(out).expanduser()
     settings.check()
     check_folders(root, folder)
     root = data_folder(root)
-    with alone_in(folder):
+    with gone_if_useless(folder), alone_in(folder):
         settings = replace(settings, size=settings.size or earlier_size(folder))
         check_same(root, folder, settings.told(), overwrite=settings.overwrite)
         result = Preparation(source=hidden(root.name))  # until it is known whether it names a patient
@@ -95,7 +97,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     )
     places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
     if not places:
-        raise InputDataError("no image is left", root, "see the report")
+        raise InputDataError("no image is left", root, "see report.html in the output folder")
     facts = [cache.facts[place] for place in places]
     tiles, hashes = [cache[place] for place in places], [each.phash for each in facts]
     found = find_duplicates(tiles, hashes, [each.sha256 for each in facts])
@@ -164,7 +166,7 @@ def _check(result: Preparation, settings: PrepareSettings) -> None:
         raise InputDataError(
             f"{refused} files refused, {settings.max_bad} allowed",
             result.source,
-            "see the report, or raise --max-bad",
+            "see report.html in the output folder, or raise --max-bad",
         )
     if result.leaks and not settings.allow_duplicates:
         one, other = (result.records[place] for place in result.leaks[0])

@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from monai_xr.data.files.data_folder import existing_data_folder
+from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.records import Records, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
@@ -30,8 +31,6 @@ from monai_xr.data.splits.split_table import dealt, named_table, read_table, tab
 from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_names
-
-_PLAIN = (".png", ".jpg", ".jpeg")  # of films without a header to read
 
 
 def find_records(
@@ -62,7 +61,7 @@ def find_records(
             splits; a split is asked for and some images have none, or cannot be split.
     """
     records = read_folder(dataset_dir, layout=layout)
-    wanted = None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
+    wanted = _wanted(split)
     records = _with_splits(records, deal=deal and wanted is not None, no_patients=no_patients)
     records = _of_classes(records, classes)
     if labelled:
@@ -70,17 +69,29 @@ def find_records(
     return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
 
 
-def check_classes(dataset_dir: str | Path, classes: str | Sequence[str] | None) -> None:
-    """Refuse classes that a data folder does not have, where its labels are known without opening a film.
+def check_folder(
+    dataset_dir: str | Path,
+    *,
+    classes: str | Sequence[str] | None = None,
+    split: str | None = None,
+    deal: bool = True,
+    no_patients: bool = False,
+) -> None:
+    """Refuse what `find_records` would, and write nothing; of DICOM films, whose headers take long, only that none is.
 
     Raises:
-        ConfigurationError: No such folder or class.
+        ConfigurationError: No such folder, class or split.
         InputDataError: As `find_records`.
     """
     root = existing_data_folder(dataset_dir)
-    films = (path.suffix.lower() for path in root.rglob("*") if path.suffix and path.is_file())
-    if (root / MANIFEST).is_file() or next(films, "") in _PLAIN:
-        _of_classes(read_folder(dataset_dir), classes)
+    kinds = (kind for _, kind in files_under(root) if kind in IMAGE_KINDS)
+    if not (root / MANIFEST).is_file() and next(kinds, "") == "DICOM":
+        return
+    records, wanted = _of_classes(read_folder(dataset_dir), classes), _wanted(split)
+    if wanted and records.splits:
+        _of_split(records, wanted)
+    elif wanted and deal and not read_table(table_place(records.root)):
+        units_of(records, no_patients=no_patients)
 
 
 def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: HeaderMemory | None = None) -> Records:
@@ -101,6 +112,10 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
     if records is None:
         records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
     return records
+
+
+def _wanted(split: str | None) -> str | None:
+    return None if split is None or split.strip().lower() in ("", "none", "null") else canonical_split(split)
 
 
 def _check_labelled(records: Records) -> None:

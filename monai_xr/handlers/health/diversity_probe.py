@@ -11,6 +11,7 @@ from torch import Tensor
 
 from monai_xr.handlers.protocols import Sampled
 from monai_xr.metrics import frechet_distance, ms_ssim_of_random_pairs, random_space
+from monai_xr.progress import told_if_long
 from monai_xr.transforms.ranges import to_unit_range
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ class DiversityProbe:
             return None
         begin = time.perf_counter()
         device = engine.state.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        cards = [device] if device.type == "cuda" else []
+        with told_if_long("comparing samples with films"), torch.random.fork_rng(devices=cards):
             found = self._compare(engine, real_similarity)
         seconds = time.perf_counter() - begin
         self.left_out = math.ceil(seconds / self.budget_s) - 1

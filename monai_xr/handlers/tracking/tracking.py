@@ -20,6 +20,7 @@ from monai_xr.handlers.events import RunEvents
 from monai_xr.handlers.run_record import settings_as_run, without_folders
 from monai_xr.handlers.tracking.mlflow_run import register_model
 from monai_xr.handlers.tracking.mlflow_sender import MlflowSender
+from monai_xr.progress import told_if_long
 from monai_xr.runs.curves import keep_lines, numbers
 from monai_xr.runs.tracking_store import store_of
 from monai_xr.runs.trained.model_files import write_weights
@@ -114,7 +115,9 @@ class Tracking:
         if sender is None:
             return
         outcome = engine.state.outcome
-        sender.finish(outcome, partial(self._register, engine) if outcome == "finished" and self.register_as else None)
+        last = partial(self._register, engine) if outcome == "finished" and self.register_as else None
+        with told_if_long("sending the last numbers to MLflow"):
+            sender.finish(outcome, last)
 
     def _register(self, engine: Any, client: MlflowClient, run_id: str) -> None:
         with tempfile.TemporaryDirectory() as folder:

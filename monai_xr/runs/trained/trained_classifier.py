@@ -1,7 +1,7 @@
 """Loads the network of a classifier's best epoch with its decision and input settings: `load_classifier`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from monai_xr.data.trained_on import NOBODY, UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.inferers.decision import Decision
 from monai_xr.networks import XrayClassifier, make_classifier
-from monai_xr.networks.weights import check_sha256, read_safetensors
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.trained.weight_files import fill
+from monai_xr.runs.trained.weight_files import check_trained, fill, has_checkpoint, read_packed, run_of
 from monai_xr.settings import parse_names
 
 
@@ -55,10 +54,7 @@ class TrainedClassifier:
     @property
     def decided(self) -> Decision:
         """The decision; ModelError where nothing was trained."""
-        if not self.sha256:
-            raise ModelError(
-                "no checkpoint found", self.run, "train first, or set output_dir to the folder of a training"
-            )
+        check_trained(self.sha256, self.run)
         return self.decision
 
     def as_packed(self) -> dict[str, str]:
@@ -81,7 +77,7 @@ def classifier_at(
     A config can then be described and checked before there are weights.
     """
     path = Path(checkpoint)
-    if path.is_file() or any(path.glob("epoch_*.pt*")):
+    if has_checkpoint(path):
         return load_classifier(path)
     network = make_classifier(backbone, image_size=image_size, classes=parse_names(classes) or ())
     even, none = (0.5,) * len(network.classes), (0.0,) * len(network.classes)
@@ -106,37 +102,29 @@ def load_classifier(checkpoint: str | Path) -> TrainedClassifier:
         raise ModelError("not the checkpoint of a validated classifier", path, "give one of this bundle's trainings")
     network = make_classifier(**best["architecture"])
     fill(network, content["objects"]["best_network"], "best_network", content["name"])
-    run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
-    return TrainedClassifier(
-        network=network.eval(),
-        decision=Decision.from_dict(best["decision"]),
-        aiin=best["inputs"]["aiin"],
-        image_size=best["architecture"]["image_size"],
-        scores=dict(best.get("scores", {})),
-        sha256=content["sha256"],
-        run=run,
-        epoch=best["epoch"],
-        trained_on=TrainedOn.from_dict(content.get("trained_on", {})),
-    )
+    known = TrainedOn.from_dict(content.get("trained_on", {}))
+    return _as_known(network, best, content["sha256"], run_of(path), known)
 
 
 def _packed(path: Path) -> TrainedClassifier:
-    sha256 = check_sha256(path)
-    state, text = read_safetensors(path)
-    try:
-        known = {name: json.loads(text[name]) for name in ("architecture", "decision", "inputs", "scores", "epoch")}
-    except (KeyError, ValueError):
-        raise ModelError("no weights of a classifier that was packed", path, "pack the training again") from None
+    names = ("architecture", "decision", "inputs", "scores", "epoch")
+    state, known, sha256 = read_packed(path, names, "a classifier")
     network = make_classifier(**known["architecture"])
     fill(network, state, "weights", path)
+    return _as_known(network, known, sha256, path.resolve().parent, UNSAID)
+
+
+def _as_known(
+    network: XrayClassifier, known: Mapping[str, Any], sha256: str, run: Path, trained_on: TrainedOn
+) -> TrainedClassifier:
     return TrainedClassifier(
         network=network.eval(),
         decision=Decision.from_dict(known["decision"]),
         aiin=known["inputs"]["aiin"],
         image_size=known["architecture"]["image_size"],
-        scores=known["scores"],
+        scores=dict(known.get("scores", {})),
         sha256=sha256,
-        run=path.resolve().parent,
+        run=run,
         epoch=known["epoch"],
-        trained_on=UNSAID,
+        trained_on=trained_on,
     )

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.trained_on import NOBODY, UNSAID, TrainedOn
+from monai_xr.data.trained_on import NOBODY, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.networks.encoder import XrayEncoder
-from monai_xr.networks.weights import check_sha256, read_safetensors
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.trained.weight_files import fill
+from monai_xr.runs.trained.weight_files import check_trained, fill, has_checkpoint, read_packed, run_of
 
 _SHAPE = ("image_size", "width", "features")  # knobs of the bundle that the network is built with
 
@@ -45,10 +44,7 @@ class TrainedEncoder:
 
     def check(self) -> "TrainedEncoder":
         """Give itself; ModelError where nothing was trained."""
-        if not self.sha256:
-            raise ModelError(
-                "no checkpoint found", self.run, "train first, or set output_dir to the folder of a training"
-            )
+        check_trained(self.sha256, self.run)
         return self
 
     def as_packed(self) -> dict[str, str]:
@@ -64,7 +60,7 @@ def encoder_at(checkpoint: str | Path, **architecture: Any) -> TrainedEncoder:
     A config can then be described and checked before there are weights.
     """
     path = Path(checkpoint)
-    if path.is_file() or any(path.glob("epoch_*.pt*")):
+    if has_checkpoint(path):
         return load_encoder(path)
     run = path.resolve().parent
     return TrainedEncoder(XrayEncoder(**architecture).eval(), "none", "", run, run.name, 0, NOBODY)
@@ -84,7 +80,7 @@ def load_encoder(checkpoint: str | Path) -> TrainedEncoder:
         return _packed(path)
     path = path / "checkpoints" if RunFolder(path).is_recorded else path
     content = find_checkpoint(path)
-    run = RunFolder(path.resolve().parent if path.is_dir() else path.resolve().parents[1])
+    run = RunFolder(run_of(path))
     settings, state = run.settings, content["objects"].get("network")
     if state is None or not settings.keys() >= set(_SHAPE):
         raise ModelError("not the training of an encoder", path, "give one of the bundle chest_xray_features")
@@ -102,13 +98,8 @@ def load_encoder(checkpoint: str | Path) -> TrainedEncoder:
 
 
 def _packed(path: Path) -> TrainedEncoder:
-    sha256 = check_sha256(path)
-    state, text = read_safetensors(path)
-    try:
-        known = {name: json.loads(text[name]) for name in ("architecture", "inputs", "epoch")}
-        whose = json.loads(text.get("trained_on", "{}"))
-    except (KeyError, ValueError):
-        raise ModelError("no weights of an encoder that was packed", path, "pack the training again") from None
+    names = ("architecture", "inputs", "epoch", "trained_on")
+    state, known, sha256 = read_packed(path, names, "an encoder")
     network = XrayEncoder(**known["architecture"])
     fill(network, state, "weights", path)
     return TrainedEncoder(
@@ -116,7 +107,7 @@ def _packed(path: Path) -> TrainedEncoder:
         aiin=known["inputs"]["aiin"],
         sha256=sha256,
         run=path.resolve().parent,
-        run_id=text.get("run_id", path.stem),
+        run_id=known["run_id"],
         epoch=known["epoch"],
-        trained_on=TrainedOn.from_dict(whose) if whose else UNSAID,
+        trained_on=TrainedOn.from_dict(known["trained_on"]),
     )

@@ -10,7 +10,7 @@ from monai_xr.errors import ModelError
 from monai_xr.networks import Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
-from monai_xr.runs.trained.weight_files import fill, load_weights
+from monai_xr.runs.trained.weight_files import fill, load_weights, run_of
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,8 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
             content["name"],
             "add the overlays of the training",
         )
-    run = path.resolve().parent if path.is_dir() else path.resolve().parents[1]
     known = TrainedOn.from_dict(content.get("trained_on", {}))
-    return LoadedGenerator(network.eval(), content["sha256"], RunFolder(run).run_id, content["epoch"], known)
+    return LoadedGenerator(network.eval(), content["sha256"], RunFolder(run_of(path)).run_id, content["epoch"], known)
 
 
 def generator_as_trained(run: RunFolder, network: partial[Generator]) -> Generator:

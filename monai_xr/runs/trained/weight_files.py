@@ -1,7 +1,8 @@
-"""Weights of one network as safetensors, the form in which they leave a training: no code, no pickle."""
+"""Weights of one network as safetensors, the form in which they leave a training, and what finds and checks them."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,37 @@ def load_weights(network: nn.Module, path: str | Path, sha256: str | None = None
     state, metadata = read_safetensors(path)
     fill(network, state, "weights", path)
     return StoredWeights(found, metadata)
+
+
+def read_packed(path: Path, names: Iterable[str], what: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Give the weights of a file that `pack` wrote, what stands beside them by name, and the sha256 of the file.
+
+    Raises:
+        ModelError: Missing, damaged, or not that of `what`.
+    """
+    sha256 = check_sha256(path)
+    state, text = read_safetensors(path)
+    try:
+        known = {name: json.loads(text[name]) for name in names}
+        return state, {"run_id": text.get("run_id", path.stem), **known}, sha256
+    except (KeyError, ValueError):
+        raise ModelError(f"no weights of {what} that was packed", path, "pack the training again") from None
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Tell whether a file is there, or a folder with a checkpoint in it."""
+    return path.is_file() or any(path.glob("epoch_*.pt*"))
+
+
+def run_of(checkpoint: Path) -> Path:
+    """Give the output folder of the training to which a folder of checkpoints, or one in it, belongs."""
+    return checkpoint.resolve().parent if checkpoint.is_dir() else checkpoint.resolve().parents[1]
+
+
+def check_trained(sha256: str, run: Path) -> None:
+    """Refuse to go on where nothing was trained: ModelError."""
+    if not sha256:
+        raise ModelError("no checkpoint found", run, "train first, or set output_dir to the folder of a training")
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], name: str, where: str | Path) -> None:

@@ -1,5 +1,6 @@
 """What the configs of the bundles call, as `xr`: the engines, seeded, and told when they are to stop."""
 
+import shlex
 import sys
 from typing import Any
 
@@ -7,7 +8,9 @@ import ignite.distributed as idist
 from ignite.engine import Events
 from ignite.utils import manual_seed
 
+from monai_xr.data.files.output import free_folder
 from monai_xr.engines.host import pick_device
+from monai_xr.exits import is_plain_command
 from monai_xr.handlers.checkpointing.stopping import Stopped
 from monai_xr.runs import RunFolder, settings_behind
 from monai_xr.runs.summary import summary_of
@@ -22,6 +25,7 @@ from monai_xr.workflows.bundle_running.plain_command import prepare_plain_comman
 
 __all__ = [
     "RunFolder",
+    "free_folder",
     "join_processes",
     "knobs_as_set",
     "pick_device",
@@ -55,12 +59,14 @@ def run_training(trainer: Any) -> None:
     if parser is not None:
         trainer.state.networks = networks_as_resolved(parser)
         trainer.add_event_handler(Events.STARTED, lambda: keep_config(parser))
+    output, films = (str(parser.get_parsed_content(name)) if parser else "" for name in ("output_dir", "dataset_dir"))
     try:
         trainer.run()
     except Stopped as stopped:
-        print(f"\nmonai_xr: stopped{stopped.told and '; '}{stopped.told}", file=sys.stderr)  # noqa: T201
+        again = f"monai-xr train {shlex.quote(output)} --resume --dataset_dir {shlex.quote(films)}"
+        told = [stopped.told, *([again] if output and stopped.told and not is_plain_command() else [])]
+        print(f"\nmonai_xr: stopped{stopped.told and '; '}{': '.join(told)}", file=sys.stderr)  # noqa: T201
         raise
-    if parser is not None and idist.get_rank() == 0:
-        run = RunFolder(str(parser.get_parsed_content("output_dir")))
-        if run.is_recorded:
-            print(*summary_of(run).end_lines(), sep="\n", flush=True)  # noqa: T201
+    run = RunFolder(output)
+    if output and idist.get_rank() == 0 and run.is_recorded:
+        print(*summary_of(run, films=films).end_lines(), sep="\n", flush=True)  # noqa: T201

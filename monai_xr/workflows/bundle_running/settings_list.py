@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from monai_xr.data.files.data_folder import existing_data_folder
-from monai_xr.data.sources.finding import check_classes
+from monai_xr.data.sources.finding import check_folder
 from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import PATH_KNOBS, parse_flag, parse_typed
@@ -101,10 +100,11 @@ class SettingsList:
         return typed
 
     def check(self, typed: Mapping[str, Any]) -> None:
-        """Refuse names that the config does not have, values of another kind, and a data folder that is not there.
+        """Refuse names that the config does not have, values of another kind, and a data folder that will not do.
 
         Raises:
             ConfigurationError: Naming the nearest name, or what is allowed.
+            InputDataError: As `check_folder`.
         """
         self.check_paths(typed)
         for name, value in typed.items():
@@ -118,11 +118,15 @@ class SettingsList:
             self._check_films(folder, typed)
 
     def _check_films(self, folder: str, typed: Mapping[str, Any]) -> None:
-        several = str(typed.get("multi_label", self.content.get("multi_label", False))).lower()  # classes are findings
-        classes = typed.get("classes", self.content.get("classes"))
-        if classes and not _is_expression(classes) and several == "false":
-            check_classes(folder, classes)
-        existing_data_folder(folder)
+        known = {name: typed.get(name, self.content.get(name)) for name in ("classes", "split", "no_patients")}
+        classes, split, alone = (None if _is_expression(value) else value for value in known.values())
+        several = str(typed.get("multi_label", self.content.get("multi_label", False))).lower() != "false"
+        check_folder(
+            folder,
+            classes=None if several else classes,  # else they are findings
+            split=split,
+            no_patients=parse_flag(alone or False, "no_patients"),
+        )
 
     def check_paths(self, typed: Mapping[str, Any]) -> None:
         """Refuse a path that a kept config left out, see `without_folders`, unless it is typed.

@@ -1,6 +1,7 @@
 """Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.files.data_folder import check_there, data_folder
 from monai_xr.data.files.file_kinds import files_under
 from monai_xr.data.images.image_file import read_image
 from monai_xr.data.images.png import write_png
@@ -24,6 +25,7 @@ from monai_xr.transforms.aiin.settings import AIINWarning, Settings
 CLIP_LIMITS = (2.0, 4.0, 10.0, 20.0)
 TILES = (4, 8, 16)
 PICTURE_NAME = "aiin.png"
+_ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 CELL_INCHES = 2.2
 HISTOGRAM_BINS = 64
 
@@ -62,16 +64,16 @@ def normalise_files(
     admit: tuple[str, ...] = ("patient",),
     clip_limits: Sequence[float] = CLIP_LIMITS,
     tiles: Sequence[int] = TILES,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Normalised:
     """Write the normalised image of a file, or of every file of a folder, and the picture of the first, `draw_aiin`.
 
     Images of 8 bits are written as 8-bit PNG, deeper ones as 16-bit PNG over the full scale. Phantoms and generated
-    images keep their mark.
+    images keep their mark. They lie in the folders of the source, and are called as their files.
 
     Args:
         source: A file, or a folder of any depth.
-        output: Folder for the images, in the folders of the source, and for `aiin.png`.
+        output: Folder for the images, and for `aiin.png`.
         normalise: The transform whose images are written; the picture uses its mode and depth.
         admit: Origins that are let in, as in `read_image`.
         clip_limits: Of the picture.
@@ -79,29 +81,26 @@ def normalise_files(
         progress: Called with (done, total) before each image and at the end.
 
     Raises:
-        ConfigurationError: The output folder is the source.
+        ConfigurationError: No such source, or the output folder is the source.
         InputDataError: No file is a usable image; the first reason is told.
     """
+    check_there(source)
     if source.resolve() == output.resolve():
         raise ConfigurationError("output folder is the source folder", output, "give another output folder")
     done, mode, bits = Normalised(), normalise.settings.mode, normalise.settings.depth
-    picture: Path | None = None
-    exports = exports_under(source) if source.is_dir() else ()
-    pairs = _pairs(source, output)
-    tell = progress or (lambda done, total: None)
+    exports, pairs = exports_under(source) if source.is_dir() else (), _pairs(source, output)
     for place, (path, target) in enumerate(pairs):
-        tell(place, len(pairs))
+        progress(place, len(pairs))
         try:
             film = read_image(path, admit=admit, exports=exports)
             result = normalise(film.pixels)
-            if picture is None:
+            if not done.written:
                 figure = draw_aiin(film.pixels, clip_limits, tiles, mode=mode, bits=bits)
                 picture = write_figure(figure, output / PICTURE_NAME)
+            done.written.append(_write_image(result, target, bits, film.origin))
         except InputDataError as error:
             done.skipped.append((path.name, error.what))
-            continue
-        done.written.append(_write_image(result, target, bits, film.origin))
-    tell(len(pairs), len(pairs))
+    progress(len(pairs), len(pairs))
     if not done.written:
         raise _nothing_usable(source, done.skipped)
     return Normalised(done.written, done.skipped, picture)
@@ -113,14 +112,17 @@ def _nothing_usable(source: Path, skipped: Sequence[tuple[str, str]]) -> InputDa
 
 
 def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """Give each file and its target; the extension stays in the name, so that a.dcm and a.png do not meet."""
-    if source.is_file():
-        return [(source, output / f"{source.name}.png")]
-    if not source.is_dir():
-        raise InputDataError("no such file or folder", source, "give an X-ray file or a folder of them")
-    source, kept = data_folder(source), output.resolve()
-    files = [path for path in (source / file for file, _ in files_under(source)) if kept not in path.resolve().parents]
-    return [(path, output / path.relative_to(source).parent / f"{path.name}.png") for path in files]
+    """Give each file and its target; where two would meet, as of a.dcm and a.png, the ending stays in their names."""
+    root, kept = source.parent if source.is_file() else data_folder(source), output.resolve()
+    found = [source] if source.is_file() else [root / file for file, _ in files_under(root)]
+    files = [path for path in found if kept not in path.resolve().parents]
+    stems = [path.stem if path.suffix.lower() in _ENDINGS else path.name for path in files]
+    targets = [output / path.relative_to(root).parent / f"{stem}.png" for path, stem in zip(files, stems, strict=True)]
+    met = Counter([output / PICTURE_NAME, *targets])
+    return [
+        (path, target if met[target] == 1 else target.with_name(f"{path.name}.png"))
+        for path, target in zip(files, targets, strict=True)
+    ]
 
 
 def _write_image(image: NDArray[Any], path: Path, bits: int, origin: str) -> Path:

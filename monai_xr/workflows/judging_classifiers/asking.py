@@ -1,9 +1,11 @@
 """A trained classifier and films in; its answers as tables, pictures and a page out: `judge_films`, `judge_run`."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.pages import render_page
 from monai_xr.data.images.overlay import data_uri
+from monai_xr.disk import host_trouble
 from monai_xr.inferers.decision import Decision
 from monai_xr.metrics.classification import Estimate
 from monai_xr.runs.provenance import provenance
@@ -30,7 +33,7 @@ def judge_films(run: Path, films: Path, output: Path, knobs: Mapping[str, Any]) 
 
     Args:
         run: Output folder of its training.
-        films: Any data folder; labels are not needed.
+        films: A film, or any data folder; labels are not needed.
         output: Where the answers go.
         knobs: Further knobs of the bundle's `inference.yaml`.
 
@@ -38,8 +41,17 @@ def judge_films(run: Path, films: Path, output: Path, knobs: Mapping[str, Any]) 
         Lines that tell the answers by finding.
     """
     bundle = find_classifier(run)
-    given = {"dataset_dir": str(films), "output_dir": str(run), "findings_dir": str(output), **knobs}
-    run_bundle(bundle, "inference", "inference", given)
+    given = {"output_dir": str(run), "findings_dir": str(output), **knobs}
+    if films.is_dir():
+        run_bundle(bundle, "inference", "inference", given | {"dataset_dir": str(films)})
+        return _told(output)
+    with TemporaryDirectory(prefix="monai_xr-") as alone:  # open to its owner alone
+        place = Path(alone) / "films"
+        place.mkdir()
+        with host_trouble(films, "check that it can be read", what="cannot be copied ({})"):
+            shutil.copyfile(films, place / films.name)
+        given |= {"dataset_dir": str(place), "cache_dir": str(Path(alone) / "cache")}
+        run_bundle(bundle, "inference", "inference", given)
     return _told(output)
 
 
@@ -74,6 +86,12 @@ def _told(folder: Path) -> list[str]:
     classes = shown_classes(decision)
     counts = {name: Counter(film["findings"][name]["decision"] for film in films) for name in classes}
     lines = [f"{name}: {', '.join(f'{counts[name][each]} {each}' for each in _ORDER)}" for name in classes]
+    left_out = Counter(each["reason"] for each in content["refused"])
+    lines += [f"left out, {count} files: {reason}" for reason, count in left_out.most_common()]
+    if any("beside DICOM files" in reason for reason in left_out):
+        lines.append(
+            "PNG and JPEG files beside DICOM files may be their previews: judge them from a folder of their own"
+        )
     ordered = sorted(films, key=lambda film: _urgency(film, classes))
     page = render_page(
         Path(__file__).with_name("findings.html.j2"),

@@ -1,4 +1,4 @@
-"""Output folder of a training in; its bundle if it is that of a classifier, and a free folder for a report, out.
+"""Output folder of a training in; its bundle, if it is that of a classifier, out.
 
 Light imports: a wrong folder is told at once.
 """
@@ -20,9 +20,3 @@ def find_classifier(run: Path) -> Path:
     if "backbone" not in record.settings:
         raise ModelError("the training of a generator, no classifier", run, "monai-xr sample it, or name another run")
     return find_bundle(record.settings["bundle"])
-
-
-def free_folder(wanted: Path) -> Path:
-    """Give a folder that holds nothing yet: the wanted one, or one beside it with a number."""
-    others = (wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 10_000))
-    return next(each for each in (wanted, *others) if not each.exists() or not any(each.iterdir()))

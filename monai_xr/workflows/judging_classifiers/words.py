@@ -49,17 +49,17 @@ def headline(measures: Mapping[str, Estimate], decision: Decision) -> tuple[str,
         return "none", "Nothing can be said: the films do not differ in the finding", ""
     ends = f" ({found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
     text = f"AUROC {found.value:.2f}{ends}"
-    sentences = [_of_a_hundred(name, measures) for name in shown_classes(decision)]
+    sentences = [_finds_and_clears(name, measures) for name in shown_classes(decision)]
     if found.interval and found.interval[0] <= 0.5:
         return "bad", f"{text}: may be no better than guessing", " ".join(sentences)
     return "none", text, " ".join(sentences)
 
 
-def _of_a_hundred(finding: str, measures: Mapping[str, Estimate]) -> str:
+def _finds_and_clears(finding: str, measures: Mapping[str, Estimate]) -> str:
     hits, passes = measures[f"sensitivity/{finding}"].value, measures[f"specificity/{finding}"].value
     if hits is None or passes is None:
         return f"{finding}: not both with and without among the films."
-    return f"{finding}: finds {100 * hits:.0f} of 100 films with it, clears {100 * passes:.0f} of 100 without."
+    return f"{finding}: finds {hits:.0%} of the films with it, clears {passes:.0%} of those without."
 
 
 def decision_words(decision: Decision) -> str:

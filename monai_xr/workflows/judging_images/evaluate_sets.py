@@ -68,10 +68,10 @@ def _measured(
     _check(sets, patients)
     pairs = min(pairs, *(len(images) * (len(images) - 1) // 2 for images in sets.values()))
     rows, evidence = measure_sets(sets, patients, judges, pairs=pairs, seed=seed)
-    units = smallest_set(sets, patients)
+    smallest, units = smallest_set(sets, patients)
     if units < LEAST:
         rows = without_findings(rows)
-    words, verdict, finding = headline(rows) if units >= LEAST else too_few(units)
+    words, verdict, finding = headline(rows) if units >= LEAST else too_few(smallest, units)
     measures = Measures(
         rows=tuple(rows.values()),
         headline=words,
@@ -140,6 +140,6 @@ def measure_image_sets(
         known = {name: each.patients for name, each in of_class.items()}
         pixels = {name: each.pixels for name, each in of_class.items()}
         of_label = class_rows(pixels, known, judges.space, label, pairs=pairs, seed=seed)
-        few = smallest_set(pixels, known) < LEAST
+        few = smallest_set(pixels, known)[1] < LEAST
         rows += without_findings({row.name: row for row in of_label}).values() if few else of_label
     return replace(measures, rows=(*measures.rows, *rows), notes=(*notes, *measures.notes)), evidence

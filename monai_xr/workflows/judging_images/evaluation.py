@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs
@@ -111,12 +112,6 @@ def evaluate_folders(
     return measures
 
 
-def usual_folder(synthetic_dir: str | Path) -> Path:
-    """Give where the report on synthetic images goes: beside the training that made them, where that is known."""
-    training = run_behind(synthetic_dir)
-    return training.path / "evaluation" if training else Path("runs/evaluation") / Path(synthetic_dir).resolve().name
-
-
 @dataclass(frozen=True)
 class _Shown:
     """What the report shows of the images."""
@@ -127,10 +122,10 @@ class _Shown:
 
 
 def _about(synthetic_dir: str | Path) -> str:
-    """Tell one training's images from another's, or one folder of images from another."""
-    training = run_behind(synthetic_dir)
-    folder = str(Path(synthetic_dir).expanduser().resolve())
-    return f"run {training.run_id}" if training else f"folder {hashlib.sha256(folder.encode()).hexdigest()[:16]}"
+    """Tell one training's images from another's, and one folder of images from another."""
+    training, folder = run_behind(synthetic_dir), data_folder(synthetic_dir).resolve()
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return f"run {training.run_id}, {folder.name}" if training else f"folder {digest}"
 
 
 def _refuse_other_report(output: Path, about: str) -> None:

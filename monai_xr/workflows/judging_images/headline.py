@@ -113,11 +113,11 @@ def _likeness(excess: Measure) -> Words:
 
 
 def summary_text(rows: Mapping[str, Measure]) -> str:
-    """Give the numbers behind the verdict: both likenesses, their gap, and the distance beside its floor."""
-    gap = rows["ms_ssim_gap"]
+    """Give the numbers behind the verdict: the likenesses, what of them is beyond real films, the distance."""
+    excess, others = rows["ms_ssim_excess"], rows.get("ms_ssim_held_out", rows["ms_ssim_real"])
     likeness = (
-        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {rows['ms_ssim_real'].value_text} "
-        f"among real images, a gap of {gap.value_text} (95 % interval {gap.interval_text})."
+        f"MS-SSIM is {rows['ms_ssim_synthetic'].value_text} among synthetic and {others.value_text} among other real "
+        f"images, {excess.value_text} beyond them (95 % interval {excess.interval_text})."
     )
     ratio = next(row for name, row in rows.items() if name.endswith("_over_floor"))
     if ratio.value is None:

@@ -27,6 +27,7 @@ def curve_panel(
     name: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, along: str = "epoch"
 ) -> dict[str, Any]:
     """Draw one panel of curves as inline SVG in the colours of the page; the page writes the legend."""
+    whole = all(float(x).is_integer() for points in lines.values() for x, _ in points)
     with _drawing(name) as axes:
         legend = []
         for index, (line, points) in enumerate(lines.items()):
@@ -35,7 +36,7 @@ def curve_panel(
             marker = "o" if len(points) < 30 else ""
             axes.plot(epochs, values, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
             legend.append((line.replace("_", " "), series + 1, style))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=along == "epoch", nbins=8, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=whole, nbins=8, steps=[1, 2, 5, 10]))
         _dress(axes, along)
         return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
 

@@ -1,10 +1,15 @@
 """Measures in; lines for a terminal of 80 columns out, or the table of them all."""
 
+import shlex
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from monai_xr.metrics.measures import Light, Measures
+from monai_xr.runs import run_behind
+from monai_xr.workflows.judging_images.headline import TOO_FEW
 
 _COLOURS = {"grey": "bright_black"}
 _HEAD = f"{'light':<7}{'question':<10}{'value':>8} {'95 % interval':<21}{'real':>8}  answer"
@@ -24,6 +29,20 @@ def print_lights(measures: Measures) -> None:
         colour = _COLOURS.get(light.colour, light.colour)
         console.print(Text(line[:7], colour) + Text(line[7:]), soft_wrap=True)
     console.print(Text(_MEANT, "bright_black"))
+
+
+def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
+    """Give the command that follows from the verdict, where the training behind the images is known."""
+    training = run_behind(synthetic)
+    if training is None:
+        return []
+    run, films = (shlex.quote(str(path)) for path in (training.path, real))
+    if measures.headline == TOO_FEW:
+        return [f"next: monai-xr sample {run} --count 500"]
+    if measures.finding == "bad":
+        epochs = 2 * int(training.setting("max_epochs", 50))
+        return [f"next: monai-xr train {run} --resume --dataset_dir {films} --max_epochs {epochs}"]
+    return [f"next: monai-xr pack {run} BUNDLE    # its bundle with the weights, for others' tools"]
 
 
 def light_line(light: Light) -> str:

@@ -15,12 +15,20 @@ from monai_xr.metrics.floor import Floored
 from monai_xr.metrics.intervals import Interval, quantile
 from monai_xr.metrics.measures import Finding, Measure, number_text
 
+_CALLED = {
+    "synthetic": "synthetic images",
+    "real": "the real images compared with",
+    "held-out": "other real images, held out",
+}
 _STRAY_REPEATS = 0.01
 _BIAS_LEFT = 0.2  # of the distance of real to real images, after extrapolation
 
 
 def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
-    """Give the gap in MS-SSIM by the paper's rule, what of it other real films do not have, and MS-SSIM of each set."""
+    """Give the gap in MS-SSIM by the paper's rule, what of it other real films do not have, and MS-SSIM of each set.
+
+    Synthetic images stand beside the held-out films where there are such: that is what other real films give.
+    """
     synthetic, real, held_out = likeness["synthetic"], likeness["real"], likeness.get("held-out")
     between_reals = held_out.mean - real.mean if held_out else None
     title = "Gap in MS-SSIM, synthetic minus real (the rule of arXiv 2309.12245)"
@@ -28,8 +36,8 @@ def likeness_rows(likeness: Mapping[str, PairSimilarity]) -> list[Measure]:
     rows.append(excess_row(synthetic, held_out or real))
     scale = "How alike its images are to one another: 0 unrelated, 1 the same."
     for name, found in likeness.items():
-        title = f"MS-SSIM of {name} images"
-        baseline = real.mean if found is synthetic else None
+        title = f"MS-SSIM of {_CALLED[name]}"
+        baseline = (held_out or real).mean if found is synthetic else None
         key = f"ms_ssim_{name.replace('-', '_')}"
         rows.append(Measure(key, title, found.mean, found.interval, baseline, scale))
     return rows

@@ -150,19 +150,19 @@ def test_places_that_cannot_work_are_refused_before_anything_is_written(tree, tm
     (used / "thesis.doc").write_text("x")
     (tmp_path / "file").write_text("x")
     cases = [
-        ({"source": tmp_path / "absent", "output": tmp_path / "out"}, "no such folder : SRC"),
+        ({"source": tmp_path / "absent", "output": tmp_path / "out"}, "no such folder : absent : name"),
         ({"source": tree, "output": tree / "out"}, "one inside the other"),
         ({"source": tree / "p1", "output": tree}, "one inside the other"),
         ({"source": tree, "output": used}, "holds other files"),
         ({"source": tree, "output": tmp_path / "file"}, "is a file"),
-        ({"source": tree, "output": tmp_path / "out", "key": tmp_path / "out" / "key"}, "key inside OUT"),
+        ({"source": tree, "output": tmp_path / "out", "key": tmp_path / "out" / "key"}, "key inside the output"),
     ]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for arguments, message in cases:
         with pytest.raises(ConfigurationError, match=message):
             deidentify_folder(**arguments)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
-    with pytest.raises(ConfigurationError, match="crosswalk inside OUT"):
+    with pytest.raises(ConfigurationError, match="crosswalk inside the output"):
         deidentify_folder(tree, tmp_path / "out", crosswalk=tmp_path / "out" / "who.jsonl")
     with pytest.raises(ConfigurationError, match="no such folder, or a folder itself : crosswalk"):
         deidentify_folder(tree, tmp_path / "out", crosswalk=tmp_path / "absent" / "who.jsonl")

@@ -63,18 +63,18 @@ def test_folder_that_cannot_be_listed_is_one_line(
     assert len(result.records) == 24
 
 
-def test_empty_tree(tmp_path: Path, run: Any, report: Any) -> None:
+def test_empty_tree(tmp_path: Path, run: Any) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(InputDataError, match=r"no PNG/JPEG/DICOM image \(0 files seen\)"):
         run(tmp_path / "in", tmp_path / "out")
-    assert "0 files seen" in report(tmp_path / "out")["error"]
+    assert not (tmp_path / "out").exists()
 
 
-def test_labels_of_files_that_do_not_exist(archive: Path, tmp_path: Path, run: Any, report: Any) -> None:
+def test_labels_of_files_that_do_not_exist(archive: Path, tmp_path: Path, run: Any) -> None:
     (archive / "labels.csv").write_text("path,label\ngone.dcm,sick\n")
     with pytest.raises(InputDataError, match="none of its 1 rows names a file here"):
         run(archive, tmp_path / "out")
-    assert "none of its 1 rows names a file" in report(tmp_path / "out")["error"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_without_label_where_others_have_one(tmp_path: Path, dicom: Any, run: Any) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.workflows.bundle_running.settings_list import SettingsList
@@ -77,6 +78,7 @@ def test_what_cannot_be_is_refused(settings, typed, message):
 
 
 def test_expressions_and_other_whole_numbers_pass(settings, tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "film.png")
     settings.check(settings.read(["--size", "$32 * 2", "--rate", "1", "--dataset_dir", str(tmp_path)]))
 
 
@@ -93,4 +95,5 @@ def test_path_that_a_kept_config_left_out_must_be_typed(tmp_path):
         ConfigurationError, match="does not hold this path whole : dataset_dir : give --dataset_dir PATH"
     ):
         kept.check({})
+    Image.new("L", (8, 8)).save(tmp_path / "film.png")
     kept.check({"dataset_dir": str(tmp_path)})

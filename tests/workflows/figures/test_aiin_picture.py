@@ -28,7 +28,7 @@ def folder(tmp_path):
 def test_folder_is_written_with_its_folders_and_the_rest_is_named(folder, tmp_path):
     done = normalise_files(folder, tmp_path / "out", AIIN((2, 2), 5.0), clip_limits=[2, 80], tiles=[2])
     names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
-    assert names == ["a.jpg.png", "a.png.png", "aiin.png", "deeper/b.png.png"]
+    assert names == ["a.jpg.png", "a.png.png", "aiin.png", "deeper/b.png"]
     assert done.skipped == [("notes.txt", "not a PNG, JPEG or DICOM file (text)")]
     assert len(done.written) == 3
     before, after = Image.open(folder / "a.png"), Image.open(tmp_path / "out" / "a.png.png")
@@ -48,13 +48,13 @@ def test_phantoms_are_let_in_on_request_and_stay_marked(tmp_path):
     with pytest.raises(InputDataError, match="phantom"):
         normalise_files(tmp_path / "in", tmp_path / "out", AIIN((2, 2)), tiles=[1])
     normalise_files(tmp_path / "in", tmp_path / "out", AIIN((2, 2)), tiles=[1], admit=("phantom",))
-    with Image.open(tmp_path / "out" / "p.png.png") as written:
+    with Image.open(tmp_path / "out" / "p.png") as written:
         assert written.text["Synthetic"] == "phantom"
 
 
 def test_deep_images_keep_their_depth(folder, tmp_path):
     normalise_files(folder / "a.png", tmp_path / "out", AIIN((2, 2), 5.0, "exact", bits=12), tiles=[1])
-    written = np.asarray(Image.open(tmp_path / "out" / "a.png.png"))
+    written = np.asarray(Image.open(tmp_path / "out" / "a.png"))
     assert written.dtype == np.uint16
     assert len(np.unique(written)) > 256
 
@@ -83,7 +83,7 @@ def test_what_cannot_work_is_told_and_nothing_is_written(folder, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputDataError, match=r"no usable image; notes\.txt: not a PNG"):
         normalise_files(folder / "notes.txt", out, AIIN())
-    with pytest.raises(InputDataError, match="no such file or folder"):
+    with pytest.raises(ConfigurationError, match="no such file or folder"):
         normalise_files(tmp_path / "absent", out, AIIN())
     with pytest.raises(ConfigurationError, match="another output folder"):
         normalise_files(folder, folder, AIIN())
@@ -104,6 +104,17 @@ def test_dark_film_is_read_at_the_depth_of_its_folder(tmp_path):
     normalise_files(tmp_path / "films", tmp_path / "out", _Seeing(normalise, seen))
     assert seen[0].max() < 3000 / 65535
     assert seen[1].max() > 0.8
+
+
+def test_films_are_called_as_before_unless_two_would_meet(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("b.png", "aiin.png", "c.dcm.png", "1.2.840"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30), np.uint8)).save(
+            tmp_path / "in" / name, "PNG"
+        )
+    normalise_files(tmp_path / "in", tmp_path / "out", AIIN((2, 2), 5.0), clip_limits=[80], tiles=[1])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"b.png", "aiin.png", "aiin.png.png", "c.dcm.png", "1.2.840.png"}
 
 
 class _Seeing:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -427,7 +428,7 @@ def test_the_command_prints_five_lines_or_all_or_json(monai_xr: Any, tmp_path: P
     assert "Vendi" not in out
     assert "Vendi" in monai_xr(*common, "--all")[1]
     printed = json.loads(monai_xr(*common, "--json")[1])
-    written = json.loads((tmp_path / "runs" / "evaluation" / "synthetic" / "measures.json").read_text())
+    written = json.loads((tmp_path / "runs" / "evaluation" / "synthetic-3" / "measures.json").read_text())
     assert printed == written
     assert printed["lights"][0]["question"] == "faithful?"
     assert {"light", "value", "interval_95", "real_against_real", "says"} <= set(printed["lights"][0])
@@ -448,3 +449,40 @@ def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_
     code, _, error = monai_xr(*common, "--space", "inception=weights.pth")
     assert code == 6
     assert "weights cannot be read (No such file or directory) : weights.pth : download https://" in error
+
+
+def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(monai_xr: Any, tmp_path: Path) -> None:
+    split_films(tmp_path / "real", 96)
+    for name in ("synthetic", "synthetic_2"):
+        generated(tmp_path / "run" / name, 24, seed=len(name))
+        (tmp_path / "run" / name / "manifest.csv").write_text("image,label,patient_id\n000.png,A,P0\n001.png,A,P1\n")
+    record = {"settings": {"image_size": 32, "aiin": "none", "max_epochs": 7}, "data": {"images_per_class": {"A": 48}}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    code, out, error = monai_xr("evaluate", "real", "run")
+    assert code == 0, error
+    assert "comparing the images in run/synthetic; for others of this training name run/synthetic_2" in error
+    assert "report: run/evaluation/report.html" in out
+    assert "next: monai-xr sample run --count 500" in out  # its manifest names two images
+    for name in ("synthetic", "synthetic_2"):
+        (tmp_path / "run" / name / "manifest.csv").unlink()
+    code, out, error = monai_xr("evaluate", "real", "run/synthetic_2")
+    assert code == 0, error
+    assert error.startswith("comparing the images in run/synthetic_2\n")
+    assert "report: run/evaluation-2/report.html" in out
+    assert re.search("next: monai-xr (pack run BUNDLE|train run --resume --dataset_dir real --max_epochs 14)", out)
+    before = (tmp_path / "run" / "evaluation" / "report.html").read_bytes()
+    with pytest.raises(ConfigurationError, match="report on other synthetic images"):
+        evaluate_folders(
+            tmp_path / "real", tmp_path / "run" / "synthetic_2", tmp_path / "run" / "evaluation", image_size=32
+        )
+    assert (tmp_path / "run" / "evaluation" / "report.html").read_bytes() == before
+    code, _, error = monai_xr("evaluate", "real", "run", "--class", "B")
+    assert (code, error.splitlines()) == (
+        2,
+        [
+            "monai_xr: error: the generator never saw the class B : run : it was trained on A: leave --classes out, "
+            "or train on B"
+        ],
+    )
+    code, _, error = monai_xr("evaluate", "absent", "run")
+    assert (code, len(error.splitlines())) == (2, 1)

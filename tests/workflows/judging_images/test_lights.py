@@ -1,8 +1,8 @@
 import re
-from dataclasses import replace
 
 import pytest
 import torch
+from judged_rows import judged
 from rich.console import Console
 
 from monai_xr.metrics.measures import Finding, Light, Measure
@@ -11,25 +11,6 @@ from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.headline import headline
 from monai_xr.workflows.judging_images.lights import five_lights
 from monai_xr.workflows.judging_images.terminal import light_line, print_lights
-
-
-def judged(ratio: tuple[float, float] = (0.9, 1.4), **findings: Finding) -> dict[str, Measure]:
-    """Rows with a finding each."""
-    names = {
-        "excess": "ms_ssim_excess",
-        "repeats": "repeats_synthetic",
-        "recall": "recall_9_random",
-        "coverage": "coverage_9_random",
-        "precision": "precision_9_random",
-        "near": "near_training_9_pixels",
-        "attack": "attack_auc_pixels",
-        "synthetic": "ms_ssim_synthetic",
-        "real": "ms_ssim_real",
-    }
-    rows = {name: Measure(name, key, 0.5, finding=findings.get(key, "none")) for key, name in names.items()}
-    rows["ms_ssim_excess"] = replace(rows["ms_ssim_excess"], interval=(-0.01, 0.02), baseline=0.04)
-    return rows | {"fid_9_random_over_floor": Measure("", "", ratio[0], ratio)}
-
 
 GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fine", "precision": "fine"}
 
@@ -75,7 +56,8 @@ def test_five_against_five_images_are_too_few_to_judge_not_a_collapse() -> None:
     found = evaluate_sets(textures(5, seed=0), textures(1, seed=1).repeat(5, 1, 1, 1))
     assert (found.headline, found.finding) == ("Too few to judge", "open")
     assert not any("collapse" in row.verdict.lower() or row.finding == "bad" for row in found.rows)
-    assert "at least 20 patients" in found.verdict
+    assert found.verdict.startswith("The smallest set, half of the real, has 2 patients or images: 18 more are needed")
+    assert "add films of further patients" in found.verdict
     assert found["repeats_synthetic"].value == 0.8
     assert evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1)).headline == "Collapse"
 
@@ -88,6 +70,18 @@ def test_few_patients_with_many_films_are_too_few() -> None:
     few = evaluate_sets(textures(80, seed=0), textures(60, seed=1), floor=textures(60, seed=2), floor_patients=of_ten)
     assert few.headline == "Too few to judge"
     assert few.lights[-1].row.value == 10
+    assert "held-out, has 10 patients or images: 10 more are needed" in few.verdict
+    assert "--held-out-split" in few.verdict
+
+
+def test_real_films_have_one_likeness_beside_that_of_synthetic_images() -> None:
+    found = evaluate_sets(textures(60, seed=0), textures(60, seed=1), floor=textures(60, seed=2))
+    row = found["ms_ssim_synthetic"]
+    assert row.baseline == found["ms_ssim_held_out"].value != found["ms_ssim_real"].value
+    assert found.lights[1].row == row
+    assert f"{found['ms_ssim_held_out'].value_text} among other real images" in found.summary
+    titles = [found[f"ms_ssim_{name}"].title for name in ("real", "held_out")]
+    assert titles == ["MS-SSIM of the real images compared with", "MS-SSIM of other real images, held out"]
 
 
 def test_the_five_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
