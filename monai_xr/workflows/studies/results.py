@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from monai_xr.workflows.studies.comparing_arms import (
 )
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Cell, Graph
-from monai_xr.workflows.studies.steps import Done, Step, read_record
+from monai_xr.workflows.studies.steps import Done, Step
 from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
 
 BEST = "best arm without a GAN"
@@ -194,8 +192,3 @@ def _adjusted(rows: Sequence[Row]) -> tuple[Row, ...]:
         for index, p in zip(places, p_values, strict=True):
             adjusted[index][reference] = Compared(rows[index].differences[reference].difference, p)
     return tuple(replace(row, differences=adjusted[index]) for index, row in enumerate(rows))
-
-
-def costs_of(steps: Sequence[Step], done: Mapping[str, Done]) -> dict[str, dict[str, Any]]:
-    """Give what is recorded of each step that has ended, by its key."""
-    return {step.key: read_record(Path(done[step.key].folder)) for step in steps if not done[step.key].error}
