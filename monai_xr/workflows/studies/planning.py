@@ -25,11 +25,11 @@ from monai_xr.workflows.studies.features import Features, load_features
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.frozen_probe import linear_probe
 from monai_xr.workflows.studies.graph import Cell, Graph, graph_of, kinds_of, pool_of
-from monai_xr.workflows.studies.running import LOG
+from monai_xr.workflows.studies.running import FINGERPRINT, LOG
 from monai_xr.workflows.studies.steps import Done, Step, carry_out, read_record
 from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY, Design
 
-FINGERPRINT, PLAN_FILE = "fingerprint.json", "plan.yaml"
+PLAN_FILE = "plan.yaml"
 _TRIAL_STEPS = 50  # an epoch at least
 _FOLDS = 5
 _FEWEST_SEEDS, _FEWEST_STEPS = 2, 300
@@ -73,7 +73,7 @@ def make_plan(design: Design, folder: Path, budget_s: float | None, workers: int
         facts["core_seconds"] = vars(speeds)
         design, reasons = fit(design, speeds, budget_s * workers)
         lines += reasons
-    write_json(folder / FINGERPRINT, {**facts, "machine": machine()})
+    write_json(folder / FINGERPRINT, {**facts, "machine": machine(), "told": lines})
     size = design.size.model_dump(mode="json") | {"positive": "", "negative": ""}
     study = design.study.model_dump(mode="json", exclude={"sizes"}) | {"sizes": {PLAN: size}}
     head = "".join(f"# {line}\n" for line in lines)
