@@ -84,10 +84,6 @@ class Table:
         """Give the rows of one count and classifier."""
         return [row for row in self.rows if (row.count, row.classifier) == (count, classifier)]
 
-    def find(self, arm: str, count: int, classifier: str) -> Row | None:
-        """Give one row; None where all its repetitions failed."""
-        return next((row for row in self.of(count, classifier) if row.arm == arm), None)
-
 
 @dataclass(frozen=True)
 class _Judged:
@@ -115,7 +111,7 @@ def tables_of(design: Design, graph: Graph, done: Mapping[str, Done], *, with_te
     if not with_test:
         return [_table(design, done, val, val)]
     found = [_table(design, done, val, _Judged(graph.tested, films, films.of("test"), "test"))]
-    if graph.second:
+    if graph.second and not done[graph.second.key].error:
         second = load_films(done[graph.second.key].folder, *classes, darker=not design.test_set)
         others = _Judged(graph.tested_second, second, np.arange(len(second.rare)), "films of another source")
         found.append(_table(design, done, val, others))
