@@ -1,5 +1,6 @@
 """Films of a study: patients stay on one side, nothing generated gets in, larger draws hold smaller ones."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.films import (
     load_draw,
     load_films,
+    make_phantoms,
     prepare_second,
     stamp_of,
     write_training_folder,
@@ -104,3 +106,18 @@ def test_a_prepared_data_set_is_taken_over(tmp_path: Path) -> None:
     assert np.array_equal(one.pixels, other.pixels)
     assert one.patients == other.patients
     assert one.units == other.units
+
+
+def test_phantoms_of_a_second_scanner_are_other_patients(tmp_path: Path) -> None:
+    made = {}
+    for name, second in (("first", False), ("second", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        wanted = {"patients": 4, "seed": int(second), "size": 32, "classes": ["CONSOLIDATION", "NORMAL"]}
+        make_phantoms(Work(folder, {**wanted, "second": second}, {}, tmp_path / "cache"))
+        with (folder / "set" / "manifest.csv").open() as file:
+            made[name] = list(csv.DictReader(file))
+    ids = [{row["patient_id"] for row in rows} for rows in made.values()]
+    assert len(ids[0]) == len(ids[1]) == 4
+    assert not ids[0] & ids[1]
+    assert {row["split"] for row in made["second"]} == {"test"}
