@@ -86,7 +86,7 @@ class Draw:
 
 
 def make_phantoms(work: Work) -> None:
-    """Make phantoms of two classes as PNG, with splits; those of a second scanner are darker and coarser."""
+    """Make phantoms of two classes as PNG, with splits; those of a second scanner are other patients, all of test."""
     wanted = work.settings
     fractions = (0.0, 0.0, 1.0) if wanted["second"] else (0.6, 0.15, 0.25)
     write_phantom_studies(
@@ -98,6 +98,9 @@ def make_phantoms(work: Work) -> None:
         png=True,
         fractions=fractions,
     )
+    if wanted["second"]:  # whose numbers begin at 0, too
+        table = work.folder / _SET / MANIFEST
+        write_text(table, table.read_text(encoding="utf-8").replace(",SYNTH-P", ",SYNTH-SECOND-P"))
 
 
 def stamp_of(folder: Path) -> str:

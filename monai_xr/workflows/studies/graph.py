@@ -1,6 +1,6 @@
 """A design in; its steps out, each tied to those that it reads. Arms that show the same share what they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,11 +62,12 @@ class Graph:
         """Give all steps once, each behind those that it reads."""
         ends = [self.audit, *self.trained.values(), *self.judged.values()]
         ends += [*self.tested.values(), *self.tested_second.values()] if with_test else []
-        ordered: dict[str, Step] = {}
-        for end in ends:
-            for step in _upwards(end):
-                ordered.setdefault(step.key, step)
-        return list(ordered.values())
+        return in_order(ends)
+
+
+def in_order(ends: Iterable[Step]) -> list[Step]:
+    """Give steps and all that they read once, each behind those that it reads."""
+    return list({step.key: step for end in ends for step in _upwards(end)}.values())
 
 
 def _upwards(step: Step) -> Iterator[Step]:

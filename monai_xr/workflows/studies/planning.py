@@ -25,11 +25,11 @@ from monai_xr.workflows.studies.features import Features, load_features
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.frozen_probe import linear_probe
 from monai_xr.workflows.studies.graph import Cell, Graph, graph_of, kinds_of, pool_of
-from monai_xr.workflows.studies.running import LOG
+from monai_xr.workflows.studies.running import FINGERPRINT, LOG
 from monai_xr.workflows.studies.steps import Done, Step, carry_out, read_record
 from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY, Design
 
-FINGERPRINT, PLAN_FILE = "fingerprint.json", "plan.yaml"
+PLAN_FILE = "plan.yaml"
 _TRIAL_STEPS = 50  # an epoch at least
 _FOLDS = 5
 _FEWEST_SEEDS, _FEWEST_STEPS = 2, 300
@@ -73,7 +73,7 @@ def make_plan(design: Design, folder: Path, budget_s: float | None, workers: int
         facts["core_seconds"] = vars(speeds)
         design, reasons = fit(design, speeds, budget_s * workers)
         lines += reasons
-    write_json(folder / FINGERPRINT, {**facts, "machine": machine()})
+    write_json(folder / FINGERPRINT, {**facts, "machine": machine(), "told": lines})
     size = design.size.model_dump(mode="json") | {"positive": "", "negative": ""}
     study = design.study.model_dump(mode="json", exclude={"sizes"}) | {"sizes": {PLAN: size}}
     head = "".join(f"# {line}\n" for line in lines)
@@ -125,8 +125,9 @@ def _facts_of(design: Design, films: Films, features: Features, reached: float) 
     effect = minimum_detectable_effect(*sides, seeds=seeds, baseline=baseline, comparisons=comparisons)
     lines = [f"{split}: " + ", ".join(f"{n} {what}" for what, n in each.items()) for split, each in counts.items()]
     for split, auc in shift.items():
-        says = ": they are not alike, thresholds will not carry over" if auc > _SHIFTED else ""
-        lines.append(f"train and {split} of the other class are told apart with AUC {auc:.2f}{says}")
+        if auc is not None:
+            says = ": they are not alike, thresholds will not carry over" if auc > _SHIFTED else ""
+            lines.append(f"train and {split} of the other class are told apart with AUC {auc:.2f}{says}")
     most = max(design.size.counts)
     lines.append(f"{most} real films reach {reached:.3f} on validation, which leaves {1 - reached:.3f} of room")
     lines.append(f"smallest difference that is found four times in five on the test films: {effect:.3f} AUROC")
@@ -136,10 +137,10 @@ def _facts_of(design: Design, films: Films, features: Features, reached: float) 
     return facts, lines
 
 
-def told_apart(films: Films, features: Features, first: str, second: str) -> float:
+def told_apart(films: Films, features: Features, first: str, second: str) -> float | None:
     """Give the AUC with which frozen features tell films of the other class in two splits apart, by cross-validation.
 
-    About 0.5 where the splits are alike; patients are never on both sides of a fold.
+    About 0.5 where the splits are alike, None of too few films; patients are never on both sides of a fold.
     """
     places = np.concatenate([films.of(first), films.of(second)])
     places = places[~films.rare[places] & np.isfinite(features[places, 0])]
@@ -147,7 +148,7 @@ def told_apart(films: Films, features: Features, first: str, second: str) -> flo
     patient = numbered(len(places), films.patients_of(places))
     units = int(patient.max(initial=-1)) + 1
     if min(int(is_second.sum()), int((~is_second).sum())) < 2 * _FOLDS or units < 2 * _FOLDS:
-        return float("nan")
+        return None
     scores = _out_of_fold(features[places], is_second, deal(patient, _FOLDS, np.random.default_rng(0)))
     return float(auroc(scores, is_second, patient).value)
 

@@ -20,6 +20,7 @@ from monai_xr.workflows.studies.films import AUDIT, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
+from monai_xr.workflows.studies.running import FINGERPRINT
 from monai_xr.workflows.studies.steps import Done, read_record
 from monai_xr.workflows.studies.study_file import Design
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
@@ -101,6 +102,7 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
         "judged": _judged_table(ran, judged),
         "pictures": [] if publish and not size.phantoms else _pictures(ran),
         "lists": [
+            ("What the plan measured", _planned(folder)),
             ("Worth in patients", worth_lines(ran.design, table, ran.films, _draws(ran))),
             ("Which measure predicts the benefit", measure_lines(ran.design, table, judged)),
             ("What the numbers do not say", [_HOW, *ran.notes, *_failures(ran)]),
@@ -119,6 +121,12 @@ def _audit(ran: Ran) -> dict[str, Any]:
     done = ran.done[ran.graph.audit.key]
     found: dict[str, Any] = {} if done.error else json.loads((done.folder / AUDIT).read_bytes())
     return found
+
+
+def _planned(folder: Path) -> list[str]:
+    """Give what `study plan` told; nothing where there is no plan."""
+    path = folder / FINGERPRINT
+    return list(map(str, json.loads(path.read_bytes())["told"])) if path.is_file() else []
 
 
 def _draws(ran: Ran) -> dict[Cell, Path]:

@@ -15,7 +15,8 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.progress import progress_bar
 from monai_xr.workflows.studies.steps import Done, Kinds, Step, carry_out
 
-LOCK, LOG, OPENINGS = ".study.lock", "workers.log", "openings.jsonl"  # in the folder of a study
+LOCK, LOG = ".study.lock", "workers.log"  # in the folder of a study
+OPENINGS, FINGERPRINT = "openings.jsonl", "fingerprint.json"
 _WAY_OUT = "pip install 'monai-xr[scale]'"
 
 

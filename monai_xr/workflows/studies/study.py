@@ -10,7 +10,7 @@ from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.films import Films, load_films
-from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
+from monai_xr.workflows.studies.graph import Graph, graph_of, in_order, kinds_of
 from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
@@ -32,9 +32,12 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
     if len(earlier) == len(steps):
         return earlier
     with runner(place.folder, kinds_of(design), workers=workers, scheduler=scheduler) as held:
-        done = held.run(first, "steps")
-        if error := done[graph.films.key].error:
-            raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        films_of = [source for source in (graph.films, graph.second if with_test else None) if source]
+        done = held.run(in_order(films_of), "films")
+        for source in films_of:
+            if error := done[source.key].error:
+                raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        done |= held.run(first, "steps")
         if with_test:
             films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
             _note_opening(design, place.folder, films)

@@ -120,7 +120,7 @@ def verdict_of(table: Table, controls: Sequence[Control], audit: Mapping[str, An
 
 def _verdict(table: Table, controls: Sequence[Control]) -> Verdict:
     rows = [row for row in table.rows if row.role == "synthetic"]
-    helping = [row for row in rows if row.differences and all(_beats(row, name) for name in (DUPLICATES, BEST))]
+    helping = [row for row in rows if all(_beats(row, name) for name in (DUPLICATES, BEST))]
     notes = tuple(f"{each.name}: {each.says}" for each in controls if each.finding == "bad")
     if any(each.finding == "bad" and "suspect" in each.says for each in controls):
         return Verdict("bad", f"The study is suspect: {notes[0]}.", notes)
@@ -135,7 +135,7 @@ def _verdict(table: Table, controls: Sequence[Control]) -> Verdict:
 
 
 def _beats(row: Row, name: str) -> bool:
-    return name not in row.differences or row.differences[name].is_better
+    return name in row.differences and row.differences[name].is_better
 
 
 def _bar(table: Table) -> str:

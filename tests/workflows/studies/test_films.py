@@ -5,56 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from study_films import CLASSES, FLAGS, data_folder, drawn, prepared
 
-from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.films import (
     load_draw,
     load_films,
-    make_draw,
-    prepare_films,
+    make_phantoms,
     prepare_second,
     stamp_of,
     write_training_folder,
 )
 from monai_xr.workflows.studies.steps import Work
-
-CLASSES = ("SICK", "WELL")
-FLAGS = {"resplit": False, "allow_duplicates": False, "no_patients": False, "accept_phantoms": False}
-
-
-def data_folder(folder: Path, *, start: int = 0, generated: bool = False, shared: bool = False) -> Path:
-    """Make two films a patient, 24 patients: 12 of train, 6 of val, 6 of test, half of them of either class."""
-    folder.mkdir()
-    rows = []
-    for patient in range(24):
-        split = ("train", "train", "val", "test")[patient % 4]
-        for film in range(2):
-            name = f"{patient}-{film}.png"
-            pixels = np.random.default_rng([start, patient, film]).random((48, 48))
-            marked = {MARK_KEY: "generated"} if generated and split == "test" else {}
-            write_png(folder / name, pixels.astype(np.float32), marked)
-            where = "test" if shared and patient == 0 and film else split
-            rows.append([name, CLASSES[patient // 4 % 2], f"P{start + patient}", where])
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["image", "label", "patient_id", "split"], *rows])
-    return folder
-
-
-def prepared(tmp_path: Path, source: Path, name: str = "films") -> Path:
-    folder = tmp_path / name
-    folder.mkdir()
-    settings = {**FLAGS, "image_size": 32, "classes": list(CLASSES)}
-    prepare_films(Work(folder, settings, {}, tmp_path / "cache"), folder=str(source))
-    return folder
-
-
-def drawn(tmp_path: Path, films: Path, count: int, seed: int = 0) -> Path:
-    folder = tmp_path / f"draw-{count}-{seed}"
-    folder.mkdir()
-    settings = {"classes": list(CLASSES), "seed": seed, "count": count, "most_rare": 1000, "most_negatives": 1000}
-    make_draw(Work(folder, settings, {"films": films}, tmp_path / "cache"))
-    return folder
 
 
 def test_films_come_with_patients_and_splits(tmp_path: Path) -> None:
@@ -144,3 +106,18 @@ def test_a_prepared_data_set_is_taken_over(tmp_path: Path) -> None:
     assert np.array_equal(one.pixels, other.pixels)
     assert one.patients == other.patients
     assert one.units == other.units
+
+
+def test_phantoms_of_a_second_scanner_are_other_patients(tmp_path: Path) -> None:
+    made = {}
+    for name, second in (("first", False), ("second", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        wanted = {"patients": 4, "seed": int(second), "size": 32, "classes": ["CONSOLIDATION", "NORMAL"]}
+        make_phantoms(Work(folder, {**wanted, "second": second}, {}, tmp_path / "cache"))
+        with (folder / "set" / "manifest.csv").open() as file:
+            made[name] = list(csv.DictReader(file))
+    ids = [{row["patient_id"] for row in rows} for rows in made.values()]
+    assert len(ids[0]) == len(ids[1]) == 4
+    assert not ids[0] & ids[1]
+    assert {row["split"] for row in made["second"]} == {"test"}
