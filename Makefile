@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: setup demo test check fix bench bench-intake controls prove clean
+.PHONY: setup demo test check fix bench bench-intake controls prove image-test clean
 
 setup: $(VENV)/dev.done          ## install with all extras
 
@@ -40,6 +40,10 @@ prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers 
 	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 MONAI_XR_INTAKE_FUZZ=10000 MONAI_XR_EXAMPLES=all OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -v -rP tests/prove tests/pacs/test_hostile_peers.py tests/dicom/test_properties.py \
 		tests/dicom/pixels/test_encoding.py tests/dicom/deidentification/test_data_set.py
+
+image-test: $(VENV)/dev.done     ## the CPU image of an app (APP=DIR of monai-xr export) built and run in podman, confined
+	test -n "$(APP)" || { rm -rf build/small_app && $(BIN)/python tests/small_app.py build/small_app; }
+	PYTHON=$(BIN)/python docker/image_test.sh $(or $(APP),build/small_app)
 
 clean:                           ## what `make` made; results in runs/ stay
 	rm -rf $(VENV) build dist

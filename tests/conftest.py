@@ -25,6 +25,9 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "data/deidentifying/test_pixel_text",
     "data/phantoms",
     "data/preparing/test_kills",
+    "deploy/test_accepting",
+    "deploy/test_export",
+    "deploy/test_verifying",
     "dicom/deidentification/test_streams",
     "dicom/deidentification/test_text_in_pixels",
     "dicom/sandbox/test_confinement",
@@ -72,9 +75,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _key_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Ids are hashed with a key of the tests; processes that they start take it, too."""
+    """Ids are hashed with a key of the tests, which have a cache of their own; processes that they start take both."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MONAI_XR_KEY", str(tmp_path_factory.mktemp("key") / "site.key"))
+        patch.setenv("MONAI_XR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

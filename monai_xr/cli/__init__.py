@@ -3,13 +3,16 @@
 import sys
 
 from monai_xr.cli import (  # noqa: F401 - they add their commands
+    apps,
     classifier,
     data,
+    export,
     intake,
     intake_init,
     intake_peers,
     intake_work,
     runs,
+    study,
     training,
 )
 from monai_xr.cli.app import app

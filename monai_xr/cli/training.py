@@ -119,7 +119,9 @@ def evaluate(
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
         str,
-        typer.Option(help="Feature space: random, own (learned once) or own=RUN, inception=, timm/MODEL= or xrv=FILE."),
+        typer.Option(
+            help="Feature space: random, lite0, own (learned once), own=RUN, inception=, timm/MODEL= or xrv=FILE."
+        ),
     ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,

@@ -1,8 +1,9 @@
-"""Networks and batches in, trained networks out: an engine for GANs, one for classifiers, one that runs them."""
+"""Networks and batches in, trained networks out: engines for GANs, classifiers and linear probes, one that runs any."""
 
 from monai_xr.engines.classifier_engine import ClassifierEngine
 from monai_xr.engines.evaluator import sampler
 from monai_xr.engines.gan_engine import GanEngine
 from monai_xr.engines.host import pick_device, pick_precision
+from monai_xr.engines.probe_engine import ProbeEngine
 
-__all__ = ["ClassifierEngine", "GanEngine", "pick_device", "pick_precision", "sampler"]
+__all__ = ["ClassifierEngine", "GanEngine", "ProbeEngine", "pick_device", "pick_precision", "sampler"]

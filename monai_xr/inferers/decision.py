@@ -223,7 +223,7 @@ def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
         if named not in classes:
             raise ConfigurationError(f"no class {named!r}", "threshold_rule", f"one of: {', '.join(classes)}")
         return named
-    findings = [name for name in classes if name.lower() not in _NEGATIVE]
+    findings = [name for name in classes if not is_negative(name)]
     if len(findings) == 1:
         return findings[0]
     if kind == "youden" and len(classes) == 2:  # the largest sum of sensitivity and specificity is that of either class
@@ -234,6 +234,11 @@ def positive_class(classes: tuple[str, ...], named: str, kind: str) -> str:
     )
     last = (findings or classes)[-1]
     raise ConfigurationError(found, "threshold_rule", f"name the positive one, as in {example}@{last}")
+
+
+def is_negative(name: str) -> bool:
+    """Tell whether a class is such as NORMAL, and no finding."""
+    return name.lower() in _NEGATIVE
 
 
 def parse_rule(rule: str) -> tuple[str, float, str]:

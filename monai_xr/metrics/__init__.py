@@ -8,7 +8,15 @@ from monai_xr.metrics.diversity import PairDiversity, PairSimilarity, ms_ssim, m
 from monai_xr.metrics.features import FeatureMetric, FeatureSpace, random_space
 from monai_xr.metrics.fidelity import batchwise_frechet_distance, frechet_distance, frechet_distance_at_infinity
 from monai_xr.metrics.kernel import KernelDistance, kernel_distance
-from monai_xr.metrics.spaces import classifier_space, inception_space, named_space, network_space, timm_space, xrv_space
+from monai_xr.metrics.spaces import (
+    classifier_space,
+    inception_space,
+    lite0_space,
+    named_space,
+    network_space,
+    timm_space,
+    xrv_space,
+)
 from monai_xr.metrics.spread import inception_score, mean_cosine_distance, vendi_score
 
 __all__ = [
@@ -32,6 +40,7 @@ __all__ = [
     "inception_score",
     "inception_space",
     "kernel_distance",
+    "lite0_space",
     "mean_cosine_distance",
     "memorization",
     "ms_ssim",

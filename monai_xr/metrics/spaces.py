@@ -15,17 +15,18 @@ from torchvision.models import densenet121
 
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.metrics.features import FeatureSpace, random_space
+from monai_xr.networks import lite0, make_classifier
 from monai_xr.networks.weights import check_sha256, read_weights
 
 INCEPTION_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 )
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-_SPACES = "random, inception=FILE, timm/MODEL=FILE, xrv=FILE; of the command line own=RUN too"
+_SPACES = "random, lite0, inception=FILE, timm/MODEL=FILE, xrv=FILE; of the command line own=RUN too"
 
 
 def named_space(name: str, *, device: str | torch.device = "cpu") -> FeatureSpace:
-    """Give a space by what a command line says: `random`, `inception=FILE`, `timm/MODEL=FILE` or `xrv=FILE`.
+    """Give a space by what a command line says: `random`, `lite0`, `inception=FILE`, `timm/MODEL=FILE` or `xrv=FILE`.
 
     Raises:
         ConfigurationError: No such space.
@@ -37,6 +38,8 @@ def named_space(name: str, *, device: str | torch.device = "cpu") -> FeatureSpac
     kind, _, file = name.partition("=")
     if kind == "random" and not file:
         return random_space(device=device)
+    if kind == lite0.LITE0 and not file:
+        return lite0_space(device=device)
     if kind == "inception":
         return inception_space(Path(file), device=device)
     if kind.startswith("timm/"):
@@ -93,6 +96,24 @@ def inception_space(
     check_sha256(weights, sha256, way_out=f"download {INCEPTION_URL}")
     network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
     return network_space("inception", _Inception(network), device=device)
+
+
+def lite0_space(*, device: str | torch.device = "cpu") -> FeatureSpace:
+    """Give the 1280 features of the ImageNet network of the extra `features`, see `monai_xr.networks.lite0`.
+
+    It knows nothing of X-rays, and the origin of its training is not stated.
+
+    Args:
+        device: Where the network runs.
+
+    Raises:
+        ModelError: The extra is not installed, or holds another file.
+
+    >>> lite0_space()(torch.rand(2, 1, 64, 64)).shape
+    torch.Size([2, 1280])
+    """
+    network = make_classifier(lite0.BACKBONE, image_size=lite0.SIZE, classes=("any",), weights=lite0.LITE0)
+    return network_space(lite0.LITE0, AtSize(_Penultimate(network), lite0.SIZE), device=device)
 
 
 def timm_space(model: str, weights: Path, *, device: str | torch.device = "cpu") -> FeatureSpace:
@@ -158,6 +179,21 @@ class _Penultimate(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.classifier.features(images)  # type: ignore[operator]
+        return features
+
+
+class AtSize(nn.Module):
+    """A network that sees images (B, 1, H, W) of any size resized to the one of its training."""
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        super().__init__()
+        self.network, self.size = network, (size, size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give features of images in [-1, 1]."""
+        if tuple(images.shape[-2:]) != self.size:
+            images = F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)
+        features: Tensor = self.network(images)
         return features
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_xr.errors import ConfigurationError, ModelError
+from monai_xr.networks import lite0
 from monai_xr.networks.weights import read_weights
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def make_classifier(
             two up to 16 that leaves 4 patches on a side.
         stem: "convolution", "patch", or "auto": convolution where a ViT starts from scratch.
         drop_path: Largest probability of skipping a residual branch.
-        weights: File of the timm network (safetensors, or torch without code); None starts from scratch. Colour kernels
-            are summed, as for a grey image in three channels; the head is left out where its classes differ.
+        weights: File of the timm network (safetensors, or torch without code), or `lite0` for those of the extra
+            `features`, see `monai_xr.networks.lite0`; None starts from scratch. Colour kernels are summed, as for a
+            grey image in three channels; the head is left out where its classes differ.
         weights_sha256: Refuses another file.
 
     Raises:
@@ -93,6 +95,7 @@ def make_classifier(
         ModelError: Weights that cannot be read or are those of another network.
     """
     size, names = int(image_size), _checked(backbone, stem, tuple(classes))
+    weights = lite0.lite0_weights() if weights == lite0.LITE0 else weights
     shape = _shape(backbone, size, patch_size, stem, from_scratch=not weights)
     patch, stem = shape.get("patch_size", "auto"), "convolution" if "embed_layer" in shape else "patch"
     shape |= {"drop_path_rate": float(drop_path)} if float(drop_path) else {}
@@ -201,6 +204,8 @@ def _range(backbone: str, given: bool) -> dict[str, float]:
     """Give the input range that given weights were trained for; from scratch it stays [-1, 1]."""
     if not given:
         return {}
+    if backbone == lite0.BACKBONE:
+        return {"mean": lite0.MEAN, "std": lite0.STD}
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(backbone)

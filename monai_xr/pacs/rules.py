@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydicom.dataset import Dataset
 
+from monai_xr.data.files.typed_file import Bad, PlainName, Section
 from monai_xr.dicom.deidentification.secrets import names_of_people
 from monai_xr.dicom.identity import age_years, is_derived, view_position
 from monai_xr.dicom.values import items, text
-from monai_xr.pacs.section import Bad, PlainName, Section
 
 MAIN = "main"
 _LONGEST_SHOWN = 40

@@ -7,18 +7,16 @@ means stands in `hospital.example.yaml`.
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from monai_xr.data.files.typed_file import MAX_BYTES, Bad, Section, matching, parse_model
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.rules import Rule
-from monai_xr.pacs.section import Bad, Section, matching
 
 EXAMPLE = "hospital.example.yaml"
 _SEE_EXAMPLE = f"see {EXAMPLE}, which `monai-xr intake init` writes"
-_MAX_BYTES = 2**20
 
 
 def _ae_title(text: str) -> str:
@@ -210,26 +208,11 @@ class Site(Section):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only: an alias could unfold a thousandfold, a key given twice hides a decision."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=self.get_mark())
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        mapping = super().construct_mapping(node, deep)
-        if isinstance(node, yaml.MappingNode) and len(mapping) < len(node.value):
-            raise yaml.MarkedYAMLError(problem="a key is given twice", problem_mark=node.start_mark)
-        return mapping
-
-
 def read_site(path: Path) -> Site:
     """Read and check site.yaml; raises ConfigurationError where it, a key or a value in it cannot be."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
             f"cannot be read ({error.strerror})", path, "`monai-xr intake init` writes one"
@@ -239,20 +222,7 @@ def read_site(path: Path) -> Site:
 
 def parse_site(data: bytes, path: Path) -> Site:
     """Check what stands, or is to stand, in the file at a path; raises as `read_site` does."""
-    if len(data) > _MAX_BYTES:
-        raise ConfigurationError(f"more than {_MAX_BYTES} bytes", path, "a site needs a page")
-    try:
-        return Site.model_validate(yaml.load(data, _Loader), context={"folder": path.absolute().parent})  # noqa: S506
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "no YAML"
-        where = f"{path.name} line {mark.line + 1}" if mark else path.name
-        raise ConfigurationError(str(problem), where, _SEE_EXAMPLE) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        more = f"and {error.error_count() - 1} more" if error.error_count() > 1 else _SEE_EXAMPLE
-        raise ConfigurationError(first["msg"], f"{path.name} {where}", more) from None
+    return parse_model(Site, data, path, _SEE_EXAMPLE)
 
 
 def example() -> bytes:

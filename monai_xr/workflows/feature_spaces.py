@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace, named_space
-from monai_xr.networks import XrayEncoder
+from monai_xr.metrics.spaces import AtSize
 from monai_xr.progress import say
 from monai_xr.runs import RunFolder
 from monai_xr.runs.trained import load_encoder
@@ -81,20 +79,5 @@ def own_space(run: str | Path, *, device: str | torch.device = "cpu") -> Feature
         ModelError: No such training.
     """
     found = load_encoder(run)
-    network = _AtItsSize(found.network).eval().requires_grad_(False).to(device)
+    network = AtSize(found.network, found.image_size).eval().requires_grad_(False).to(device)
     return FeatureSpace("own", network, trained_on=found.trained_on)
-
-
-class _AtItsSize(nn.Module):
-    """An encoder that sees images (B, 1, H, W) of any size at the size of its training."""
-
-    def __init__(self, encoder: XrayEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        size = (self.encoder.image_size,) * 2
-        if tuple(images.shape[-2:]) != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-        vectors: Tensor = self.encoder(images)
-        return vectors

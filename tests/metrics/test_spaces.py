@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
+from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import save_file
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -12,6 +14,7 @@ from torchvision.models import densenet121
 
 from monai_xr.errors import ConfigurationError, ModelError, XrError
 from monai_xr.metrics import classifier_space, frechet_distance, inception_space, named_space, network_space, xrv_space
+from monai_xr.networks import lite0
 
 
 def images(count: int, *, seed: int = 0) -> torch.Tensor:
@@ -67,6 +70,18 @@ def test_timm_model_sees_images_as_in_its_training(tmp_path: Path) -> None:
     assert torch.allclose(space(grey), expected, atol=1e-4)
 
 
+def test_lite0_sees_films_of_any_size_at_224_as_the_published_network_does() -> None:
+    theirs = EfficientNet.from_name("efficientnet-lite0")
+    theirs.load_state_dict(torch.load(lite0._packaged_file(), weights_only=True))
+    grey = images(2)
+    levels = F.interpolate(grey * 255, (224, 224), mode="bilinear")
+    with torch.no_grad():
+        expected = theirs.eval().extract_features(((levels - 127) / 128).expand(-1, 3, -1, -1)).mean((2, 3))
+    space = named_space("lite0")
+    assert space.name == "lite0"
+    torch.testing.assert_close(space(grey), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_xrv_densenet_sees_values_of_1024_either_side_of_0(tmp_path: Path) -> None:
     model = densenet121(weights=None, num_classes=18)
     model.features.conv0 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
@@ -103,7 +118,7 @@ def test_refuses_in_one_line(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     (tmp_path / "pickle.pt").write_bytes(b"\x80\x04not tensors")
     cases = {
-        "imagenet": "no feature space 'imagenet' .* random, inception=FILE",
+        "imagenet": "no feature space 'imagenet' .* random, lite0, inception=FILE",
         "timm/resnet99=x": "timm has no model 'resnet99'",
         "timm/resnet18=absent": "weights cannot be read",
         f"timm/resnet18={tmp_path / 'other.safetensors'}": "weights do not fit",

@@ -3,10 +3,7 @@
 Three kinds of folder: DICOM with `labels.csv`, DICOM with `manifest.csv` too, and class folders of PNG.
 """
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from monai_xr.data.phantoms.lesions import FINDINGS
 from monai_xr.data.phantoms.picture import Phantom, make_phantom
 from monai_xr.dicom.identity import PHANTOM_MODEL, SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import DESCRIPTION, PHANTOM_SYNTAXES, PhantomHeader, write_phantom
-from monai_xr.disk import host_trouble
+from monai_xr.disk import host_trouble, whole_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.settings import parse_count
 
@@ -69,23 +66,10 @@ def write_phantom_studies(
     _check(folder, patients, findings, fractions)
     parse_count(seed, "seed", least=0)
     trouble = host_trouble(folder, "check the folder and the space", what="cannot write phantoms: {}")
-    with trouble, _whole_folder(folder) as building:
+    with trouble, whole_folder(folder) as building:
         rows = _write_all(building, (patients, seed, size), (findings, fractions), png=png, on_image=on_image)
         _write_tables(building, rows, labels=not png, manifest=manifest)
     return rows
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which bears its name only when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield building
-        building.chmod(0o755)
-        building.replace(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _write_tables(folder: Path, rows: Sequence[PhantomRow], *, labels: bool, manifest: bool) -> None:

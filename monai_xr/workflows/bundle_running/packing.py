@@ -105,7 +105,7 @@ def _plain_config(parser: ConfigParser, run: RunFolder) -> dict[str, Any]:
             name: f"@{name}" if content.get(name) == value else value for name, value in made.items()
         }
     elif "trained" in parser:
-        content |= {name: run.settings[name] for name in _SHAPE if name in content}
+        content |= {name: run.settings[name] for name in _SHAPE if name in content and name in run.settings}
         if "classes" in content:
             content["classes"] = list(parser.get_parsed_content("trained").network.classes)
     return content

@@ -28,6 +28,8 @@ def write_classification_report(
     decision: Decision,
     films: Mapping[str, Sequence[ShownFilm]],
     settings: Mapping[str, Any],
+    title: str = "Evaluation of a classifier",
+    more: Mapping[str, Mapping[str, Estimate]] | None = None,
 ) -> None:
     """Write the page, replaced whole.
 
@@ -37,20 +39,24 @@ def write_classification_report(
         decision: How probabilities become answers.
         films: To show, by heading.
         settings: What it was made with, by name.
+        title: Of the page.
+        more: Further measures by heading.
     """
     groups = {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
-    tables = {name: shown_measures(rows, decision) for name, rows in ({"Measures": found.measures} | groups).items()}
-    tone, title, sentence = headline(found.measures, decision)
+    measured = {"Measures": found.measures, **(more or {}), **groups}
+    tables = {name: shown_measures(rows, decision) for name, rows in measured.items()}
+    tone, told, sentence = headline(found.measures, decision)
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
         tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
         plots=_plots(found.answers, shown_classes(decision)),
+        title=title,
         classes=found.answers.classes,
         confusion=None if found.counts is None else found.counts.tolist(),
         abstained=f"{100 * found.abstained:.1f} %",
         notes=found.notes,
         tone=tone,
-        headline=title,
+        headline=told,
         sentence=sentence,
         films=films,
         settings={**settings, "decision": decision_words(decision)},

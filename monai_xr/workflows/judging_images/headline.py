@@ -16,6 +16,10 @@ _CAVEATS = {
         "Distances and coverage are taken in the space of a network that learned from films of this site, without "
         "labels, what two views of one film have in common. Only sets measured by the same training compare.",
     ),
+    "lite0": (
+        "Distances and coverage are taken in the space of an ImageNet network (EfficientNet-Lite0, Apache-2.0; the "
+        "origin of its training is not stated). It sees shapes and textures of photographs, no findings or anatomy.",
+    ),
     "any": (
         "Collapse is said where synthetic images are more alike than other real films and cover less of them. Images "
         "less alike than real ones can also be noise, so look at them.",

@@ -23,8 +23,11 @@ _STYLES = ("solid", "dashed", "dotted")
 Line = tuple[NDArray[Any], NDArray[Any]]
 
 
-def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    """Draw one panel of curves over epochs as inline SVG in the colours of the page; the page writes the legend."""
+def curve_panel(
+    name: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, along: str = "epoch"
+) -> dict[str, Any]:
+    """Draw one panel of curves as inline SVG in the colours of the page; the page writes the legend."""
+    whole = all(float(x).is_integer() for points in lines.values() for x, _ in points)
     with _drawing(name) as axes:
         legend = []
         for index, (line, points) in enumerate(lines.items()):
@@ -33,8 +36,8 @@ def curve_panel(name: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -
             marker = "o" if len(points) < 30 else ""
             axes.plot(epochs, values, linestyle=style, marker=marker, ms=3.5, color=_SERIES[series], linewidth=1.8)
             legend.append((line.replace("_", " "), series + 1, style))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
-        _dress(axes, "epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=whole, nbins=8, steps=[1, 2, 5, 10]))
+        _dress(axes, along)
         return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
 
 
@@ -90,11 +93,25 @@ def interval_panel(name: str, rows: Mapping[str, Measure]) -> dict[str, Any]:
         return {"name": name, "legend": legend, "drawing": _themed_svg(axes.figure)}
 
 
+def differences_panel(name: str, rows: Mapping[str, tuple[float, tuple[float, float] | None]]) -> dict[str, Any]:
+    """Draw differences one above the other: value with its interval, and a line where there is none."""
+    with _drawing(name, height=0.9 + 0.24 * len(rows)) as axes:
+        axes.axvline(0, color=_RULE, linewidth=1.6)
+        for place, (value, interval) in enumerate(list(rows.values())[::-1]):
+            if interval is not None:
+                axes.plot(interval, (place, place), color=_SERIES[0], linewidth=1.8)
+            axes.plot(value, place, "o", color=_SERIES[0], ms=5)
+        axes.set_yticks(range(len(rows)), list(rows)[::-1], color=_INK)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        _dress(axes, "")
+        return {"name": name, "legend": [("95 % interval", 1, "solid")], "drawing": _themed_svg(axes.figure)}
+
+
 @contextmanager
-def _drawing(name: str) -> Iterator[Axes]:
+def _drawing(name: str, *, height: float = 2.9) -> Iterator[Axes]:
     """Give the axes of one panel."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 11}):
-        yield Figure(figsize=(5.8, 2.9), layout="constrained").add_subplot()
+        yield Figure(figsize=(5.8, height), layout="constrained").add_subplot()
 
 
 def _dress(axes: Axes, along: str) -> None:

@@ -57,7 +57,7 @@ def write_report(
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
         title=title,
-        grids=[_grid(caption, np.asarray(images), bytes_each) for caption, images in grids.items()],
+        grids=[grid_picture(caption, np.asarray(images), bytes_each) for caption, images in grids.items()],
         plots=plots,
         panels=[curve_panel(name, lines) for name, lines in _panels(curves)],
         measures=measures,
@@ -68,7 +68,7 @@ def write_report(
     write_text(path, page)
 
 
-def _grid(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str]:
+def grid_picture(caption: str, images: NDArray[Any], max_bytes: int) -> tuple[str, str]:
     """Give the caption, and the first images of a set as one PNG in a data URI, as large as the bytes allow."""
     if images.ndim == 4 and images.shape[1] == 1:
         images = images[:, 0]

@@ -1,0 +1,36 @@
+"""The command line of an app in; its exit code out: through MONAI Deploy, or with --plain by the core alone."""
+
+import os
+import resource
+import sys
+from collections.abc import Sequence
+
+from monai_xr.exits import debug_wanted, exit_codes
+
+PLAIN = "--plain"
+_STACK_BYTES = 32 * 2**20  # Holoscan asks for it
+
+
+def run_app(arguments: Sequence[str]) -> None:
+    """Run the app and leave with the exit code of the house."""
+    with exit_codes(debug=debug_wanted()):
+        if PLAIN in arguments:
+            from monai_xr.deploy.core.command import main
+
+            main([each for each in arguments if each != PLAIN])
+        else:
+            _give_stack()
+            os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "WARN")
+            quiet = [] if {"-l", "--log-level"} & set(arguments) else ["-l", "ERROR"]  # or it logs whole paths
+            from monai_xr.deploy.operators import run_graph
+
+            run_graph([sys.argv[0], *arguments, *quiet])
+
+
+def _give_stack() -> None:
+    """Start this process again with the stack that Holoscan asks for, where it has less and may have it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    enough = soft == resource.RLIM_INFINITY or soft >= _STACK_BYTES
+    if not enough and (hard == resource.RLIM_INFINITY or hard >= _STACK_BYTES):
+        resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, hard))
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - the same command

@@ -1,0 +1,50 @@
+"""Films of a site in; the groups that each belongs to, by its table or its header, out: `groups_of_films`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from monai_xr.data.records import Record
+from monai_xr.data.sources.label_table import LABELS, LabelTable
+from monai_xr.data.sources.manifest import MANIFEST
+from monai_xr.dicom.identity import age_years, view_position
+from monai_xr.dicom.values import text
+
+_AGES = (18, 40, 65)  # years, from which the next group begins
+KINDS = ("sex", "age", "view", "manufacturer")
+
+
+def groups_of_films(root: Path, records: Sequence[Record], headers: Sequence[Dataset]) -> dict[str, tuple[str, ...]]:
+    """Give the group of each film by kind of group, "" where neither table nor header tells it.
+
+    Args:
+        root: Data folder; columns of its table that are called as `KINDS` come before the header.
+        records: The films.
+        headers: Theirs.
+    """
+    place = next((root / name for name in (MANIFEST, LABELS) if (root / name).is_file()), None)
+    table = LabelTable.read(place) if place else None
+    rows = []
+    for record, header in zip(records, headers, strict=True):
+        file = record.image.relative_to(root).as_posix() if record.image.is_relative_to(root) else record.image.name
+        row = table.row(file, text(header, "SOPInstanceUID")) if table else None
+        told = {kind: row.first(kind) if row else "" for kind in KINDS}
+        rows.append(
+            [_age_group(told["age"]) or _age_group(age_years(header)), told["sex"] or text(header, "PatientSex")]
+        )
+        rows[-1] += [told["view"] or view_position(header), told["manufacturer"] or text(header, "Manufacturer")]
+    columns = list(zip(*rows, strict=True))
+    return {"age": columns[0], "sex": columns[1], "view": columns[2], "manufacturer": columns[3]}
+
+
+def _age_group(age: str | float | None) -> str:
+    try:
+        years = float(age if age is not None else "nan")
+    except ValueError:
+        return ""
+    if years != years:
+        return ""
+    low = max((each for each in _AGES if years >= each), default=0)
+    high = min((each for each in _AGES if years < each), default=0)
+    return f"{low} to {high - 1}" if high else f"from {low}"

@@ -1,0 +1,43 @@
+"""One film and what an app said of it in; a flat record of numbers without any identity, for `monai-xr drift`, out."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUANTILES = (1, 5, 25, 50, 75, 95, 99)  # percent
+_MOST_ROWS = 512  # that quantiles are taken of; a film of 2048 rows has the same to three digits
+
+Pixels = NDArray[np.floating[Any]]
+
+
+def film_record(film: Pixels, shown: Pixels, *, photometric: str, told: Mapping[str, float]) -> dict[str, Any]:
+    """Give the statistics of one film: nothing in them names a patient, a study, a site or a day.
+
+    `sharpness` is the mean difference of neighbouring pixels over that of pixels two apart: 1 for white noise, 1/2 for
+    what is smooth. `aiin_lift` and `aiin_gain` are what AIIN adds to the mean grey and multiplies its spread by.
+
+    Args:
+        film: As read, (H, W) in [0, 1].
+        shown: As the network saw it, resized and after AIIN, (h, w) in [0, 1].
+        photometric: Of the file.
+        told: What was told of it, by name, such as `probability/NAME`, `positive/NAME` and `embedding_distance`.
+    """
+    height, width = film.shape
+    record: dict[str, Any] = {"week": "{}-W{:02}".format(*datetime.now(UTC).isocalendar()[:2])}
+    record |= {"height": height, "width": width, "monochrome1": int(photometric == "MONOCHROME1")}
+    step = max(height // _MOST_ROWS, 1)
+    greys = film[::step, ::step]
+    for each, grey in zip(QUANTILES, np.quantile(greys, np.divide(QUANTILES, 100)), strict=True):
+        record[f"grey_{each}"] = float(grey)
+    record["sharpness"] = _sharpness(film)
+    record["aiin_lift"] = float(shown.mean() - greys.mean())
+    record["aiin_gain"] = float(shown.std() / max(float(greys.std()), 1e-6))
+    return record | {name: float(value) for name, value in told.items()}
+
+
+def _sharpness(film: Pixels) -> float:
+    near, far = (np.abs(film[:, step:] - film[:, :-step]).mean(dtype=float) for step in (1, 2))
+    return float(near / max(far, 1e-12))

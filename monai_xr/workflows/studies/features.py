@@ -1,0 +1,49 @@
+"""Films or added images in; features of a frozen network, which every arm that shows them shares, out."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from monai_xr.metrics import FeatureSpace, named_space
+from monai_xr.workflows.studies.films import Images, film_pixels, normalised
+from monai_xr.workflows.studies.sources import load_added
+from monai_xr.workflows.studies.steps import Work
+
+_FEATURES = "features.npy"
+Features = NDArray[np.float32]
+
+
+@cache
+def space_named(name: str) -> FeatureSpace:
+    """Give a feature space; a process loads it once."""
+    return named_space(name)
+
+
+def features_of(images: Images, space: str) -> Features:
+    """Give features (N, d) of images (N, S, S) in [0, 1]."""
+    return np.asarray(space_named(space)(torch.from_numpy(np.ascontiguousarray(images))[:, None]).numpy(), np.float32)
+
+
+def film_features(work: Work) -> None:
+    """Compute the features of all films after AIIN."""
+    wanted = work.settings
+    classes = (wanted["classes"][0], wanted["classes"][1])
+    pixels = film_pixels(work.inputs["films"], classes, json.dumps(wanted["aiin"]), darker=wanted["darker"])
+    np.save(work.folder / _FEATURES, features_of(pixels, wanted["space"]))
+
+
+def added_features(work: Work) -> None:
+    """Compute the features of added images, after AIIN where they did not go through it already."""
+    added = load_added(work.inputs["added"])
+    images = added.images if added.treated else normalised(added.images, work.settings["aiin"])
+    np.save(work.folder / _FEATURES, features_of(images, work.settings["space"]))
+
+
+def load_features(folder: Path) -> Features:
+    """Read what a step of this module wrote."""
+    found: Features = np.load(folder / _FEATURES)
+    return found

@@ -1,0 +1,144 @@
+"""Films of one repetition in; images that are added to the rare class, and whether they went through AIIN, out.
+
+Copies, noise, films that were held back, or the images of a generator that is trained for it through its bundle.
+"""
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monai_xr.data.files.output import write_json
+from monai_xr.data.trained_on import lineage_behind
+from monai_xr.errors import ModelError
+from monai_xr.networks.weights import check_sha256
+from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
+from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.bundle_running.sampling import sample_run
+from monai_xr.workflows.judging_images.image_sets import find_synthetic, load_image_set
+from monai_xr.workflows.studies.films import Images, load_draw, load_films, write_training_folder
+from monai_xr.workflows.studies.steps import WORK, Work
+
+_IMAGES, _FACTS, _TRAINED, _RUN = "images.npy", "source.json", "generator.json", "run"
+_LEAST_BATCHES = 50  # of an epoch, so that what is done once an epoch costs little
+
+
+@dataclass(frozen=True)
+class Added:
+    """Images that may be added to the rare class.
+
+    Args:
+        images: (N, S, S) in [0, 1].
+        treated: Whether they are as after AIIN already.
+        from_films: Whether they are real films.
+    """
+
+    images: Images
+    treated: bool
+    from_films: bool
+
+
+def load_added(folder: Path) -> Added:
+    """Read what a step of this module wrote."""
+    facts = json.loads((folder / _FACTS).read_bytes())
+    images = np.load(folder / _IMAGES).astype(np.float32) / np.float32(255)
+    return Added(images, bool(facts["treated"]), bool(facts["from_films"]))
+
+
+def _write(work: Work, images: NDArray[Any], *, treated: bool = False, from_films: bool = False) -> None:
+    np.save(work.folder / _IMAGES, (np.clip(images, 0, 1) * 255).round().astype(np.uint8))
+    facts = {"images": len(images), "wanted": work.settings["pool"], "treated": treated, "from_films": from_films}
+    write_json(work.folder / _FACTS, facts)
+
+
+def copy_films(work: Work) -> None:
+    """Give each film of the rare class as often as is wanted, in turn."""
+    films, draw = _drawn(work)
+    _write(work, films.pixels[np.resize(draw.rare, work.settings["pool"])], from_films=True)
+
+
+def hold_back(work: Work) -> None:
+    """Give real films of the rare class of further patients, as many as there are up to what is wanted."""
+    films, draw = _drawn(work)
+    _write(work, films.pixels[draw.held_back[: work.settings["pool"]]], from_films=True)
+
+
+def make_noise(work: Work) -> None:
+    """Give images of independent noise."""
+    films, _ = _drawn(work)
+    rng = np.random.default_rng([work.settings["seed"], 1])
+    _write(work, rng.random((work.settings["pool"], *films.pixels.shape[1:]), np.float32))
+
+
+def train_generator(work: Work) -> None:
+    """Train a generator on the films of one repetition, through its bundle.
+
+    Raises:
+        DivergedError: The training diverged.
+    """
+    _, draw = _drawn(work)
+    wanted, run, source = work.settings, work.folder / WORK / _RUN, work.folder / WORK / "films"
+    places, batch = _epoch_of(work, draw.rare, draw.others)
+    write_training_folder(work.inputs["films"], places.tolist(), (wanted["classes"][0], wanted["classes"][1]), source)
+    epochs = max(1, round(wanted["steps"] / (len(places) // batch)))
+    knobs = {
+        "dataset_dir": str(source),
+        "output_dir": str(run),
+        "cache_dir": str(work.cache / "pixels"),
+        "image_size": wanted["image_size"],
+        "batch_size": batch,
+        "max_epochs": epochs,
+        "checkpoint_every": epochs,
+        "grid_every": epochs,
+        "seed": wanted["seed"],
+        "aiin": wanted["aiin"],
+        "accept_phantoms": True,
+        "track": False,
+        **wanted["knobs"],
+    }
+    bundle = find_bundle(wanted["bundle"])
+    run_bundle(bundle, "training", "train", knobs, overlays=[Path(each) for each in wanted["overlays"]])
+    shutil.rmtree(source)
+    newest = max((run / "checkpoints").glob("epoch_*.pt"))
+    write_json(work.folder / _TRAINED, {"checkpoint_sha256": check_sha256(newest), "epochs": epochs})
+
+
+def draw_images(work: Work) -> None:
+    """Draw images of a trained generator.
+
+    Raises:
+        InputDataError: The generator knows patients of another split.
+        ModelError: Not all of them can be read.
+    """
+    films = load_films(work.inputs["films"], *work.settings["classes"])
+    wanted, run, images = work.settings, work.inputs["generator"] / WORK / _RUN, work.folder / WORK / "images"
+    chosen = {"classes": wanted["classes"][wanted["other_class"]]} if wanted["learns"] == "both" else {}
+    place = {"synthetic_dir": str(images), "seed": wanted["seed"]}
+    sample_run(run, wanted["pool"], {"formats": "png", **place, **chosen})
+    outside = frozenset().union(*(units for split, units in films.units.items() if split != "train"))
+    way_out = "train it on the split train alone"
+    lineage_behind(images.glob("*.png")).refuse(outside, "outside train are known to the generator", way_out)
+    found, _ = find_synthetic(images, None)
+    size = films.pixels.shape[-1]
+    seen = load_image_set(found, name="synthetic", image_size=size, admit=("generated",), cache_dir=images / "cache")
+    if len(seen.labels) < wanted["pool"]:
+        raise ModelError(f"{len(seen.labels)} of {wanted['pool']} images can be read", images)
+    _write(work, seen.pixels[:, 0].numpy(), treated=str(wanted["aiin"]).lower() != "none")
+    shutil.rmtree(images)
+
+
+def _drawn(work: Work) -> tuple[Any, Any]:
+    return load_films(work.inputs["films"], *work.settings["classes"]), load_draw(work.inputs["draw"])
+
+
+def _epoch_of(work: Work, rare: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Give the films of an epoch, both classes equally often where both are learned, and the films of a batch."""
+    both = work.settings["learns"] == "both"
+    films = np.concatenate([np.resize(rare, len(others)), others]) if both else rare
+    batch = min(work.settings["batch_size"], len(films) - len(films) % 4 if len(films) >= 4 else len(films))
+    return np.tile(films, math.ceil(_LEAST_BATCHES * batch / len(films))), batch

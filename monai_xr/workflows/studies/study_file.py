@@ -1,0 +1,270 @@
+"""A study file in; `Design`, all that a study is, typed and checked, out. Nothing in the file is evaluated."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from monai_xr.data.files.typed_file import Bad, Section, parse_model
+from monai_xr.errors import ConfigurationError
+
+PLAN = "plan"  # the one size that a plan has
+SAMPLERS = ("copies", "noise", "held back")  # what is added without a generator
+REAL_ONLY, DUPLICATES = "real only", "duplicates"  # arms that others are compared with
+_EXPRESSION = ("$", "@", "%")
+_SEE = "see configs/experiments/augmentation.yaml"
+Positive = Annotated[int, Field(ge=1)]
+Knob = bool | int | float | str | list[Any] | dict[str, Any] | None
+
+
+def _refuse_expressions(value: Any) -> None:
+    """Refuse texts that MONAI would take for expressions, at any depth."""
+    if isinstance(value, str) and value.startswith(_EXPRESSION):
+        raise Bad("expression", "expressions are not read: {text}", {"text": repr(value[:40])})
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        _refuse_expressions(part)
+
+
+class Generator(Section):
+    """A GAN of the study.
+
+    Args:
+        bundle: Its bundle.
+        overlays: Config files beside its train.yaml.
+        aiin: What its training films go through, as in `make_aiin`; arms that take its images treat all films so.
+        classes: Whether it learns the rare class alone, or both, as a conditional one must.
+        knobs: Settings of the bundle.
+    """
+
+    bundle: str
+    overlays: tuple[str, ...] = ()
+    aiin: Knob = "none"
+    classes: Literal["rare", "both"] = "rare"
+    knobs: dict[str, Knob] = Field(default_factory=dict)
+
+
+class Arm(Section):
+    """One way to train the classifiers.
+
+    Args:
+        role: A baseline, an arm with synthetic films, a control whose result is known beforehand, or the ceiling.
+        added: What is added to the films of the rare class: the name of a generator, copies, noise, held back (real
+            films of further patients), or nothing.
+        ratio: Added films for each real one of the rare class.
+        other_class: Whether the added images stand for the other class, but are labelled as the rare one.
+        select: How the added ones are chosen among more.
+        use: Whether added films are mixed in, or trained on first and the real ones after that.
+        balance: None, weights of the loss, or draws that show both classes equally often.
+        augment: Whether films are altered anew each time they are shown.
+        aiin: What all films go through where no generator says; as in `make_aiin`.
+        labels: As given, or dealt at random.
+        weights: Whether the network starts from scratch or from the pinned ImageNet weights.
+    """
+
+    role: Literal["baseline", "synthetic", "control", "ceiling"]
+    added: str = ""
+    ratio: Annotated[float, Field(gt=0)] = 2.0
+    other_class: bool = False
+    select: Literal["none", "consistency", "distance", "diversity"] = "none"
+    use: Literal["mix", "pretrain"] = "mix"
+    balance: Literal["none", "weights", "sampling"] = "none"
+    augment: Literal["none", "classical"] = "none"
+    aiin: Knob = "none"
+    labels: Literal["given", "shuffled"] = "given"
+    weights: Literal["scratch", "lite0"] = "scratch"
+
+
+class Size(Section):
+    """How large a study is.
+
+    Args:
+        phantoms: Phantom patients to make instead of reading a data folder; 0 for none.
+        second_phantoms: Of a second scanner, as a test set of another source.
+        positive: The rare class, where it is not that of the study.
+        negative: The other class.
+        image_size: Pixels on a side, of generators and classifiers.
+        counts: Films of the rare class that are trained on.
+        seeds: Repetitions, each with patients, generators and classifiers of its own.
+        gan_steps: Steps of each generator.
+        batch_size: Of the generators.
+        knobs: Settings of generators by name, over their own.
+        network: timm name of the network that is trained.
+        network_steps: Optimiser steps of every arm.
+        network_batch: Films in a step.
+        pairs: Pairs that are compared for likeness.
+        most_negatives: Films of the other class that are trained on; the first of them by a draw.
+        only: Arms to run; all where it is empty.
+    """
+
+    phantoms: Annotated[int, Field(ge=0)] = 0
+    second_phantoms: Annotated[int, Field(ge=0)] = 0
+    positive: str = ""
+    negative: str = ""
+    image_size: Annotated[int, Field(ge=16, le=512)] = 64
+    counts: tuple[Positive, ...]
+    seeds: Positive = 3
+    gan_steps: Positive = 1000
+    batch_size: Positive = 32
+    knobs: dict[str, dict[str, Knob]] = Field(default_factory=dict)
+    network: str = "resnet10t"
+    network_steps: Annotated[int, Field(ge=0)] = 300
+    network_batch: Positive = 32
+    pairs: Positive = 300
+    most_negatives: Positive = 100000
+    only: tuple[str, ...] = ()
+
+
+class Study(Section):
+    """The file.
+
+    Args:
+        question: What the study asks, as a sentence.
+        dataset_dir: Any of the three kinds of data folder, or a prepared one.
+        positive: The rare class, whose films are counted, added and generated.
+        negative: The other class.
+        features: Feature space of the frozen features: lite0, or random.
+        resplit: Deals new splits by patient where the data names some.
+        allow_duplicates: Lets a film and its copy be in two splits.
+        no_patients: Lets films of unknown patients be split one by one.
+        accept_phantoms: Lets phantoms count as films.
+        generators: By name.
+        arms: By name; one of them is called "real only", another "duplicates".
+        sizes: By name.
+    """
+
+    question: str
+    dataset_dir: str = ""
+    positive: str
+    negative: str
+    features: Literal["lite0", "random"] = "lite0"
+    resplit: bool = False
+    allow_duplicates: bool = False
+    no_patients: bool = False
+    accept_phantoms: bool = False
+    generators: dict[str, Generator] = Field(default_factory=dict)
+    arms: dict[str, Arm]
+    sizes: dict[str, Size]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_values(cls, value: Any) -> Any:
+        _refuse_expressions(value)
+        return value
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "Study":
+        for name, arm in self.arms.items():
+            self._check_arm(name, arm)
+        for needed in (REAL_ONLY, DUPLICATES, *(name for size in self.sizes.values() for name in size.only)):
+            if needed not in self.arms:
+                raise Bad("arms", "there is no arm called {name}", _told(needed))
+        return self
+
+    def _check_arm(self, name: str, arm: Arm) -> None:
+        known = (*SAMPLERS, *self.generators)
+        if arm.added and arm.added not in known:
+            raise Bad("added", "arm {name} adds {what}; known: {known}", _told(name, arm.added, known))
+        if (arm.other_class or arm.use == "pretrain") and arm.added not in self.generators:
+            raise Bad("added", "arm {name} needs a generator, not {what}", _told(name, arm.added or "nothing"))
+        if arm.other_class and self.generators[arm.added].classes != "both":
+            raise Bad("classes", "arm {name} needs a generator of both classes", _told(name))
+
+
+def _told(name: str, what: str = "", known: Sequence[str] = ()) -> dict[str, Any]:
+    return {"name": repr(name), "what": repr(what), "known": ", ".join(known)}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A study of one size.
+
+    Args:
+        name: Of the file, without its ending.
+        study: What stands in the file, with the size's own classes.
+        size: The one chosen.
+        size_name: Its name.
+        test_set: Folder of films of another source, "" for none.
+    """
+
+    name: str
+    study: Study
+    size: Size
+    size_name: str
+    test_set: str = ""
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """Give the arms that are run, in the order of the file."""
+        wanted = {REAL_ONLY, DUPLICATES, *self.size.only} if self.size.only else set(self.study.arms)
+        return {name: arm for name, arm in self.study.arms.items() if name in wanted}
+
+    def aiin_of(self, arm: Arm) -> Any:
+        """Give what all films of an arm go through."""
+        found = self.study.generators[arm.added].aiin if arm.added in self.study.generators else arm.aiin
+        return found or "none"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what is run."""
+        content = [self.study.model_dump(exclude={"sizes"}), self.size.model_dump(), self.test_set]
+        return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is, and how it was called.
+
+    Args:
+        file: Of the study, or its plan.
+        folder: Takes all that it makes.
+    """
+
+    file: Path
+    folder: Path
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        ConfigurationError: It is not there, or a key or value in it cannot be.
+    """
+    try:
+        return parse_model(Study, path.read_bytes(), path, _SEE)
+    except OSError as error:
+        raise ConfigurationError(f"study file cannot be read ({error.strerror})", path, _SEE) from None
+
+
+def read_design(path: Path, size: str = "", *, dataset_dir: str = "", test_set: str = "") -> Design:
+    """Read a study of one size.
+
+    Args:
+        path: Study file, or a plan, which has one size alone.
+        size: Its name; may be left out where there is one.
+        dataset_dir: Takes the place of that in the file, and of phantoms.
+        test_set: Folder of films of another source.
+
+    Raises:
+        ConfigurationError: No such file or size, or no data.
+    """
+    study = read_study(path)
+    name = size or (next(iter(study.sizes)) if len(study.sizes) == 1 else "")
+    if name not in study.sizes:
+        raise ConfigurationError(f"no size {name!r}" if name else "no size named", path, f"--size: {_listed(study)}")
+    chosen = study.sizes[name]
+    if dataset_dir:
+        study = study.model_copy(update={"dataset_dir": dataset_dir})
+        chosen = chosen.model_copy(update={"phantoms": 0, "second_phantoms": 0, "positive": "", "negative": ""})
+    classes = {"positive": chosen.positive or study.positive, "negative": chosen.negative or study.negative}
+    study = study.model_copy(update=classes)
+    if not study.dataset_dir and not chosen.phantoms:
+        raise ConfigurationError("a study without films", path, "name a folder with --dataset-dir")
+    return Design(path.stem, study, chosen, name, test_set)
+
+
+def _listed(study: Study) -> str:
+    return ", ".join(study.sizes)

@@ -1,0 +1,118 @@
+"""The app without MONAI Deploy: what it imports, prints and ends with."""
+
+import json
+import shutil
+
+import pydicom
+import pytest
+from deploy.known import phantom_film
+from test_imports import imported
+
+from monai_xr.deploy.core.command import main
+from monai_xr.deploy.entry import run_app
+
+HEAVY = {"torch", "monai", "ignite", "mlflow", "matplotlib", "pandas", "timm", "torchvision", "holoscan", "numba"}
+
+
+@pytest.fixture
+def app(models, tmp_path, capsys):
+    """Run the app on the folder `in`; give exit code, output and error text."""
+
+    def run(*more, model=models):
+        try:
+            run_app(["--plain", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(model), *more])
+            code = 0
+        except SystemExit as stopped:
+            code = stopped.code
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_film_is_told_and_its_results_written(app, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    code, out, err = app("--accept-phantoms")
+    assert (code, err) == (0, "")
+    assert out.startswith("film.dcm: NORMAL 0.")
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_environment_of_a_map_gives_the_folders(models, tmp_path, monkeypatch, capsys):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    for name, value in (("INPUT", tmp_path / "in"), ("OUTPUT", tmp_path / "out"), ("MODEL", models)):
+        monkeypatch.setenv(f"HOLOSCAN_{name}_PATH", str(value))
+    monkeypatch.setenv("MONAI_XR_ACCEPT_PHANTOMS", "true")
+    main([])
+    assert "film.dcm: NORMAL" in capsys.readouterr().out
+
+
+def test_phantom_is_refused_by_a_report_unless_it_is_wanted(app, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    assert app()[:2] == (0, "film.dcm: not processed: a phantom, not a film of a patient\n")
+    (report,) = (tmp_path / "out").iterdir()
+    assert report.name.startswith("SR-")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "no file in it : in"),
+        ({"notes.txt": b"seen"}, "no study (no DICOM file (text)) : in"),
+        ({"cut.dcm": bytes(128) + b"DICM" + bytes(40)}, "no study ("),
+        (None, "no such folder : in : name the folder of a study with -i"),
+    ],
+    ids=["empty", "text", "corrupt", "absent"],
+)
+def test_folder_without_a_study_is_one_line_and_exit_code_3(app, tmp_path, files, told):
+    if files is not None:
+        (tmp_path / "in").mkdir()
+    for name, content in (files or {}).items():
+        (tmp_path / "in" / name).write_bytes(content)
+    code, _, err = app()
+    assert code == 3
+    assert err.startswith("monai_xr: error: " + told)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_network_that_is_not_the_exported_one_is_refused(app, models, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    shutil.copytree(models, tmp_path / "models")
+    network = tmp_path / "models" / "brightness" / "model.onnx"
+    network.write_bytes(network.read_bytes()[:-1] + b"x")
+    code, _, err = app(model=tmp_path / "models")
+    assert (code, err) == (6, "monai_xr: error: not the network that was exported : model.onnx : export it again\n")
+    about = network.with_name("model.json")
+    about.write_text(json.dumps({**json.loads(about.read_text()), "decision": {}}))
+    code, _, err = app(model=tmp_path / "models")
+    assert (code, err) == (6, "monai_xr: error: no exported model (KeyError) : model.json : export it again\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_that_cannot_be_written_are_exit_code_4(app, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    (tmp_path / "out").write_text("a file")
+    code, _, err = app("--accept-phantoms")
+    assert code == 4
+    assert "out" in err
+
+
+def test_many_studies_take_one_loaded_model(app, tmp_path, monkeypatch):
+    import onnxruntime
+
+    loads = []
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **k: loads.append(1) or real(*a, **k))
+    for number in range(5):
+        phantom_film(tmp_path / "in" / f"{number}.dcm", study_key=str(number))
+    code, out, _ = app("--accept-phantoms")
+    reports = [pydicom.dcmread(path) for path in (tmp_path / "out").glob("SR*")]
+    assert (code, out.count("\n"), len({each.StudyInstanceUID for each in reports}), loads) == (0, 5, 5, [1])
+
+
+def test_app_without_monai_deploy_takes_no_torch_and_compiles_nothing(models, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    arguments = ["--plain", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(models)]
+    code = f"from monai_xr.deploy.entry import run_app; run_app({[*arguments, '--accept-phantoms']})"
+    assert not imported(code) & HEAVY
