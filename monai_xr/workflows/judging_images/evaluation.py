@@ -16,6 +16,7 @@ from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs
 from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.progress import told_if_long
 from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
@@ -97,7 +98,8 @@ def evaluate_folders(
     told = {**vars(choice), "held_out_split": compared.held_out or None, **_fingerprints(sets)}
     settings = {**measures.settings, **told, "aiin": asdict(normalise.settings) if normalise else "none"}
     measures = replace(measures, rows=measures.rows + rows, settings=settings, notes=_notes(compared, measures))
-    _write(output, measures, about, _Shown(sets, evidence, page or Page()))
+    with told_if_long("drawing the report"):
+        _write(output, measures, about, _Shown(sets, evidence, page or Page()))
     if compared.training:
         log_measures(measures, [output / MEASURES, output / REPORT], run=compared.training.path)
     return measures
