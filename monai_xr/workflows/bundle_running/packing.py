@@ -30,7 +30,7 @@ _SHAPE = ("backbone", "image_size", "width", "features")  # knobs that shape a c
 
 
 def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, url: str | None = None) -> list[Path]:
-    """Copy the bundle of a training and put its weights in: `models/model.pt` and `models/model.safetensors`.
+    """Copy the bundle of a training and put its weights in; give `models/model.pt` and `models/model.safetensors`.
 
     `inference.json`, in place of the YAML, and `metadata.json` of the copy hold the values of the training, so that it
     needs no run folder.
@@ -40,9 +40,6 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
         output: The copy; must not exist or be empty.
         bundle: The bundle that was trained; the one that the training recorded by default.
         url: Where the files of weights will lie; they are then listed in `large_files.yml`, to be kept out of git.
-
-    Returns:
-        The files of weights.
 
     Raises:
         ConfigurationError: `output` is in use.

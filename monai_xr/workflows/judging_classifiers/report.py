@@ -44,11 +44,10 @@ def write_classification_report(
     """
     groups = {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
     measured = {"Measures": found.measures, **(more or {}), **groups}
-    tables = {name: shown_measures(rows, decision) for name, rows in measured.items()}
     tone, told, sentence = headline(found.measures, decision)
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
-        tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
+        tables={name: _table(rows, decision) for name, rows in measured.items()},
         plots=_plots(found.answers, shown_classes(decision)),
         title=title,
         classes=found.answers.classes,
@@ -73,6 +72,10 @@ def _plots(answers: Answers, shown: Sequence[str]) -> list[dict[str, Any]]:
         unit_panel("Precision, recall", recall, along="sensitivity", upwards="precision"),
         unit_panel("Calibration", calibration, along="probability", upwards="share", diagonal=True),
     ]
+
+
+def _table(rows: Mapping[str, Estimate], decision: Decision) -> list[tuple[str, str, str]]:
+    return [(measure, *texts(each)) for measure, each in shown_measures(rows, decision).items()]
 
 
 def _means(rows: Mapping[str, Estimate]) -> dict[str, Estimate]:
