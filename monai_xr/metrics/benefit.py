@@ -102,9 +102,8 @@ def worth_in_patients(curve: Mapping[int, Sequence[float]], arm: Sequence[float]
     Raises:
         InputDataError: Too few counts or trainings.
 
-    >>> curve = {25: [0.9, 0.91], 100: [0.95, 0.955], 400: [0.975, 0.9775]}
-    >>> worth_in_patients(curve, [0.94, 0.944], patients=25).words(500)
-    '500 fakes = 42 [26, 62] real patients'
+    >>> worth_in_patients({10: [0.80, 0.80], 40: [0.90, 0.90]}, [0.90], patients=10).words(500)
+    '500 fakes = 30 [30, 30] real patients'
     """
     points = [(math.log(count), _log_error(value)) for count, values in curve.items() for value in values]
     if len(set(curve)) < 2 or len(points) < 3 or not len(arm):

@@ -80,15 +80,19 @@ def evaluate_classifier(
         cache_dir=cache_dir or output / "cache",
         **films,
     )
+    _open(trained, dataset)
+    found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
+    found = replace(found, groups=_by_group(found, groups_of(dataset, group_by)))
+    _write(output, found, trained, dataset)
+    return found
+
+
+def _open(trained: TrainedClassifier, dataset: LabelledXrays) -> None:
+    """Refuse films that the classifier knows, and note in the record of its training that they were opened."""
     source, cache = dataset.real.source, dataset.real.cache
     way_out = "judge it on a split that it was not trained on, or on other films"
     trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
     note_opening(trained.run, source.split_used or "all", films=len(dataset), data_sha256=cache.manifest_sha256)
-    found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
-    groups = _by_group(found, groups_of(dataset, group_by))
-    found = Evaluation(**{**vars(found), "groups": groups})
-    _write(output, found, trained, dataset)
-    return found
 
 
 def _write(output: Path, found: Evaluation, trained: TrainedClassifier, dataset: LabelledXrays) -> None:
