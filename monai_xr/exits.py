@@ -99,13 +99,13 @@ def _leave(error: BaseException, debug: bool) -> None:
     if isinstance(error, XrError):
         line, code = str(error), error.exit_code
     else:
-        told = _without_folders(str(error))
+        told = without_folders(str(error))
         line, code = f"unexpected {type(error).__name__}: {told} : run again with --debug and report it", 1
     _say("monai_xr: error: " + " ".join(line.split()))
     raise SystemExit(code) from error
 
 
-def _without_folders(text: str) -> str:
+def without_folders(text: str) -> str:
     """Keep the last name of each path: folders may hold names of patients, with blanks in them inside quotes."""
     text = re.sub(r"""(['"])[^'"]*/([^'"/]*)\1""", r"\1\2\1", text)
     return re.sub(r"(?<![\w/])~?/(?:[^\s/:]+/)+", "", text)

@@ -29,6 +29,11 @@ def fail(work: Work) -> None:
     raise InputDataError("nothing to see", "here", "look elsewhere")
 
 
+def break_down(work: Work) -> None:
+    """Fail as code with a fault does, naming a folder that may be a patient's."""
+    (work.folder.parent / "DOE^JANE" / "film.dcm").read_bytes()
+
+
 def die_once(work: Work) -> None:
     """Kill the worker the first time."""
     mark = Path(work.settings["log"] + ".died")
@@ -38,7 +43,7 @@ def die_once(work: Work) -> None:
     count(work)
 
 
-KINDS: Kinds = {"count": count, "add": add, "fail": fail, "die_once": die_once}
+KINDS: Kinds = {"count": count, "add": add, "fail": fail, "break_down": break_down, "die_once": die_once}
 
 
 def numbered(log: Path, numbers: range, seconds: float = 0) -> list[Step]:

@@ -54,12 +54,10 @@ def inspect(
 
     say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
-    from monai_xr.data.inspecting import inspect_folder
+    from monai_xr.data.inspecting import find_file, inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
     if find is not None:
-        from monai_xr.data.inspecting.inspection import find_file
-
         typer.echo("\n".join(find_file(folder, find)))
         return
     for target in filter(None, (json_file, csv_file, sheet)):
@@ -209,3 +207,35 @@ def split(
     shares = parse_fractions(fractions) if fractions else None
     found = split_folder(folder, seed=seed, fractions=shares, resplit=resplit, no_patients=no_patients)
     typer.echo("\n".join(found))
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Labelled films, of any of the three kinds, or manifest.csv.")],
+    split: Annotated[str | None, typer.Option(help="Films of this split alone.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--classes", "--class", help="Labels to take; may repeat, or A,B.")
+    ] = None,
+    accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
+) -> None:
+    """Tell whether thumbnails, borders, file sizes, source or view tell the label: shortcuts that a network learns."""
+    from monai_xr.progress import loading, progress_bar
+
+    loading("torch")
+    from monai_xr.data.files.output import check_target, write_json
+    from monai_xr.workflows.auditing import audit_folder
+
+    if json_file:
+        check_target(json_file)
+    with progress_bar("films") as progress:
+        found = audit_folder(
+            folder,
+            split=split,
+            classes=",".join(classes) if classes else None,
+            accept_phantoms=accept_phantoms,
+            progress=progress,
+        )
+    typer.echo("\n".join(found.lines()))
+    if json_file:
+        write_json(json_file, found.as_dict())

@@ -19,7 +19,39 @@ _Output = Annotated[Path | None, typer.Option(help="Folder of the study; default
 _Films = Annotated[str, typer.Option(help="Data folder instead of that in the file, or of phantoms.")]
 _TestSet = Annotated[str, typer.Option(help="Folder of films of another source, to be judged beside the test split.")]
 _Validation = Annotated[bool, typer.Option("--validation-only", help="Leave the test films closed, to tune.")]
+_Workers = Annotated[int, typer.Option(min=1, help="Processes of this machine, one thread each.")]
 _Publish = Annotated[bool, typer.Option("--publish", help="A report without pictures of films, fit to leave the site.")]
+
+
+@study_app.command()
+def plan(
+    file: _File,
+    size: _Size = "",
+    output: _Output = None,
+    dataset_dir: _Films = "",
+    test_set: _TestSet = "",
+    budget: Annotated[str, typer.Option(help="Time that the study may take: 90s, 100m, 5h.")] = "",
+    workers: _Workers = 2,
+) -> None:
+    """Measure data and machine, and write fingerprint.json and plan.yaml, which can be edited and run."""
+    from monai_xr.progress import loading
+
+    design, place = _read(file, size, output, dataset_dir, test_set)
+    seconds = _seconds(budget) if budget else None
+    loading("torch", "monai")
+    from monai_xr.workflows.studies.planning import PLAN_FILE, make_plan
+
+    typer.echo("\n".join(make_plan(design, place.folder, seconds, workers)))
+    typer.echo(f"next: monai-xr study run {place.folder / PLAN_FILE} --output {place.folder}")
+
+
+def _seconds(text: str) -> float:
+    from monai_xr.errors import ConfigurationError
+
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    if unit is None or not text[:-1].replace(".", "", 1).isdecimal():
+        raise ConfigurationError(f"{text!r} is no time", "--budget", "a number and s, m or h, such as 100m")
+    return float(text[:-1]) * unit
 
 
 @study_app.command()
@@ -29,7 +61,7 @@ def run(
     output: _Output = None,
     dataset_dir: _Films = "",
     test_set: _TestSet = "",
-    workers: Annotated[int, typer.Option(help="Processes of this machine, one thread each.")] = 2,
+    workers: _Workers = 2,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler to use instead.")] = "",
     validation_only: _Validation = False,
     publish: _Publish = False,
@@ -86,6 +118,28 @@ def status(
     print_table(f"{design.name}, size {design.size_name}", ("steps", "done"), rows)
     for line in failures_in(place.folder):
         typer.echo(f"failed: {line}")
+
+
+@study_app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study.")],
+    file: Annotated[Path, typer.Argument(help="To write; it holds the films of the study.")],
+) -> None:
+    """Write the finished steps of a study into one file, for another machine."""
+    from monai_xr.workflows.studies.packing import pack_study
+
+    typer.echo(f"{pack_study(folder, file)} steps in {file}")
+
+
+@study_app.command()
+def unpack(
+    file: Annotated[Path, typer.Argument(help="What `study pack` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the study on this machine.")],
+) -> None:
+    """Take over finished steps, so that they are not run again."""
+    from monai_xr.workflows.studies.packing import unpack_study
+
+    typer.echo(f"{unpack_study(file, folder)} steps taken over into {folder}")
 
 
 def _read(file: Path, size: str, output: Path | None, dataset_dir: str, test_set: str) -> tuple["Design", "Place"]:

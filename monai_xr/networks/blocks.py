@@ -8,7 +8,7 @@ from torch import nn
 from monai_xr.errors import ConfigurationError
 
 Activation = Literal["relu", "leaky_relu", "elu"]
-Normalization = Literal["batch", "none"]
+Normalization = Literal["batch", "instance", "none"]
 Initialization = Literal["normal", "glorot"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -16,7 +16,11 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.2),
     "elu": nn.ELU,
 }
-_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
+_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "none": lambda _: nn.Identity(),
+}
 
 
 def activation(name: Activation) -> nn.Module:

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "monai-xr accept": "tests/deploy/test_accepting.py",
     "monai-xr export": "tests/deploy/test_export.py",
     "monai-xr intake": "tests/end_to_end/test_pacs.py",
+    "monai-xr study": "tests/workflows/studies/test_study.py",
     "monai-xr mlflow": "tests/cli/test_runs_commands.py",
     "monai-xr verify-app": "tests/deploy/test_verifying.py",
     "python APP/app": "tests/deploy/test_export.py",
@@ -74,7 +75,7 @@ def is_elsewhere(command: str) -> bool:
 def check_options(command: str) -> None:
     """Check that a command is there and has every option that is typed; knobs of a bundle are checked when it runs."""
     words = [word for word in shlex.split(command)[1:] if word != "..."]
-    names = words[: 2 if words[0] == "intake" else 1]
+    names = words[: 2 if words[0] in ("intake", "study") else 1]
     help_of = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "300", "TERM": "dumb"})
     assert help_of.exit_code == 0, command
     if names[0] in ("train", "sample"):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from monai_xr.metrics import FeatureSpace, named_space
-from monai_xr.workflows.studies.films import Images, film_pixels, normalised
+from monai_xr.workflows.studies.films import Images, considered, film_pixels, load_films, normalised
 from monai_xr.workflows.studies.sources import load_added
 from monai_xr.workflows.studies.steps import Work
 
@@ -24,16 +24,24 @@ def space_named(name: str) -> FeatureSpace:
 
 
 def features_of(images: Images, space: str) -> Features:
-    """Give features (N, d) of images (N, S, S) in [0, 1]."""
-    return np.asarray(space_named(space)(torch.from_numpy(np.ascontiguousarray(images))[:, None]).numpy(), np.float32)
+    """Give features (N, d) of images (N, S, S) in [0, 1]; of copies they are computed once."""
+    each, place = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)
+    shown = torch.from_numpy(each.reshape(-1, *images.shape[1:]))[:, None]
+    return np.asarray(space_named(space)(shown).numpy()[place], np.float32)
 
 
 def film_features(work: Work) -> None:
-    """Compute the features of all films after AIIN."""
+    """Compute the features of all films that the study looks at after AIIN; NaN of the others."""
     wanted = work.settings
     classes = (wanted["classes"][0], wanted["classes"][1])
-    pixels = film_pixels(work.inputs["films"], classes, json.dumps(wanted["aiin"]), darker=wanted["darker"])
-    np.save(work.folder / _FEATURES, features_of(pixels, wanted["space"]))
+    darker = wanted["darker"]
+    films = load_films(work.inputs["films"], *classes, darker=darker)
+    pixels = film_pixels(work.inputs["films"], classes, json.dumps(wanted["aiin"]), darker=darker)
+    kept = considered(films, wanted["most_rare"], wanted["most_negatives"])
+    found = features_of(pixels[kept], wanted["space"])
+    features = np.full((len(kept), found.shape[1]), np.nan, np.float32)
+    features[kept] = found
+    np.save(work.folder / _FEATURES, features)
 
 
 def added_features(work: Work) -> None:

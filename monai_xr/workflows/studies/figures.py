@@ -52,7 +52,7 @@ def _ratio_curves(design: Design, table: Table) -> dict[str, dict[str, list[tupl
 def _spoken(panel: dict[str, Any], name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Give a panel whose drawing says what it shows to who cannot see it."""
     told = escape(f"{name}: " + "; ".join(f"{key} {_numbers(value)}" for key, value in content.items()))
-    drawing = panel["drawing"].replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
+    drawing = str(panel["drawing"]).replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
     return {**panel, "drawing": Markup(drawing)}  # noqa: S704 - numbers, and escaped names of arms
 
 

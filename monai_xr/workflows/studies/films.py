@@ -30,9 +30,11 @@ from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.disk import make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.transforms import make_aiin
+from monai_xr.workflows.auditing import audit_folder
 from monai_xr.workflows.studies.steps import WORK, Work
 
 Images = NDArray[np.float32]
+AUDIT = "audit.json"
 _SET, _DRAW = "set", "draw.json"
 _ADMIT = ("patient", "phantom")
 _COLUMNS = ("image", "label", "patient_id", "group_id", "split", "present", "absent", "store", "row")
@@ -84,7 +86,7 @@ class Draw:
 
 
 def make_phantoms(work: Work) -> None:
-    """Make phantoms of two classes as PNG, with splits; those of a second scanner are darker and coarser."""
+    """Make phantoms of two classes as PNG, with splits; those of a second scanner are other patients, all of test."""
     wanted = work.settings
     fractions = (0.0, 0.0, 1.0) if wanted["second"] else (0.6, 0.15, 0.25)
     write_phantom_studies(
@@ -96,6 +98,9 @@ def make_phantoms(work: Work) -> None:
         png=True,
         fractions=fractions,
     )
+    if wanted["second"]:  # whose numbers begin at 0, too
+        table = work.folder / _SET / MANIFEST
+        write_text(table, table.read_text(encoding="utf-8").replace(",SYNTH-P", ",SYNTH-SECOND-P"))
 
 
 def stamp_of(folder: Path) -> str:
@@ -170,7 +175,8 @@ def make_draw(work: Work) -> None:
         InputDataError: Fewer films than are wanted.
     """
     films, wanted = load_films(work.inputs["films"], *work.settings["classes"]), work.settings
-    train, rng = films.of("train"), np.random.default_rng([2026, wanted["seed"]])
+    rng = np.random.default_rng([2026, wanted["seed"]])
+    train = np.flatnonzero(considered(films, wanted["most_rare"], wanted["most_negatives"]) & (films.splits == "train"))
     rare = _by_patient(films, train[films.rare[train]], rng)
     if len(rare) < wanted["count"]:
         way_out = "lower `counts` in the study file"
@@ -178,11 +184,35 @@ def make_draw(work: Work) -> None:
     chosen = rare[: wanted["count"]]
     taken = set(films.patients_of(chosen))
     held_back = [place for place in rare[wanted["count"] :] if films.patients[place] not in taken]
-    others = rng.permutation(train[~films.rare[train]])[: wanted["most_negatives"]]
+    others = train[~films.rare[train]]
     if len(others) < 2:
         raise InputDataError("fewer than two films of the other class to train on", wanted["classes"][1])
     places = {"rare": chosen.tolist(), "others": sorted(others.tolist()), "held_back": held_back}
     write_json(work.folder / _DRAW, {name: list(map(int, found)) for name, found in places.items()})
+
+
+def audit_films(work: Work, *, folder: str) -> None:
+    """Look for what tells the classes apart without a look at the lungs, in the data folder as it came.
+
+    Args:
+        work: Of the step.
+        folder: Of the films; "" for phantoms.
+    """
+    source = Path(folder).expanduser() if folder else work.inputs["films"] / _SET
+    found = audit_folder(
+        source, classes=work.settings["classes"], accept_phantoms=True, cache_dir=work.cache / "pixels"
+    )
+    write_json(work.folder / AUDIT, found.as_dict())
+
+
+def considered(films: Films, most_rare: int, most_negatives: int) -> NDArray[np.bool_]:
+    """Tell the films that the study looks at, (N,): of the split train not more than so many of either class."""
+    kept = np.asarray(films.splits != "train", np.bool_)
+    rng = np.random.default_rng(2026)
+    train = films.of("train")
+    for side, most in ((films.rare[train], most_rare), (~films.rare[train], most_negatives)):
+        kept[_by_patient(films, train[side], rng)[:most]] = True
+    return kept
 
 
 def _by_patient(films: Films, places: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

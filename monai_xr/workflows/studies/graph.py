@@ -1,6 +1,6 @@
 """A design in; its steps out, each tied to those that it reads. Arms that show the same share what they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,14 @@ from typing import Any
 
 from monai_xr.workflows.studies.classifying import ask_classifiers, train_classifiers
 from monai_xr.workflows.studies.features import added_features, film_features
-from monai_xr.workflows.studies.films import make_draw, make_phantoms, prepare_films, prepare_second, stamp_of
+from monai_xr.workflows.studies.films import (
+    audit_films,
+    make_draw,
+    make_phantoms,
+    prepare_films,
+    prepare_second,
+    stamp_of,
+)
 from monai_xr.workflows.studies.judging import judge_added
 from monai_xr.workflows.studies.sources import copy_films, draw_images, hold_back, make_noise, train_generator
 from monai_xr.workflows.studies.steps import Kinds, Step
@@ -37,11 +44,13 @@ class Graph:
         trained: By cell.
         tested: By cell.
         tested_second: By cell.
+        audit: That looks for shortcuts among the films.
         sources: What an arm adds, by cell.
         judged: Of what an arm adds, by cell.
     """
 
     films: Step
+    audit: Step
     second: Step | None = None
     trained: dict[Cell, Step] = field(default_factory=dict)
     tested: dict[Cell, Step] = field(default_factory=dict)
@@ -51,13 +60,14 @@ class Graph:
 
     def steps(self, *, with_test: bool = True) -> list[Step]:
         """Give all steps once, each behind those that it reads."""
-        ends = [*self.trained.values(), *self.judged.values()]
+        ends = [self.audit, *self.trained.values(), *self.judged.values()]
         ends += [*self.tested.values(), *self.tested_second.values()] if with_test else []
-        ordered: dict[str, Step] = {}
-        for end in ends:
-            for step in _upwards(end):
-                ordered.setdefault(step.key, step)
-        return list(ordered.values())
+        return in_order(ends)
+
+
+def in_order(ends: Iterable[Step]) -> list[Step]:
+    """Give steps and all that they read once, each behind those that it reads."""
+    return list({step.key: step for end in ends for step in _upwards(end)}.values())
 
 
 def _upwards(step: Step) -> Iterator[Step]:
@@ -72,6 +82,7 @@ def kinds_of(design: Design) -> Kinds:
         "phantoms": make_phantoms,
         "films": partial(prepare_films, folder=design.study.dataset_dir),
         "second_films": partial(prepare_second, folder=design.test_set),
+        "audit": partial(audit_films, folder="" if design.size.phantoms else design.study.dataset_dir),
         "film_features": film_features,
         "draw": make_draw,
         "copies": copy_films,
@@ -93,7 +104,8 @@ def graph_of(design: Design) -> Graph:
         HostError: The data folder cannot be read.
     """
     films = _films(design)
-    graph = Graph(films, _films(design, films) if _has_second(design) else None)
+    audit = Step("audit", {"classes": _classes(design)}, {"films": films}, "shortcuts among the films")
+    graph = Graph(films, audit, _films(design, films) if _has_second(design) else None)
     for seed in range(design.size.seeds):
         for count in design.size.counts:
             for name, arm in design.arms.items():
@@ -107,6 +119,10 @@ def _has_second(design: Design) -> bool:
 
 def _classes(design: Design) -> list[str]:
     return [design.study.positive, design.study.negative]
+
+
+def _most(design: Design) -> dict[str, int]:
+    return {"most_rare": design.size.most_rare, "most_negatives": design.size.most_negatives}
 
 
 def _films(design: Design, own: Step | None = None) -> Step:
@@ -129,7 +145,7 @@ def _films(design: Design, own: Step | None = None) -> Step:
 def _add_cell(graph: Graph, design: Design, cell: Cell, arm: Arm) -> None:
     size, aiin = design.size, design.aiin_of(arm)
     common: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed}
-    drawn = {**common, "count": cell.count, "most_negatives": size.most_negatives}
+    drawn = {**common, "count": cell.count, **_most(design)}
     draw = Step("draw", drawn, {"films": graph.films}, f"{cell.count} films, seed {cell.seed}")
     inputs = {"films": graph.films, "draw": draw, "features": _film_features(graph.films, design, aiin)}
     space: dict[str, Any] = {"space": design.study.features, "aiin": aiin}
@@ -139,7 +155,7 @@ def _add_cell(graph: Graph, design: Design, cell: Cell, arm: Arm) -> None:
         label = f"features of added images: {told}"
         inputs |= {"added": source, "added_features": Step("added_features", space, {"added": source}, label)}
         graph.sources[cell] = source
-        judged = {**common, "aiin": aiin, "features": design.study.features, "pairs": size.pairs}
+        judged = {**common, "aiin": aiin, "pairs": size.pairs}
         parts = {"films": graph.films, "draw": draw, "added": source}
         graph.judged[cell] = Step("judge", judged, parts, f"measures: {told}")
     shown = arm.model_dump(exclude={"role", "aiin", "other_class"}, mode="json") | {"added": bool(arm.added)}
@@ -160,17 +176,22 @@ def _test(films: Step, design: Design, trained: Step, asked: dict[str, Any], *, 
 
 
 def _film_features(films: Step, design: Design, aiin: Any, second: bool = False) -> Step:
-    settings = {"classes": _classes(design), "space": design.study.features, "aiin": aiin}
+    settings = {"classes": _classes(design), "space": design.study.features, "aiin": aiin, **_most(design)}
     settings["darker"] = second and not design.test_set
     return Step("film_features", settings, {"films": films}, "features of films")
 
 
-def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
-    """Give the step that makes the images that an arm adds, as many as the arm of its kind with the most needs."""
-    arm, size = design.arms[cell.arm], design.size
+def pool_of(design: Design, arm: Arm, count: int) -> int:
+    """Give how many images are made: those that the arm needs, or another one that adds the same."""
     alike = [each for each in design.arms.values() if (each.added, each.other_class) == (arm.added, arm.other_class)]
-    pool = max(round(each.ratio * cell.count) * (_SPARE if each.select != "none" else 1) for each in alike)
-    settings: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed, "pool": pool}
+    return max(round(each.ratio * count) * (_SPARE if each.select != "none" else 1) for each in alike)
+
+
+def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
+    """Give the step that makes the images that an arm adds, see `pool_of`."""
+    arm, size = design.arms[cell.arm], design.size
+    settings: dict[str, Any] = {"classes": _classes(design), "seed": cell.seed}
+    settings["pool"] = pool_of(design, arm, cell.count)
     inputs = {"films": graph.films, "draw": draw}
     label = f"{arm.added}, {cell.count} films, seed {cell.seed}"
     if arm.added in _SAMPLERS:

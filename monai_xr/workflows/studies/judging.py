@@ -18,7 +18,8 @@ from monai_xr.workflows.studies.sources import load_added
 from monai_xr.workflows.studies.steps import Work
 
 MEASURES, PAIRS = "measures.json", "pairs.npz"
-_MOST, _SHOWN_PAIRS = 300, 8
+_SPACE = "random"  # that every machine has, and that costs little
+_MOST, _SHOWN_PAIRS = 200, 8
 
 
 def judge_added(work: Work) -> None:
@@ -30,7 +31,8 @@ def judge_added(work: Work) -> None:
     classes = (wanted["classes"][0], wanted["classes"][1])
     films, draw, added = load_films(folder, *classes), load_draw(work.inputs["draw"]), load_added(work.inputs["added"])
     pixels = film_pixels(folder, classes, json.dumps(wanted["aiin"] if added.treated else "none"))
-    known = np.concatenate([draw.rare, draw.held_back])[: max(_MOST, len(draw.rare))]
+    further = draw.held_back[~np.isin(draw.held_back, added.held_back)]
+    known = np.concatenate([draw.rare, further])[: max(_MOST, len(draw.rare))]
     val = films.of("val")
     val = val[films.rare[val]]
     sets = {
@@ -38,7 +40,7 @@ def judge_added(work: Work) -> None:
         "held-out": _image_set(pixels[val], films.patients_of(val)),
         "synthetic": _image_set(added.images[:_MOST], None),
     }
-    judges = Judges(space_named(wanted["features"]))
+    judges = Judges(space_named(_SPACE))
     measures, evidence = measure_image_sets(sets, judges, pairs=wanted["pairs"], seed=wanted["seed"])
     write_text(work.folder / MEASURES, json.dumps(measures.as_dict(), indent=1, allow_nan=False) + "\n")
     closest = evidence.closest[:_SHOWN_PAIRS]

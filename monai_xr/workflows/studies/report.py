@@ -1,5 +1,6 @@
 """A study that was run in; `report.html`, self-contained, and `report.md` with the same tables out."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from monai_xr.workflows.judging_images.report import grid_picture
 from monai_xr.workflows.studies.benefits import measure_lines, worth_lines
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
 from monai_xr.workflows.studies.figures import panels_of
-from monai_xr.workflows.studies.films import Films
+from monai_xr.workflows.studies.films import AUDIT, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
+from monai_xr.workflows.studies.running import FINGERPRINT
 from monai_xr.workflows.studies.steps import Done, read_record
 from monai_xr.workflows.studies.study_file import Design
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
@@ -84,7 +86,8 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     """
     judged, table = ran.judged(), ran.tables[0]
     controls = controls_of(ran.design, table, judged)
-    verdict = verdict_of(table, controls)
+    audit = _audit(ran)
+    verdict = verdict_of(table, controls, audit)
     study, size = ran.design.study, ran.design.size
     settings = {**size.model_dump(exclude={"only", "knobs"}), "frozen features": study.features}
     content: dict[str, Any] = {
@@ -92,13 +95,14 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
         "under": f"{len(ran.design.arms)} arms, {size.seeds} repetitions, counts {', '.join(map(str, size.counts))}",
         "question": study.question,
         "verdict": verdict,
-        "data": _data(ran),
+        "data": {**_data(ran), "shortcuts": audit.get("words", "not looked for")},
         "tables": [part for each in ran.tables for part in _tables(ran, each)],
         "panels": panels_of(ran.design, table),
         "controls": controls,
         "judged": _judged_table(ran, judged),
         "pictures": [] if publish and not size.phantoms else _pictures(ran),
         "lists": [
+            ("What the plan measured", _planned(folder)),
             ("Worth in patients", worth_lines(ran.design, table, ran.films, _draws(ran))),
             ("Which measure predicts the benefit", measure_lines(ran.design, table, judged)),
             ("What the numbers do not say", [_HOW, *ran.notes, *_failures(ran)]),
@@ -110,6 +114,19 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     for name, template in ((HTML, "study.html.j2"), (MARKDOWN, "study.md.j2")):
         write_text(folder / name, render_page(Path(__file__).with_name(template), **content))
     return verdict
+
+
+def _audit(ran: Ran) -> dict[str, Any]:
+    """Give what the look for shortcuts found; empty where it failed."""
+    done = ran.done[ran.graph.audit.key]
+    found: dict[str, Any] = {} if done.error else json.loads((done.folder / AUDIT).read_bytes())
+    return found
+
+
+def _planned(folder: Path) -> list[str]:
+    """Give what `study plan` told; nothing where there is no plan."""
+    path = folder / FINGERPRINT
+    return list(map(str, json.loads(path.read_bytes())["told"])) if path.is_file() else []
 
 
 def _draws(ran: Ran) -> dict[Cell, Path]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from monai_xr.workflows.studies.comparing_arms import (
 )
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Cell, Graph
-from monai_xr.workflows.studies.steps import Done, Step, read_record
+from monai_xr.workflows.studies.steps import Done, Step
 from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
 
 BEST = "best arm without a GAN"
@@ -86,10 +84,6 @@ class Table:
         """Give the rows of one count and classifier."""
         return [row for row in self.rows if (row.count, row.classifier) == (count, classifier)]
 
-    def find(self, arm: str, count: int, classifier: str) -> Row | None:
-        """Give one row; None where all its repetitions failed."""
-        return next((row for row in self.of(count, classifier) if row.arm == arm), None)
-
 
 @dataclass(frozen=True)
 class _Judged:
@@ -117,7 +111,7 @@ def tables_of(design: Design, graph: Graph, done: Mapping[str, Done], *, with_te
     if not with_test:
         return [_table(design, done, val, val)]
     found = [_table(design, done, val, _Judged(graph.tested, films, films.of("test"), "test"))]
-    if graph.second:
+    if graph.second and not done[graph.second.key].error:
         second = load_films(done[graph.second.key].folder, *classes, darker=not design.test_set)
         others = _Judged(graph.tested_second, second, np.arange(len(second.rare)), "films of another source")
         found.append(_table(design, done, val, others))
@@ -194,8 +188,3 @@ def _adjusted(rows: Sequence[Row]) -> tuple[Row, ...]:
         for index, p in zip(places, p_values, strict=True):
             adjusted[index][reference] = Compared(rows[index].differences[reference].difference, p)
     return tuple(replace(row, differences=adjusted[index]) for index, row in enumerate(rows))
-
-
-def costs_of(steps: Sequence[Step], done: Mapping[str, Done]) -> dict[str, dict[str, Any]]:
-    """Give what is recorded of each step that has ended, by its key."""
-    return {step.key: read_record(Path(done[step.key].folder)) for step in steps if not done[step.key].error}

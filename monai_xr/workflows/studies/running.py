@@ -15,7 +15,8 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.progress import progress_bar
 from monai_xr.workflows.studies.steps import Done, Kinds, Step, carry_out
 
-_LOCK, _LOG = ".study.lock", "workers.log"
+LOCK, LOG = ".study.lock", "workers.log"  # in the folder of a study
+OPENINGS, FINGERPRINT = "openings.jsonl", "fingerprint.json"
 _WAY_OUT = "pip install 'monai-xr[scale]'"
 
 
@@ -78,7 +79,7 @@ def runner(
     """
     root = make_folder(root.absolute())
     refusal = ConfigurationError("process {} runs this study", root, "wait for it, or choose another --output")
-    with locked(root / _LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
+    with locked(root / LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
         yield Runner(client, root, kinds)
 
 
@@ -120,7 +121,7 @@ def _client(root: Path, workers: int, scheduler: tuple[str, float]) -> Iterator[
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.register_plugin(_quiet(str(root / _LOG)))
+        client.register_plugin(_quiet(str(root / LOG)))
         yield client
 
 

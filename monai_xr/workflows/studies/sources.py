@@ -6,6 +6,7 @@ Copies, noise, films that were held back, or the images of a generator that is t
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from monai_xr.data.files.output import write_json
 from monai_xr.data.trained_on import lineage_behind
-from monai_xr.errors import ModelError
+from monai_xr.errors import InputDataError, ModelError
 from monai_xr.networks.weights import check_sha256
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
@@ -35,37 +36,44 @@ class Added:
     Args:
         images: (N, S, S) in [0, 1].
         treated: Whether they are as after AIIN already.
-        from_films: Whether they are real films.
+        held_back: Places among the films where they are such, of patients whom the arm does not know otherwise.
     """
 
     images: Images
     treated: bool
-    from_films: bool
+    held_back: NDArray[np.int64]
 
 
 def load_added(folder: Path) -> Added:
     """Read what a step of this module wrote."""
     facts = json.loads((folder / _FACTS).read_bytes())
     images = np.load(folder / _IMAGES).astype(np.float32) / np.float32(255)
-    return Added(images, bool(facts["treated"]), bool(facts["from_films"]))
+    return Added(images, bool(facts["treated"]), np.array(facts["held_back"], np.int64))
 
 
-def _write(work: Work, images: NDArray[Any], *, treated: bool = False, from_films: bool = False) -> None:
+def _write(work: Work, images: NDArray[Any], *, treated: bool = False, held_back: Sequence[int] = ()) -> None:
     np.save(work.folder / _IMAGES, (np.clip(images, 0, 1) * 255).round().astype(np.uint8))
-    facts = {"images": len(images), "wanted": work.settings["pool"], "treated": treated, "from_films": from_films}
+    facts = {"images": len(images), "wanted": work.settings["pool"], "treated": treated, "held_back": list(held_back)}
     write_json(work.folder / _FACTS, facts)
 
 
 def copy_films(work: Work) -> None:
     """Give each film of the rare class as often as is wanted, in turn."""
     films, draw = _drawn(work)
-    _write(work, films.pixels[np.resize(draw.rare, work.settings["pool"])], from_films=True)
+    _write(work, films.pixels[np.resize(draw.rare, work.settings["pool"])])
 
 
 def hold_back(work: Work) -> None:
-    """Give real films of the rare class of further patients, as many as there are up to what is wanted."""
+    """Give real films of the rare class of further patients, as many as there are up to what is wanted.
+
+    Raises:
+        InputDataError: There are none.
+    """
     films, draw = _drawn(work)
-    _write(work, films.pixels[draw.held_back[: work.settings["pool"]]], from_films=True)
+    places = draw.held_back[: work.settings["pool"]]
+    if not len(places):
+        raise InputDataError("no further film of the rare class", "held back", "lower the largest of `counts`")
+    _write(work, films.pixels[places], held_back=places.tolist())
 
 
 def make_noise(work: Work) -> None:

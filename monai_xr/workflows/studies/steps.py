@@ -19,7 +19,7 @@ from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_json
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError, XrError
-from monai_xr.exits import known_cause
+from monai_xr.exits import known_cause, without_folders
 
 RECORD = "step.json"
 WORK = "work"  # folder of a step that takes no part in its digest, such as a run and its logs
@@ -148,7 +148,7 @@ def _done(work: Work, step: Step, digests: Mapping[str, str], kinds: Kinds) -> s
         kinds[step.kind](work)
     except Exception as error:
         cause = known_cause(error)
-        told = str(cause) if isinstance(cause, XrError) else f"{type(cause).__name__}: {cause}"
+        told = str(cause) if isinstance(cause, XrError) else without_folders(f"{type(cause).__name__}: {cause}")
         return f"{step.label or step.kind}: {' '.join(told.split())}"
     record = {
         "kind": step.kind,

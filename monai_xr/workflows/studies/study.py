@@ -10,15 +10,13 @@ from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.films import Films, load_films
-from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
+from monai_xr.workflows.studies.graph import Graph, graph_of, in_order, kinds_of
 from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
-from monai_xr.workflows.studies.running import runner
+from monai_xr.workflows.studies.running import OPENINGS, runner
 from monai_xr.workflows.studies.steps import Done, Step, known
 from monai_xr.workflows.studies.study_file import Design, Place
 from monai_xr.workflows.studies.verdicts import Verdict
-
-_OPENINGS = "openings.jsonl"
 
 
 def run_study(design: Design, place: Place, *, workers: int, scheduler: str, with_test: bool = True) -> dict[str, Done]:
@@ -34,9 +32,12 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
     if len(earlier) == len(steps):
         return earlier
     with runner(place.folder, kinds_of(design), workers=workers, scheduler=scheduler) as held:
-        done = held.run(first, "steps")
-        if error := done[graph.films.key].error:
-            raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        films_of = [source for source in (graph.films, graph.second if with_test else None) if source]
+        done = held.run(in_order(films_of), "films")
+        for source in films_of:
+            if error := done[source.key].error:
+                raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        done |= held.run(first, "steps")
         if with_test:
             films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
             _note_opening(design, place.folder, films)
@@ -46,7 +47,7 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
 
 def _note_opening(design: Design, folder: Path, films: Films) -> None:
     """Log that the test films are opened, once for a design."""
-    path = make_folder(folder) / _OPENINGS
+    path = make_folder(folder) / OPENINGS
     if design.digest not in [each["design"] for each in read_lines(path, cut=True)[0]]:
         made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         with host_trouble(path):
@@ -56,7 +57,7 @@ def _note_opening(design: Design, folder: Path, films: Films) -> None:
 
 
 def _earlier_openings(design: Design, folder: Path, films: Films) -> list[str]:
-    lines = [each for each in read_lines(folder / _OPENINGS, cut=True)[0] if each["films"] == films.sha256]
+    lines = [each for each in read_lines(folder / OPENINGS, cut=True)[0] if each["films"] == films.sha256]
     others = [each for each in lines if each["design"] != design.digest]
     if not others:
         return ["The test films were opened once, when all classifiers were trained."]

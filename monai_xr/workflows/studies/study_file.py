@@ -67,7 +67,7 @@ class Arm(Section):
 
     role: Literal["baseline", "synthetic", "control", "ceiling"]
     added: str = ""
-    ratio: Annotated[float, Field(gt=0)] = 2.0
+    ratio: Annotated[float, Field(gt=0)] = 1.0
     other_class: bool = False
     select: Literal["none", "consistency", "distance", "diversity"] = "none"
     use: Literal["mix", "pretrain"] = "mix"
@@ -96,7 +96,8 @@ class Size(Section):
         network_steps: Optimiser steps of every arm.
         network_batch: Films in a step.
         pairs: Pairs that are compared for likeness.
-        most_negatives: Films of the other class that are trained on; the first of them by a draw.
+        most_rare: Films of the rare class of the split train that repetitions draw from; fewer cost less.
+        most_negatives: Films of the other class that are trained on.
         only: Arms to run; all where it is empty.
     """
 
@@ -114,6 +115,7 @@ class Size(Section):
     network_steps: Annotated[int, Field(ge=0)] = 300
     network_batch: Positive = 32
     pairs: Positive = 300
+    most_rare: Positive = 100000
     most_negatives: Positive = 100000
     only: tuple[str, ...] = ()
 

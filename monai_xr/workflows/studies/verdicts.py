@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_xr.metrics.measures import Finding
+from monai_xr.workflows.auditing import CONFOUNDED
 from monai_xr.workflows.studies.classifying import PROBE
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.results import BEST, Compared, Row, Table
@@ -103,10 +104,23 @@ def near_share(found: Mapping[str, Any]) -> tuple[float, float]:
     return max(((float(row["interval_95"][0]), float(row["value"])) for row in rows), default=(0.0, 0.0))[::-1]
 
 
-def verdict_of(table: Table, controls: Sequence[Control]) -> Verdict:
-    """Say whether generated films help: above copies at equal steps, and above the best arm without a GAN."""
+def verdict_of(table: Table, controls: Sequence[Control], audit: Mapping[str, Any]) -> Verdict:
+    """Say whether generated films help: above copies at equal steps, and above the best arm without a GAN.
+
+    Args:
+        table: On the films of test.
+        controls: What came out of them.
+        audit: As `monai_xr.workflows.auditing.Audit` gives it.
+    """
+    found = _verdict(table, controls)
+    if audit.get("verdict") != CONFOUNDED:
+        return found
+    return Verdict("bad", f"Confounded. {found.sentence}", (str(audit["words"]), *found.notes))
+
+
+def _verdict(table: Table, controls: Sequence[Control]) -> Verdict:
     rows = [row for row in table.rows if row.role == "synthetic"]
-    helping = [row for row in rows if row.differences and all(_beats(row, name) for name in (DUPLICATES, BEST))]
+    helping = [row for row in rows if all(_beats(row, name) for name in (DUPLICATES, BEST))]
     notes = tuple(f"{each.name}: {each.says}" for each in controls if each.finding == "bad")
     if any(each.finding == "bad" and "suspect" in each.says for each in controls):
         return Verdict("bad", f"The study is suspect: {notes[0]}.", notes)
@@ -121,7 +135,7 @@ def verdict_of(table: Table, controls: Sequence[Control]) -> Verdict:
 
 
 def _beats(row: Row, name: str) -> bool:
-    return name not in row.differences or row.differences[name].is_better
+    return name in row.differences and row.differences[name].is_better
 
 
 def _bar(table: Table) -> str:

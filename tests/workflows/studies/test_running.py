@@ -83,3 +83,16 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path: Path) -> None:
         runner(tmp_path, KINDS, scheduler="tcp://127.0.0.1:9", patience_s=1),
     ):
         pass
+
+
+def test_a_cluster_that_runs_already_is_used(tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    quiet = {"dashboard_address": "127.0.0.1:0", "threads_per_worker": 1, "n_workers": 1}
+    steps = numbered(tmp_path / "log", range(3))
+    with (
+        LocalCluster(**quiet, host="127.0.0.1") as cluster,
+        runner(tmp_path / "study", KINDS, scheduler=cluster.scheduler_address) as held,
+    ):
+        done = held.run(steps, "steps")
+    assert (done[steps[-1].key].folder / "number.txt").read_text() == "3"

@@ -39,6 +39,13 @@ def test_a_failure_is_told_in_one_line_and_stops_what_reads_it(tmp_path: Path) -
     assert json.loads(next((tmp_path / "failed").iterdir()).read_text())["label"] == "the films"
 
 
+def test_a_fault_is_told_without_the_folders_of_a_file(tmp_path: Path) -> None:
+    failed = carry_out(tmp_path, Step("break_down", {}, {}, "the films"), {}, KINDS)
+    assert failed.error.startswith("the films: FileNotFoundError")
+    assert "film.dcm" in failed.error
+    assert "DOE" not in failed.error
+
+
 def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     step = numbered(tmp_path / "log", range(1))[0]
     folder = carry_out(tmp_path, step, {}, KINDS).folder
