@@ -33,6 +33,7 @@ from monai_xr.errors import InputDataError, ModelError
 from monai_xr.inferers.decision import Decision, choose_threshold
 from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
 from monai_xr.metrics.intervals import deal, numbered, quantile
+from monai_xr.progress import progress_bar
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.words import shown_classes
@@ -119,9 +120,11 @@ def _check_labels(records: Records, decision: Decision) -> None:
 
 def _judge(app: Path, records: Records, decision: Decision, *, accept_phantoms: bool) -> _Judged:
     reports = []
-    for at in range(0, len(records), _AT_ONCE):
-        batch = [each.image for each in records[at : at + _AT_ONCE]]
-        reports += _reports_on(app, batch, accept_phantoms=accept_phantoms)
+    with progress_bar("films judged") as report_progress:
+        for at in range(0, len(records), _AT_ONCE):
+            batch = [each.image for each in records[at : at + _AT_ONCE]]
+            reports += _reports_on(app, batch, accept_phantoms=accept_phantoms)
+            report_progress(at + len(batch), len(records))
     told: dict[str, dict[str, float]] = {}
     for each in (each for report in reports for each in report.told):
         told.setdefault(each.film, {})[each.finding] = each.value
