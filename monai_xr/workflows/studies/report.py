@@ -171,7 +171,7 @@ def _tables(ran: Ran, table: Table) -> list[dict[str, Any]]:
 
 
 def _about(ran: Ran, row: Row) -> str:
-    failed = f", {row.missing} of {ran.design.size.seeds} repetitions failed" if row.missing else ""
+    failed = f", {row.missing} of {ran.design.size.seeds} repetitions missing" if row.missing else ""
     return f"{row.role}{failed}"
 
 
