@@ -34,6 +34,7 @@ bench-intake: $(VENV)/dev.done   ## receivers of DICOM side by side: rate, and w
 controls: $(VENV)/dev.done       ## verdicts on 100 of each set whose quality is known, as a table
 	OMP_NUM_THREADS=1 $(BIN)/python tests/prove/controls.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/prove/controls.py --space own
+	OMP_NUM_THREADS=1 $(BIN)/python tests/prove/controls.py --space exposed --times 20
 
 prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers killed, 10,000 fuzzed peers, 100 of each control of verdicts
 	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 MONAI_XR_INTAKE_FUZZ=10000 MONAI_XR_EXAMPLES=all OMP_NUM_THREADS=1 \

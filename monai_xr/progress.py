@@ -79,7 +79,8 @@ def loading(*packages: str) -> None:
     gc.disable()
     for package in (part for each in packages for part in (*_PARTS.get(each, ()), each)):
         if package not in sys.modules:
-            with working(f"loading {_CALLED.get(package, package)}"), warnings.catch_warnings():
+            called = _CALLED.get(package, package.partition(".")[0])
+            with working(f"loading {called}"), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Current stack size", RuntimeWarning)  # of an extra that monai loads
                 import_module(package)
     gc.enable()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from monai_xr.data.phantoms import FINDINGS, make_phantom, picture
 from monai_xr.data.phantoms.anatomy import Anatomy, draw_anatomy
-from monai_xr.deploy.film_record import film_record
+from monai_xr.deploy.core.film_record import film_record
 from monai_xr.transforms.aiin.functions import aiin
 
 Film = NDArray[np.float32]

@@ -36,7 +36,7 @@ def judge(
     if films.is_dir():
         check_folder(films, split=split)
     folder = output or free_folder(run / "findings")
-    loading("torch", "monai")
+    loading("torch", "monai", "monai_xr.workflows.judging_classifiers.asking")
     from monai_xr.workflows.judging_classifiers.asking import judge_films
 
     knobs = _knobs(split, device, batch_size, accept_phantoms) | {"maps": maps}
@@ -67,7 +67,7 @@ def try_out(
     find_classifier(run)
     check_folder(films, split=split, no_patients=no_patients)
     folder = output or free_folder(run / "evaluation")
-    loading("torch", "monai")
+    loading("torch", "monai", "monai_xr.workflows.judging_classifiers.asking")
     from monai_xr.workflows.judging_classifiers.asking import judge_run
 
     knobs = _knobs(split, device, batch_size, accept_phantoms) | {"group_by": group_by, "no_patients": no_patients}

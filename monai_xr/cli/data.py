@@ -54,12 +54,10 @@ def inspect(
 
     say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
-    from monai_xr.data.inspecting import inspect_folder
+    from monai_xr.data.inspecting import find_file, inspect_folder
     from monai_xr.workflows.tables import print_inspection
 
     if find is not None:
-        from monai_xr.data.inspecting.inspection import find_file
-
         typer.echo("\n".join(find_file(folder, find)))
         return
     for target in filter(None, (json_file, csv_file, sheet)):

@@ -44,7 +44,7 @@ def train(
     typed = recorded | settings.read(context.args)
     settings.check(typed)
     check_versions(folder)
-    loading("torch", "monai")
+    loading("torch", "monai", "monai_xr.workflows.bundle_running.running", "monai_xr.handlers.usual")
     from monai_xr.workflows.bundle_running.bundles import run_bundle
 
     run_bundle(folder, "training", config, typed, overlays=overlay or [])
@@ -119,7 +119,9 @@ def evaluate(
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
     space: Annotated[
         str,
-        typer.Option(help="Feature space: random, lite0, own=RUN, inception=FILE, timm/MODEL=FILE or xrv=FILE."),
+        typer.Option(
+            help="Feature space: random, lite0, own (learned once), own=RUN, inception=, timm/MODEL= or xrv=FILE."
+        ),
     ] = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
@@ -141,7 +143,7 @@ def evaluate(
     say(images_told(synthetic))
     free, cache = usual_folder(synthetic)
     output = output or free
-    loading("torch", "monai")
+    loading("torch", "monai", "monai_xr.workflows.judging_images.evaluation")
     from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders
     from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 

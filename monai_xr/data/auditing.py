@@ -4,7 +4,7 @@ A thumbnail shows coarse shape and exposure, borders show collimation, markers a
 network learns before the disease (DeGrave et al. 2021).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,28 +19,36 @@ TOLD_COLUMNS = ("source", "view")  # of manifest.csv
 SIZE_COLUMNS = ("width", "height", "orig_width", "orig_height")
 FOLDS = 5
 _THUMB, _FRAME = 8, 16  # squares on a side of a thumbnail; the border is one sixteenth of a side
+_AT_ONCE = 512  # tiles
 _PENALTY, _STEPS = 10.0, 30
 
 
 def shortcuts_of(cache: PixelCache) -> dict[str, Array]:
     """Give what films show beside the finding, (N, d) each: `thumbnails`, `borders`, and `file` where files differ."""
-    tiles = cache.pixels.astype(np.float32) / np.float32(65535)
-    sizes = [told[name] for name in SIZE_COLUMNS if (told := _columns(cache)).get(name)]
-    numbers = [[float(text) if text.isdigit() else 0.0 for text in column] for column in sizes]
+    columns = _columns(cache)
+    numbers = [[float(text) if text.isdigit() else 0.0 for text in columns[name]] for name in SIZE_COLUMNS]
     spacing = [facts.spacing_mm or (0.0, 0.0) for facts in cache.facts]
     file = np.array([[facts.bits for facts in cache.facts], *zip(*spacing, strict=True), *numbers]).T
-    found = {"thumbnails": thumbnails(tiles), "borders": borders(tiles), "file": file}
-    return {name: each for name, each in found.items() if np.ptp(each, axis=0).any()}
+    found = [(thumbnails(tiles), borders(tiles)) for tiles in _some_at_once(cache)]
+    coarse, outer = (np.concatenate(each) for each in zip(*found, strict=True))
+    kinds = {"thumbnails": coarse, "borders": outer, "file": file}
+    return {name: each for name, each in kinds.items() if np.ptp(each, axis=0).any()}
+
+
+def _some_at_once(cache: PixelCache) -> Iterator[Array]:
+    for start in range(0, len(cache), _AT_ONCE):
+        tiles = [cache[place] for place in range(start, min(start + _AT_ONCE, len(cache)))]
+        yield np.stack(tiles).astype(np.float32) / np.float32(65535)
 
 
 def told_of(cache: PixelCache) -> dict[str, list[str]]:
     """Give what a table or header tells of each film, by `source`, `view` and `size`, where films differ in it."""
     columns = _columns(cache)
-    told = {name: columns[name] for name in TOLD_COLUMNS if name in columns}
-    if not any(told.get("view", ())):
+    told = {name: columns[name] for name in TOLD_COLUMNS}
+    if not any(told["view"]):
         told["view"] = [facts.view for facts in cache.facts]
-    sizes = [columns[name] for name in SIZE_COLUMNS if name in columns]
-    told["size"] = [" x ".join(each) for each in zip(*sizes, strict=True)] if sizes else []
+    sizes = zip(*(columns[name] for name in SIZE_COLUMNS), strict=True)
+    told["size"] = [" x ".join(filter(None, each)) for each in sizes]
     return {name: values for name, values in told.items() if len(set(values)) > 1}
 
 

@@ -36,6 +36,7 @@ from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.words import shown_classes
 
 _FEWEST = 20  # films, of a site and of a group
+_NONE = ("normal", "no finding")  # labels of films without any of several findings
 _REACH = 0.05  # of the intervals of sensitivity and specificity that a site of the least size has
 
 
@@ -70,7 +71,8 @@ def accept_app(
     """
     check_app(app)
     decision = _decision_of(app)
-    records = find_records(films, split=None)
+    records = find_records(films, split=None, labelled=True)
+    _check_labels(records, decision)
     judged = _judge(app, records, decision, accept_phantoms=accept_phantoms)
     answers = _answers(judged, decision)
     at_site, thresholds = _at_sensitivity(answers, decision, sensitivity)
@@ -81,7 +83,7 @@ def accept_app(
         estimates(answers),
         _by_group(answers, groups),
         None if decision.multi_label else confusion(answers, decision.predicted(answers.probabilities)),
-        float(torch.tensor(["unsure" in row for row in _said(decision, answers)]).float().mean()),
+        float(np.mean(["unsure" in row for row in decision.answers(answers.probabilities)])),
         (*notes, decision.operating_text(), *records.notes),
     )
     signed = sign(app, [each.image for each in records], [each.label for each in records])
@@ -99,10 +101,17 @@ def accept_app(
 
 
 def _decision_of(app: Path) -> Decision:
-    plain = load_model(app / "models").about["decision"]
+    plain = load_model(app / "models").about.get("decision") or {}
     if len(plain.get("classes", ())) < 2:
         raise ModelError("an app that tells no classes", app, "acceptance is for classifiers")
     return Decision.from_dict({each.name: plain[each.name] for each in fields(Decision) if each.name in plain})
+
+
+def _check_labels(records: Records, decision: Decision) -> None:
+    known = {name.lower() for name in decision.classes} | (set(_NONE) if decision.multi_label else set())
+    if strange := sorted({each.label.lower() for each in records} - known):
+        way_out = f"it knows {', '.join(decision.classes)}"
+        raise InputDataError(f"label {strange[0]!r} that the app does not know", records.root, way_out)
 
 
 def _judge(app: Path, records: Records, decision: Decision, *, accept_phantoms: bool) -> _Judged:
@@ -127,11 +136,6 @@ def _judge(app: Path, records: Records, decision: Decision, *, accept_phantoms: 
 
 
 def _answers(judged: _Judged, decision: Decision) -> Answers:
-    known = {name.lower(): name for name in decision.classes}
-    labels = {each.label.lower() for each in judged.records}
-    if strange := sorted(labels - set(known) - ({"normal", "no finding"} if decision.multi_label else set())):
-        way_out = f"it knows {', '.join(decision.classes)}"
-        raise InputDataError(f"label {strange[0]!r} that the app does not know", "labels", way_out)
     targets = torch.tensor([[_truth(each, name, decision) for name in decision.classes] for each in judged.records])
     patients = tuple(each.patient_id or each.group_id or each.shown for each in judged.records)
     positive = decision.said(judged.probabilities)
@@ -144,11 +148,7 @@ def _truth(record: Record, name: str, decision: Decision) -> float:
     if record.label.lower() == name.lower() or name.lower() in record.present:
         return 1.0
     is_known = not decision.multi_label or name.lower() in record.absent
-    return 0.0 if is_known or record.label.lower() in ("normal", "no finding") else math.nan
-
-
-def _said(decision: Decision, answers: Answers) -> list[list[str]]:
-    return decision.answers(answers.probabilities)
+    return 0.0 if is_known or record.label.lower() in _NONE else math.nan
 
 
 def _at_sensitivity(

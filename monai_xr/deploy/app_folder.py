@@ -18,7 +18,6 @@ from monai_xr.data.files.output import write_json, write_text
 CHECKSUMS = "sha256.txt"
 _PACKAGE = Path(monai_xr.__file__).parent
 _ROOMS = ("data", "deploy", "dicom", "transforms/aiin")
-_MODULES = ("__init__", "disk", "errors", "exits", "progress", "settings", "transforms/__init__")
 _PLAIN = (
     *("highdicom", "imagecodecs", "jinja2", "numba", "numpy", "onnxruntime", "opencv-python-headless", "packaging"),
     *("pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyyaml", "scipy"),
@@ -85,8 +84,8 @@ def _copy_package(target: Path) -> None:
     left_out = shutil.ignore_patterns("__pycache__", "*.part")
     for room in _ROOMS:
         shutil.copytree(_PACKAGE / room, target / room, ignore=left_out)
-    for module in _MODULES:
-        shutil.copyfile(_PACKAGE / f"{module}.py", target / f"{module}.py")
+    for module in (*_PACKAGE.glob("[!_]*.py"), _PACKAGE / "__init__.py", _PACKAGE / "transforms" / "__init__.py"):
+        shutil.copyfile(module, target / module.relative_to(_PACKAGE))
 
 
 def _app_manifest(package_version: str) -> dict[str, Any]:

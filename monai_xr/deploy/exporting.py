@@ -13,125 +13,161 @@ from monai.bundle import ckpt_export
 
 from monai_xr import __version__
 from monai_xr.data.files.output import write_json
+from monai_xr.data.images.tiles import Fit
 from monai_xr.data.phantoms import make_phantom
+from monai_xr.deploy.anogan import export_anogan
 from monai_xr.deploy.app_folder import write_app, write_checksums
 from monai_xr.deploy.core.inputs import InputSettings
 from monai_xr.deploy.core.model import NETWORK, SETTINGS, load_model
-from monai_xr.deploy.networks import check_torchscript, export_onnx, silence
+from monai_xr.deploy.networks import ToldClassifier, batch_of, check_torchscript, export_onnx, silence
 from monai_xr.disk import host_trouble, whole_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.inferers.decision import is_negative
+from monai_xr.inferers.latent_search import SearchSettings
 from monai_xr.runs import RunFolder
 from monai_xr.runs.provenance import package_versions, provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.bundle_running.bundle_folders import metadata_of
 from monai_xr.workflows.bundle_running.packing import pack_run
-from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier
 
 _WEIGHTS = Path("models") / "model.safetensors"
 _RANDOM = 3  # random images that the exported forms are compared on
+_LARGEST = 256  # pixels on a side of the phantoms beside them
 
 
 @dataclass(frozen=True)
-class _Source:
-    """What is exported: the bundle with its weights in `folder`, and the run behind it, if there is one."""
-
-    name: str
-    folder: Path
-    trained: TrainedClassifier
-    run: RunFolder | None
-
-
-def export_app(source: Path, out: Path) -> dict[str, Any]:
-    """Write an app of a trained classifier: whole, or nothing.
+class Exported:
+    """What a kind of model tells of its export.
 
     Args:
-        source: Output folder of a training, or a bundle by `pack_run`.
+        settings: That the app needs beside the networks.
+        model: That provenance tells.
+        validation: What it reached in training.
+        splits: Digests of the deals of splits that it was trained under.
+        differences: By how much each form differs from the network.
+    """
+
+    settings: Mapping[str, Any]
+    model: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    splits: list[str]
+    differences: Mapping[str, Any]
+
+
+def export_app(source: Path, out: Path, search: SearchSettings | None = None) -> dict[str, Any]:
+    """Write an app: of a trained classifier, or AnoGAN of a trained DCGAN. Whole, or nothing.
+
+    Args:
+        source: Output folder of a training, or a bundle of a classifier by `pack_run`.
         out: Folder to make; absent or empty.
+        search: Of AnoGAN.
 
     Returns:
         What `provenance.json` holds.
 
     Raises:
         ConfigurationError: `out` is in use, or `source` is neither.
-        ModelError: No classifier, or an exported form differs from the network.
+        ModelError: Another network, or an exported form that differs from it.
         HostError: The disk refuses.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError("folder is in use", out, "choose another")
+    run = RunFolder(source)
+    name = str(run.settings["bundle"]) if run.is_recorded else source.resolve().name
+    if not run.is_recorded and not (source / _WEIGHTS).is_file():
+        raise ConfigurationError("neither a training nor a packed bundle", source, "train first, or monai-xr pack")
     with host_trouble(out), whole_folder(out) as building:
-        found = _packed(source, building / "bundle")
-        agreement = _write_forms(found, building)
-        content = _provenance(found, agreement)
+        bundle, place = building / "bundle", building / "models" / name
+        if run.is_recorded:
+            pack_run(source, bundle)
+        else:
+            shutil.copytree(source, bundle)
+        if run.is_recorded and "backbone" not in run.settings:
+            exported = _anogan(run, place, search or SearchSettings())
+        else:
+            weights = source / "checkpoints" if run.is_recorded else bundle / _WEIGHTS
+            fit: Fit = run.record.get("data", {}).get("fit", "squash") if run.is_recorded else "squash"
+            exported = _classifier(load_classifier(weights), bundle, place, fit)
+        _write_settings(place, name, exported)
+        content = _provenance(exported, run)
         write_json(building / "provenance.json", content)
-        write_app(building, found.name, metadata_of(found.folder)["name"], __version__)
+        write_app(building, name, metadata_of(bundle)["name"], __version__)
         load_model(building / "models")
         write_checksums(building)
     return content
 
 
-def _packed(source: Path, bundle: Path) -> _Source:
-    """Put the bundle with its weights where it goes, and load them."""
-    run = RunFolder(source)
-    if run.is_recorded:
-        name = find_classifier(source).name
-        pack_run(source, bundle)
-        return _Source(name, bundle, load_classifier(source / "checkpoints"), run)
-    if not (source / _WEIGHTS).is_file():
-        raise ConfigurationError("neither a training nor a packed bundle", source, "train first, or monai-xr pack")
-    shutil.copytree(source, bundle)
-    return _Source(source.resolve().name, bundle, load_classifier(bundle / _WEIGHTS), None)
-
-
-def _write_forms(source: _Source, folder: Path) -> dict[str, Any]:
-    """Write ONNX with its settings, and TorchScript; give by how much each differs from the network."""
-    trained, aiin = source.trained, make_aiin(source.trained.aiin)
-    inputs = InputSettings(trained.image_size, "squash", aiin and aiin.settings)
-    draw = np.random.default_rng(0)
-    size = (trained.image_size,) * 2
-    films = [draw.uniform(-1, 1, size).astype(np.float32) for _ in range(_RANDOM)]
-    films += [inputs.network_input(make_phantom(0, finding, size=256).pixels) for finding in ("NORMAL", "EFFUSION")]
-    place = folder / "models" / source.name
-    onnx = export_onnx(trained.network, films, place / NETWORK)
-    decision = trained.decided
-    settings = {
-        "name": source.name,
-        "version": __version__,
-        "model_hash": trained.sha256,
-        "sha256": {NETWORK: hashlib.sha256((place / NETWORK).read_bytes()).hexdigest()},
-        "inputs": inputs.as_dict(),
-        "decision": decision.as_dict() | {"negatives": [each for each in decision.classes if is_negative(each)]},
-    }
-    write_json(place / SETTINGS, settings)
-    script = folder / "torchscript" / f"{source.name}.ts"
+def _classifier(trained: TrainedClassifier, bundle: Path, place: Path, fit: Fit) -> Exported:
+    """Write the network of a classifier as ONNX and as TorchScript."""
+    inputs, decision = _inputs(trained.image_size, trained.aiin, fit), trained.decided
+    samples = [(batch_of(film),) for film in films_to_compare(inputs)]
+    told = ToldClassifier(trained.network)
+    onnx = export_onnx(told, (("images",), told.outputs), samples, place / NETWORK)
+    script = bundle.with_name("torchscript") / f"{place.name}.ts"
     script.parent.mkdir()
-    configs = source.folder / "configs"
+    configs = bundle / "configs"
+    known = (bundle / "models" / "model.pt", configs / "metadata.json", configs / "inference.json")
     with silence():
-        ckpt_export(
-            "network_def",
-            str(script),
-            str(source.folder / "models" / "model.pt"),
-            str(configs / "metadata.json"),
-            str(configs / "inference.json"),
-            bundle_root=str(source.folder),
-        )
-    return {"onnx": onnx, "torchscript": {"logits": check_torchscript(trained.network, films, script)}}
+        ckpt_export("network_def", str(script), *map(str, known), bundle_root=str(bundle))
+    answers = decision.as_dict() | {"negatives": [each for each in decision.classes if is_negative(each)]}
+    return Exported(
+        settings={"inputs": inputs.as_dict(), "decision": answers, "model_hash": trained.sha256},
+        model=trained.lineage(),
+        validation=trained.scores,
+        splits=sorted(trained.trained_on.splits),
+        differences={
+            "onnx": onnx,
+            "torchscript": {"logits": check_torchscript(trained.network, samples, script)},
+        },
+    )
 
 
-def _provenance(source: _Source, agreement: Mapping[str, Any]) -> dict[str, Any]:
-    trained, run = source.trained, source.run
+def _anogan(run: RunFolder, place: Path, search: SearchSettings) -> Exported:
+    """Write generator, features and the step of the search as ONNX."""
+    fit = run.record.get("data", {}).get("fit", "squash")
+    inputs = _inputs(int(run.settings["image_size"]), run.setting("aiin", "none"), fit)
+    made = export_anogan(run, place, films_to_compare(inputs), search)
+    told = vars(search) | {"first": search.first_latents(made.latent_size).tolist()}
+    return Exported(
+        settings={"inputs": inputs.as_dict(), "search": told, "model_hash": made.weights.sha256},
+        model={"model_hash": made.weights.sha256, "epoch": made.weights.epoch, "search": vars(search)},
+        validation={},
+        splits=sorted(made.weights.trained_on.splits),
+        differences={"onnx": made.differences},
+    )
+
+
+def films_to_compare(inputs: InputSettings) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    """Give random images and phantoms as a network takes them, (S, S)."""
+    draw, size = np.random.default_rng(0), (inputs.image_size,) * 2
+    films = [draw.uniform(-1, 1, size).astype(np.float32) for _ in range(_RANDOM)]
+    phantoms = (make_phantom(0, finding, size=_LARGEST) for finding in ("NORMAL", "EFFUSION"))
+    return [*films, *(inputs.network_input(each.pixels) for each in phantoms)]
+
+
+def _inputs(image_size: int, aiin: Any, fit: Fit) -> InputSettings:
+    made = make_aiin(aiin)
+    return InputSettings(image_size, fit, made and made.settings)
+
+
+def _write_settings(place: Path, name: str, exported: Exported) -> None:
+    networks = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in sorted(place.glob("*.onnx"))}
+    write_json(place / SETTINGS, {"name": name, "version": __version__, "sha256": networks, **exported.settings})
+
+
+def _provenance(exported: Exported, run: RunFolder) -> dict[str, Any]:
     content = {
-        "model": trained.lineage(),
-        "validation": trained.scores,
-        "trained_on": {"splits": sorted(trained.trained_on.splits)},
-        "differences_from_the_network": agreement,
+        "model": exported.model,
+        "validation": exported.validation,
+        "trained_on": {"splits": exported.splits},
+        "differences_from_the_network": exported.differences,
         "exported": provenance(),
         "packages": package_versions(),
     }
-    if run is None:
+    if not run.is_recorded:
         return content
-    content["trained_on"] |= run.record.get("data", {})
+    content["trained_on"] = {"splits": exported.splits, **run.record.get("data", {})}
     measured = max(run.path.glob("evaluation*/measures.json"), key=lambda path: path.stat().st_mtime, default=None)
     evaluation = json.loads(measured.read_bytes()) if measured else {}
     return content | {"run_id": run.run_id, "test": evaluation.get("measures", {})}

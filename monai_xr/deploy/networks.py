@@ -1,10 +1,10 @@
-"""A trained classifier in; its network as ONNX and TorchScript out, both checked against the network itself."""
+"""Networks in; ONNX and TorchScript out, both checked against the networks themselves."""
 
 import json
 import logging
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,60 +20,72 @@ from monai_xr.inferers.attention import look_map
 from monai_xr.networks import XrayClassifier
 
 TOLERANCE = 1e-5
+_NOT_HELD = ("look", "gradient")  # a picture; signs of differences that are nearly 0 may flip
 
 
 class ToldClassifier(nn.Module):
-    """What an app needs of one film (1, 1, S, S): logits, features of the last layer, and where the network looked."""
+    """What an app needs of one film (1, 1, S, S): logits, features of the last layer, and where the network looked.
 
-    def __init__(self, network: XrayClassifier, *, has_map: bool) -> None:
+    Attributes:
+        outputs: Their names; a network that does not tell where it looked has no map.
+    """
+
+    def __init__(self, network: XrayClassifier) -> None:
         super().__init__()
-        self.network, self.has_map = network, has_map
+        self.network, size = network, network.architecture["image_size"]
+        self.outputs: tuple[str, ...] = ("logits", "features", "look")
+        try:
+            look_map(network, torch.zeros(1, 1, size, size))
+        except ConfigurationError:
+            self.outputs = self.outputs[:2]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Give logits (1, C), features (1, d) and, where there is one, the map (1, S, S)."""
         told = self.network(images), self.network.features(images)
-        return (*told, look_map(self.network, images)) if self.has_map else told
+        return told if len(self.outputs) == len(told) else (*told, look_map(self.network, images))
 
 
-def export_onnx(network: XrayClassifier, films: list[NDArray[np.float32]], path: Path) -> dict[str, float]:
+def export_onnx(
+    network: nn.Module, names: tuple[Sequence[str], Sequence[str]], samples: Sequence[Sequence[Tensor]], path: Path
+) -> dict[str, float]:
     """Write a network as ONNX.
 
     Args:
-        network: In evaluation mode.
-        films: Inputs (S, S) of it, to compare what both give.
+        network: Gives one tensor or several.
+        names: Of its inputs and its outputs; "look" and "gradient" are not held to the tolerance.
+        samples: Inputs to compare on what both give.
         path: Of the file.
 
     Returns:
-        The largest difference of each output.
+        The largest difference of each output, relative to its size where that is above 1.
 
     Raises:
-        ModelError: They differ by more than 1e-5 in logits or features, relative to their size above 1.
+        ModelError: They differ by more than 1e-5.
     """
-    told = ToldClassifier(network, has_map=_has_map(network, films[0])).eval()
-    names = ["logits", "features", "look"][: 2 + told.has_map]
+    inputs, outputs = names
+    network = network.eval()
     make_folder(path.parent)
     with silence():
         # The exporter by `torch.export` gives the same numbers and takes twenty times as long.
-        torch.onnx.export(
-            told, (_batch(films[0]),), str(path), input_names=["images"], output_names=names, dynamo=False
-        )
+        torch.onnx.export(network, tuple(samples[0]), str(path), input_names=inputs, output_names=outputs, dynamo=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = dict.fromkeys(names, 0.0)
-    for film in films:
+    found = dict.fromkeys(outputs, 0.0)
+    for sample in samples:
         with torch.no_grad():
-            ours = told(_batch(film))
-        theirs = session.run(None, {"images": film[None, None]})
-        for name, one, other in zip(names, ours, theirs, strict=True):
+            made = network(*sample)
+        ours = made if isinstance(made, tuple) else (made,)
+        theirs = session.run(None, {name: each.numpy() for name, each in zip(inputs, sample, strict=True)})
+        for name, one, other in zip(outputs, ours, theirs, strict=True):
             found[name] = max(found[name], _difference(one, torch.from_numpy(other)))
-    _check({name: found[name] for name in names[:2]}, path)
+    _check({name: value for name, value in found.items() if name not in _NOT_HELD}, path)
     return found
 
 
-def check_torchscript(network: nn.Module, films: list[NDArray[np.float32]], path: Path) -> float:
+def check_torchscript(network: nn.Module, samples: Sequence[Sequence[Tensor]], path: Path) -> float:
     """Compare a TorchScript file with the network, and read back what is embedded.
 
     Returns:
-        The largest difference of the logits.
+        The largest difference of the outputs.
 
     Raises:
         ModelError: They differ, the file is not called as its archive, or does not hold metadata and inference config.
@@ -88,8 +100,8 @@ def check_torchscript(network: nn.Module, films: list[NDArray[np.float32]], path
     if not all(json.loads(text or "{}") for text in embedded.values()):
         raise ModelError("no metadata or inference config in it", path, "export it again")
     with torch.no_grad():
-        found = max(_difference(network(_batch(film)), scripted(_batch(film))) for film in films)
-    _check({"logits": found}, path)
+        found = max(_difference(network(*sample), scripted(*sample)) for sample in samples)
+    _check({"outputs": found}, path)
     return found
 
 
@@ -105,15 +117,8 @@ def silence() -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-def _has_map(network: XrayClassifier, film: NDArray[np.float32]) -> bool:
-    try:
-        look_map(network, _batch(film))
-    except ConfigurationError:
-        return False
-    return True
-
-
-def _batch(film: NDArray[np.float32]) -> Tensor:
+def batch_of(film: NDArray[np.float32]) -> Tensor:
+    """Give a batch (1, 1, S, S) of one film."""
     return torch.from_numpy(film)[None, None]
 
 

@@ -90,12 +90,13 @@ class _Run:
     def _differs(self, report: Report, places: Mapping[str, Path]) -> str:
         study = text(_films(places["PA"])[0], "StudyInstanceUID")
         values = [
-            {each.finding: each.value for each in one.told}
+            {each.finding: each for each in one.told}
             for one in (report, *(each for each in self.reports if each.study == study))
         ]
         if len(values) < 2 or set(values[0]) != set(values[1]):
             return "other findings than of the PA film"
-        away = max(abs(values[0][name] - other) / max(1.0, abs(other)) for name, other in values[1].items())
+        scales = {name: 1.0 if each.answer else abs(each.value) for name, each in values[1].items()}  # scores: relative
+        away = max(abs(values[0][name].value - each.value) / scales[name] for name, each in values[1].items())
         return "" if away <= _CLOSE else f"{away:.3f} from the answer on the same picture"
 
     def wrong_if_not_refused(self) -> str:

@@ -104,7 +104,11 @@ def sop_class(ds: Dataset) -> str:
 
 
 def sop_instance(ds: Dataset) -> str:
-    """Give the SOP Instance UID, where the data set has none that of the file meta."""
+    """Give the SOP Instance UID, where the data set has none that of the file meta.
+
+    >>> sop_instance(read_header(film)) == read_header(film).SOPInstanceUID
+    True
+    """
     return uid(ds, "SOPInstanceUID") or uid(ds.file_meta, "MediaStorageSOPInstanceUID")
 
 

@@ -213,7 +213,11 @@ def _tell_generator(ds: Dataset, model_hash: str, run_id: str, picture: str) -> 
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:
-    """Make a coded concept (PS3.3 section 8.8)."""
+    """Make a coded concept (PS3.3 section 8.8).
+
+    >>> code_item("39607008", "SCT", "Lung").CodeMeaning
+    'Lung'
+    """
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return item

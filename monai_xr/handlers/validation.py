@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.functional.classification import multiclass_accuracy
+from tqdm import tqdm
 
 from monai_xr.data.files.output import write_json
 from monai_xr.errors import ConfigurationError, InputDataError
@@ -141,7 +142,8 @@ def predict(network: XrayClassifier, loader: DataLoader[Any], device: torch.devi
     """Give logits (N, C) float32 and targets (N, C) of all films, on the CPU; the network's mode stays as it was."""
     was_training = network.training
     nn.Module.eval(network)
-    found = [(network(batch["image"].to(device)).float().cpu(), batch["target"]) for batch in loader]
+    batches = tqdm(loader, desc="films", unit="batch", leave=False, disable=True if idist.get_rank() else None)
+    found = [(network(batch["image"].to(device)).float().cpu(), batch["target"]) for batch in batches]
     network.train(was_training)
     logits, targets = zip(*found, strict=True)
     return torch.cat(logits), torch.cat(targets)

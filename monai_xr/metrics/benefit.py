@@ -43,7 +43,7 @@ def minimum_detectable_effect(
         ConfigurationError: A number that cannot be.
 
     >>> round(minimum_detectable_effect(387, 231, seeds=3), 3)
-    0.039
+    0.038
     """
     sides = {"auroc": _hanley_mcneil, "balanced_accuracy": _two_shares}
     if measure not in sides or min(positives, negatives, seeds, comparisons) < 1 or not 0 < baseline < 1:
@@ -105,6 +105,9 @@ def worth_in_patients(curve: Mapping[int, Sequence[float]], arm: Sequence[float]
 
     Raises:
         InputDataError: Too few counts or trainings.
+
+    >>> worth_in_patients({10: [0.80, 0.80], 40: [0.90, 0.90]}, [0.90], patients=10).words(500)
+    '500 fakes = 30 [30, 30] real patients'
     """
     points = [(math.log(count), _log_error(value)) for count, values in curve.items() for value in values]
     if len(set(curve)) < 2 or len(points) < 3 or not len(arm):

@@ -99,15 +99,8 @@ def memorization(
     3
     """
     check_features(training, synthetic)
-    if held_out is not None:
-        check_features(training, held_out)
-    elif patients is None or len(set(patients)) < 2:
-        raise InputDataError(
-            "neither held-out images nor two patients", "memorization", "name a split of real images of other patients"
-        )
+    reference, whose = _reference(training, held_out, (patients, held_out_patients))
     distances, nearest = _nearest(synthetic, training)
-    reference = _nearest(training, training, patients)[0] if held_out is None else _nearest(held_out, training)[0]
-    whose = numbered(len(training), patients) if held_out is None else numbered(len(held_out), held_out_patients)
     of_synthetic = numbered(len(synthetic), synthetic_patients)
     threshold = _threshold(reference)
     flagged = distances < threshold
@@ -129,6 +122,23 @@ def memorization(
         distances=distances,
         nearest=nearest,
     )
+
+
+def _reference(
+    training: Tensor, held_out: Tensor | None, whose: tuple[Whose, Whose]
+) -> tuple[NDArray[np.float64], Numbers]:
+    """Give the distances to training images of other real ones, held out or else of other patients, and whose they are.
+
+    Raises:
+        InputDataError: Features that do not fit, or neither held-out images nor two patients.
+    """
+    if held_out is not None:
+        check_features(training, held_out)
+        return _nearest(held_out, training)[0], numbered(len(held_out), whose[1])
+    if whose[0] is None or len(set(whose[0])) < 2:
+        way_out = "name a split of real images of other patients"
+        raise InputDataError("neither held-out images nor two patients", "memorization", way_out)
+    return _nearest(training, training, whose[0])[0], numbered(len(training), whose[0])
 
 
 @full_precision

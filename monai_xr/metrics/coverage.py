@@ -67,14 +67,9 @@ def precision_recall_coverage(
     """
     check_features(real_features, synthetic_features)
     whose = numbered(len(real_features), patients), numbered(len(synthetic_features), synthetic_patients)
-    least = min(fewest_others(each) for each in whose) + 1
-    if least <= neighbours:
-        way_out = f"balls to the {neighbours}. neighbour need at least {neighbours + 1} a side, of other patients"
-        raise InputDataError(f"{least} image(s)", "coverage", way_out)
+    _check_neighbours(whose, neighbours)
     real, synthetic = real_features.double(), synthetic_features.double()
-    real_reach, synthetic_reach = (
-        _reach(each, neighbours, of) for each, of in zip((real, synthetic), whose, strict=True)
-    )
+    real_reach, synthetic_reach = _reach(real, neighbours, whose[0]), _reach(synthetic, neighbours, whose[1])
     balls = torch.zeros(len(synthetic), device=real.device)  # real balls that hold each synthetic image
     recalled, covered = [], []
     for block, reach in zip(*(blocks(each, len(synthetic)) for each in (real, real_reach)), strict=True):
@@ -120,6 +115,13 @@ def distances_to_neighbours(
             lines.append(nearest.values.gather(1, place[:, None])[:, 0])
         found.append(torch.stack(lines))
     return torch.cat(found, 1)
+
+
+def _check_neighbours(whose: tuple[Numbers, Numbers], neighbours: int) -> None:
+    least = min(fewest_others(each) for each in whose) + 1
+    if least <= neighbours:
+        way_out = f"balls to the {neighbours}. neighbour need at least {neighbours + 1} a side, of other patients"
+        raise InputDataError(f"{least} image(s)", "coverage", way_out)
 
 
 def fewest_others(patient: Numbers) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from monai_xr.metrics.intervals import Interval, Numbers, Values, around, deal, numbered, on_logs
 from monai_xr.metrics.precision import full_precision
@@ -141,8 +142,10 @@ def beside_floor(measure: Measure, compared: Sides, *, seed: int = 0) -> dict[st
     number = int(groups[0].max()) + 1
     if number < _FEWEST_GROUPS:
         return {name: _floored(*whole[name], None, compared.count) for name in whole}
-    single = [_both(measure, compared, groups, leave=(g,)) for g in range(number)]
-    double = [_both(measure, compared, groups, leave=(g, (g + 1) % number)) for g in range(number)]
+    leaves = [(g,) for g in range(number)] + [(g, (g + 1) % number) for g in range(number)]
+    counted = tqdm(leaves, desc="intervals", unit="set", leave=False, disable=None)
+    runs = [_both(measure, compared, groups, leave=leave) for leave in counted]
+    single, double = runs[:number], runs[number:]
     return {
         name: _floored(
             *whole[name], tuple(np.array([each[name] for each in runs]) for runs in (single, double)), compared.count

@@ -36,6 +36,9 @@ def deal(patient: Numbers, groups: int, draw: np.random.Generator) -> Numbers:
         patient: Number of each film's patient, as `numbered` gives it.
         groups: How many, at most as many as patients.
         draw: Of the order.
+
+    >>> np.bincount(deal(np.array([0, 0, 1, 2]), 2, np.random.default_rng(0)))
+    array([2, 2])
     """
     sizes = np.bincount(patient)
     order = draw.permutation(len(sizes))
@@ -55,7 +58,11 @@ def variance_of_sum(pulls: Values, patient: Numbers) -> float:
 
 
 def freedom(pulls: Values, patient: Numbers) -> float:
-    """Give the degrees of freedom of `variance_of_sum`: few where few patients make up most of it (Satterthwaite)."""
+    """Give the degrees of freedom of `variance_of_sum`: few where few patients make up most of it (Satterthwaite).
+
+    >>> freedom(np.array([1.0, -1.0, 1.0, -1.0]), np.array([0, 1, 2, 3]))
+    3.0
+    """
     sums = np.bincount(patient, pulls)
     squares, fourth = float((sums**2).sum()), float((sums**4).sum())
     if fourth <= 0 or len(sums) < 2:
@@ -75,7 +82,12 @@ def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
 
 
 def around(value: float, variance: float, degrees: float = math.inf) -> Interval:
-    """Give the interval of a value that may be any number."""
+    """Give the interval of a value that may be any number.
+
+    >>> low, high = around(1.0, 0.25)
+    >>> round(low, 2), round(high, 2)
+    (0.02, 1.98)
+    """
     reach = quantile(degrees) * math.sqrt(variance)
     return value - reach, value + reach
 
@@ -91,6 +103,10 @@ def of_share(
         count: Units behind it; taken where the variance is 0, as at 0 and 1.
         degrees: Of freedom of the variance.
         level: How often the interval holds the truth.
+
+    >>> low, high = of_share(0.8, 0.0, 10)
+    >>> round(low, 2), round(high, 2)
+    (0.49, 0.94)
     """
     inside = value * (1 - value)
     units = inside / variance if variance > 1e-12 * max(inside, 1e-12) and inside > 0 else count

@@ -93,13 +93,13 @@ def kernel_distance(
     pairs = [count**2 - int((each**2).sum()) for count, each in zip((n, m), films, strict=True)]
     means = [float(sums.sum()) / number if number else 0.0 for sums, number in zip(within, pairs, strict=True)]
     value = means[0] + means[1] - 2 * float(across[0].sum()) / (n * m)
-    pulls = []
+    lefts = [pairs[side] - 2 * films[side] * (count - films[side]) for side, count in enumerate((n, m))]
+    if any((left <= 0).any() for left in lefts):
+        return KernelDistance(value, None, min(n, m))
+    pulls = []  # of each patient left out
     for side, (count, other) in enumerate(((n, m), (m, n))):
-        left, left_pairs = count - films[side], pairs[side] - 2 * films[side] * (count - films[side])
-        if (left_pairs <= 0).any():
-            return KernelDistance(value, None, min(n, m))
-        without = (within[side].sum() - 2 * within[side]) / left_pairs + means[1 - side]
-        without -= 2 * (across[side].sum() - across[side]) / (left * other)
+        without = (within[side].sum() - 2 * within[side]) / lefts[side] + means[1 - side]
+        without -= 2 * (across[side].sum() - across[side]) / ((count - films[side]) * other)
         pulls.append(without - without.mean())
     null = _null_variances((x, y), whose)
     rounding = 1e-12 * scale  # of sets that are all one image

@@ -1,7 +1,7 @@
 """Results and generated films in; the same at a peer, by C-STORE or STOW-RS, each tried until it is there, out.
 
-What goes out is a structured report, or an object that says that it is synthetic or derived Secondary Capture. A film
-of a patient is never sent.
+What goes out is a report, a presentation state, or an object that says that it is synthetic or derived Secondary
+Capture. A film of a patient is never sent.
 """
 
 import time
@@ -21,7 +21,7 @@ from monai_xr.pacs.index import Index
 from monai_xr.pacs.peers import PassingNetworkError, association, web_client, web_errors
 from monai_xr.pacs.site import Peer, Send, Site
 
-_REPORTS = "1.2.840.10008.5.1.4.1.1.88."  # all Structured Reports
+_WITHOUT_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.")  # reports, presentation states
 _WARNINGS = 0xB000  # stored with a change (PS3.4 table B.2-1)
 _LONGEST_PAUSE_S = 3600
 _BATCH = 100  # an association each; at most 128 contexts are in one
@@ -59,7 +59,7 @@ def _check(path: Path) -> None:
     kind = uid(header, "SOPClassUID")
     synthetic = text(header, "SyntheticData") == "YES"
     derived = kind == SecondaryCaptureImageStorage and text(header, "ImageType").startswith("DERIVED")
-    if not (synthetic or derived or kind.startswith(_REPORTS)):
+    if not (synthetic or derived or kind.startswith(_WITHOUT_PIXELS)):
         raise InputDataError(
             "neither a report nor marked as synthetic or derived", path, "films of patients are not sent"
         )

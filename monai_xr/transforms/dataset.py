@@ -12,7 +12,7 @@ import torch
 from ignite import distributed as idist
 from torch.utils.data import Dataset
 
-from monai_xr.data import Records, build_store, find_records, read_image
+from monai_xr.data import PixelCache, Records, build_store, find_records, read_image
 from monai_xr.data.images.tiles import Pixels, Tile
 from monai_xr.data.pixel_store.tile_making import source_of
 from monai_xr.data.records import SkippedFile
@@ -184,6 +184,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "refused_by_reason": _reasons(self.cache.refused),
             "chest_doubts": self.chest_doubts,
             "manifest_sha256": self.cache.manifest_sha256,
+            "fit": (PixelCache(self.source.store) if self.source.store else self.cache).settings["fit"],
         }
 
 

@@ -76,15 +76,21 @@ class LabelledXrays(Dataset[dict[str, Any]]):
     @property
     def summary(self) -> dict[str, Any]:
         """What was used, without any path or patient: for the run's record."""
-        present = (self.targets == 1).sum(0).tolist()
+        present = (self._targets_of_an_epoch() == 1).sum(0).tolist()
         return {**self.films.summary, "images_per_class": dict(zip(self.classes, present, strict=True))}
 
     def balanced_weights(self) -> Tensor:
         """Give a weight a class, (C,): N / (C n) for one class a film, absent over present films for findings."""
-        present = (self.targets == 1).sum(0).double()
+        targets = self._targets_of_an_epoch()
+        present = (targets == 1).sum(0).double()
         if self.multi_label:
-            return ((self.targets == 0).sum(0).double() / present).float()
-        return (len(self.targets) / (len(self.classes) * present)).float()
+            return ((targets == 0).sum(0).double() / present).float()
+        return (len(targets) / (len(self.classes) * present)).float()
+
+    def _targets_of_an_epoch(self) -> Tensor:
+        """Give as many targets of generated films as an epoch has."""
+        films = self.films
+        return self.targets[films.mixture.epoch(0)] if isinstance(films, MixedXrayDataset) else self.targets
 
 
 def labelled_films(
@@ -100,12 +106,15 @@ def labelled_films(
     accept_phantoms: Any = False,
     accept_synthetic: Any = False,
     no_patients: Any = False,
+    synthetic_dir: Any = None,
+    synthetic_ratio: Any = 1.0,
+    seed: Any = 0,
 ) -> LabelledXrays:
     """Give the films of one split with their targets; see `XrayDataset` and `LabelledXrays`.
 
     Films of other labels than `select` are left out; with several findings a film, `select` names the findings instead.
     `classes` is what the targets stand for, where that is known already. `accept_synthetic` lets generated images into
-    the split train alone.
+    the split train alone; those of `synthetic_dir` are mixed into it, see `MixedXrayDataset`.
 
     >>> labelled_films(films_dir, split=None, image_size=16, cache_dir=cache_dir)[3]["target"]
     tensor([0., 1.])
@@ -123,4 +132,7 @@ def labelled_films(
         no_patients=no_patients,
         accept_synthetic=parse_flag(accept_synthetic, "accept_synthetic") and for_training,
     )
-    return LabelledXrays(films, classes or select, multi_label=several)
+    if synthetic_dir in (None, "", "none", "None"):
+        return LabelledXrays(films, classes or select, multi_label=several)
+    mixed = MixedXrayDataset(films, synthetic_dir, cache_dir=cache_dir, ratio=synthetic_ratio, seed=seed)
+    return LabelledXrays(mixed, classes or select, multi_label=several)

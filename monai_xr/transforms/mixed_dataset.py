@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from monai_xr.data import build_store, find_records
 from monai_xr.data.mixing import mix
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
+from monai_xr.settings import parse_number
 from monai_xr.transforms.dataset import XrayDataset
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class MixedXrayDataset(Dataset[dict[str, Any]]):
         with idist.one_rank_first():
             first = idist.get_rank() == 0  # as in `XrayDataset`
             generated = build_store(records, size=real.cache.size, folder=cache_dir, admit=("generated",), retry=first)
-        shares = ratio if isinstance(ratio, Mapping) else float(ratio)
+        shares = ratio if isinstance(ratio, Mapping) else parse_number(ratio, "ratio")
         behind = lineage_behind(records.images())
         _refuse_others(real, behind, synthetic_dir)
         self.mixture = mix(real.cache, generated, ratio=shares, seed=int(seed))

@@ -127,6 +127,28 @@ def test_evaluate_measures_in_it_under_its_name_and_refuses_films_it_knows(
     assert not (tmp_path / "refused" / "measures.json").exists()
 
 
+def test_own_space_is_learned_once_for_the_same_films(
+    monai_xr: Callable[..., tuple[int, str, str]], films: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "made").mkdir()
+    for place, image in enumerate(np.random.default_rng(0).random((12, 32, 32), np.float32)):
+        write_png(tmp_path / "made" / f"{place}.png", image, {"Synthetic": "generated"})
+    some = tmp_path / "some"
+    shutil.copytree(films, some)
+    common = ("made", "--image-size", 32, "--aiin", "none", "--accept-phantoms", "--space", "own", "--json")
+    code, first, error = monai_xr("evaluate", some, *common)
+    assert code == 0, error
+    assert "feature space: learning these films, once, in runs/features/" in error
+    code, again, error = monai_xr("evaluate", some, *common)
+    assert (code, "the one that learned these films before, runs/features/" in error) == (0, True), error
+    assert json.loads(again)["measures"] == json.loads(first)["measures"]
+    assert "epoch 1/" not in error
+    rows = list(csv.DictReader((some / "manifest.csv").read_text().splitlines()))
+    (some / next(row["image"] for row in rows if row["split"] == "train")).unlink()
+    code, _, error = monai_xr("evaluate", some, *common)
+    assert (code, "learning these films, once" in error) == (0, True), error
+
+
 @pytest.mark.parametrize(
     ("knobs", "failure", "message"),
     [

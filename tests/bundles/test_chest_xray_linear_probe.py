@@ -15,6 +15,7 @@ from monai_xr.runs import RunFolder
 from monai_xr.runs.trained import load_classifier
 from monai_xr.transforms import labelled_films
 from monai_xr.workflows.bundle_running.bundles import run_bundle
+from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_linear_probe"
 pytestmark = pytest.mark.filterwarnings("ignore:.*resolved to an importable callable")
@@ -66,6 +67,7 @@ def test_record_says_which_weights_and_a_finished_training_is_resumed_as_it_is(f
 
 def test_films_are_tested_and_asked_about(films, run, tmp_path):
     knobs = {"dataset_dir": str(films), "output_dir": str(run), "accept_phantoms": True}
+    assert find_classifier(run).name == BUNDLE.name
     run_bundle(BUNDLE, "evaluating", "evaluate", knobs)
     measures = json.loads((run / "evaluation" / "measures.json").read_text())
     assert 0 <= measures["measures"]["auroc"]["value"] <= 1

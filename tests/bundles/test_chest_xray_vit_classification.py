@@ -13,7 +13,9 @@ from mlflow.tracking import MlflowClient
 from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
+from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.phantoms import write_phantom_studies
+from monai_xr.data.trained_on import NOBODY, write_lineage
 from monai_xr.errors import ConfigurationError, DivergedError, InputDataError, ModelError, XrError
 from monai_xr.runs.trained import load_classifier
 from monai_xr.workflows.bundle_running.bundles import run_bundle
@@ -242,7 +244,39 @@ def test_class_missing_in_validation_and_label_unknown_to_the_classifier(data, t
         evaluate_classifier(trained / "out" / "checkpoints", strange, tmp_path / "e", accept_phantoms=True)
 
 
-@pytest.mark.parametrize("overlay", ["resnet", "finetune"])
+def test_generated_films_are_mixed_into_training_and_nowhere_else(data, tmp_path):
+    for place in range(12):
+        pixels = np.random.default_rng(place).random((32, 32), np.float32)
+        folder = tmp_path / "made" / CLASSES[place % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_png(folder / f"{place}.png", pixels, {MARK_KEY: "generated"})
+    write_lineage(tmp_path / "made", NOBODY)
+    knobs = {"backbone": "resnet10t", "aiin": "none", "synthetic_dir": str(tmp_path / "made")}
+    train(data / "manifest", tmp_path / "out", **knobs, synthetic_ratio={"EFFUSION": 0.5})
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    made, all_of_class = (told["data"]["mixture"]["generated_an_epoch"], told["data"]["images_per_class"]["EFFUSION"])
+    assert made == {"EFFUSION": round(0.5 * (all_of_class - made["EFFUSION"]))}
+    assert told["data"]["generated"] == 0  # of the real films
+    assert told["settings"]["synthetic_ratio"] == {"EFFUSION": 0.5}
+    with pytest.raises(ConfigurationError, match="generated images are for train alone"):
+        train(data / "manifest", tmp_path / "other", **knobs, split="val")
+
+
+def test_network_of_the_extra_is_fine_tuned(data, tmp_path):
+    configs = [BUNDLE / "configs" / f"{name}.yaml" for name in ("train", "lite0")]
+    knobs = {**SMALL, "dataset_dir": str(data / "manifest"), "output_dir": str(tmp_path / "out"), "max_epochs": 1}
+    with_overlay = ConfigWorkflow(
+        [str(file) for file in configs], logging_file=False, workflow_type="train", **knobs, track=False
+    )
+    with_overlay.initialize()
+    with_overlay.run()
+    trained = load_classifier(tmp_path / "out" / "checkpoints")
+    assert trained.network.architecture["backbone"] == "tf_efficientnet_lite0"
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert told["settings"]["weights"].startswith("lite0-579344248a93e230")
+
+
+@pytest.mark.parametrize("overlay", ["resnet", "finetune", "lite0"])
 def test_overlays_set_only_knobs_that_train_yaml_has(overlay):
     parser, over = ConfigParser(), ConfigParser()
     parser.read_config(BUNDLE / "configs" / "train.yaml")

@@ -17,8 +17,8 @@ DECISION = {
 }  # fmt: skip
 
 
-def write_model(folder: Path, *, decision=None, aiin=None, size=SIZE) -> Path:
-    """An exported model: the logits are minus and plus 4 times the mean of the input, the map is the input."""
+def write_model(folder: Path, *, decision=None, weights=(-4.0, 4.0), size=SIZE) -> Path:
+    """An exported model: its logits are multiples of the mean of the input, its map is the input above 0."""
     place = folder / "models" / "brightness"
     place.mkdir(parents=True)
     nodes = [
@@ -30,9 +30,9 @@ def write_model(folder: Path, *, decision=None, aiin=None, size=SIZE) -> Path:
     ]
     fixed = [
         helper.make_tensor("column", TensorProto.INT64, [2], [1, 1]),
-        helper.make_tensor("weights", TensorProto.FLOAT, [1, 2], [-4.0, 4.0]),
+        helper.make_tensor("weights", TensorProto.FLOAT, [1, len(weights)], weights),
     ]
-    shapes = {"logits": [1, 2], "features": [1, 1], "look": [1, size, size]}
+    shapes = {"logits": [1, len(weights)], "features": [1, 1], "look": [1, size, size]}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     taken = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 1, size, size])]
     graph = helper.make_graph(nodes, "brightness", taken, outputs, fixed)
@@ -41,7 +41,7 @@ def write_model(folder: Path, *, decision=None, aiin=None, size=SIZE) -> Path:
     digest = hashlib.sha256((place / "model.onnx").read_bytes()).hexdigest()
     about = {
         "name": "brightness", "version": "0.1.0", "model_hash": "ab" * 32, "sha256": {"model.onnx": digest},
-        "inputs": {"image_size": size, "fit": "squash", "aiin": aiin}, "decision": decision or DECISION,
+        "inputs": {"image_size": size, "fit": "squash", "aiin": None}, "decision": decision or DECISION,
     }  # fmt: skip
     (place / "model.json").write_text(json.dumps(about))
     return folder / "models"

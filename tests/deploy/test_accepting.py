@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from deploy.conftest import use_core
+from deploy.known import DECISION
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
@@ -16,9 +17,10 @@ from monai_xr.cli import app as commands
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import Record
 from monai_xr.deploy.accepting import accept_app
-from monai_xr.deploy.core import load_model, running
+from monai_xr.deploy.core import Instance, load_model
 from monai_xr.deploy.film_groups import groups_of_films
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.dicom import read_header, read_xray
+from monai_xr.errors import ConfigurationError, InputDataError, ModelError
 
 PATIENTS = 50
 
@@ -38,17 +40,14 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(
-    films: Path, small_app: Path, quick_reports: None, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, float]:
-    """The probability of each film, by the core itself."""
-    out = tmp_path_factory.mktemp("told")
-    results = running.run_folder(films, load_model(small_app / "models"), out, accept_phantoms=True)
-    return {
-        str(film.instance.path.relative_to(films)): film.findings[1].probability
-        for result in results
-        for film in result.films
-    }
+def told(films: Path, small_app: Path) -> dict[str, float]:
+    """The probability of each film, by the model itself."""
+    model = load_model(small_app / "models")
+    found = {}
+    for path in sorted(films.rglob("*.dcm")):
+        judged = model.judge(Instance(path, read_header(path)), read_xray(path, admit=("phantom",)))
+        found[str(path.relative_to(films))] = judged.findings[1].probability
+    return found
 
 
 def labels_of(films: Path) -> dict[str, str]:
@@ -153,13 +152,22 @@ def test_nothing_that_is_written_names_a_patient(accepted: Path) -> None:
 
 @pytest.mark.usefixtures("in_process", "quick_reports")
 def test_what_cannot_be_accepted_is_refused(small_app: Path, films: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    shutil.copytree(small_app, scores)
+    settings = scores / "models" / "brightness" / "model.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "decision": DECISION | {"classes": ["A"]}}))
+    with pytest.raises(ModelError, match="an app that tells no classes"):
+        accept_app(scores, films, tmp_path / "out")
+    few = tmp_path / "few"
+    for patient in sorted(films.iterdir())[:22]:
+        if patient.is_dir():
+            shutil.copytree(patient, few / patient.name)
+    shutil.copyfile(films / "labels.csv", few / "labels.csv")
     with pytest.raises(InputDataError, match=r"0 of \d+ films were judged"):
-        accept_app(small_app, films, tmp_path / "out")  # phantoms are not let in
+        accept_app(small_app, few, tmp_path / "out")  # phantoms are not let in
     with pytest.raises(ConfigurationError, match="no app with its models"):
         accept_app(films, films, tmp_path / "out")
-    strange = tmp_path / "strange"
-    shutil.copytree(films, strange)
-    (strange / "labels.csv").write_text((films / "labels.csv").read_text().replace("NORMAL", "EFFUSION"))
+    (few / "labels.csv").write_text((films / "labels.csv").read_text().replace("NORMAL", "EFFUSION"))
     with pytest.raises(InputDataError, match="label 'effusion' that the app does not know"):
-        accept_app(small_app, strange, tmp_path / "out", accept_phantoms=True)
+        accept_app(small_app, few, tmp_path / "out", accept_phantoms=True)
     assert not (tmp_path / "out").exists()

@@ -80,9 +80,11 @@ def test_network_that_is_not_the_exported_one_is_refused(app, models, tmp_path):
     phantom_film(tmp_path / "in" / "film.dcm")
     shutil.copytree(models, tmp_path / "models")
     network = tmp_path / "models" / "brightness" / "model.onnx"
-    network.write_bytes(network.read_bytes()[:-1] + b"x")
+    whole = network.read_bytes()
+    network.write_bytes(whole[:-1] + b"x")
     code, _, err = app(model=tmp_path / "models")
     assert (code, err) == (6, "monai_xr: error: not the network that was exported : model.onnx : export it again\n")
+    network.write_bytes(whole)
     about = network.with_name("model.json")
     about.write_text(json.dumps({**json.loads(about.read_text()), "decision": {}}))
     code, _, err = app(model=tmp_path / "models")

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deploy.known import phantom_film
 from scipy.special import kolmogorov
 from shifted_films import SHIFTS, phantom_films, records_of
 from typer.testing import CliRunner
 
 from monai_xr.cli import app
+from monai_xr.deploy.core.command import main
+from monai_xr.deploy.core.film_record import film_record
 from monai_xr.deploy.drift import compared, features_of, psi, windows_of
-from monai_xr.deploy.film_record import film_record
 from monai_xr.errors import InputDataError
 
 
@@ -39,6 +41,23 @@ def test_a_record_holds_the_statistics_of_its_film_by_hand() -> None:
     assert found["sharpness"] == pytest.approx(0.5 / 0.5)
     assert found["aiin_lift"] == pytest.approx(0.25)
     assert found["aiin_gain"] == pytest.approx(0.5)
+
+
+def test_an_app_adds_a_record_of_each_film(models: Path, tmp_path: Path) -> None:
+    phantom_film(tmp_path / "in" / "a.dcm", "a", dx=False)
+    phantom_film(tmp_path / "in" / "b.dcm", "b", monochrome1=True)
+    given = ["-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(models), "--accept-phantoms"]
+    for _ in range(2):
+        main([*given, "--records", str(tmp_path / "records.jsonl")])
+    found = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert [each["monochrome1"] for each in found] == [0, 1, 0, 1]
+    assert found[0]["height"] == 128
+    assert found[0]["probability/NORMAL"] + found[0]["probability/PNEUMONIA"] == pytest.approx(1)
+    assert found[0]["grey_50"] == pytest.approx(found[1]["grey_50"], abs=1e-3)  # one picture, two polarities
+    assert found[0]["embedding/3"] == pytest.approx(found[1]["embedding/3"], rel=0.05)
+    directions = np.random.default_rng(0).standard_normal((3, 1))  # the embedding is one number, the mean of the input
+    assert found[0]["embedding/2"] / found[0]["embedding/1"] == pytest.approx(directions[1, 0] / directions[0, 0])
+    assert "2.25." not in (tmp_path / "records.jsonl").read_text()
 
 
 def test_a_record_is_numbers_and_a_week() -> None:

@@ -1,9 +1,11 @@
 """Films as the app puts them into the network, held against the data set that training reads."""
 
 import numpy as np
+import pydicom
 import pytest
 from films import film_dataset, save_film
 
+from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.deploy.core.inputs import InputSettings
 from monai_xr.dicom import read_xray
 from monai_xr.errors import InputDataError
@@ -50,3 +52,24 @@ def test_rows_stay_rows(film):
 def test_film_without_contrast_is_refused():
     with pytest.raises(InputDataError, match="constant image"):
         InputSettings(16, "squash", None).network_input(np.full((64, 64), 0.5, np.float32))
+
+
+def test_prepared_films_keep_their_fit(film, tmp_path):
+    """A data set that was prepared with its aspect ratio kept tells so to the training, and the training to the app."""
+    for number, patient in enumerate(("A", "B", "C")):
+        ds = pydicom.dcmread(film)
+        ds.PatientID, ds.SOPInstanceUID = patient, f"1.2.3.4.{number}"
+        turned = (ds.pixel_array, ds.pixel_array[::-1], ds.pixel_array[:, ::-1])[number]
+        ds.PixelData = turned.tobytes()
+        (tmp_path / "source").mkdir(exist_ok=True)
+        ds.save_as(tmp_path / "source" / f"{number}.dcm")
+    settings = PrepareSettings(size=128, fit="pad", decode="direct", workers=1, max_bad=None)
+    prepare(tmp_path / "source", tmp_path / "set", settings)
+    films = XrayDataset(tmp_path / "set", image_size=128, cache_dir=tmp_path / "cache", split=None)
+    assert films.summary["fit"] == "pad"
+    seen = [
+        InputSettings(128, "pad", None).network_input(read_xray(path).pixels)
+        for path in (tmp_path / "source").iterdir()
+    ]
+    for place in range(len(films)):
+        assert any(np.array_equal(films[place]["image"][0].numpy(), each) for each in seen)

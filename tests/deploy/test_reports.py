@@ -11,11 +11,11 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from deploy.known import phantom_film
+from deploy.known import phantom_film, write_model
 from films import film_dataset, save_film
 from pydicom.sr.codedict import codes
 
-from monai_xr.deploy.core import read_study, run_folder, select
+from monai_xr.deploy.core import load_model, read_study, run_folder, select
 from monai_xr.dicom import read_xray
 from monai_xr.errors import HostError
 
@@ -265,3 +265,24 @@ def test_results_are_all_there_or_none(tmp_path, model, monkeypatch):
     with pytest.raises(HostError, match=r"No space left on device : SR-[\d.]+dcm"):
         list(run_folder(tmp_path / "in", model, tmp_path / "out"))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_each_finding_of_several_has_its_own_threshold_and_answer(tmp_path):
+    decision = {
+        "classes": ["effusion", "mass", "strange thing"], "multi_label": True, "temperature": 1.0,
+        "thresholds": [0.2, 0.9, 0.5], "half_widths": [0.0, 0.0, 9.0], "positive": "", "negatives": [],
+    }  # fmt: skip
+    patient_film(tmp_path / "in" / "a")
+    several = load_model(write_model(tmp_path, decision=decision, weights=(1.0, 1.0, -1.0)))
+    (result,) = run_folder(tmp_path / "in", several, tmp_path / "out")
+    told = [(each.name, each.decision) for each in result.films[0].findings]
+    assert told == [("effusion", "yes"), ("mass", "no"), ("strange thing", "unsure")]
+    first, second, third = (each.probability for each in result.films[0].findings)
+    assert first == second == pytest.approx(1 - third)
+    report = written(tmp_path / "out")[2]
+    kinds = [item.ConceptCodeSequence[0] for item in contents(report, "Finding")]
+    assert [(each.CodeValue, each.CodingSchemeDesignator) for each in kinds] == [
+        ("60046008", "SCT"), ("309529002", "SCT"), ("STRANGE_THING", "99MONAI_XR"),
+    ]  # fmt: skip
+    (scheme,) = report.CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == "99MONAI_XR"

@@ -22,9 +22,13 @@ BUNDLES = sorted(path.name for path in (ROOT / "bundles").iterdir() if (path / "
 ELSEWHERE = {
     "make": "tests/test_makefile.py",
     "torchrun": "tests/end_to_end/test_distributed.py",
+    "monai-xr accept": "tests/deploy/test_accepting.py",
+    "monai-xr export": "tests/deploy/test_export.py",
     "monai-xr intake": "tests/end_to_end/test_pacs.py",
     "monai-xr study": "tests/workflows/studies/test_study.py",
     "monai-xr mlflow": "tests/cli/test_runs_commands.py",
+    "monai-xr verify-app": "tests/deploy/test_verifying.py",
+    "python APP/app": "tests/deploy/test_export.py",
 }
 SHORT = {"--max_epochs": "1", "--count": "12", "--image_size": "32"}
 TRAINING = [
@@ -87,7 +91,7 @@ def test_options_of_the_commands_within_sentences_are_there():
     assert len(commands) > 8
     for command in {
         *commands,
-        *(each for each in typed(ROOT / "README.md") if each.startswith(("monai-xr intake", "monai-xr mlflow"))),
+        *(each for each in typed(ROOT / "README.md") if is_elsewhere(each) and each.startswith("monai-xr ")),
     }:
         check_options(command)
 

@@ -79,7 +79,8 @@ MEASURES: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
 }
 NO_MEASURES = {
     "Answers", "Coverage", "Difference", "Estimate", "FeatureSpace", "KernelDistance", "Memorization", "PairSimilarity",
-    "classifier_space", "holm", "inception_space", "named_space", "network_space", "timm_space", "xrv_space",
+    "classifier_space", "holm", "inception_space", "lite0_space", "named_space", "network_space", "timm_space",
+    "xrv_space",
 }  # fmt: skip
 
 

@@ -100,6 +100,13 @@ def test_a_film_of_a_patient_is_not_queued_and_nothing_beside_it(results: Path, 
     assert index.rows("SELECT * FROM outgoing") == []
 
 
+def test_a_presentation_state_on_the_film_of_a_patient_is_queued(index: Index, tmp_path: Path) -> None:
+    state = film("1.2.1", "1.2.1.1", "1.2.1.1.2", modality="PR")
+    state.SOPClassUID = "1.2.840.10008.5.1.4.1.1.11.1"  # holds no pixels
+    state.save_as(tmp_path / "state.dcm", enforce_file_format=True)
+    assert enqueue(index, tmp_path / "state.dcm", "pacs") == (1, 1)
+
+
 def test_the_command_tells_what_is_left_with_exit_code_5(
     orthanc: OrthancServer, results: Path, monai_xr: Any, tmp_path: Path
 ) -> None:

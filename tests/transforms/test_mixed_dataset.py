@@ -236,6 +236,23 @@ def test_test_images_are_never_mixed(prepared: Path, tmp_path: Path, mixed: Mixe
         MixedXrayDataset(test, tmp_path / "generated", cache_dir=tmp_path / "cache", ratio=0.5)
 
 
+def test_labelled_films_are_mixed_where_a_folder_is_named(
+    prepared: Path, tmp_path: Path, mixed: MixedXrayDataset
+) -> None:
+    films = {"image_size": 32, "cache_dir": tmp_path / "cache", "synthetic_dir": tmp_path / "generated", "seed": "1"}
+    found = labelled_films(prepared, split="train", synthetic_ratio={"sick": 0.5}, **films)
+    labels = torch.cat([batch["target"] for batch in xray_loader(found, 5)])
+    assert labels.sum(0).tolist() == [30, 10]  # 20 and 10 are real
+    assert found.balanced_weights().tolist() == pytest.approx([40 / 60, 40 / 20])
+    assert found.summary["images_per_class"] == {"sick": 30, "well": 10}
+    assert found.summary["mixture"]["generated_an_epoch"] == {"sick": 10}
+    assert len(labelled_films(prepared, split="train", **{**films, "synthetic_dir": "none"})) == 30
+    with pytest.raises(ConfigurationError, match="generated images are for train alone"):
+        labelled_films(prepared, split="test", **films)
+    with pytest.raises(ConfigurationError, match="'much' is out of range : ratio"):
+        labelled_films(prepared, split="train", synthetic_ratio="much", **films)
+
+
 def test_names_with_blanks_at_their_ends_find_their_pixels(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     for index in range(12):

@@ -3,7 +3,7 @@
 Reads any tree of DICOM, PNG and JPEG files; gives an `Inspection` with tables, JSON, CSV and a contact sheet.
 """
 
-from monai_xr.data.inspecting.inspection import inspect_folder
+from monai_xr.data.inspecting.inspection import find_file, inspect_folder
 from monai_xr.data.inspecting.inspection_result import Inspection
 
-__all__ = ["Inspection", "inspect_folder"]
+__all__ = ["Inspection", "find_file", "inspect_folder"]

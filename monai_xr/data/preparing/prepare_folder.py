@@ -102,7 +102,6 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     tiles, hashes = [cache[place] for place in places], [each.phash for each in facts]
     found = find_duplicates(tiles, hashes, [each.sha256 for each in facts])
     usable = cache.records.keeping(cache.records[place] for place in places)
-    blank = tuple(SkippedFile(r.shown, f.range_doubt) for r, f in zip(usable, facts, strict=True) if f.range_doubt)
     film_notes = _film_notes(usable, facts, cache.settings["exports"])
     split = split_prepared(usable, [each.origin for each in facts], found, settings, before)
     return Preparation(
@@ -116,7 +115,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         size_note=fitting,
         notes=(fitting, *records.notes, *split.notes, *_notes(records, split.records, found, settings), *film_notes),
         refused=(*cache.refused, *dropped),
-        blank=blank,
+        blank=tuple(SkippedFile(r.shown, f.range_doubt) for r, f in zip(usable, facts, strict=True) if f.range_doubt),
         skipped=records.skipped,
         duplicates=found,
         leaks=across_splits(split.records, found),

@@ -24,11 +24,13 @@ def main(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(arguments)
     if not given.input.exists():
         raise InputDataError("no such folder", given.input, "name the folder of a study with -i")
+    from monai_xr.deploy.core.film_record import noted
     from monai_xr.deploy.core.model import load_model
     from monai_xr.deploy.core.running import run_folder
 
     model = load_model(given.model)
-    tell(run_folder(given.input, model, given.output, accept_phantoms=given.accept_phantoms), given.input)
+    results = run_folder(given.input, model, given.output, accept_phantoms=given.accept_phantoms)
+    tell(noted(results, given.records) if given.records else results, given.input)
 
 
 def tell(results: Iterable[StudyResult], source: Path) -> None:
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, default in (("input", "input"), ("output", "output"), ("model", "models")):
         usual = os.environ.get(f"HOLOSCAN_{name.upper()}_PATH", default)
         parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, default=Path(usual))
+    parser.add_argument("--records", type=Path, help="add statistics of each film, which name nobody, to this file")
     parser.add_argument("--accept-phantoms", action="store_true", default=phantoms_accepted())
     return parser
 

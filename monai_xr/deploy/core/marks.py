@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom import config
 from pydicom.datadict import dictionary_VR
@@ -69,6 +70,7 @@ def device(model: DeployedModel, kind: str, number: int) -> dict[str, Any]:
         "device_serial_number": model.model_hash[:64],
         "series_description": f"AI {kind} - {RESEARCH_ONLY}",
         "specific_character_set": "ISO_IR 192",
+        "coding_schemes": [CodingSchemeIdentificationItem(_PRIVATE, name=f"Classes of {MANUFACTURER}")],
     }
 
 

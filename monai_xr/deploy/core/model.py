@@ -1,11 +1,11 @@
 """A folder with an exported model in, what judges films out: `load_model`.
 
-The folder holds `model.onnx` and `model.json`, or one folder that does, as MONAI Deploy lays models out.
+The folder holds `model.json` and the networks that it names, or one folder that does, as MONAI Deploy lays models out.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from monai_xr.data.images.tiles import Pixels
 from monai_xr.deploy.core.answers import Answers
 from monai_xr.deploy.core.inputs import InputSettings
-from monai_xr.deploy.core.results import Instance, JudgedFilm
+from monai_xr.deploy.core.latent_search import LatentSearch
+from monai_xr.deploy.core.results import Instance, JudgedFilm, Told
 from monai_xr.dicom import XrayImage
 from monai_xr.errors import ModelError
 
@@ -28,15 +30,15 @@ class DeployedModel:
     """A model as `monai-xr export` wrote it.
 
     Args:
+        tell: Gives what the network tells of an input.
         name: Of its bundle.
         version: Of the exporting package.
         model_hash: SHA-256 of the weights that were exported.
         about: All that its settings say.
     """
 
-    session: Any
+    tell: Callable[[Pixels], Told]
     inputs: InputSettings
-    answers: Answers
     name: str
     version: str
     model_hash: str
@@ -48,12 +50,29 @@ class DeployedModel:
         Raises:
             InputDataError: A film that no model can use.
         """
-        network_input = self.inputs.network_input(xray.pixels)
+        seen = self.inputs.network_input(xray.pixels)
+        return JudgedFilm(instance=instance, xray=xray, network_input=seen, **vars(self.tell(seen)))
+
+    @property
+    def parameters(self) -> list[str]:
+        """What a report says of how the model decides, beside thresholds."""
+        told = self.about.get("decision") or self.about["search"]
+        return [f"{name}={told[name]:.6g}" for name in ("temperature", "steps", "feature_weight") if name in told]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Judges inputs (S, S) by one network and a decision."""
+
+    session: Any
+    answers: Answers
+
+    def __call__(self, network_input: Pixels) -> Told:
+        """Give the findings of one input."""
         names = [each.name for each in self.session.get_outputs()]
         found = dict(zip(names, self.session.run(None, {"images": network_input[None, None]}), strict=True))
         look = found["look"][0] if "look" in found else None
-        findings = self.answers.findings(found["logits"][0])
-        return JudgedFilm(instance, xray, findings, network_input, look, found["features"][0])
+        return Told(findings=self.answers.findings(found["logits"][0]), look=look, embedding=found["features"][0])
 
 
 def load_model(folder: Path) -> DeployedModel:
@@ -65,20 +84,30 @@ def load_model(folder: Path) -> DeployedModel:
     place = _place(folder)
     try:
         about = json.loads((place / SETTINGS).read_bytes())
-        network = (place / NETWORK).read_bytes()
-        told = about["sha256"][NETWORK]
-        inputs, answers = InputSettings.from_dict(about["inputs"]), Answers.from_dict(about["decision"])
+        files = {name: (place / name).read_bytes() for name in about["sha256"]}
+        inputs = InputSettings.from_dict(about["inputs"])
         name, version, model_hash = about["name"], about["version"], about["model_hash"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for file, content in files.items():
+            if hashlib.sha256(content).hexdigest() != about["sha256"][file]:
+                raise ModelError("not the network that was exported", place / file, "export it again")
+        tell = _teller(about, {file: _session(content) for file, content in files.items()})
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ModelError(f"no exported model ({type(error).__name__})", place / SETTINGS, "export it again") from None
-    if hashlib.sha256(network).hexdigest() != told:
-        raise ModelError("not the network that was exported", place / NETWORK, "export it again")
+    return DeployedModel(tell, inputs, name, version, model_hash, about)
+
+
+def _session(network: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # warnings of the runtime are no matter of a clinic
     usable = [each for each in _PROVIDERS if each in onnxruntime.get_available_providers()]
-    session = onnxruntime.InferenceSession(network, options, providers=usable)
-    session.run(None, {"images": np.zeros((1, 1, inputs.image_size, inputs.image_size), np.float32)})
-    return DeployedModel(session, inputs, answers, name, version, model_hash, about)
+    return onnxruntime.InferenceSession(network, options, providers=usable)
+
+
+def _teller(about: Mapping[str, Any], sessions: Mapping[str, Any]) -> Callable[[Pixels], Told]:
+    if "search" not in about:
+        return Classifier(sessions[NETWORK], Answers.from_dict(about["decision"]))
+    search = about["search"]
+    return LatentSearch(sessions, np.array(search["first"], np.float32), search["steps"], search["learning_rate"])
 
 
 def _place(folder: Path) -> Path:

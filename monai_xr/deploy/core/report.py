@@ -91,7 +91,7 @@ def _algorithm(model: DeployedModel, parameters: Sequence[str] = ()) -> sr.Algor
     return sr.AlgorithmIdentification(
         name=f"{model.name} ({RESEARCH_ONLY.lower()})"[:64],
         version=f"{model.version} {model.model_hash[:12]}",
-        parameters=[*parameters, f"temperature={model.answers.temperature:.6g}"] if model.answers else parameters,
+        parameters=[*parameters, *model.parameters],
         manufacturer=MANUFACTURER,
     )
 

@@ -76,25 +76,34 @@ class Finding:
     is_positive: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class JudgedFilm:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Told:
+    """What a network tells of one input.
+
+    Args:
+        look: (S, S) in [0, 1], where a classifier looked, or what an anomaly is; None for networks that do not tell.
+        embedding: (d,), what the last layer of the network saw.
+        score: Of an anomaly, None where findings are told.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    look: Pixels | None
+    embedding: Array
+    score: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class JudgedFilm(Told):
     """One film with what was found.
 
     Args:
         xray: As it was read, upright.
         network_input: (S, S) in [-1, 1], as the network saw it.
-        look: (S, S) in [0, 1], where the network looked; None for networks that do not tell.
-        embedding: (d,), what the last layer of the network saw.
-        score: Of an anomaly, None where findings are told.
     """
 
     instance: Instance
     xray: XrayImage
-    findings: tuple[Finding, ...]
     network_input: Pixels
-    look: Pixels | None
-    embedding: Array
-    score: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

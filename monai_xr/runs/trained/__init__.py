@@ -5,7 +5,12 @@ Reads checkpoints of an output folder, or safetensors, and writes safetensors; n
 
 from monai_xr.runs.trained.trained_classifier import TrainedClassifier, classifier_at, load_classifier
 from monai_xr.runs.trained.trained_encoder import TrainedEncoder, encoder_at, load_encoder
-from monai_xr.runs.trained.trained_generator import LoadedGenerator, generator_as_trained, load_generator
+from monai_xr.runs.trained.trained_generator import (
+    LoadedGenerator,
+    generator_as_trained,
+    load_discriminator,
+    load_generator,
+)
 from monai_xr.runs.trained.weight_files import load_weights, save_weights
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "encoder_at",
     "generator_as_trained",
     "load_classifier",
+    "load_discriminator",
     "load_encoder",
     "load_generator",
     "load_weights",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monai_xr.data.trained_on import UNSAID, TrainedOn
 from monai_xr.errors import ModelError
-from monai_xr.networks import Generator
+from monai_xr.networks import Discriminator, Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
 from monai_xr.runs.trained.weight_files import fill, load_weights, run_of
@@ -70,3 +70,18 @@ def generator_as_trained(run: RunFolder, network: partial[Generator]) -> Generat
     if not (isinstance(target, type) and issubclass(target, Generator)):
         target = network.func
     return target(**{**recorded, **network.keywords})
+
+
+def load_discriminator(run: RunFolder) -> Discriminator:
+    """Make the discriminator of a training and fill it from the newest checkpoint that verifies.
+
+    Raises:
+        ModelError: No such training, or none of its checkpoints verifies.
+    """
+    recorded = dict(run.record.get("networks", {}).get("discriminator", {}))
+    target = pydoc.locate(str(recorded.pop("_target_", "")))
+    if not (isinstance(target, type) and issubclass(target, Discriminator)):
+        raise ModelError("no discriminator recorded here (run.json)", run.path, "name the training of a generator")
+    content, network = find_checkpoint(run.path / "checkpoints"), target(**recorded)
+    fill(network, content["objects"]["discriminator"], "discriminator", content["name"])
+    return network.eval()

@@ -96,7 +96,14 @@ def new_result(images: Array, settings: Settings) -> tuple[Array, Finish]:
 
 
 def equalise(images: Array, tiles: Tiles, settings: Settings, threads: int) -> Array:
-    """Equalise each image of a batch by its own histograms."""
+    """Equalise each image of a batch by its own histograms.
+
+    >>> from monai_xr.transforms.aiin.settings import checked_settings, lay_tiles
+    >>> settings = checked_settings((2, 2), 2.0, "exact", 8)
+    >>> images = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+    >>> equalise(images, lay_tiles((8, 8), settings), settings, 1).shape
+    (1, 1, 8, 8)
+    """
     result, finish = new_result(images, settings)
     if len(images) < threads:
         for image, mapped in zip(to_bins(images, settings, threads), result, strict=True):

@@ -150,6 +150,9 @@ def lay_tiles(size: tuple[int, ...], settings: Settings) -> Tiles:
     """Divide an image of `size`, (H, W) or (D, H, W), as OpenCV does.
 
     Where an axis does not divide, every axis grows to its next multiple, one that divides by a whole number of tiles.
+
+    >>> lay_tiles((10, 16), checked_settings((4, 4), 10.0, "opencv", 8))[-2:]
+    (3, 5)
     """
     grid = settings.tile_grid_size[::-1]
     if any(length % tiles for length, tiles in zip(size, grid, strict=True)):

@@ -17,6 +17,8 @@ from monai_xr.workflows.bundle_running.bundle_folders import check_versions, con
 from monai_xr.workflows.bundle_running.plain_command import literal
 from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
+_TEXTS = PATH_KNOBS | NAME_KNOBS
+
 
 def run_bundle(
     bundle: Path, run_id: str, config: str | Path, overrides: Mapping[str, Any], *, overlays: Sequence[Path] = ()
@@ -40,7 +42,6 @@ def run_bundle(
     files = config_files(bundle, config, overlays)
     check_versions(bundle)
     check_knobs(files, overrides)
-    texts = PATH_KNOBS | NAME_KNOBS
     SettingsList(files).check_paths(overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     try:
@@ -51,7 +52,7 @@ def run_bundle(
                 meta_file=str(bundle / "configs" / "metadata.json"),
                 logging_file=str(bundle / "configs" / "logging.conf"),
                 run_id=run_id,
-                **{knob: literal(value) if knob in texts else value for knob, value in overrides.items()},
+                **{knob: literal(value) if knob in _TEXTS else value for knob, value in overrides.items()},
             )
             workflow.initialize()
         workflow.run()

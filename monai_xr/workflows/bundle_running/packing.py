@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from monai_xr.data.files.output import write_bytes, write_text
-from monai_xr.errors import ConfigurationError, HostError
+from monai_xr.disk import host_trouble
+from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
 from monai_xr.runs.trained import TrainedClassifier, TrainedEncoder, load_generator, save_weights
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
@@ -29,7 +30,7 @@ _SHAPE = ("backbone", "image_size", "width", "features")  # knobs that shape a c
 
 
 def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, url: str | None = None) -> list[Path]:
-    """Copy the bundle of a training and put its weights in: `models/model.pt` and `models/model.safetensors`.
+    """Copy the bundle of a training and put its weights in; give `models/model.pt` and `models/model.safetensors`.
 
     `inference.json`, in place of the YAML, and `metadata.json` of the copy hold the values of the training, so that it
     needs no run folder.
@@ -39,9 +40,6 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
         output: The copy; must not exist or be empty.
         bundle: The bundle that was trained; the one that the training recorded by default.
         url: Where the files of weights will lie; they are then listed in `large_files.yml`, to be kept out of git.
-
-    Returns:
-        The files of weights.
 
     Raises:
         ConfigurationError: `output` is in use.
@@ -56,11 +54,9 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
     parser.read_config(source / "configs" / "inference.yaml")
     parser["output_dir"] = as_literal(str(folder))
     bare, text = _trained(parser, run)
-    try:
+    with host_trouble(output, "choose another folder", what="cannot be written ({})"):
         shutil.copytree(source, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("models", "large_files.yml"))
         (output / "models").mkdir()
-    except OSError as error:
-        raise HostError(f"cannot be written ({error.strerror})", output, "choose another folder") from error
     weights = [output / "models" / "model.pt", output / "models" / "model.safetensors"]
     buffer = io.BytesIO()
     torch.save(parser.get_parsed_content("network_def").state_dict(), buffer)
@@ -69,15 +65,17 @@ def pack_run(folder: Path, output: Path, *, bundle: str | Path | None = None, ur
     (output / "configs" / "inference.yaml").unlink()  # `monai.bundle.load` and the zoo read JSON alone
     _write_json(output / "configs" / "inference.json", _plain_config(parser, run))
     _describe(output / "configs" / "metadata.json", parser)
-    large = [each for each in weights if each.stat().st_size > _LARGE_BYTES]
-    if large and not url:
-        megabytes = sum(each.stat().st_size for each in large) / 1e6
-        logger.warning("%.0f MB of weights are much for git: with --url they are listed in large_files.yml", megabytes)
-    if url:
-        write_text(
-            output / "large_files.yml", yaml.safe_dump({"large_files": [_listed(each, url) for each in weights]})
-        )
+    _list_large(output, weights, url)
     return weights
+
+
+def _list_large(output: Path, weights: Sequence[Path], url: str | None) -> None:
+    """List the files of weights with their address, or warn of large ones without."""
+    if url:
+        listed = {"large_files": [_listed(each, url) for each in weights]}
+        write_text(output / "large_files.yml", yaml.safe_dump(listed))
+    elif megabytes := sum(size / 1e6 for each in weights if (size := each.stat().st_size) > _LARGE_BYTES):
+        logger.warning("%.0f MB of weights are much for git: with --url they are listed in large_files.yml", megabytes)
 
 
 def _trained(parser: ConfigParser, run: RunFolder) -> tuple[nn.Module, dict[str, str]]:

@@ -1,1 +1,1 @@
-"""Judges classifiers on labelled films: measures with intervals, paired comparison, one HTML page."""
+"""Judges classifiers on labelled films: measures with intervals, one HTML page."""

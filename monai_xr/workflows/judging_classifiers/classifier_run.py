@@ -17,6 +17,6 @@ def find_classifier(run: Path) -> Path:
         ModelError: No training in the folder, or that of a generator.
     """
     record = RunFolder(run)
-    if "backbone" not in record.settings:
+    if "threshold_rule" not in record.settings:
         raise ModelError("the training of a generator, no classifier", run, "monai-xr sample it, or name another run")
     return find_bundle(record.settings["bundle"])

@@ -21,6 +21,7 @@ from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier
 from monai_xr.transforms.labelled import LabelledXrays, labelled_films
 from monai_xr.transforms.loader import xray_loader
+from monai_xr.workflows.auditing import audit
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import right_and_wrong
@@ -79,15 +80,19 @@ def evaluate_classifier(
         cache_dir=cache_dir or output / "cache",
         **films,
     )
+    _open(trained, dataset)
+    found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
+    found = replace(found, groups=_by_group(found, groups_of(dataset, group_by)))
+    _write(output, found, trained, dataset)
+    return found
+
+
+def _open(trained: TrainedClassifier, dataset: LabelledXrays) -> None:
+    """Refuse films that the classifier knows, and note in the record of its training that they were opened."""
     source, cache = dataset.real.source, dataset.real.cache
     way_out = "judge it on a split that it was not trained on, or on other films"
     trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
     note_opening(trained.run, source.split_used or "all", films=len(dataset), data_sha256=cache.manifest_sha256)
-    found = _evaluate(trained, dataset, pick_device(device), int(batch_size))
-    groups = _by_group(found, groups_of(dataset, group_by))
-    found = Evaluation(**{**vars(found), "groups": groups})
-    _write(output, found, trained, dataset)
-    return found
 
 
 def _write(output: Path, found: Evaluation, trained: TrainedClassifier, dataset: LabelledXrays) -> None:
@@ -150,6 +155,8 @@ def _notes(trained: TrainedClassifier, measures: Mapping[str, Estimate], dataset
     if not all(record.patient_id or record.group_id for record in dataset.real.cache.records):
         notes.append("The patients of some films are unknown: intervals take each such film for a patient.")
     notes.append(trained.decision.operating_text())
+    if not dataset.multi_label:
+        notes.append(audit(dataset.real.cache).words())
     notes.append("Intervals cover the choice of patients, not the luck of a training: another seed may move more.")
     return tuple(notes)
 

@@ -44,25 +44,11 @@ def write_classification_report(
     """
     groups = {f"Group {group}": _means(rows) for group, rows in found.groups.items()}
     measured = {"Measures": found.measures, **(more or {}), **groups}
-    tables = {name: shown_measures(rows, decision) for name, rows in measured.items()}
-    shown = shown_classes(decision)
     tone, told, sentence = headline(found.measures, decision)
     page = render_page(
         Path(__file__).with_name("report.html.j2"),
-        tables={name: [(measure, *texts(each)) for measure, each in rows.items()] for name, rows in tables.items()},
-        plots=[
-            unit_panel("ROC", _curves(found.answers, shown, _roc), along="1 - specificity", upwards="sensitivity"),
-            unit_panel(
-                "Precision, recall", _curves(found.answers, shown, _recall), along="sensitivity", upwards="precision"
-            ),
-            unit_panel(
-                "Calibration",
-                _curves(found.answers, shown, _calibration),
-                along="probability",
-                upwards="share",
-                diagonal=True,
-            ),
-        ],
+        tables={name: _table(rows, decision) for name, rows in measured.items()},
+        plots=_plots(found.answers, shown_classes(decision)),
         title=title,
         classes=found.answers.classes,
         confusion=None if found.counts is None else found.counts.tolist(),
@@ -76,6 +62,20 @@ def write_classification_report(
         provenance=provenance(),
     )
     write_text(path, page)
+
+
+def _plots(answers: Answers, shown: Sequence[str]) -> list[dict[str, Any]]:
+    """Draw ROC, precision over recall, and calibration."""
+    roc, recall, calibration = (_curves(answers, shown, points) for points in (_roc, _recall, _calibration))
+    return [
+        unit_panel("ROC", roc, along="1 - specificity", upwards="sensitivity"),
+        unit_panel("Precision, recall", recall, along="sensitivity", upwards="precision"),
+        unit_panel("Calibration", calibration, along="probability", upwards="share", diagonal=True),
+    ]
+
+
+def _table(rows: Mapping[str, Estimate], decision: Decision) -> list[tuple[str, str, str]]:
+    return [(measure, *texts(each)) for measure, each in shown_measures(rows, decision).items()]
 
 
 def _means(rows: Mapping[str, Estimate]) -> dict[str, Estimate]:

@@ -9,6 +9,7 @@ from monai_xr.data import Records, find_records
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace
+from monai_xr.progress import told_if_long
 from monai_xr.runs import RunFolder, note_opening, run_behind
 from monai_xr.settings import parse_flag
 from monai_xr.workflows.judging_images.image_sets import ImageSet, Transform, find_synthetic
@@ -96,8 +97,9 @@ def load_compared(
     generated, notes = find_synthetic(synthetic_dir, chosen.classes)
     training, behind = run_behind(synthetic_dir), lineage_behind(generated.images())
     automatic = chosen.held_out == "auto"
-    found = chosen.find(real_dir, chosen.split, deal=bool(chosen.held_out) and not automatic)
-    sets = {"real": load(found, name="real", admit=chosen.admitted)}
+    with told_if_long("reading the real films"):
+        found = chosen.find(real_dir, chosen.split, deal=bool(chosen.held_out) and not automatic)
+        sets = {"real": load(found, name="real", admit=chosen.admitted)}
     used = ""
     for split in _present(real_dir, found, chosen) if automatic else filter(None, [chosen.held_out]):
         others = _apart(chosen.find(real_dir, split, deal=True), found)

@@ -16,11 +16,12 @@ from monai_xr.data.files.output import write_text
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs
 from monai_xr.metrics.measures import Measure, Measures
+from monai_xr.progress import told_if_long
 from monai_xr.runs import read_alarms, run_behind
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
 from monai_xr.transforms import make_aiin
-from monai_xr.workflows.feature_spaces import space_of
+from monai_xr.workflows.feature_spaces import own_training, space_of
 from monai_xr.workflows.judging_images.compared import Chosen, Compared, load_compared
 from monai_xr.workflows.judging_images.evaluate_sets import measure_image_sets
 from monai_xr.workflows.judging_images.grids import closest_pairs, shown_images
@@ -72,7 +73,7 @@ def evaluate_folders(
         aiin: What the generator's training images went through, as in `make_aiin`; applied to real images only.
         seed: Seed of pairs, splits and the images shown.
         pairs: Pairs compared in each set.
-        space: Feature space, or its name as in `space_of`.
+        space: Feature space, or its name as in `space_of`; "own" is that of `own_training` on the real films.
         classifier: Of the classes at hand, as in `evaluate_sets`.
         device: Where features are computed.
         cache_dir: Holds decoded pixels; `pixel_cache` in the output folder by default.
@@ -80,36 +81,35 @@ def evaluate_folders(
         chosen: Which images are compared, by the names of `Chosen`.
 
     Raises:
-        ConfigurationError: No such folder, class, split or space, a classifier's space within one class, or an output
-            folder with the report on other images.
-        InputDataError: A set that cannot be measured; held-out images of patients whom the generator or the
-            space was trained on.
-        ModelError: Weights of the space that are missing or do not fit.
-        HostError: The output cannot be written.
+        XrError: As `load_compared` and `space_of`; ConfigurationError for the report on other images in the folder.
     """
     output, about = Path(output_dir).expanduser(), _about(synthetic_dir)
     _refuse_other_report(output, about)
-    judges = Judges(space_of(space, device=device) if isinstance(space, str) else space, classifier)
     choice, normalise = Chosen(**chosen), make_aiin(aiin)
+    judges = Judges(_space(space, device, real_dir, choice), classifier)
     pairs, seed = parse_count(pairs, "pairs"), parse_count(seed, "seed", least=0)
-    cache = output / "pixel_cache" if cache_dir is None else Path(cache_dir).expanduser()
-    load = partial(load_image_set, image_size=image_size, cache_dir=cache)
+    load = partial(
+        load_image_set, image_size=image_size, cache_dir=Path(cache_dir or output / "pixel_cache").expanduser()
+    )
     compared = load_compared(real_dir, synthetic_dir, choice, load, space=judges.space)
     sets = compared.mapped(normalise)
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
     rows = (_before_aiin(compared.sets["real"], measures),) if normalise else ()
-    knobs = {**vars(choice), "held_out_split": compared.held_out or None} | _fingerprints(sets)
-    knobs["aiin"] = asdict(normalise.settings) if normalise else "none"
-    measures = replace(
-        measures,
-        rows=measures.rows + rows,
-        settings={**measures.settings, **knobs},
-        notes=_notes(compared, measures),
-    )
-    _write(output, measures, about, _Shown(sets, evidence, page or Page()))
+    told = {**vars(choice), "held_out_split": compared.held_out or None, **_fingerprints(sets)}
+    settings = {**measures.settings, **told, "aiin": asdict(normalise.settings) if normalise else "none"}
+    measures = replace(measures, rows=measures.rows + rows, settings=settings, notes=_notes(compared, measures))
+    with told_if_long("drawing the report"):
+        _write(output, measures, about, _Shown(sets, evidence, page or Page()))
     if compared.training:
         log_measures(measures, [output / MEASURES, output / REPORT], run=compared.training.path)
     return measures
+
+
+def _space(space: str | FeatureSpace, device: Any, real_dir: str | Path, choice: Chosen) -> FeatureSpace:
+    if space == "own":
+        run = own_training(real_dir, accept_phantoms=choice.accept_phantoms, no_patients=choice.no_patients)
+        space = f"own={run}"
+    return space_of(space, device=device) if isinstance(space, str) else space
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from monai_xr.metrics.diversity import pairs_of
 from monai_xr.metrics.floor import Floored, Sides, beside_floor, half_split, sides
 from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.measures import Measure
+from monai_xr.progress import told_if_long
 from monai_xr.workflows.judging_images.set_verdicts import copying_rows, coverage_rows, inception_row, spread_rows
 from monai_xr.workflows.judging_images.verdicts import distance_rows, kernel_rows, likeness_rows, repeats_row
 
@@ -77,15 +78,22 @@ def measure_sets(
     Returns:
         The rows by name, in reading order, and what stands behind them.
     """
-    likeness = _likeness(sets, patients, pairs, seed)
-    features = {name: judges.space(images) for name, images in sets.items()}
-    pixels = {name: normalised_pixels(images) for name, images in sets.items()}
-    near = {name: _nearness(each, patients, seed) for name, each in (("pixels", pixels), (judges.space.name, features))}
+    space = judges.space
+    with told_if_long("comparing pairs of images"):
+        likeness = _likeness(sets, patients, pairs, seed)
+    with told_if_long(f"looking at the images in the space {space.name}"):
+        features = {name: space(images) for name, images in sets.items()}
+    with told_if_long("looking for the nearest training images"):
+        pixels = {name: normalised_pixels(images) for name, images in sets.items()}
+        near = {name: _nearness(each, patients, seed) for name, each in (("pixels", pixels), (space.name, features))}
+    with told_if_long("measuring distances and coverage, with their intervals"):
+        of_space = space_rows(features, patients, space.name, seed=seed)
+        of_kernel = _kernel_rows(features, patients, _noise_like(sets["synthetic"], seed), space, seed=seed)
     gap, *others = likeness_rows(likeness)
     rows = [
         gap,
-        *space_rows(features, patients, judges.space.name, seed=seed),
-        *_kernel_rows(features, patients, _noise_like(sets["synthetic"], seed), judges.space, seed=seed),
+        *of_space,
+        *of_kernel,
         *_inception_rows(sets, patients, judges, seed),
         *(row for name, found in near.items() for row in copying_rows(found, name)),
         repeats_row(sets),

@@ -42,7 +42,10 @@ def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
     if measures.finding == "bad":
         epochs = 2 * int(training.setting("max_epochs", 50))
         return [f"next: monai-xr train {run} --resume --dataset_dir {films} --max_epochs {epochs}"]
-    return [f"next: monai-xr pack {run} BUNDLE    # its bundle with the weights, for others' tools"]
+    return [
+        f"next: monai-xr pack {run} BUNDLE    # its bundle with the weights, for others' tools",
+        "next: monai-xr study run STUDY_FILE    # whether such images help a classifier",
+    ]
 
 
 def light_line(light: Light) -> str:

@@ -139,7 +139,7 @@ def test_another_file_in_the_place_of_one_that_was_decided_on_is_not_let_out(out
 
 
 def test_a_folder_that_is_no_output(tmp_path):
-    with pytest.raises(ConfigurationError, match="not the output of a de-identification"):
+    with pytest.raises(ConfigurationError, match="not the output of monai-xr deidentify"):
         waiting_images(tmp_path)
 
 

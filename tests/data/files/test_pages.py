@@ -22,5 +22,5 @@ def test_no_value_is_written_as_in_python(value: object, text: str) -> None:
 
 
 def test_every_page_has_the_filter(tmp_path: Path) -> None:
-    (tmp_path / "a.j2").write_text("{{ value | plain }}")
-    assert render_page(tmp_path / "a.j2", value=["<b>", None]) == "&lt;b&gt;, none"
+    (tmp_path / "a.html.j2").write_text("{{ value | plain }}")
+    assert render_page(tmp_path / "a.html.j2", value=["<b>", None]) == "&lt;b&gt;, none"

@@ -12,9 +12,9 @@ from monai_xr.workflows.bundle_running.bundle_folders import check_versions
 
 ROOT = Path(__file__).parents[3]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NEEDED = {
-    each.name: each
-    for each in map(Requirement, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    each.name: each for each in map(Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["features"])
 }
 
 

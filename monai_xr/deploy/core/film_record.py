@@ -1,16 +1,54 @@
 """One film and what an app said of it in; a flat record of numbers without any identity, for `monai-xr drift`, out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_xr.data.files.json_lines import add_line
+from monai_xr.deploy.core.results import JudgedFilm, StudyResult
+from monai_xr.dicom.values import text
+from monai_xr.disk import host_trouble, make_folder
+
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)  # percent
+_DIRECTIONS = 3
 _MOST_ROWS = 512  # that quantiles are taken of; a film of 2048 rows has the same to three digits
 
 Pixels = NDArray[np.floating[Any]]
+
+
+def noted(results: Iterable[StudyResult], path: Path) -> Iterator[StudyResult]:
+    """Pass results on; of each of their films add a line to a file, which `monai-xr drift` reads.
+
+    Raises:
+        HostError: It cannot be written.
+    """
+    make_folder(path.parent)
+    for result in results:
+        with host_trouble(path):
+            for film in result.films:
+                add_line(path, _record_of(film), to_disk=False)
+        yield result
+
+
+def _record_of(film: JudgedFilm) -> dict[str, Any]:
+    told: dict[str, float] = {} if film.score is None else {"score": film.score}
+    for each in film.findings:
+        told |= {f"probability/{each.name}": each.probability, f"positive/{each.name}": each.decision == "yes"}
+    told |= {f"embedding/{place}": value for place, value in enumerate(_projected(film.embedding), start=1)}
+    photometric = text(film.instance.header, "PhotometricInterpretation")
+    return film_record(film.xray.pixels, (film.network_input + 1) / 2, photometric=photometric, told=told)
+
+
+def _projected(embedding: Pixels) -> list[float]:
+    """Give what an embedding is along three fixed directions, drawn at random: too little to find a film again by."""
+    flat = np.asarray(embedding, float).ravel()
+    directions = np.random.default_rng(0).standard_normal((_DIRECTIONS, flat.size))
+    found: list[float] = (directions @ flat / np.sqrt(flat.size)).tolist()
+    return found
 
 
 def film_record(film: Pixels, shown: Pixels, *, photometric: str, told: Mapping[str, float]) -> dict[str, Any]:
@@ -23,7 +61,7 @@ def film_record(film: Pixels, shown: Pixels, *, photometric: str, told: Mapping[
         film: As read, (H, W) in [0, 1].
         shown: As the network saw it, resized and after AIIN, (h, w) in [0, 1].
         photometric: Of the file.
-        told: What was told of it, by name, such as `probability/NAME`, `positive/NAME` and `embedding_distance`.
+        told: What was told of it, by name, such as `probability/NAME` and `positive/NAME`.
     """
     height, width = film.shape
     record: dict[str, Any] = {"week": "{}-W{:02}".format(*datetime.now(UTC).isocalendar()[:2])}
