@@ -79,11 +79,7 @@ class Worth:
     beyond: bool
 
     def words(self, fakes: int) -> str:
-        """Say it in words.
-
-        >>> Worth(12.2, (2.6, 25.4), False).words(500)
-        '500 fakes = 12 [3, 25] real patients'
-        """
+        """Say it: `500 fakes = 12 [3, 25] real patients`."""
         if self.interval is None:
             return f"{fakes} fakes: worth not told, for more real patients change the result by no more than luck"
         low, high = self.interval
