@@ -53,12 +53,9 @@ def measure_lines(design: Design, table: Table, judged: Mapping[Cell, Mapping[st
     """Tell how each measure of generated images orders them beside the gain of the frozen features over real only."""
     gains = _gains(table)
     pairs: dict[str, list[tuple[float, float, str]]] = {}
-    for cell, found in judged.items():
-        arm = design.arms[cell.arm]
-        if arm.role != "synthetic" or arm.select != "none" or arm.use != "mix" or cell not in gains:
-            continue
+    for cell, found in _one_of_each(design, judged).items():
         for name, row in found["measures"].items():
-            if row["value"] is not None:
+            if row["value"] is not None and cell in gains and "_real" not in name:
                 key = re.sub(r"_\d+k?(?=_|$)", "", name)
                 pairs.setdefault(key, []).append((row["value"], gains[cell], f"{cell.arm} {cell.count}"))
     ranked = []
@@ -71,6 +68,16 @@ def measure_lines(design: Design, table: Table, judged: Mapping[Cell, Mapping[st
             told = f"{result.value:+.2f} [{result.interval[0]:+.2f}, {result.interval[1]:+.2f}]"
             ranked.append((abs(result.value), f"{name}: rank correlation {told} over {len(each)} generators."))
     return [line for _, line in sorted(ranked, reverse=True)[:_SHOWN]]
+
+
+def _one_of_each(design: Design, judged: Mapping[Cell, Mapping[str, Any]]) -> dict[Cell, Mapping[str, Any]]:
+    """Give the measures of each trained generator once, for the first arm that mixes its images in as they come."""
+    found: dict[tuple[str, int, int], Cell] = {}
+    for cell in judged:
+        arm = design.arms[cell.arm]
+        if (arm.role, arm.select, arm.use, arm.augment) == ("synthetic", "none", "mix", "none"):
+            found.setdefault((arm.added, cell.count, cell.seed), cell)
+    return {cell: judged[cell] for cell in found.values()}
 
 
 def _gains(table: Table) -> dict[Cell, float]:

@@ -18,7 +18,7 @@ def panels_of(design: Design, table: Table) -> list[dict[str, Any]]:
             rows = {
                 row.arm: (found.value, found.interval)
                 for row in table.of(count, classifier)
-                if REAL_ONLY in row.differences
+                if REAL_ONLY in row.differences and design.arms[row.arm].labels == "given"  # it would dwarf the others
                 for found in [row.differences[REAL_ONLY].difference]
             }
             if rows:

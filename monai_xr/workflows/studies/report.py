@@ -26,6 +26,7 @@ from monai_xr.workflows.studies.study_file import Design
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
 
 HTML, MARKDOWN = "report.html", "report.md"
+_ENOUGH, _LONG = 3, 2000  # repetitions, and steps of a generator
 _GRID_BYTES = 90_000
 _WORST = ("bad", "open", "fine", "none")
 _HOW = (
@@ -105,7 +106,7 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
             ("What the plan measured", _planned(folder)),
             ("Worth in patients", worth_lines(ran.design, table, ran.films, _draws(ran))),
             ("Which measure predicts the benefit", measure_lines(ran.design, table, judged)),
-            ("What the numbers do not say", [_HOW, *ran.notes, *_failures(ran)]),
+            ("What the numbers do not say", [_HOW, *_few(ran), *ran.notes, *_failures(ran)]),
         ],
         "commands": ran.commands,
         "settings": settings,
@@ -170,7 +171,7 @@ def _tables(ran: Ran, table: Table) -> list[dict[str, Any]]:
 
 
 def _about(ran: Ran, row: Row) -> str:
-    failed = f", {row.missing} of {ran.design.size.seeds} repetitions failed" if row.missing else ""
+    failed = f", {row.missing} of {ran.design.size.seeds} repetitions missing" if row.missing else ""
     return f"{row.role}{failed}"
 
 
@@ -229,6 +230,18 @@ def _pictures(ran: Ran) -> list[tuple[str, str]]:
             if len(pairs):
                 found[f"{name}: the images nearest to a film of the class, each left of that film"] = pairs
     return [grid_picture(caption, images, _GRID_BYTES) for caption, images in found.items()]
+
+
+def _few(ran: Ran) -> list[str]:
+    """Say what few repetitions and short trainings leave open."""
+    size, lines = ran.design.size, []
+    if size.seeds < _ENOUGH:
+        lines.append(f"With {size.seeds} repetitions the luck of one is hardly known: intervals are wide for it.")
+    if size.gan_steps < _LONG and ran.design.study.generators:
+        lines.append(
+            f"Generators had {size.gan_steps} steps each, which is short: longer trainings may come out otherwise."
+        )
+    return lines
 
 
 def _failures(ran: Ran) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def progress_of(graph: Graph, folder: Path) -> list[tuple[str, int, int]]:
 
 def commands_of(design: Design, place: Place) -> Sequence[str]:
     """Give the commands that run a study again and go on with it; of folders the names alone."""
-    given: Mapping[str, str] = {"--dataset-dir": design.study.dataset_dir, "--test-set": design.test_set}
+    given = {} if design.size.phantoms else {"--dataset-dir": design.study.dataset_dir, "--test-set": design.test_set}
     folders = "".join(f" {option} {shlex.quote(Path(path).name)}" for option, path in given.items() if path)
     file = place.file.name if place.file.is_absolute() else str(place.file)
     study = f"{shlex.quote(file)} --size {design.size_name}{folders} --output {shlex.quote(place.folder.name)}"

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from monai_xr.metrics.comparing import holm
 from monai_xr.metrics.measures import Finding
 from monai_xr.workflows.auditing import CONFOUNDED
 from monai_xr.workflows.studies.classifying import PROBE
 from monai_xr.workflows.studies.graph import Cell
-from monai_xr.workflows.studies.results import BEST, Compared, Row, Table
+from monai_xr.workflows.studies.results import BEST, SURE, Compared, Row, Table
 from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
 
 COPIED = 0.05  # share of images near a training film that real films of other patients have, too
@@ -66,7 +67,7 @@ def _known_arms(design: Design, table: Table) -> list[Control | None]:
 
 def _no_better(name: str, rows: Sequence[Row]) -> Control:
     """A control must not be better than real films alone."""
-    better = [row for row in rows if row.differences[REAL_ONLY].is_better]
+    better = _better(rows)
     highest = max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
     told = _told(highest.differences[REAL_ONLY])
     if better:
@@ -76,7 +77,7 @@ def _no_better(name: str, rows: Sequence[Row]) -> Control:
 
 def _above(name: str, rows: Sequence[Row]) -> Control:
     """Real films of further patients should help, or nothing that is generated can be seen to."""
-    better = [row for row in rows if row.differences[REAL_ONLY].is_better]
+    better = _better(rows)
     highest = max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
     told = f"{_told(highest.differences[REAL_ONLY])} with {highest.count} films, {highest.classifier}"
     if better:
@@ -86,6 +87,13 @@ def _above(name: str, rows: Sequence[Row]) -> Control:
             name, "open", f"above real only, but within luck: {told}; this study can see no gain of this size"
         )
     return Control(name, "bad", f"not above real only: {told}: no gain can be seen")
+
+
+def _better(rows: Sequence[Row]) -> list[Row]:
+    """Give the rows of one control that are above real only, adjusted over its own comparisons alone."""
+    found = [row.differences[REAL_ONLY].difference for row in rows]
+    sure = [p is not None and p < SURE for p in holm([each.p for each in found])]
+    return [row for row, each, is_sure in zip(rows, found, sure, strict=True) if is_sure and each.value > 0]
 
 
 def _copies(design: Design, judged: Judged) -> Control | None:
