@@ -92,10 +92,8 @@ def deidentify(
 
     Text is looked for with the extra `ocr`; without it every image waits.
     """
-    from monai_xr.data.files.data_folder import check_there
     from monai_xr.progress import progress_bar, say
 
-    check_there(source)
     say("looking at the files; what finds text in their pixels takes some seconds to start ...")
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING

@@ -6,6 +6,7 @@ the other way round, so that none is measured on the films that it was chosen on
 
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,19 +24,22 @@ from monai_xr.data.sources.finding import find_records
 from monai_xr.deploy.acceptance_record import PAGE, RESULT, sign
 from monai_xr.deploy.core import load_model
 from monai_xr.deploy.film_groups import groups_of_films
-from monai_xr.deploy.reading_reports import read_reports
+from monai_xr.deploy.reading_reports import Report, read_reports
 from monai_xr.deploy.running_apps import check_app, run_app_on
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.values import text
+from monai_xr.disk import host_trouble
 from monai_xr.errors import InputDataError, ModelError
 from monai_xr.inferers.decision import Decision, choose_threshold
 from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
 from monai_xr.metrics.intervals import deal, numbered, quantile
+from monai_xr.progress import progress_bar
 from monai_xr.workflows.judging_classifiers.report import write_classification_report
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.words import shown_classes
 
 _FEWEST = 20  # films, of a site and of a group
+_AT_ONCE = 100  # films that lie in the temporary folder with their results, about 6 MB each
 _NONE = ("normal", "no finding")  # labels of films without any of several findings
 _REACH = 0.05  # of the intervals of sensitivity and specificity that a site of the least size has
 
@@ -115,11 +119,12 @@ def _check_labels(records: Records, decision: Decision) -> None:
 
 
 def _judge(app: Path, records: Records, decision: Decision, *, accept_phantoms: bool) -> _Judged:
-    with tempfile.TemporaryDirectory() as made:
-        ended = run_app_on(app, records.root, Path(made), accept_phantoms=accept_phantoms)
-        if ended.code:
-            raise ModelError(f"the app ended with exit code {ended.code}", app, "run it by hand, or verify-app it")
-        reports = read_reports(Path(made))
+    reports = []
+    with progress_bar("films judged") as report_progress:
+        for at in range(0, len(records), _AT_ONCE):
+            batch = [each.image for each in records[at : at + _AT_ONCE]]
+            reports += _reports_on(app, batch, accept_phantoms=accept_phantoms)
+            report_progress(at + len(batch), len(records))
     told: dict[str, dict[str, float]] = {}
     for each in (each for report in reports for each in report.told):
         told.setdefault(each.film, {})[each.finding] = each.value
@@ -133,6 +138,20 @@ def _judge(app: Path, records: Records, decision: Decision, *, accept_phantoms: 
     values = [told[text(headers[record.image], "SOPInstanceUID")] for record in chosen]
     table = torch.tensor([[each[name] for name in decision.classes] for each in values])
     return _Judged(tuple(chosen), tuple(headers[each.image] for each in chosen), table, tuple(sorted(reasons)))
+
+
+def _reports_on(app: Path, films: Sequence[Path], *, accept_phantoms: bool) -> list[Report]:
+    """Run the app on copies of some films, and give its reports; the pictures beside them go with the folder."""
+    with tempfile.TemporaryDirectory() as made:
+        given, output = Path(made) / "given", Path(made) / "output"
+        with host_trouble(given, "free space for temporary files, or name another place in TMPDIR"):
+            given.mkdir()
+            for number, film in enumerate(films):
+                shutil.copyfile(film, given / f"{number:04}.dcm")
+        ended = run_app_on(app, given, output, accept_phantoms=accept_phantoms)
+        if ended.code:
+            raise ModelError(f"the app ended with exit code {ended.code}", app, "run it by hand, or verify-app it")
+        return read_reports(output)
 
 
 def _answers(judged: _Judged, decision: Decision) -> Answers:

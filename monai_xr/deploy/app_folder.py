@@ -19,8 +19,8 @@ CHECKSUMS = "sha256.txt"
 _PACKAGE = Path(monai_xr.__file__).parent
 _ROOMS = ("data", "deploy", "dicom", "transforms/aiin")
 _PLAIN = (
-    *("highdicom", "imagecodecs", "jinja2", "numba", "numpy", "onnxruntime", "opencv-python-headless", "packaging"),
-    *("pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyyaml", "scipy"),
+    *("highdicom", "imagecodecs", "numba", "numpy", "onnxruntime", "opencv-python-headless", "packaging"),
+    *("pillow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg", "pylibjpeg-rle", "scipy"),
 )
 _SDK = ("monai-deploy-app-sdk", "holoscan-cu13", "nvidia-cuda-runtime")
 _API, _ROOT = "1.0.0", "/opt/holoscan"

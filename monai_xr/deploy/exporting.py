@@ -90,8 +90,7 @@ def export_app(source: Path, out: Path, search: SearchSettings | None = None) ->
             fit: Fit = run.record.get("data", {}).get("fit", "squash") if run.is_recorded else "squash"
             exported = _classifier(load_classifier(weights), bundle, place, fit)
         _write_settings(place, name, exported)
-        content = _provenance(exported, run)
-        write_json(building / "provenance.json", content)
+        write_json(building / "provenance.json", content := _provenance(exported, run))
         write_app(building, name, metadata_of(bundle)["name"], __version__)
         load_model(building / "models")
         write_checksums(building)

@@ -12,7 +12,8 @@ from typing import Any
 from holoscan.conditions import CountCondition
 from monai.deploy.core import AppContext, Application, Operator, OperatorSpec
 
-from monai_xr.deploy.core.command import phantoms_accepted, tell
+from monai_xr.deploy.core.command import phantoms_accepted, records_file, tell
+from monai_xr.deploy.core.film_record import noted
 from monai_xr.deploy.core.model import DeployedModel, load_model
 from monai_xr.deploy.core.results import Instance, StudyResult
 from monai_xr.deploy.core.running import Study, finish, judge_films, read_films, reports_in, select_films, studies_in
@@ -137,4 +138,4 @@ def run_graph(argv: list[str]) -> None:
         app.run()
     if app.failures:
         raise app.failures[0]
-    tell(app.results, source)
+    tell(noted(app.results, records_file()), source)

@@ -74,11 +74,9 @@ def test_folder_without_an_image_is_bad_input(monai_xr, tmp_path):
 
 
 def test_deidentify_says_what_it_does_and_names_what_is_missing(monai_xr, films):
-    code, _, error = monai_xr("deidentify", "absent", "out")
-    assert (code, error.strip()) == (
-        2,
-        "monai_xr: error: no such file or folder : absent : name an X-ray file or a folder of them",
-    )
+    code, _, error = monai_xr("deidentify", "absent", "out")  # its name may be that of a patient
+    assert code == 2
+    assert error.endswith("monai_xr: error: no such folder : the source : name a folder of DICOM files\n")
     code, _, error = monai_xr("deidentify", films, films / "out")
     assert "source and output lie one inside the other : out" in error
     assert error.startswith("looking at the files; what finds text in their pixels takes some seconds to start ...")

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -24,7 +25,12 @@ def in_terminal(folder, arguments, *, ctrl_c_after):
     terminal, theirs = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     command = [sys.executable, "-m", "monai_xr", *arguments]
-    child = subprocess.Popen(command, cwd=folder, preexec_fn=lambda: os.login_tty(theirs))
+
+    def at_home():
+        os.login_tty(theirs)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background is born deaf to it
+
+    child = subprocess.Popen(command, cwd=folder, preexec_fn=at_home)
     os.close(theirs)
     seen, typed = "", False
     while True:

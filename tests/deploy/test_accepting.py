@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from monai_xr.cli import app as commands
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.data.records import Record
+from monai_xr.deploy import accepting
 from monai_xr.deploy.accepting import accept_app
 from monai_xr.deploy.core import Instance, load_model
 from monai_xr.deploy.film_groups import groups_of_films
@@ -61,6 +62,7 @@ def accepted(small_app: Path, films: Path, quick_reports: None, tmp_path_factory
     output = tmp_path_factory.mktemp("accepted") / "out"
     with pytest.MonkeyPatch.context() as patch:
         use_core(patch)
+        patch.setattr(accepting, "_AT_ONCE", 20)
         accept_app(small_app, films, output, accept_phantoms=True)
     return output
 

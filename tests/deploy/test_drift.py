@@ -43,12 +43,13 @@ def test_a_record_holds_the_statistics_of_its_film_by_hand() -> None:
     assert found["aiin_gain"] == pytest.approx(0.5)
 
 
-def test_an_app_adds_a_record_of_each_film(models: Path, tmp_path: Path) -> None:
+def test_an_app_adds_a_record_of_each_film(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     phantom_film(tmp_path / "in" / "a.dcm", "a", dx=False)
     phantom_film(tmp_path / "in" / "b.dcm", "b", monochrome1=True)
     given = ["-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(models), "--accept-phantoms"]
-    for _ in range(2):
-        main([*given, "--records", str(tmp_path / "records.jsonl")])
+    main([*given, "--records", str(tmp_path / "records.jsonl")])
+    monkeypatch.setenv("MONAI_XR_RECORDS", str(tmp_path / "records.jsonl"))  # as through MONAI Deploy
+    main(given)
     found = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     assert [each["monochrome1"] for each in found] == [0, 1, 0, 1]
     assert found[0]["height"] == 128

@@ -162,6 +162,7 @@ def test_capture_shows_film_and_map_and_is_no_input(judged):
     assert np.abs(picture[-20:, 180:].astype(int) - picture[-20:, 80:100]).max() > 20
     selected, _ = select(read_study(judged[1] / "out")[0])
     assert selected == []
+    assert not capture.PatientOrientation  # that of the film is not known
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
@@ -202,6 +203,16 @@ def test_film_with_damaged_pixels_is_told_beside_those_that_were_read(tmp_path, 
     assert [(each.file, each.failed) for each in result.not_processed] == [("b", True)]
     (status,) = contents(written(tmp_path / "out")[2], "CAD Processing and Findings Summary")
     assert status.ConceptCodeSequence[0].CodeValue == "111244"  # not all algorithms succeeded; with findings
+
+
+def test_reports_that_come_back_alone_are_not_answered(judged, tmp_path, model):
+    (tmp_path / "in").mkdir()
+    for kind in ("SR", "PR"):
+        (path,) = (judged[1] / "out").glob(f"{kind}*")
+        shutil.copy(path, tmp_path / "in")
+    (result,) = run_folder(tmp_path / "in", model, tmp_path / "out")
+    assert {each.reason for each in result.not_processed} == {"no image"}
+    assert (result.films, result.written, (tmp_path / "out").exists()) == ((), (), False)
 
 
 def test_second_run_names_its_predecessor_and_the_third_the_second(tmp_path, model):

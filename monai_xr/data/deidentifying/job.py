@@ -93,7 +93,7 @@ class Job:
         """Check the folders before anything is written."""
         source, output = data_folder(source), Path(os.path.abspath(output.expanduser()))
         if not source.is_dir():
-            raise ConfigurationError("no such folder", source, "name a folder of DICOM files")
+            raise ConfigurationError("no such folder", "the source", "name a folder of DICOM files")
         if output.exists() and not output.is_dir():
             raise ConfigurationError("is a file", output, "name a new folder")
         if is_inside(output, source) or is_inside(source, output):

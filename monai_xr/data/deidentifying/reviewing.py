@@ -184,7 +184,7 @@ def _let_out(folder: DeidentifiedFolder, path: Path, line: Mapping[str, str]) ->
 def _folder(output: str | Path) -> DeidentifiedFolder:
     folder = DeidentifiedFolder(Path(output).expanduser())
     if not folder.quarantine.is_dir():
-        raise ConfigurationError("not the output of monai-xr deidentify", folder.root, "name its second folder")
+        raise ConfigurationError("not the output of monai-xr deidentify", "the folder", "name its second folder")
     return folder
 
 

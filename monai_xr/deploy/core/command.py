@@ -10,6 +10,7 @@ from monai_xr.deploy.core.results import StudyResult
 from monai_xr.errors import InputDataError
 
 ACCEPT_PHANTOMS = "MONAI_XR_ACCEPT_PHANTOMS"
+RECORDS = "MONAI_XR_RECORDS"
 _MOST_TOLD = 20
 
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
 
     model = load_model(given.model)
     results = run_folder(given.input, model, given.output, accept_phantoms=given.accept_phantoms)
-    tell(noted(results, given.records) if given.records else results, given.input)
+    tell(noted(results, given.records), given.input)
 
 
 def tell(results: Iterable[StudyResult], source: Path) -> None:
@@ -59,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, default in (("input", "input"), ("output", "output"), ("model", "models")):
         usual = os.environ.get(f"HOLOSCAN_{name.upper()}_PATH", default)
         parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, default=Path(usual))
-    parser.add_argument("--records", type=Path, help="add statistics of each film, which name nobody, to this file")
+    told = "add statistics of each film, which name nobody, to this file"
+    parser.add_argument("--records", type=Path, default=records_file(), help=told)
     parser.add_argument("--accept-phantoms", action="store_true", default=phantoms_accepted())
     return parser
 
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
 def phantoms_accepted() -> bool:
     """Whether the environment lets phantoms stand for films of patients."""
     return os.environ.get(ACCEPT_PHANTOMS, "").lower() in ("1", "true", "yes")
+
+
+def records_file() -> Path | None:
+    """The file that the environment names for the statistics of films, if any."""
+    named = os.environ.get(RECORDS, "")
+    return Path(named) if named else None
 
 
 def _say(line: str) -> None:

@@ -20,17 +20,18 @@ _MOST_ROWS = 512  # that quantiles are taken of; a film of 2048 rows has the sam
 Pixels = NDArray[np.floating[Any]]
 
 
-def noted(results: Iterable[StudyResult], path: Path) -> Iterator[StudyResult]:
-    """Pass results on; of each of their films add a line to a file, which `monai-xr drift` reads.
+def noted(results: Iterable[StudyResult], path: Path | None) -> Iterator[StudyResult]:
+    """Pass results on; of each of their films add a line to a file, if there is one, which `monai-xr drift` reads.
 
     Raises:
         HostError: It cannot be written.
     """
-    make_folder(path.parent)
     for result in results:
-        with host_trouble(path):
-            for film in result.films:
-                add_line(path, _record_of(film), to_disk=False)
+        if path is not None and result.films:
+            make_folder(path.parent)
+            with host_trouble(path):
+                for film in result.films:
+                    add_line(path, _record_of(film), to_disk=False)
         yield result
 
 

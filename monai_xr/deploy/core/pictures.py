@@ -38,6 +38,8 @@ def make_capture(film: JudgedFilm, model: DeployedModel) -> Dataset | None:
     capture.ConversionType, capture.BurnedInAnnotation = "WSD", "YES"
     capture.DerivationDescription = f"Where {model.name} looked; no outline of a finding. {RESEARCH_ONLY}"
     capture.BodyPartExamined = "CHEST"
+    if not text(film.instance.header, "PatientOrientation"):  # then nobody knows (PS3.3 section C.7.6.1.1.1)
+        capture.PatientOrientation = None
     mark(capture, model, film.instance)
     return capture
 

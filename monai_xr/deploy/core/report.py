@@ -116,7 +116,12 @@ def _status_group(result: StudyResult, model: DeployedModel, references: dict[st
         source_images=_sources(images[:1] if result.films else images, references) or None,
     )
     reasons = sorted({each.reason for each in result.not_processed})
-    texts = [f"Not for diagnosis. {RESEARCH_ONLY}.", *(f"Not processed: {each}." for each in reasons[:_MOST_REASONS])]
+    scores = ["The score has no threshold: it is no finding."] * any(film.score is not None for film in result.films)
+    texts = [
+        f"Not for diagnosis. {RESEARCH_ONLY}.",
+        *scores,
+        *(f"Not processed: {each}." for each in reasons[:_MOST_REASONS]),
+    ]
     group[0].ContentSequence.extend(  # type: ignore[attr-defined]
         sr.TextContentItem(codes.DCM.Comment, each, sr.RelationshipTypeValues.CONTAINS) for each in texts
     )

@@ -84,6 +84,8 @@ def studies_in(folder: Path) -> list[Study]:
 def select_films(study: Study, *, accept_phantoms: bool) -> Study:
     """Choose the films to judge."""
     selected, refused = select(study.instances, accept_phantoms=accept_phantoms)
+    if not selected and not refused:
+        refused = [NotProcessed(each.path.name, "no image") for each in study.instances]
     return replace(study, selected=tuple(selected), not_processed=(*study.not_processed, *refused))
 
 

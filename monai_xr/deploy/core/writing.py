@@ -19,7 +19,8 @@ from monai_xr.errors import HostError
 def write_results(result: StudyResult, model: DeployedModel, out: Path) -> StudyResult:
     """Write what is told of a study, all of it or nothing.
 
-    A study of which nothing was processed gets a report that says why. Files without a study get none.
+    A study of which nothing was processed gets a report that says why. Files without a study get none, nor does a study
+    of reports alone: what a router brings back must not be answered for ever.
 
     Returns:
         The result with the files that tell it, the report first.
@@ -27,7 +28,7 @@ def write_results(result: StudyResult, model: DeployedModel, out: Path) -> Study
     Raises:
         HostError: They cannot be written.
     """
-    if not result.study:
+    if not result.instances:
         return result
     with quiet():
         files = {f"{ds.Modality}-{ds.SOPInstanceUID}.dcm": _encoded(ds) for ds in _objects(result, model)}

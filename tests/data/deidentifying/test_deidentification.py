@@ -150,7 +150,7 @@ def test_places_that_cannot_work_are_refused_before_anything_is_written(tree, tm
     (used / "thesis.doc").write_text("x")
     (tmp_path / "file").write_text("x")
     cases = [
-        ({"source": tmp_path / "absent", "output": tmp_path / "out"}, "no such folder : absent : name"),
+        ({"source": tmp_path / "absent", "output": tmp_path / "out"}, "no such folder : the source : name"),
         ({"source": tree, "output": tree / "out"}, "one inside the other"),
         ({"source": tree / "p1", "output": tree}, "one inside the other"),
         ({"source": tree, "output": used}, "holds other files"),
