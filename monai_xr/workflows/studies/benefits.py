@@ -15,6 +15,7 @@ from monai_xr.workflows.studies.study_file import REAL_ONLY, Arm, Design
 
 _FEWEST = 6  # pairs of a measure and a gain
 _SHOWN = 8
+_NOT_OF_THEM = ("_real", "_noise", "_held_out")  # measures of other images, that stand beside
 
 
 def worth_lines(design: Design, table: Table, films: Films, draws: Mapping[Cell, Path]) -> list[str]:
@@ -55,7 +56,7 @@ def measure_lines(design: Design, table: Table, judged: Mapping[Cell, Mapping[st
     pairs: dict[str, list[tuple[float, float, str]]] = {}
     for cell, found in _one_of_each(design, judged).items():
         for name, row in found["measures"].items():
-            if row["value"] is not None and cell in gains and "_real" not in name:
+            if row["value"] is not None and cell in gains and not name.endswith(_NOT_OF_THEM):
                 key = re.sub(r"_\d+k?(?=_|$)", "", name)
                 pairs.setdefault(key, []).append((row["value"], gains[cell], f"{cell.arm} {cell.count}"))
     ranked = []

@@ -108,3 +108,19 @@ def test_a_shortcut_stands_before_the_verdict(design: Design) -> None:
     verdict = verdict_of(found, [], {"verdict": "confounded", "words": "Confounded: borders tell A."})
     assert verdict.sentence.startswith("Confounded. With 10 films")
     assert verdict.notes == ("Confounded: borders tell A.",)
+
+
+def test_copies_may_help_and_noise_that_does_says_what_it_means(design: Design) -> None:
+    arms = design.study.arms
+    noise = arms["shuffled"].model_copy(update={"labels": "given", "added": "noise"})
+    copies = arms["shuffled"].model_copy(update={"labels": "given", "added": "copies"})
+    found = table((0.0, 1.0), (0.1, 0.001), (0.1, 0.01))
+    said = {}
+    for name, arm in (("noise", noise), ("copies", copies)):
+        study = design.study.model_copy(update={"arms": {**arms, "shuffled": arm}})
+        controls = {each.name: each for each in controls_of(replace(design, study=study), found, judged(1.0))}
+        said[name] = controls.get("shuffled")
+    assert said["copies"] is None
+    assert said["noise"] is not None
+    assert said["noise"].finding == "open"
+    assert "need not show the disease" in said["noise"].says
