@@ -89,3 +89,29 @@ def test_studies_of_a_folder_stay_apart_and_what_has_none_comes_last(tmp_path):
     studies = studies_in(tmp_path)
     assert [(each.uid, len(each.instances)) for each in studies] == [("1.2.9", 2), ("1.2.8", 1), ("", 0)]
     assert len(studies[-1].not_processed) == 1
+
+
+def test_one_of_equal_files_is_taken_and_none_of_those_that_contradict_one_another(tmp_path):
+    first = film(tmp_path, 1)
+    (tmp_path / "again.dcm").write_bytes(first.read_bytes())
+    film(tmp_path, 2)
+    (tmp_path / "3.dcm").write_bytes((tmp_path / "2.dcm").read_bytes()[:-1] + b"\x07")
+    selected, refused = select(read_study(tmp_path)[0])
+    assert [each.path.name for each in selected] == ["1.dcm"]
+    assert [(each.file, each.reason) for each in refused] == [
+        ("2.dcm", "another file has its SOP Instance UID"),
+        ("3.dcm", "another file has its SOP Instance UID"),
+        ("again.dcm", "the same file again"),
+    ]
+
+
+def test_a_study_of_two_patients_is_not_told_of_either(tmp_path):
+    film(tmp_path, 1, PatientID="1", StudyInstanceUID="1.2.3")
+    film(tmp_path, 2, PatientID="2", StudyInstanceUID="1.2.3")
+    film(tmp_path, 3, PatientID="3", StudyInstanceUID="1.2.4")
+    one, others = studies_in(tmp_path)
+    assert (one.uid, [each.path.name for each in one.instances]) == ("1.2.4", ["3.dcm"])
+    assert [(each.file, each.reason, each.instance) for each in others.not_processed] == [
+        ("1.dcm", "its study names several patients", None),
+        ("2.dcm", "its study names several patients", None),
+    ]

@@ -16,6 +16,8 @@ from films import film_dataset, save_film
 from pydicom.sr.codedict import codes
 
 from monai_xr.deploy.core import load_model, read_study, run_folder, select
+from monai_xr.deploy.core.report import status_of
+from monai_xr.deploy.core.results import Finding, JudgedFilm, StudyResult
 from monai_xr.dicom import read_xray
 from monai_xr.errors import HostError
 
@@ -248,6 +250,11 @@ def test_results_of_a_phantom_are_marked_as_made_up(tmp_path, model):
         {"PatientName": None, "PatientID": None, "StudyDate": None, "AccessionNumber": None},
         {"PatientBirthDate": "not a date", "StudyTime": "late", "PatientAge": "old"},
         {"SpecificCharacterSet": "ISO_IR 999"},
+        {"WindowCenter": 100, "WindowWidth": 0},
+        {"WindowCenter": 100, "WindowWidth": -100},
+        {"WindowCenter": 100},
+        {"WindowCenter": [100, 200], "WindowWidth": [50]},
+        {"Modality": None},
     ],
     ids=str,
 )
@@ -258,6 +265,31 @@ def test_odd_headers_get_their_report(tmp_path, model, tags):
         patient_film(tmp_path / "in" / "a", **tags)
     list(run_folder(tmp_path / "in", model, tmp_path / "out"))
     assert [ds.Modality for ds in written(tmp_path / "out")] == JUDGED
+
+
+def test_a_study_of_which_no_report_can_be_made_does_not_end_the_others(tmp_path, model, monkeypatch):
+    from monai_xr.deploy.core import writing
+
+    patient_film(tmp_path / "in" / "a", StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.1")
+    patient_film(tmp_path / "in" / "b", StudyInstanceUID="1.2.2", SOPInstanceUID="1.2.2.1")
+    real = writing.make_report
+
+    def fails_at_the_first(result, model):
+        if result.study == "1.2.1":
+            raise AttributeError("Modality")
+        return real(result, model)
+
+    monkeypatch.setattr(writing, "make_report", fails_at_the_first)
+    first, second = run_folder(tmp_path / "in", model, tmp_path / "out")
+    assert [each.reason for each in first.not_processed] == ["no result can be made of its header: AttributeError"]
+    assert (first.films, first.written, len(second.written)) == ((), (), 3)
+
+
+def test_what_is_unsure_is_not_summed_up_as_without_findings():
+    unsure = Finding("PNEUMONIA", 0.5, 0.5, "unsure")
+    film = JudgedFilm(instance=None, xray=None, findings=(unsure,), network_input=None, look=None, embedding=None)
+    result = StudyResult("1.2", (film,), ())
+    assert status_of(result) == codes.cid6047.AllAlgorithmsSucceededWithFindings
 
 
 def test_results_are_all_there_or_none(tmp_path, model, monkeypatch):

@@ -1,15 +1,18 @@
 """A folder of DICOM files in; the films that a model may judge, and the others with the reason, out."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from monai_xr.data.files.file_kinds import NO_PREFIX, files_under
+from monai_xr.deploy.core.marks import RESEARCH_ONLY
 from monai_xr.deploy.core.results import Instance, NotProcessed
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.header import read_header
-from monai_xr.dicom.identity import admitted
+from monai_xr.dicom.identity import admitted, film_origin
 from monai_xr.dicom.values import text
 from monai_xr.errors import InputDataError
 
@@ -44,26 +47,52 @@ def select(
     r"""Take frontal chest radiographs of patients, instance by instance: one series may hold PA and lateral.
 
     Derived images are refused, such as a Secondary Capture of this app, but for those that are DERIVED\PRIMARY: films
-    for presentation are, where the device made them of raw ones (PS3.3 section C.8.11.3).
+    for presentation are, where the device made them of raw ones (PS3.3 section C.8.11.3). Of files that are the same to
+    the last byte one is taken; of those that share a SOP Instance UID otherwise none.
 
     Returns:
-        The selected ones in their order, and the refused ones with the reason. Reports and presentation states are in
-        neither.
+        The selected ones in their order, and the refused ones with the reason. Reports, presentation states and what
+        this app wrote are in neither.
     """
     origins = ("patient", "phantom") if accept_phantoms else ("patient",)
-    selected, refused = [], []
-    for instance in instances:
-        if text(instance.header, "Modality") in _LEFT_ALONE:
-            continue
+    known, copies = _told_apart([each for each in instances if not _is_left_alone(each.header)])
+    selected, refused = [], copies
+    for instance in known:
         try:
             reason = _against(instance, origins)
         except InputDataError as error:
-            reason = error.what
+            way_out = "; --accept-phantoms lets it in" if film_origin(instance.header) == "phantom" else ""
+            reason = error.what + way_out
         if reason:
             refused.append(NotProcessed(instance.path.name, reason, instance))
         else:
             selected.append(instance)
     return selected, refused
+
+
+def _is_left_alone(ds: Dataset) -> bool:
+    return text(ds, "Modality") in _LEFT_ALONE or text(ds, "SeriesDescription").endswith(RESEARCH_ONLY)
+
+
+def _told_apart(instances: Sequence[Instance]) -> tuple[list[Instance], list[NotProcessed]]:
+    """Take one of each SOP Instance UID; files that claim the same one with other content are all refused."""
+    counts = Counter(each.sop_uid for each in instances if each.is_identified)
+    contents: dict[str, set[str]] = {uid: set() for uid, count in counts.items() if count > 1}
+    for each in instances:
+        if each.sop_uid in contents:
+            contents[each.sop_uid].add(sha256(each.path.read_bytes()).hexdigest())
+    known, refused, seen = [], [], set()
+    for each in instances:
+        first = each.sop_uid not in seen
+        if len(contents.get(each.sop_uid, ())) > 1:
+            reason = "another file has its SOP Instance UID"
+            refused.append(NotProcessed(each.path.name, reason, each if first else None, failed=True))
+        elif each.sop_uid in contents and not first:
+            refused.append(NotProcessed(each.path.name, "the same file again"))
+        else:
+            known.append(each)
+        seen.add(each.sop_uid)
+    return known, refused
 
 
 def _against(instance: Instance, origins: tuple[str, ...]) -> str:

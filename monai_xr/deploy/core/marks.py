@@ -8,6 +8,7 @@ from pydicom import config
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -45,10 +46,21 @@ def referred(instance: Instance) -> Dataset:
         except Exception:  # pydicom raises many kinds on values of damaged headers
             if empty is not None:
                 setattr(ds, keyword, empty)
-    if ds.PatientSex not in ("M", "F", "O", ""):
-        ds.PatientSex = "O"
+    if ds.PatientSex not in ("M", "F", "O"):
+        ds.PatientSex = ""
+    ds.Modality = ds.get("Modality") or "OT"
+    _drop_odd_window(ds)
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class(source), instance.sop_uid
     return ds
+
+
+def _drop_odd_window(ds: Dataset) -> None:
+    """Leave out windows that are none (PS3.3 section C.11.2.1.2): a viewer then takes its own."""
+    centres, widths = (ds[each].value if each in ds else None for each in ("WindowCenter", "WindowWidth"))
+    pairs = [list(each) if isinstance(each, MultiValue) else [each] for each in (centres, widths)]
+    if None in (centres, widths) or len(pairs[0]) != len(pairs[1]) or min(map(float, pairs[1])) <= 0:
+        for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
+            ds.pop(keyword, None)
 
 
 def _element(keyword: str, value: Any) -> DataElement:

@@ -132,6 +132,6 @@ class StudyResult:
 
     @property
     def has_findings(self) -> bool:
-        """Whether any finding is said yes to."""
+        """Whether any finding is not said no to: what is unsure must not pass for a negative."""
         told = (finding for film in self.films for finding in film.findings)
-        return any(finding.decision == "yes" and finding.is_positive for finding in told)
+        return any(finding.decision != "no" and finding.is_positive for finding in told)

@@ -14,10 +14,12 @@ from monai_xr.deploy.core.report import earlier_reports
 from monai_xr.deploy.core.results import Instance, JudgedFilm, NotProcessed, StudyResult
 from monai_xr.deploy.core.writing import write_results
 from monai_xr.dicom import XrayImage, read_xray
-from monai_xr.errors import InputDataError
+from monai_xr.dicom.values import text
+from monai_xr.errors import HostError, InputDataError
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+_MIXED = "its study names several patients"
 _ADMIT = ("patient", "phantom")  # what is selected was admitted
 
 
@@ -71,14 +73,25 @@ def reports_in(out: Path) -> list[Instance]:
 
 
 def studies_in(folder: Path) -> list[Study]:
-    """Find the studies under a folder; what has none comes last, with the files that are no DICOM."""
+    """Find the studies under a folder; what has none comes last, with the files that are no DICOM.
+
+    A study that names several patients gets no result, for it would tell of one what was found in another.
+    """
     instances, others = read_study(folder)
     by_study: dict[str, list[Instance]] = {}
     for instance in instances:
         by_study.setdefault(instance.study if instance.is_identified else "", []).append(instance)
     unidentified = by_study.pop("", [])
+    for uid in [uid for uid, members in by_study.items() if len(_patients(members)) > 1]:
+        others += [NotProcessed(each.path.name, _MIXED) for each in by_study.pop(uid)]
     found = [Study(uid, tuple(members)) for uid, members in by_study.items()]
     return [*found, *([Study("", tuple(unidentified), not_processed=tuple(others))] if unidentified or others else [])]
+
+
+def _patients(instances: Sequence[Instance]) -> set[str]:
+    """Give the ids of the patients of a study; without any id, their names."""
+    by_keyword = ({text(each.header, keyword) for each in instances} - {""} for keyword in ("PatientID", "PatientName"))
+    return next(filter(None, by_keyword), set())
 
 
 def select_films(study: Study, *, accept_phantoms: bool) -> Study:
@@ -102,9 +115,19 @@ def judge_films(study: Study, model: DeployedModel) -> Study:
 
 
 def finish(study: Study, model: DeployedModel, out: Path, before: Sequence[Instance]) -> StudyResult:
-    """Write the result of a study; `before` are the objects of earlier runs."""
+    """Write the result of a study; `before` are the objects of earlier runs.
+
+    A header of which no result can be made must not cost other studies theirs.
+    """
     earlier = earlier_reports([*study.instances, *before], study.uid, model) if study.uid else ()
-    return write_results(StudyResult(study.uid, study.films, study.not_processed, earlier), model, out)
+    try:
+        return write_results(StudyResult(study.uid, study.films, study.not_processed, earlier), model, out)
+    except HostError:
+        raise
+    except Exception as error:  # libraries that write DICOM raise many kinds
+        reason = f"no result can be made of its header: {type(error).__name__}"
+        films = (NotProcessed(film.instance.path.name, reason, film.instance, failed=True) for film in study.films)
+        return StudyResult(study.uid, (), (*study.not_processed, *films), earlier)
 
 
 def _each(
