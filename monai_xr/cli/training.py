@@ -1,5 +1,6 @@
 """Commands on models: train a bundle, sample it, judge its images; AIIN by itself; the demo."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,9 @@ def sample(
     if plan.note:
         typer.echo(plan.note)
     loading("torch", "monai")
-    typer.echo(f"{count} synthetic images in {plan.carry_out()}")
+    place = plan.carry_out()
+    typer.echo(f"{count} synthetic images in {place}")
+    typer.echo(f"next: monai-xr evaluate FOLDER {shlex.quote(str(place))}    # beside the films of the training")
 
 
 @app.command()

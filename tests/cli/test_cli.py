@@ -229,6 +229,7 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert code == 0, error
     code, out, error = monai_xr("sample", "out", "--count", "12")
     assert code == 0, error
+    assert "next: monai-xr evaluate FOLDER out/synthetic " in out
     written = sorted(path.name for path in (tmp_path / "out" / "synthetic").iterdir())
     assert written[:3] == ["000000.dcm", "000000.png", "000001.dcm"]
     ds = pydicom.dcmread(tmp_path / "out" / "synthetic" / "000000.dcm")
