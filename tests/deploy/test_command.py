@@ -1,14 +1,19 @@
 """The app without MONAI Deploy: what it imports, prints and ends with."""
 
 import json
+import os
+import re
 import shutil
+import sys
+import types
 
 import pydicom
 import pytest
 from deploy.known import phantom_film
 from test_imports import imported
 
-from monai_xr.deploy.core.command import main
+from monai_xr.deploy import entry
+from monai_xr.deploy.core.command import main, phantoms_accepted, records_file
 from monai_xr.deploy.entry import run_app
 
 HEAVY = {"torch", "monai", "ignite", "mlflow", "matplotlib", "pandas", "timm", "torchvision", "holoscan", "numba"}
@@ -28,6 +33,16 @@ def app(models, tmp_path, capsys):
         return code, told.out, told.err
 
     return run
+
+
+@pytest.fixture
+def graph(monkeypatch):
+    """Stand where the operators of MONAI Deploy are; what the app writes to the environment ends with the test."""
+    module = types.ModuleType("operators")
+    monkeypatch.setitem(sys.modules, "monai_xr.deploy.operators", module)
+    monkeypatch.setattr(entry, "_give_stack", lambda: None)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    return module
 
 
 def test_film_is_told_and_its_results_written(app, tmp_path):
@@ -98,6 +113,41 @@ def test_results_that_cannot_be_written_are_exit_code_4(app, tmp_path):
     code, _, err = app("--accept-phantoms")
     assert code == 4
     assert "out" in err
+
+
+@pytest.mark.parametrize("way", [["--plain"], []], ids=["plain", "monai_deploy"])
+def test_debug_shows_the_traceback_of_what_nobody_expected(tmp_path, monkeypatch, capsys, graph, way):
+    def fail(*_):
+        raise RuntimeError("seven")
+
+    (tmp_path / "in").mkdir()
+    monkeypatch.setattr("monai_xr.deploy.core.model.load_model", fail)
+    graph.run_graph = fail
+    for debug in ([], ["--debug"]):
+        with pytest.raises(SystemExit, match="1"):
+            run_app([*way, "-i", str(tmp_path / "in"), *debug])
+        err = capsys.readouterr().err
+        assert ("Traceback" in err) == bool(debug)
+        assert err.endswith("monai_xr: error: unexpected RuntimeError: seven : run again with --debug and report it\n")
+
+
+@pytest.mark.parametrize("way", [["--plain"], []], ids=["plain", "monai_deploy"])
+def test_help_has_a_line_for_each_option(capsys, graph, way):
+    with pytest.raises(SystemExit, match="0"):
+        run_app([*way, "--help"])
+    told = capsys.readouterr().out
+    for option in ("-i", "-o", "-m", "--plain", "--records", "--accept-phantoms", "--debug"):
+        assert re.search(rf"^  {option}\b.*\s{{2,}}[a-z]", told, re.M), option
+
+
+def test_options_of_the_app_reach_monai_deploy_by_the_environment(tmp_path, monkeypatch, graph):
+    (tmp_path / "in").mkdir()
+    given = ["-i", str(tmp_path / "in"), "--records", str(tmp_path / "films.jsonl"), "--accept-phantoms"]
+    graph.run_graph = lambda argv: graph.__dict__.update(argv=argv[1:], environment=dict(os.environ))
+    run_app([*given, "--workdir", "there"])
+    assert graph.argv == ["--workdir", "there", "-l", "ERROR"]
+    assert graph.environment["HOLOSCAN_INPUT_PATH"] == str(tmp_path / "in")
+    assert (records_file(), phantoms_accepted()) == (tmp_path / "films.jsonl", True)
 
 
 def test_many_studies_take_one_loaded_model(app, tmp_path, monkeypatch):

@@ -12,6 +12,11 @@ from monai_xr.errors import InputDataError
 ACCEPT_PHANTOMS = "MONAI_XR_ACCEPT_PHANTOMS"
 RECORDS = "MONAI_XR_RECORDS"
 _MOST_TOLD = 20
+_FOLDERS = {
+    "input": ("input", "folder of DICOM studies, or one file"),
+    "output": ("output", "folder for reports and pictures"),
+    "model": ("models", "folder of the exported model"),
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,9 +27,7 @@ def main(arguments: Sequence[str]) -> None:
         ModelError: The model is not the one that was exported.
         HostError: Results cannot be written.
     """
-    given = _parser().parse_args(arguments)
-    if not given.input.exists():
-        raise InputDataError("no such folder", given.input, "name the folder of a study with -i")
+    given = _checked(_parser().parse_args(arguments))
     from monai_xr.deploy.core.film_record import noted
     from monai_xr.deploy.core.model import load_model
     from monai_xr.deploy.core.running import run_folder
@@ -32,6 +35,19 @@ def main(arguments: Sequence[str]) -> None:
     model = load_model(given.model)
     results = run_folder(given.input, model, given.output, accept_phantoms=given.accept_phantoms)
     tell(noted(results, given.records), given.input)
+
+
+def for_monai_deploy(arguments: Sequence[str]) -> list[str]:
+    """Put the options into the environment, where the graph finds them; give what is left, for MONAI Deploy itself.
+
+    Raises:
+        InputDataError: There is no such folder.
+    """
+    options, left = _parser().parse_known_args(arguments)
+    given = _checked(options)
+    os.environ |= {f"HOLOSCAN_{name.upper()}_PATH": str(getattr(given, name)) for name in _FOLDERS}
+    os.environ |= {RECORDS: str(given.records or ""), ACCEPT_PHANTOMS: str(given.accept_phantoms)}
+    return left
 
 
 def tell(results: Iterable[StudyResult], source: Path) -> None:
@@ -55,14 +71,27 @@ def tell(results: Iterable[StudyResult], source: Path) -> None:
         raise InputDataError(found, source, "give DICOM files of a chest radiograph")
 
 
+def _checked(given: argparse.Namespace) -> argparse.Namespace:
+    if not given.input.exists():
+        raise InputDataError("no such folder", given.input, "name the folder of a study with -i")
+    return given
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="app --plain", description="Judges chest radiographs. For research only.")
-    for name, default in (("input", "input"), ("output", "output"), ("model", "models")):
+    parser = argparse.ArgumentParser(
+        prog="app",
+        description="Judges chest radiographs. For research only.",
+        epilog="Without --plain, options of MONAI Deploy are taken, too: --log-level, --workdir.",
+    )
+    for name, (default, told) in _FOLDERS.items():
         usual = os.environ.get(f"HOLOSCAN_{name.upper()}_PATH", default)
-        parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, default=Path(usual))
+        parser.add_argument(f"-{name[0]}", f"--{name}", type=Path, default=Path(usual), help=told)
     told = "add statistics of each film, which name nobody, to this file"
     parser.add_argument("--records", type=Path, default=records_file(), help=told)
-    parser.add_argument("--accept-phantoms", action="store_true", default=phantoms_accepted())
+    told = "judge phantoms as films of patients are judged"
+    parser.add_argument("--accept-phantoms", action="store_true", default=phantoms_accepted(), help=told)
+    parser.add_argument("--plain", action="store_true", help="run by ONNX Runtime alone, without MONAI Deploy")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
 
