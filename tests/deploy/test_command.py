@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import types
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -13,7 +14,8 @@ from deploy.known import phantom_film
 from test_imports import imported
 
 from monai_xr.deploy import entry
-from monai_xr.deploy.core.command import main, phantoms_accepted, records_file
+from monai_xr.deploy.core.command import main, phantoms_accepted, records_file, shown_name
+from monai_xr.deploy.core.results import Instance
 from monai_xr.deploy.entry import run_app
 
 HEAVY = {"torch", "monai", "ignite", "mlflow", "matplotlib", "pandas", "timm", "torchvision", "holoscan", "numba"}
@@ -148,6 +150,46 @@ def test_options_of_the_app_reach_monai_deploy_by_the_environment(tmp_path, monk
     assert graph.argv == ["--workdir", "there", "-l", "ERROR"]
     assert graph.environment["HOLOSCAN_INPUT_PATH"] == str(tmp_path / "in")
     assert (records_file(), phantoms_accepted()) == (tmp_path / "films.jsonl", True)
+
+
+def test_records_that_cannot_be_written_are_told_before_any_film_is_judged(app, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    (tmp_path / "a_file").write_text("")
+    for path, reason in (
+        (tmp_path, "Is a directory"),
+        (tmp_path / "a_file" / "below" / "films.jsonl", "Not a directory"),
+    ):
+        code, out, err = app("--accept-phantoms", "--records", str(path))
+        told = f"film records cannot be written ({reason}) : {path.name} : name another file with --records"
+        assert (code, out, err) == (4, "", f"monai_xr: error: {told}\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_printed_lines_name_nobody(app, tmp_path):
+    names = ("synth_1.dcm", "a\nb.dcm", "IM7.dcm")  # the phantom is SYNTH-1
+    for name in names:
+        phantom_film(tmp_path / "in" / name, key=name)
+    (tmp_path / "in" / "Doe_John.txt").write_text("seen")
+    code, out, _ = app("--accept-phantoms")
+    begun = [line.partition(":")[0] for line in out.splitlines()]
+    assert (code, begun) == (0, ["IM7.dcm", "study 1, file 2", "study 1, file 3", "no study, file 1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "patient", "shown"),
+    [
+        ("film.dcm", {"PatientName": "Doe^John"}, "film.dcm"),
+        ("JohnDoe7.dcm", {"PatientName": "Doe^John"}, ""),
+        ("Müller.dcm", {"PatientName": "Mueller^Eva"}, ""),
+        ("IM12345.dcm", {"PatientID": "0012345"}, ""),
+        ("film.dcm", {}, ""),  # nothing to compare with
+    ],
+)
+def test_a_file_name_is_shown_where_its_header_tells_that_it_names_nobody(name, patient, shown):
+    header = pydicom.Dataset()
+    for keyword, value in patient.items():
+        setattr(header, keyword, value)
+    assert shown_name(Instance(Path(name), header)) == shown
 
 
 def test_many_studies_take_one_loaded_model(app, tmp_path, monkeypatch):

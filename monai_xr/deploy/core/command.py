@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from monai_xr.deploy.core.results import StudyResult
+from monai_xr.deploy.core.results import Instance, StudyResult
+from monai_xr.dicom.deidentification.secrets import names_of_people
 from monai_xr.errors import InputDataError
 
 ACCEPT_PHANTOMS = "MONAI_XR_ACCEPT_PHANTOMS"
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         InputDataError: There is no study to tell anything of.
         ModelError: The model is not the one that was exported.
-        HostError: Results cannot be written.
+        HostError: Results or records cannot be written.
     """
     given = _checked(_parser().parse_args(arguments))
     from monai_xr.deploy.core.film_record import noted
@@ -42,6 +44,7 @@ def for_monai_deploy(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         InputDataError: There is no such folder.
+        HostError: Records cannot be written.
     """
     options, left = _parser().parse_known_args(arguments)
     given = _checked(options)
@@ -51,7 +54,7 @@ def for_monai_deploy(arguments: Sequence[str]) -> list[str]:
 
 
 def tell(results: Iterable[StudyResult], source: Path) -> None:
-    """Print a line a film and a line a file that was not processed.
+    """Print a line a film and a line a file that was not processed, by names that name nobody.
 
     Raises:
         InputDataError: No study is among the results.
@@ -59,21 +62,45 @@ def tell(results: Iterable[StudyResult], source: Path) -> None:
     studies, reasons = 0, []
     for result in results:
         studies += bool(result.study)
-        for film in result.films:
-            told = [f"{each.name} {each.probability:.3f} {each.decision}" for each in film.findings]
-            told += [f"anomaly score {film.score:.4g}"] if film.score is not None else []
-            _say(f"{film.instance.path.name}: {', '.join(told)}")
-        for each in result.not_processed[:_MOST_TOLD]:
-            _say(f"{each.file}: not processed: {each.reason}")
+        place = f"study {studies}" if result.study else "no study"
+        for number, (instance, told) in enumerate(_told(result), start=1):
+            _say(f"{shown_name(instance) or f'{place}, file {number}'}: {told}")
         reasons += [each.reason for each in result.not_processed]
     if not studies:
         found = f"no study ({reasons[0]})" if reasons else "no file in it"
         raise InputDataError(found, source, "give DICOM files of a chest radiograph")
 
 
+def _told(result: StudyResult) -> Iterator[tuple[Instance | None, str]]:
+    for film in result.films:
+        told = [f"{each.name} {each.probability:.3f} {each.decision}" for each in film.findings]
+        told += [f"anomaly score {film.score:.4g}"] if film.score is not None else []
+        yield film.instance, ", ".join(told)
+    for each in result.not_processed[:_MOST_TOLD]:
+        yield each.instance, f"not processed: {each.reason}"
+
+
+def shown_name(instance: Instance | None) -> str:
+    """Give the name of a file, "" unless its header names a patient and the name does not."""
+    if instance is None:
+        return ""
+    name = instance.path.name
+    try:
+        names = names_of_people(instance.header)
+    except RecursionError:  # a header that is nested without end
+        return ""
+    numbers = re.findall(r"[0-9]+", name)
+    is_known = bool(names.within or names.alone or names.numbers)
+    is_safe = is_known and name.isprintable() and not names.are_in(name)
+    return name if is_safe and not any(names.are_in_number(each) for each in numbers) else ""
+
+
 def _checked(given: argparse.Namespace) -> argparse.Namespace:
     if not given.input.exists():
         raise InputDataError("no such folder", given.input, "name the folder of a study with -i")
+    from monai_xr.deploy.core.film_record import make_records
+
+    make_records(given.records)
     return given
 
 
