@@ -15,6 +15,7 @@ from test_imports import imported
 
 from monai_xr.deploy import entry
 from monai_xr.deploy.core.command import main, phantoms_accepted, records_file, shown_name
+from monai_xr.deploy.core.model import sealed
 from monai_xr.deploy.core.results import Instance
 from monai_xr.deploy.entry import run_app
 
@@ -103,10 +104,22 @@ def test_network_that_is_not_the_exported_one_is_refused(app, models, tmp_path):
     assert (code, err) == (6, "monai_xr: error: not the network that was exported : model.onnx : export it again\n")
     network.write_bytes(whole)
     about = network.with_name("model.json")
-    about.write_text(json.dumps({**json.loads(about.read_text()), "decision": {}}))
+    about.write_text(json.dumps(sealed({**json.loads(about.read_text()), "decision": {}})))
     code, _, err = app(model=tmp_path / "models")
     assert (code, err) == (6, "monai_xr: error: no exported model (KeyError) : model.json : export it again\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_settings_that_were_edited_are_refused(app, models, tmp_path):
+    phantom_film(tmp_path / "in" / "film.dcm")
+    shutil.copytree(models, tmp_path / "models")
+    about = tmp_path / "models" / "brightness" / "model.json"
+    exported = about.read_text()
+    about.write_text(json.dumps(json.loads(exported), indent=4))  # another layout of the same
+    assert app("--accept-phantoms", model=tmp_path / "models")[0] == 0
+    about.write_text(exported.replace("0.7", "0.9"))
+    told = "not the settings that were exported : model.json : export it again"
+    assert app(model=tmp_path / "models") == (6, "", f"monai_xr: error: {told}\n")
 
 
 def test_results_that_cannot_be_written_are_exit_code_4(app, tmp_path):
