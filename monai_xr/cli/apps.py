@@ -55,7 +55,7 @@ def verify_app(
 @app.command()
 def accept(
     folder: Annotated[Path, typer.Argument(help="Folder of the app, that monai-xr export wrote.")],
-    films: Annotated[Path, typer.Argument(help="The site's own labelled DICOM films.")],
+    films: Annotated[Path, typer.Argument(help="The site's own labelled DICOM films, 20 or more.")],
     output: Annotated[Path, typer.Option(help="Where page, measures and the signed record go.")] = Path("acceptance"),
     sensitivity: Annotated[float, typer.Option(help="That the site wants.", min=0.5, max=0.999)] = 0.9,
     check: Annotated[bool, typer.Option("--check", help="Compare app, films and results with the record.")] = False,
