@@ -82,3 +82,9 @@ class DivergedError(XrError):
     """A training whose losses or weights are no longer finite."""
 
     exit_code = 7
+
+
+class ShiftedError(XrError):
+    """Films that have shifted from those an app is known to do well on: an alarm, no trouble with what was given."""
+
+    exit_code = 8

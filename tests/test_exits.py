@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from monai_xr.errors import ConfigurationError, DivergedError, HostError, InputDataError, ModelError, NetworkError
+from monai_xr.errors import (
+    ConfigurationError,
+    DivergedError,
+    HostError,
+    InputDataError,
+    ModelError,
+    NetworkError,
+    ShiftedError,
+)
 from monai_xr.exits import exit_codes, known_cause, warnings_in_a_line
 from monai_xr.workflows.bundle_running.running import run_training
 
@@ -39,6 +47,7 @@ def test_signal_leaves_with_its_code(capsys, number, code):
         (NetworkError, 5),
         (ModelError, 6),
         (DivergedError, 7),
+        (ShiftedError, 8),
     ],
 )
 def test_failure_leaves_with_the_code_of_its_kind_in_one_line(capsys, error, code):

@@ -16,10 +16,10 @@ def drift(
     window: Annotated[int, typer.Option(help="Films that are compared at once.", min=20)] = 50,
     weeks: Annotated[bool, typer.Option("--weeks", help="Compare week by week instead.")] = False,
 ) -> None:
-    """Compare the films of an app with a reference; exit code 3 where the newest window has shifted."""
+    """Compare the films of an app with a reference; exit code 8 where the newest window has shifted."""
     from monai_xr.data.files.output import check_target
     from monai_xr.deploy.drift import FEWEST, FEWEST_IN_REFERENCE, read_records, windows_of
-    from monai_xr.errors import InputDataError
+    from monai_xr.errors import ShiftedError
     from monai_xr.progress import loading
 
     check_target(output)
@@ -32,7 +32,7 @@ def drift(
     write_drift_page(output, found, reference=len(base), sources=sources)
     typer.echo(f"{len(found)} windows, {sum(each.is_alarm for each in found)} with an alarm\npage: {output}")
     if alarm := alarm_text(found[-1]):
-        raise InputDataError(alarm, records, f"see {output.name}; judge films of these weeks before more are read")
+        raise ShiftedError(alarm, records, f"see {output.name}; judge films of these weeks before more are read")
 
 
 @app.command("verify-app")
@@ -55,7 +55,7 @@ def verify_app(
 @app.command()
 def accept(
     folder: Annotated[Path, typer.Argument(help="Folder of the app, that monai-xr export wrote.")],
-    films: Annotated[Path, typer.Argument(help="The site's own labelled DICOM films.")],
+    films: Annotated[Path, typer.Argument(help="The site's own labelled DICOM films, 20 or more.")],
     output: Annotated[Path, typer.Option(help="Where page, measures and the signed record go.")] = Path("acceptance"),
     sensitivity: Annotated[float, typer.Option(help="That the site wants.", min=0.5, max=0.999)] = 0.9,
     check: Annotated[bool, typer.Option("--check", help="Compare app, films and results with the record.")] = False,

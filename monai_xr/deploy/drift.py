@@ -7,6 +7,7 @@ index is told beside it, as the field reads it, and never alarms: 50 films of te
 `tests/bench/drift_alarms.py` counts false alarms and shifts that are found.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Window:
 
 
 def read_records(path: Path, *, fewest: int) -> list[dict[str, Any]]:
-    """Read the lines that an app wrote.
+    """Read the lines that an app wrote, and warn of others, such as one that a killed process left half.
 
     Raises:
         InputDataError: No such file, no such lines, or too few.
@@ -72,8 +73,11 @@ def read_records(path: Path, *, fewest: int) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputDataError("no such file", path, "name a file of film records, as an app writes them")
     records = [each for each in read_lines(path, cut=True)[0] if "week" in each and "sharpness" in each]
+    lines = sum(bool(line.strip()) for line in path.read_bytes().split(b"\n"))
     if len(records) < fewest:
         raise InputDataError(f"{len(records)} film records", path, f"{fewest} or more are needed")
+    if left := lines - len(records):
+        warnings.warn(f"{left} of {lines} lines are left out, cut or no film records : {path.name}", stacklevel=2)
     return records
 
 

@@ -7,24 +7,26 @@ from collections.abc import Sequence
 
 from monai_xr.exits import debug_wanted, exit_codes
 
-PLAIN = "--plain"
+PLAIN, DEBUG = "--plain", "--debug"
 _STACK_BYTES = 32 * 2**20  # Holoscan asks for it
 
 
 def run_app(arguments: Sequence[str]) -> None:
     """Run the app and leave with the exit code of the house."""
-    with exit_codes(debug=debug_wanted()):
-        if PLAIN in arguments:
-            from monai_xr.deploy.core.command import main
-
-            main([each for each in arguments if each != PLAIN])
-        else:
+    with exit_codes(debug=DEBUG in arguments or debug_wanted()):
+        if PLAIN not in arguments:
             _give_stack()
-            os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "WARN")
-            quiet = [] if {"-l", "--log-level"} & set(arguments) else ["-l", "ERROR"]  # or it logs whole paths
-            from monai_xr.deploy.operators import run_graph
+        from monai_xr.deploy.core.command import for_monai_deploy, main
 
-            run_graph([sys.argv[0], *arguments, *quiet])
+        if PLAIN in arguments:
+            main(arguments)
+            return
+        left = for_monai_deploy(arguments)
+        os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "WARN")
+        quiet = [] if {"-l", "--log-level"} & set(left) else ["-l", "ERROR"]  # or it logs whole paths
+        from monai_xr.deploy.operators import run_graph
+
+        run_graph([sys.argv[0], *left, *quiet])
 
 
 def _give_stack() -> None:

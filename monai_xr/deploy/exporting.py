@@ -18,7 +18,7 @@ from monai_xr.data.phantoms import make_phantom
 from monai_xr.deploy.anogan import export_anogan
 from monai_xr.deploy.app_folder import write_app, write_checksums
 from monai_xr.deploy.core.inputs import InputSettings
-from monai_xr.deploy.core.model import NETWORK, SETTINGS, load_model
+from monai_xr.deploy.core.model import NETWORK, SETTINGS, load_model, sealed
 from monai_xr.deploy.networks import ToldClassifier, batch_of, check_torchscript, export_onnx, silence
 from monai_xr.disk import host_trouble, whole_folder
 from monai_xr.errors import ConfigurationError
@@ -152,7 +152,8 @@ def _inputs(image_size: int, aiin: Any, fit: Fit) -> InputSettings:
 
 def _write_settings(place: Path, name: str, exported: Exported) -> None:
     networks = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in sorted(place.glob("*.onnx"))}
-    write_json(place / SETTINGS, {"name": name, "version": __version__, "sha256": networks, **exported.settings})
+    told = {"name": name, "version": __version__, "sha256": networks, **exported.settings}
+    write_json(place / SETTINGS, sealed(told))
 
 
 def _provenance(exported: Exported, run: RunFolder) -> dict[str, Any]:

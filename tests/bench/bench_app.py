@@ -24,6 +24,7 @@ from pairs import compare
 
 from monai_xr.deploy.core import load_model, read_study
 from monai_xr.deploy.core.inputs import InputSettings
+from monai_xr.deploy.core.model import sealed
 from monai_xr.deploy.core.running import run_folder
 from monai_xr.deploy.networks import ToldClassifier, export_onnx
 from monai_xr.dicom import read_xray
@@ -53,7 +54,7 @@ def write_model(folder: Path) -> Path:
         "decision": decision,
         "inputs": InputSettings(SIZE, "squash", make_aiin("opencv").settings).as_dict(),
     }
-    (folder / "vit" / "model.json").write_text(json.dumps(about))
+    (folder / "vit" / "model.json").write_text(json.dumps(sealed(about)))
     return folder
 
 

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from monai_xr.data.phantoms import make_phantom
+from monai_xr.deploy.core.model import sealed
 from monai_xr.dicom.writing import PhantomHeader, write_phantom
 
 SIZE = 32
@@ -43,7 +44,7 @@ def write_model(folder: Path, *, decision=None, weights=(-4.0, 4.0), size=SIZE) 
         "name": "brightness", "version": "0.1.0", "model_hash": "ab" * 32, "sha256": {"model.onnx": digest},
         "inputs": {"image_size": size, "fit": "squash", "aiin": None}, "decision": decision or DECISION,
     }  # fmt: skip
-    (place / "model.json").write_text(json.dumps(about))
+    (place / "model.json").write_text(json.dumps(sealed(about)))
     return folder / "models"
 
 

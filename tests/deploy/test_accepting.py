@@ -19,6 +19,7 @@ from monai_xr.data.records import Record
 from monai_xr.deploy import accepting
 from monai_xr.deploy.accepting import accept_app
 from monai_xr.deploy.core import Instance, load_model
+from monai_xr.deploy.core.model import sealed
 from monai_xr.deploy.film_groups import groups_of_films
 from monai_xr.dicom import read_header, read_xray
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
@@ -157,7 +158,8 @@ def test_what_cannot_be_accepted_is_refused(small_app: Path, films: Path, tmp_pa
     scores = tmp_path / "scores"
     shutil.copytree(small_app, scores)
     settings = scores / "models" / "brightness" / "model.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "decision": DECISION | {"classes": ["A"]}}))
+    edited = {**json.loads(settings.read_text()), "decision": DECISION | {"classes": ["A"]}}
+    settings.write_text(json.dumps(sealed(edited)))
     with pytest.raises(ModelError, match="an app that tells no classes"):
         accept_app(scores, films, tmp_path / "out")
     few = tmp_path / "few"

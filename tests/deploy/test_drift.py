@@ -1,6 +1,7 @@
 """Film records tell no identity, and windows of films alarm where something has shifted and only there."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from typer.testing import CliRunner
 from monai_xr.cli import app
 from monai_xr.deploy.core.command import main
 from monai_xr.deploy.core.film_record import film_record
-from monai_xr.deploy.drift import compared, features_of, psi, windows_of
-from monai_xr.errors import InputDataError
+from monai_xr.deploy.drift import compared, features_of, psi, read_records, windows_of
+from monai_xr.errors import InputDataError, ShiftedError
 
 
 def some_records(count: int, seed: int, *, shift: float = 0.0) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ def written(path: Path, records: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def test_the_command_writes_a_page_and_ends_with_3_on_an_alarm(tmp_path: Path) -> None:
+def test_the_command_writes_a_page_and_ends_with_8_on_an_alarm(tmp_path: Path) -> None:
     base = written(tmp_path / "reference.jsonl", some_records(300, 4))
     same, moved = some_records(100, 5), some_records(60, 6, shift=1.5)
     page = tmp_path / "drift.html"
@@ -133,7 +134,7 @@ def test_the_command_writes_a_page_and_ends_with_3_on_an_alarm(tmp_path: Path) -
     assert "No alarm" in page.read_text()
     bad = written(tmp_path / "b.jsonl", same + moved)
     found = CliRunner().invoke(app, ["drift", base, bad, "--output", str(page)])
-    assert isinstance(found.exception, InputDataError)
+    assert isinstance(found.exception, ShiftedError)
     assert "shifted: " in str(found.exception)
     assert "shifted: " in page.read_text()
 
@@ -144,3 +145,19 @@ def test_a_file_without_records_is_refused(tmp_path: Path, lines: str, told: str
     base = written(tmp_path / "reference.jsonl", some_records(300, 4))
     found = CliRunner().invoke(app, ["drift", base, str(tmp_path / "x.jsonl")])
     assert told in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("cut", "rest", "told"),
+    [(9, "", "1 of 20 lines are left out"), (0, '{"grey": 1}\n{"week', "2 of 22 lines"), (0, "\n", "")],
+    ids=["last_line", "others", "whole"],
+)
+def test_lines_that_are_left_out_are_told(tmp_path: Path, cut: int, rest: str, told: str) -> None:
+    path = tmp_path / "films.jsonl"
+    whole = Path(written(path, some_records(20, 7))).read_text()
+    path.write_text(whole[: len(whole) - cut] + rest)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert len(read_records(path, fewest=19)) == 20 - bool(cut)
+    assert [each for each in found if told not in str(each.message)] == []
+    assert len(found) == bool(told)

@@ -116,7 +116,7 @@ def test_both_ways_of_running_the_app_give_the_same(app, study, tmp_path):
         assert told[0].startswith("film.dcm: EFFUSION 0.")
         assert told[1:] == [
             "lateral.dcm: not processed: not a frontal view by its tags",
-            "notes.txt: not processed: no DICOM file (text)",
+            "no study, file 1: not processed: no DICOM file (text)",
         ]
         assert "Traceback" not in done.stderr
         assert str(study) not in done.stderr

@@ -1,6 +1,8 @@
 """One film and what an app said of it in; a flat record of numbers without any identity, for `monai-xr drift`, out."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,25 @@ from numpy.typing import NDArray
 from monai_xr.data.files.json_lines import add_line
 from monai_xr.deploy.core.results import JudgedFilm, StudyResult
 from monai_xr.dicom.values import text
-from monai_xr.disk import host_trouble, make_folder
+from monai_xr.disk import OWNER_ALONE, host_trouble
 
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)  # percent
 _DIRECTIONS = 3
 _MOST_ROWS = 512  # that quantiles are taken of; a film of 2048 rows has the same to three digits
 
 Pixels = NDArray[np.floating[Any]]
+
+
+def make_records(path: Path | None) -> None:
+    """Make sure that records can be added to a file, if there is one, before any film is judged.
+
+    Raises:
+        HostError: They cannot be written.
+    """
+    if path is not None:
+        with _trouble(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, OWNER_ALONE))
 
 
 def noted(results: Iterable[StudyResult], path: Path | None) -> Iterator[StudyResult]:
@@ -28,11 +42,14 @@ def noted(results: Iterable[StudyResult], path: Path | None) -> Iterator[StudyRe
     """
     for result in results:
         if path is not None and result.films:
-            make_folder(path.parent)
-            with host_trouble(path):
+            with _trouble(path):
                 for film in result.films:
                     add_line(path, _record_of(film), to_disk=False)
         yield result
+
+
+def _trouble(path: Path) -> AbstractContextManager[None]:
+    return host_trouble(path, "name another file with --records", what="film records cannot be written ({})")
 
 
 def _record_of(film: JudgedFilm) -> dict[str, Any]:

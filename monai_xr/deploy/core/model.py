@@ -75,6 +75,11 @@ class Classifier:
         return Told(findings=self.answers.findings(found["logits"][0]), look=look, embedding=found["features"][0])
 
 
+def sealed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings with a digest of them, by which `load_model` finds out that they were edited since."""
+    return {**settings, "settings_sha256": _digest(settings)}
+
+
 def load_model(folder: Path) -> DeployedModel:
     """Load an exported model.
 
@@ -84,6 +89,8 @@ def load_model(folder: Path) -> DeployedModel:
     place = _place(folder)
     try:
         about = json.loads((place / SETTINGS).read_bytes())
+        if about["settings_sha256"] != _digest(about):
+            raise ModelError("not the settings that were exported", place / SETTINGS, "export it again")
         files = {name: (place / name).read_bytes() for name in about["sha256"]}
         inputs = InputSettings.from_dict(about["inputs"])
         name, version, model_hash = about["name"], about["version"], about["model_hash"]
@@ -94,6 +101,11 @@ def load_model(folder: Path) -> DeployedModel:
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ModelError(f"no exported model ({type(error).__name__})", place / SETTINGS, "export it again") from None
     return DeployedModel(tell, inputs, name, version, model_hash, about)
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    told = {name: value for name, value in settings.items() if name != "settings_sha256"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _session(network: bytes) -> Any:
