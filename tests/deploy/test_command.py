@@ -19,7 +19,19 @@ from monai_xr.deploy.core.model import sealed
 from monai_xr.deploy.core.results import Instance
 from monai_xr.deploy.entry import run_app
 
-HEAVY = {"torch", "monai", "ignite", "mlflow", "matplotlib", "pandas", "timm", "torchvision", "holoscan", "numba"}
+HEAVY = {
+    "torch",
+    "monai",
+    "ignite",
+    "mlflow",
+    "matplotlib",
+    "pandas",
+    "timm",
+    "torchvision",
+    "holoscan",
+    "numba",
+    "rich",
+}
 
 PHANTOM = "film.dcm: not processed: a phantom, not a film of a patient; --accept-phantoms lets it in\n"
 
