@@ -1,6 +1,5 @@
 """A design in; its steps out, each tied to those that it reads. Arms that show the same share what they share."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from monai_xr.workflows.studies.films import (
 )
 from monai_xr.workflows.studies.judging import judge_added
 from monai_xr.workflows.studies.sources import copy_films, draw_images, hold_back, make_noise, train_generator
-from monai_xr.workflows.studies.steps import Kinds, Step
+from monai_xr.workflows.studies.steps import Kinds, Step, in_order
 from monai_xr.workflows.studies.study_file import Arm, Design
 
 _SAMPLERS = {"copies": "copies", "noise": "noise", "held back": "held_back"}
@@ -63,17 +62,6 @@ class Graph:
         ends = [self.audit, *self.trained.values(), *self.judged.values()]
         ends += [*self.tested.values(), *self.tested_second.values()] if with_test else []
         return in_order(ends)
-
-
-def in_order(ends: Iterable[Step]) -> list[Step]:
-    """Give steps and all that they read once, each behind those that it reads."""
-    return list({step.key: step for end in ends for step in _upwards(end)}.values())
-
-
-def _upwards(step: Step) -> Iterator[Step]:
-    for each in step.inputs.values():
-        yield from _upwards(each)
-    yield step
 
 
 def kinds_of(design: Design) -> Kinds:

@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -100,12 +100,32 @@ def finished(root: Path, step: Step, digests: Mapping[str, str]) -> Done | None:
         raise InputDataError("record of a step is damaged", folder, "delete this folder; it is made again") from None
 
 
-def known(root: Path, step: Step) -> Done | None:
-    """Give what a step left earlier, found through what it reads; None where any of it is not there."""
-    found = {role: known(root, each) for role, each in step.inputs.items()}
-    if None in found.values():
-        return None
-    return finished(root, step, {role: each.digest for role, each in found.items() if each})
+def known(root: Path, steps: Iterable[Step]) -> dict[str, Done]:
+    """Give what steps left earlier, by key, found through what they read; the record of each is read once.
+
+    Args:
+        root: Folder of the study.
+        steps: Each behind those that it reads, see `in_order`.
+    """
+    found: dict[str, Done] = {}
+    for step in steps:
+        inputs = {role: found[each.key] for role, each in step.inputs.items() if each.key in found}
+        if len(inputs) == len(step.inputs):
+            done = finished(root, step, {role: each.digest for role, each in inputs.items()})
+            if done:
+                found[step.key] = done
+    return found
+
+
+def in_order(ends: Iterable[Step]) -> list[Step]:
+    """Give steps and all that they read once, each behind those that it reads."""
+    return list({step.key: step for end in ends for step in _upwards(end)}.values())
+
+
+def _upwards(step: Step) -> Iterator[Step]:
+    for each in step.inputs.values():
+        yield from _upwards(each)
+    yield step
 
 
 def carry_out(root: Path, step: Step, inputs: Mapping[str, Done], kinds: Kinds) -> Done:

@@ -10,11 +10,11 @@ from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.films import Films, load_films
-from monai_xr.workflows.studies.graph import Graph, graph_of, in_order, kinds_of
+from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
 from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
-from monai_xr.workflows.studies.steps import Done, Step, known
+from monai_xr.workflows.studies.steps import Done, Step, in_order, known
 from monai_xr.workflows.studies.study_file import Design, Place
 from monai_xr.workflows.studies.verdicts import Verdict
 
@@ -28,7 +28,7 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
     """
     graph = graph_of(design)
     steps, first = graph.steps(with_test=with_test), graph.steps(with_test=False)
-    earlier = {step.key: found for step in steps if (found := known(place.folder, step))}
+    earlier = known(place.folder, steps)
     if len(earlier) == len(steps):
         return earlier
     with runner(place.folder, kinds_of(design), workers=workers, scheduler=scheduler) as held:
@@ -71,7 +71,8 @@ def report_study(design: Design, place: Place, *, with_test: bool = True, publis
         InputDataError: Nothing to report on.
     """
     graph = graph_of(design)
-    done = {step.key: known(place.folder, step) or _missing(step) for step in graph.steps(with_test=with_test)}
+    steps = graph.steps(with_test=with_test)
+    done = {**{step.key: _missing(step) for step in steps}, **known(place.folder, steps)}
     if done[graph.films.key].error:
         raise InputDataError("no films prepared", place.folder, "run the study first")
     films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
@@ -91,9 +92,10 @@ def _missing(step: Step) -> Done:
 
 def progress_of(graph: Graph, folder: Path) -> list[tuple[str, int, int]]:
     """Give for each kind of step how many are done, and of how many."""
-    found: dict[str, list[bool]] = {}
-    for step in graph.steps():
-        found.setdefault(step.kind, []).append(known(folder, step) is not None)
+    steps, found = graph.steps(), dict[str, list[bool]]()
+    done = known(folder, steps)
+    for step in steps:
+        found.setdefault(step.kind, []).append(step.key in done)
     return [(kind, sum(each), len(each)) for kind, each in found.items()]
 
 

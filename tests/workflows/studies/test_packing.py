@@ -21,7 +21,7 @@ def test_steps_that_were_packed_are_known_elsewhere(tmp_path: Path) -> None:
     assert unpack_study(tmp_path / "study.tar", tmp_path / "there") == 3
     assert unpack_study(tmp_path / "study.tar", tmp_path / "there") == 0
     for step in steps:
-        assert carry_out(tmp_path / "there", step, {}, KINDS) == known(tmp_path / "there", step)
+        assert carry_out(tmp_path / "there", step, {}, KINDS) == known(tmp_path / "there", [step])[step.key]
     assert done_in(tmp_path / "log") == [0, 1, 2]
     assert not list((tmp_path / "there").rglob("weights.bin"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from counted_steps import KINDS, done_in, numbered
 
-from monai_xr.workflows.studies.steps import Done, Step, carry_out, folder_digest, known
+from monai_xr.workflows.studies.steps import Done, Step, carry_out, folder_digest, in_order, known
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     folder = carry_out(tmp_path, step, {}, KINDS).folder
     left = folder.with_name(f".{folder.name}.abc.part")
     folder.rename(left)
-    assert known(tmp_path, step) is None
+    assert known(tmp_path, [step]) == {}
     again = carry_out(tmp_path, step, {}, KINDS)
     assert not left.exists()
-    assert known(tmp_path, step) == again
+    assert known(tmp_path, [step]) == {step.key: again}
 
 
 def test_a_step_is_found_through_what_it_reads(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_step_is_found_through_what_it_reads(tmp_path: Path) -> None:
     done = {step.key: carry_out(tmp_path, step, {}, KINDS) for step in steps}
     inputs = {role: done[step.key] for role, step in total.inputs.items()}
     made = carry_out(tmp_path, total, inputs, KINDS)
-    assert known(tmp_path, total) == made
+    assert known(tmp_path, in_order([total]))[total.key] == made
     assert (made.folder / "number.txt").read_text() == "3"
 
 
