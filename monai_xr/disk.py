@@ -1,5 +1,6 @@
-"""Writes whole files or none and makes folders; what the disk refuses is a `HostError`."""
+"""Writes whole files or none, makes folders and hashes files; what the disk refuses is a `HostError`."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -13,6 +14,16 @@ from monai_xr.errors import HostError
 
 OWNER_ALONE = 0o600
 PART = ".part"  # ends the names of files that are being written
+
+
+def sha256_of(path: Path) -> str:
+    """Give the SHA-256 of a file, which is read piece by piece.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -86,9 +86,7 @@ def report(
     dataset_dir: _Films = "",
     test_set: _TestSet = "",
     validation_only: _Validation = False,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Without any picture of films, fit to leave the site.")
-    ] = False,
+    publish: _Publish = False,
 ) -> None:
     """Write the report anew, of what is done."""
     from monai_xr.progress import loading

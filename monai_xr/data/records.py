@@ -150,6 +150,11 @@ class Records(Sequence[Record]):
         """Give the splits that occur, sorted."""
         return tuple(sorted({record.split for record in self.items if record.split}))
 
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """What each image shares with others: its patient, else its group, else the image itself."""
+        return tuple(each.patient_id or each.group_id or f"film {place}" for place, each in enumerate(self))
+
     def images(self) -> Iterator[Path]:
         """Give the files."""
         return (record.image for record in self.items)

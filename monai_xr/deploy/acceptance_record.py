@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monai_xr.data.files.output import write_json
 from monai_xr.data.identifiers import key_tag, signature
+from monai_xr.disk import sha256_of
 from monai_xr.errors import InputDataError
 
 PAGE, RESULT, RECORD = "report.html", "measures.json", "acceptance.json"
@@ -65,7 +66,6 @@ def _of_lines(lines: Sequence[str]) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise InputDataError(f"cannot be read ({error.strerror})", path, "check that it is there") from None

@@ -3,7 +3,6 @@
 The app carries the rooms of this package that it runs on, so that it stays what it was when it was tested.
 """
 
-import hashlib
 import json
 import shutil
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import monai_xr
 from monai_xr.data.files.output import write_json, write_text
+from monai_xr.disk import sha256_of
 
 CHECKSUMS = "sha256.txt"
 _PACKAGE = Path(monai_xr.__file__).parent
@@ -72,7 +72,7 @@ def write_app(folder: Path, name: str, title: str, package_version: str) -> None
 def write_checksums(folder: Path) -> None:
     """List all files of a folder with their SHA-256, as `sha256sum --check` takes it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files]
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files]
     write_text(folder / CHECKSUMS, "".join(lines))
 
 

@@ -1,6 +1,5 @@
 """A training or a packed bundle in, the folder of an app out: `export_app`."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from monai_xr.deploy.app_folder import write_app, write_checksums
 from monai_xr.deploy.core.inputs import InputSettings
 from monai_xr.deploy.core.model import NETWORK, SETTINGS, load_model, sealed
 from monai_xr.deploy.networks import ToldClassifier, batch_of, check_torchscript, export_onnx, silence
-from monai_xr.disk import host_trouble, whole_folder
+from monai_xr.disk import host_trouble, sha256_of, whole_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.inferers.decision import is_negative
 from monai_xr.inferers.latent_search import SearchSettings
@@ -87,8 +86,7 @@ def export_app(source: Path, out: Path, search: SearchSettings | None = None) ->
             exported = _anogan(run, place, search or SearchSettings())
         else:
             weights = source / "checkpoints" if run.is_recorded else bundle / _WEIGHTS
-            fit: Fit = run.record.get("data", {}).get("fit", "squash") if run.is_recorded else "squash"
-            exported = _classifier(load_classifier(weights), bundle, place, fit)
+            exported = _classifier(load_classifier(weights), bundle, place, _fit_of(run))
         _write_settings(place, name, exported)
         write_json(building / "provenance.json", content := _provenance(exported, run))
         write_app(building, name, metadata_of(bundle)["name"], __version__)
@@ -124,8 +122,7 @@ def _classifier(trained: TrainedClassifier, bundle: Path, place: Path, fit: Fit)
 
 def _anogan(run: RunFolder, place: Path, search: SearchSettings) -> Exported:
     """Write generator, features and the step of the search as ONNX."""
-    fit = run.record.get("data", {}).get("fit", "squash")
-    inputs = _inputs(int(run.settings["image_size"]), run.setting("aiin", "none"), fit)
+    inputs = _inputs(int(run.settings["image_size"]), run.setting("aiin", "none"), _fit_of(run))
     made = export_anogan(run, place, films_to_compare(inputs), search)
     told = vars(search) | {"first": search.first_latents(made.latent_size).tolist()}
     return Exported(
@@ -145,13 +142,19 @@ def films_to_compare(inputs: InputSettings) -> list[np.ndarray[Any, np.dtype[np.
     return [*films, *(inputs.network_input(each.pixels) for each in phantoms)]
 
 
+def _fit_of(run: RunFolder) -> Fit:
+    """Give how the films of a training were brought to its size, squashed where nothing tells."""
+    fit: Fit = run.record.get("data", {}).get("fit", "squash") if run.is_recorded else "squash"
+    return fit
+
+
 def _inputs(image_size: int, aiin: Any, fit: Fit) -> InputSettings:
     made = make_aiin(aiin)
     return InputSettings(image_size, fit, made and made.settings)
 
 
 def _write_settings(place: Path, name: str, exported: Exported) -> None:
-    networks = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in sorted(place.glob("*.onnx"))}
+    networks = {each.name: sha256_of(each) for each in sorted(place.glob("*.onnx"))}
     told = {"name": name, "version": __version__, "sha256": networks, **exported.settings}
     write_json(place / SETTINGS, sealed(told))
 

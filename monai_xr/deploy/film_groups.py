@@ -12,7 +12,7 @@ from monai_xr.dicom.identity import age_years, view_position
 from monai_xr.dicom.values import text
 
 _AGES = (18, 40, 65)  # years, from which the next group begins
-KINDS = ("sex", "age", "view", "manufacturer")
+KINDS = ("age", "sex", "view", "manufacturer")
 
 
 def groups_of_films(root: Path, records: Sequence[Record], headers: Sequence[Dataset]) -> dict[str, tuple[str, ...]]:
@@ -31,11 +31,14 @@ def groups_of_films(root: Path, records: Sequence[Record], headers: Sequence[Dat
         row = table.row(file, text(header, "SOPInstanceUID")) if table else None
         told = {kind: row.first(kind) if row else "" for kind in KINDS}
         rows.append(
-            [_age_group(told["age"]) or _age_group(age_years(header)), told["sex"] or text(header, "PatientSex")]
+            {
+                "age": _age_group(told["age"]) or _age_group(age_years(header)),
+                "sex": told["sex"] or text(header, "PatientSex"),
+                "view": told["view"] or view_position(header),
+                "manufacturer": told["manufacturer"] or text(header, "Manufacturer"),
+            }
         )
-        rows[-1] += [told["view"] or view_position(header), told["manufacturer"] or text(header, "Manufacturer")]
-    columns = list(zip(*rows, strict=True))
-    return {"age": columns[0], "sex": columns[1], "view": columns[2], "manufacturer": columns[3]}
+    return {kind: tuple(row[kind] for row in rows) for kind in KINDS}
 
 
 def _age_group(age: str | float | None) -> str:

@@ -1,6 +1,5 @@
 """File of weights in, tensors by name out, once the hash is right; code in a file is never run."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from monai_xr.disk import sha256_of
 from monai_xr.errors import ModelError
 
 
@@ -24,8 +24,7 @@ def check_sha256(file: str | Path, sha256: str | None = None, *, way_out: str = 
     """
     path = Path(file).expanduser()
     try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise ModelError(f"weights cannot be read ({error.strerror})", path, way_out) from None
     if sha256 and found != sha256.lower():

@@ -155,8 +155,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
     @property
     def patients(self) -> tuple[str, ...]:
         """Give what each film shares with others: its patient, else its group, else the film itself."""
-        records = self.cache.records
-        return tuple(r.patient_id or r.group_id or f"film {place}" for place, r in enumerate(records))
+        return self.cache.records.patients
 
     @property
     def generated(self) -> int:

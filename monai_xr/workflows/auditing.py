@@ -129,7 +129,7 @@ def audit_folder(
 
 def audit(cache: PixelCache) -> Audit:
     """Audit films by their tiles; those without label are left out of what tells the label."""
-    whose = [record.patient_id or record.group_id or f"film {place}" for place, record in enumerate(cache.records)]
+    whose = cache.records.patients
     units, told, seen = numbered(len(whose), whose), told_of(cache), shortcuts_of(cache)
     labels = [record.label for record in cache.records]
     by = {**seen, **{name: as_numbers(values) for name, values in told.items()}}

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -14,6 +13,7 @@ from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import admitted, film_origin
 from monai_xr.dicom.values import text
+from monai_xr.disk import sha256_of
 from monai_xr.errors import InputDataError
 
 _LEFT_ALONE = ("SR", "PR", "KO")  # what other programs say of a study
@@ -80,7 +80,7 @@ def _told_apart(instances: Sequence[Instance]) -> tuple[list[Instance], list[Not
     contents: dict[str, set[str]] = {uid: set() for uid, count in counts.items() if count > 1}
     for each in instances:
         if each.sop_uid in contents:
-            contents[each.sop_uid].add(sha256(each.path.read_bytes()).hexdigest())
+            contents[each.sop_uid].add(sha256_of(each.path))
     known, refused, seen = [], [], set()
     for each in instances:
         first = each.sop_uid not in seen

@@ -1,6 +1,5 @@
 """A finished training in, its bundle with weights and plain values out: what model zoos and MONAI's exports take."""
 
-import hashlib
 import io
 import json
 import logging
@@ -15,7 +14,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from monai_xr.data.files.output import write_bytes, write_text
-from monai_xr.disk import host_trouble
+from monai_xr.disk import host_trouble, sha256_of
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
 from monai_xr.runs.trained import TrainedClassifier, TrainedEncoder, load_generator, save_weights
@@ -142,6 +141,6 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _listed(path: Path, url: str) -> Mapping[str, str]:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_of(path)
     name = path.name
     return {"path": f"models/{name}", "url": f"{url.rstrip('/')}/{name}", "hash_val": digest, "hash_type": "sha256"}

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from monai_xr.data.files.output import write_json
 from monai_xr.workflows.studies.features import Features, load_features
-from monai_xr.workflows.studies.films import Images, film_pixels, load_films
+from monai_xr.workflows.studies.films import Images, classes_of, film_pixels, load_films
 from monai_xr.workflows.studies.frozen_probe import LinearProbe, linear_probe
 from monai_xr.workflows.studies.networks import build_network, network_scores, train_network
 from monai_xr.workflows.studies.steps import Work
-from monai_xr.workflows.studies.training_set import classes_of, read_training_set, validation
+from monai_xr.workflows.studies.training_set import read_training_set, validation
 
 PROBE, NETWORK = "frozen features", "network"
 SCORES = "scores.npz"

@@ -5,16 +5,14 @@ patients as units, and that of the repetitions over their number. The first hold
 interval is wide rather than narrow.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from monai_xr.metrics.comparing import Difference
-from monai_xr.metrics.intervals import Interval, Numbers, Values, around, freedom, of_share
+from monai_xr.metrics.comparing import Difference, tested
+from monai_xr.metrics.intervals import Interval, Numbers, Values, freedom, of_share
 from monai_xr.metrics.pulls import auroc
 
 Scores = Sequence[NDArray[np.float64]]  # of one repetition each, (N,)
@@ -70,10 +68,7 @@ def mean_difference(first: Scores, second: Scores, truth: NDArray[np.bool_], pat
     ours, theirs = ([auroc(each, truth, patient) for each in side] for side in (first, second))
     pairs = list(zip(ours, theirs, strict=True))
     spread = _spread([a.value - b.value for a, b in pairs], [a.pulls - b.pulls for a, b in pairs], patient)
-    if spread.variance <= 1e-18:
-        return Difference(spread.value, (spread.value, spread.value), 1.0 if spread.value == 0 else None)
-    p = float(2 * stats.t.sf(abs(spread.value) / math.sqrt(spread.variance), spread.degrees))
-    return Difference(spread.value, around(spread.value, spread.variance, spread.degrees), p)
+    return tested(spread.value, spread.variance, spread.degrees)
 
 
 def _spread(values: Sequence[float], pulls: Sequence[Values], patient: Numbers) -> _Spread:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from monai_xr.metrics import FeatureSpace, named_space
-from monai_xr.workflows.studies.films import Images, considered, film_pixels, load_films, normalised
+from monai_xr.workflows.studies.films import Images, classes_of, considered, film_pixels, load_films, normalised
 from monai_xr.workflows.studies.sources import load_added
 from monai_xr.workflows.studies.steps import Work
 
@@ -33,7 +33,7 @@ def features_of(images: Images, space: str) -> Features:
 def film_features(work: Work) -> None:
     """Compute the features of all films that the study looks at after AIIN; NaN of the others."""
     wanted = work.settings
-    classes = (wanted["classes"][0], wanted["classes"][1])
+    classes = classes_of(work)
     darker = wanted["darker"]
     films = load_films(work.inputs["films"], *classes, darker=darker)
     pixels = film_pixels(work.inputs["films"], classes, json.dumps(wanted["aiin"]), darker=darker)

@@ -143,7 +143,7 @@ def prepare_second(work: Work, *, folder: str) -> None:
         InputDataError: Some are films, or of patients, of the study itself.
     """
     prepare_films(work, folder=folder)
-    own = TrainedOn(frozenset().union(*load_films(work.inputs["films"], *work.settings["classes"]).units.values()))
+    own = TrainedOn(frozenset().union(*load_films(work.inputs["films"], *classes_of(work)).units.values()))
     others = _opened(find_records(work.folder / _SET, split=None))
     way_out = "name films of another source"
     own.refuse(units_in(others), "of the second test set are in the study itself", way_out, where="--test-set")
@@ -174,7 +174,7 @@ def make_draw(work: Work) -> None:
     Raises:
         InputDataError: Fewer films than are wanted.
     """
-    films, wanted = load_films(work.inputs["films"], *work.settings["classes"]), work.settings
+    films, wanted = load_films(work.inputs["films"], *classes_of(work)), work.settings
     rng = np.random.default_rng([2026, wanted["seed"]])
     train = np.flatnonzero(considered(films, wanted["most_rare"], wanted["most_negatives"]) & (films.splits == "train"))
     rare = _by_patient(films, train[films.rare[train]], rng)
@@ -222,6 +222,12 @@ def _by_patient(films: Films, places: NDArray[np.int64], rng: np.random.Generato
     return places[np.argsort([rank[films.patients[place]] for place in places], kind="stable")]
 
 
+def classes_of(work: Work) -> tuple[str, str]:
+    """Give the rare class and the other one, of any step."""
+    rare, other = work.settings["classes"]
+    return rare, other
+
+
 def load_draw(folder: Path) -> Draw:
     """Read what `make_draw` wrote."""
     content = json.loads((folder / _DRAW).read_bytes())
@@ -240,15 +246,12 @@ def load_films(folder: Path, positive: str, negative: str, *, darker: bool = Fal
     labels = np.array([record.label for record in cache_.records])
     pixels = cache_.pixels.astype(np.float32) / np.float32(65535)
     splits = np.array([record.split for record in cache_.records])
-    whose = tuple(
-        record.patient_id or record.group_id or f"film {place}" for place, record in enumerate(cache_.records)
-    )
     by_split = {
         split: units_in(cache_.part(records.keeping(r for r in records if r.split == split), _ADMIT))
         for split in sorted(set(splits.tolist()))
     }
     exposed = pixels**_SECOND_EXPOSURE if darker else pixels
-    return Films(exposed, labels == positive, whose, splits, by_split, cache_.manifest_sha256)
+    return Films(exposed, labels == positive, cache_.records.patients, splits, by_split, cache_.manifest_sha256)
 
 
 def normalised(images: Images, aiin: Any) -> Images:

@@ -13,7 +13,7 @@ from monai_xr.workflows.judging_images.evaluate_sets import measure_image_sets
 from monai_xr.workflows.judging_images.image_sets import ImageSet
 from monai_xr.workflows.judging_images.measuring import Judges
 from monai_xr.workflows.studies.features import space_named
-from monai_xr.workflows.studies.films import Images, film_pixels, load_draw, load_films
+from monai_xr.workflows.studies.films import Images, classes_of, film_pixels, load_draw, load_films
 from monai_xr.workflows.studies.sources import load_added
 from monai_xr.workflows.studies.steps import Work
 
@@ -28,7 +28,7 @@ def judge_added(work: Work) -> None:
     Of the class there are more training films than the arm was given: few films would not tell what it covers.
     """
     wanted, folder = work.settings, work.inputs["films"]
-    classes = (wanted["classes"][0], wanted["classes"][1])
+    classes = classes_of(work)
     films, draw, added = load_films(folder, *classes), load_draw(work.inputs["draw"]), load_added(work.inputs["added"])
     pixels = film_pixels(folder, classes, json.dumps(wanted["aiin"] if added.treated else "none"))
     further = draw.held_back[~np.isin(draw.held_back, added.held_back)]

@@ -22,7 +22,15 @@ from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.bundle_running.sampling import sample_run
 from monai_xr.workflows.judging_images.image_sets import find_synthetic, load_image_set
-from monai_xr.workflows.studies.films import Images, load_draw, load_films, write_training_folder
+from monai_xr.workflows.studies.films import (
+    Draw,
+    Films,
+    Images,
+    classes_of,
+    load_draw,
+    load_films,
+    write_training_folder,
+)
 from monai_xr.workflows.studies.steps import WORK, Work
 
 _IMAGES, _FACTS, _TRAINED, _RUN = "images.npy", "source.json", "generator.json", "run"
@@ -92,7 +100,7 @@ def train_generator(work: Work) -> None:
     _, draw = _drawn(work)
     wanted, run, source = work.settings, work.folder / WORK / _RUN, work.folder / WORK / "films"
     places, batch = _epoch_of(work, draw.rare, draw.others)
-    write_training_folder(work.inputs["films"], places.tolist(), (wanted["classes"][0], wanted["classes"][1]), source)
+    write_training_folder(work.inputs["films"], places.tolist(), classes_of(work), source)
     epochs = max(1, round(wanted["steps"] / (len(places) // batch)))
     knobs = {
         "dataset_dir": str(source),
@@ -123,7 +131,7 @@ def draw_images(work: Work) -> None:
         InputDataError: The generator knows patients of another split.
         ModelError: Not all of them can be read.
     """
-    films = load_films(work.inputs["films"], *work.settings["classes"])
+    films = load_films(work.inputs["films"], *classes_of(work))
     wanted, run, images = work.settings, work.inputs["generator"] / WORK / _RUN, work.folder / WORK / "images"
     chosen = {"classes": wanted["classes"][wanted["other_class"]]} if wanted["learns"] == "both" else {}
     place = {"synthetic_dir": str(images), "seed": wanted["seed"]}
@@ -140,8 +148,8 @@ def draw_images(work: Work) -> None:
     shutil.rmtree(images)
 
 
-def _drawn(work: Work) -> tuple[Any, Any]:
-    return load_films(work.inputs["films"], *work.settings["classes"]), load_draw(work.inputs["draw"])
+def _drawn(work: Work) -> tuple[Films, Draw]:
+    return load_films(work.inputs["films"], *classes_of(work)), load_draw(work.inputs["draw"])
 
 
 def _epoch_of(work: Work, rare: NDArray[np.int64], others: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

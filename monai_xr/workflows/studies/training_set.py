@@ -12,7 +12,16 @@ from monai_xr.data.selecting import by_class, by_distance, by_diversity
 from monai_xr.transforms.augment import Augmentation
 from monai_xr.transforms.ranges import to_network_range, to_unit_range
 from monai_xr.workflows.studies.features import Features, features_of, load_features
-from monai_xr.workflows.studies.films import Draw, Films, Images, film_pixels, load_draw, load_films, normalised
+from monai_xr.workflows.studies.films import (
+    Draw,
+    Films,
+    Images,
+    classes_of,
+    film_pixels,
+    load_draw,
+    load_films,
+    normalised,
+)
 from monai_xr.workflows.studies.frozen_probe import linear_probe
 from monai_xr.workflows.studies.sources import load_added
 from monai_xr.workflows.studies.steps import Work
@@ -51,11 +60,6 @@ class _Real:
     draw: Draw
     pixels: Images
     features: Features
-
-
-def classes_of(work: Work) -> tuple[str, str]:
-    """Give the rare class and the other one."""
-    return work.settings["classes"][0], work.settings["classes"][1]
 
 
 def read_training_set(work: Work) -> TrainingSet:

@@ -38,11 +38,13 @@ class Control:
         name: What was checked.
         finding: fine where it came out, open where the study cannot tell, bad where it did not.
         says: In a sentence.
+        suspect: Whether no result of the study can be trusted.
     """
 
     name: str
     finding: Finding
     says: str
+    suspect: bool = False
 
 
 Judged = Mapping[Cell, Mapping[str, Any]]  # measures of what an arm adds
@@ -71,7 +73,7 @@ def _no_better(name: str, rows: Sequence[Row], *, suspect: bool) -> Control:
     highest = max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
     told = _told(highest.differences[REAL_ONLY])
     if better and suspect:
-        return Control(name, "bad", f"better than real only, {told}: the study is suspect")
+        return Control(name, "bad", f"better than real only, {told}: the study is suspect", suspect=True)
     if better:
         says = f"better than real only, {told}: what is added need not show the disease to help"
         return Control(name, "open", says)
@@ -133,7 +135,7 @@ def _verdict(table: Table, controls: Sequence[Control]) -> Verdict:
     rows = [row for row in table.rows if row.role == "synthetic"]
     helping = [row for row in rows if all(_beats(row, name) for name in (DUPLICATES, BEST))]
     notes = tuple(f"{each.name}: {each.says}" for each in controls if each.finding == "bad")
-    if any(each.finding == "bad" and "suspect" in each.says for each in controls):
+    if any(each.suspect for each in controls):
         return Verdict("bad", f"The study is suspect: {notes[0]}.", notes)
     if helping:
         best = max(helping, key=lambda row: row.differences[BEST].difference.value)
