@@ -48,11 +48,13 @@ class Runner:
         for step in steps:
             if step.key not in self.futures:
                 self.futures[step.key] = self._submitted(step)
-        wanted = {step.key: self.futures[step.key] for step in steps}
+        wanted, left = list({step.key: self.futures[step.key] for step in steps}.values()), dict[str, Done]()
+        ended = as_completed(wanted, loop=self.client.loop, with_results=True, raise_errors=False)
         with progress_bar(what) as report:
-            for number, _ in enumerate(as_completed(list(wanted.values()), loop=self.client.loop), 1):
+            for number, (future, result) in enumerate(ended, 1):
+                left[future.key] = result if isinstance(result, Done) else _died(future.key, result)
                 report(number, len(wanted))
-        return {key: _left(future, key) for key, future in wanted.items()}
+        return left
 
     def _submitted(self, step: Step) -> Any:
         inputs = {role: self.futures[each.key] for role, each in step.inputs.items()}
@@ -83,10 +85,10 @@ def runner(
         yield Runner(client, root, kinds)
 
 
-def _left(future: Any, key: str) -> Done:
-    """Give what a step left; one whose workers died again and again has failed."""
-    error = future.exception()
-    return Done(error=f"{key}: {type(error).__name__}: {error}") if error else future.result()
+def _died(key: str, result: Any) -> Done:
+    """Give the failure of a step whose workers died again and again, as Dask tells it."""
+    error = result[1] if isinstance(result, tuple) else result
+    return Done(error=f"{key}: {type(error).__name__}: {error}")
 
 
 @contextmanager
