@@ -43,13 +43,13 @@ class Speeds:
     Args:
         step: Of a step of each generator, by name.
         feature: Of the features of a film.
-        cell: Of the classifiers of an arm.
+        cell: Of the classifiers of an arm, by the weights that its network starts from.
         judge: Of judging a set of images.
     """
 
     step: Mapping[str, float]
     feature: float
-    cell: float
+    cell: Mapping[str, float]
     judge: float
 
 
@@ -163,10 +163,10 @@ def _out_of_fold(features: Features, truth: NDArray[np.bool_], fold: NDArray[np.
 
 def _measured_speeds(design: Design, graph: Graph, folder: Path, films: int) -> Speeds:
     """Time a few steps of each generator, and what every arm costs."""
-    first = Cell(REAL_ONLY, min(design.size.counts), 0)
-    trained = graph.trained[first]
+    trained = {design.arms[cell.arm].weights: step for cell, step in reversed(graph.trained.items()) if not cell.seed}
+    features = trained["scratch"].inputs["features"]
     copies = next(step for cell, step in graph.judged.items() if design.arms[cell.arm].added == "copies")
-    done = _done(folder, design, trained, trained.inputs["features"], copies)
+    done = _done(folder, design, features, copies, *trained.values())
     timed = [read_record(each.folder)["core_seconds"] for each in done]
     steps = {}
     for cell, source in graph.sources.items():
@@ -177,7 +177,7 @@ def _measured_speeds(design: Design, graph: Graph, folder: Path, films: int) -> 
             with (folder / LOG).open("a") as log, redirect_stdout(log):
                 record = read_record(_done(folder, design, trial)[0].folder)
             steps[name] = record["core_seconds"] / _TRIAL_STEPS
-    return Speeds(steps, timed[1] / films, timed[0], timed[2])
+    return Speeds(steps, timed[0] / films, dict(zip(trained, timed[2:], strict=True)), timed[1])
 
 
 def estimate(design: Design, speeds: Speeds) -> float:
@@ -186,12 +186,14 @@ def estimate(design: Design, speeds: Speeds) -> float:
     for count in size.counts:
         made = {}
         for arm in design.arms.values():
-            total += speeds.cell
+            total += speeds.cell[arm.weights]
             if arm.added:
                 pool = pool_of(design, arm, count)
                 made[arm.added, arm.other_class] = pool * speeds.feature + speeds.judge
         trained = {name for name, _ in made if name in speeds.step}
         total += sum(made.values()) + sum(speeds.step[name] * size.gan_steps for name in trained)
+        if size.checkpoints > 1:
+            total += len(trained) * size.checkpoints * (count * speeds.feature + speeds.judge)
     return total * size.seeds
 
 

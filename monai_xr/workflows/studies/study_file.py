@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from monai_xr.data.files.typed_file import Bad, Section, parse_model
 from monai_xr.errors import ConfigurationError
+from monai_xr.settings import parse_names
 
 PLAN = "plan"  # the one size that a plan has
 SAMPLERS = ("copies", "noise", "held back")  # what is added without a generator
@@ -91,6 +92,9 @@ class Size(Section):
         seeds: Repetitions, each with patients, generators and classifiers of its own.
         gan_steps: Steps of each generator.
         batch_size: Of the generators.
+        checkpoints: Of each generator that are kept, evenly spaced; with 1 the last one is taken.
+        choose_by: What one of several is chosen by, on films of train and validation: the least distance, the highest
+            share, or AUROC of the frozen features on validation when they train with its images.
         knobs: Settings of generators by name, over their own.
         network: timm name of the network that is trained.
         network_steps: Optimiser steps of every arm.
@@ -110,6 +114,8 @@ class Size(Section):
     seeds: Positive = 3
     gan_steps: Positive = 1000
     batch_size: Positive = 32
+    checkpoints: Positive = 1
+    choose_by: Literal["kid", "fid", "recall", "coverage", "validation"] = "kid"
     knobs: dict[str, dict[str, Knob]] = Field(default_factory=dict)
     network: str = "resnet10t"
     network_steps: Annotated[int, Field(ge=0)] = 300
@@ -190,6 +196,7 @@ class Design:
         size: The one chosen.
         size_name: Its name.
         test_set: Folder of films of another source, "" for none.
+        options: Of the command line, beside folders, that decide what is run.
     """
 
     name: str
@@ -197,6 +204,7 @@ class Design:
     size: Size
     size_name: str
     test_set: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def arms(self) -> dict[str, Arm]:
@@ -212,7 +220,8 @@ class Design:
     @property
     def digest(self) -> str:
         """SHA-256 of all that decides what is run."""
-        content = [self.study.model_dump(exclude={"sizes"}), self.size.model_dump(), self.test_set]
+        idle = {"checkpoints", "choose_by"} if self.size.checkpoints == 1 else None
+        content = [self.study.model_dump(exclude={"sizes"}), self.size.model_dump(exclude=idle), self.test_set]
         return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -241,7 +250,16 @@ def read_study(path: Path) -> Study:
         raise ConfigurationError(f"study file cannot be read ({error.strerror})", path, _SEE) from None
 
 
-def read_design(path: Path, size: str = "", *, dataset_dir: str = "", test_set: str = "") -> Design:
+def read_design(
+    path: Path,
+    size: str = "",
+    *,
+    dataset_dir: str = "",
+    test_set: str = "",
+    classes: str = "",
+    minority: str = "",
+    no_patients: bool = False,
+) -> Design:
     """Read a study of one size.
 
     Args:
@@ -249,9 +267,12 @@ def read_design(path: Path, size: str = "", *, dataset_dir: str = "", test_set: 
         size: Its name; may be left out where there is one.
         dataset_dir: Takes the place of that in the file, and of phantoms.
         test_set: Folder of films of another source.
+        classes: Two names with a comma between, the rare one first unless `minority` names it.
+        minority: The rare class.
+        no_patients: Lets films of unknown patients be split one by one, also where the file does not.
 
     Raises:
-        ConfigurationError: No such file or size, or no data.
+        ConfigurationError: No such file or size, no data, or classes that cannot be.
     """
     study = read_study(path)
     name = size or (next(iter(study.sizes)) if len(study.sizes) == 1 else "")
@@ -261,11 +282,25 @@ def read_design(path: Path, size: str = "", *, dataset_dir: str = "", test_set: 
     if dataset_dir:
         study = study.model_copy(update={"dataset_dir": dataset_dir})
         chosen = chosen.model_copy(update={"phantoms": 0, "second_phantoms": 0, "positive": "", "negative": ""})
-    classes = {"positive": chosen.positive or study.positive, "negative": chosen.negative or study.negative}
-    study = study.model_copy(update=classes)
+    of_file = (chosen.positive or study.positive, chosen.negative or study.negative)
+    named = _named(parse_names(classes) or [], minority, of_file)
+    study = study.model_copy(update=dict(zip(("positive", "negative"), named or of_file, strict=True)))
     if not study.dataset_dir and not chosen.phantoms:
         raise ConfigurationError("a study without films", path, "name a folder with --dataset-dir")
-    return Design(path.stem, study, chosen, name, test_set)
+    study = study.model_copy(update={"no_patients": study.no_patients or no_patients})
+    options = (*(("--classes", ",".join(named)) if named else ()), *(("--no-patients",) if no_patients else ()))
+    return Design(path.stem, study, chosen, name, test_set, options)
+
+
+def _named(names: list[str], minority: str, of_file: tuple[str, str]) -> tuple[str, str] | None:
+    """Give the rare class and the other one that a command line names; None where it names none."""
+    if not names:
+        return (minority, next(name for name in reversed(of_file) if name != minority)) if minority else None
+    if len(set(names)) != 2 or minority not in ("", *names):
+        given = f"classes {', '.join(names)}" + (f", of which {minority} is rare" if minority else "")
+        raise ConfigurationError(given, "--classes", "two, the rare one first: --classes SICK,WELL")
+    rare = minority or names[0]
+    return rare, next(name for name in names if name != rare)
 
 
 def _listed(study: Study) -> str:

@@ -1,5 +1,6 @@
 """A plan fits the budget by taking away what tells least, and says why; splits that differ are seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ arms:
   dear: {role: synthetic, added: dear}
 sizes: {small: {counts: [2, 4, 6], seeds: 5, gan_steps: 1000, image_size: 32, network_steps: 2, network: small}}
 """
-SPEEDS = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.0, cell=1.0, judge=0.0)
+SPEEDS = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.0, cell={"scratch": 1.0}, judge=0.0)
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def design(tmp_path: Path) -> Design:
 
 def test_the_estimate_adds_up_steps_and_classifiers(design: Design) -> None:
     assert estimate(design, SPEEDS) == pytest.approx(5 * 3 * (1000 * 1.1 + 4))
+
+
+def test_kept_checkpoints_and_a_large_network_cost_what_they_cost(design: Design) -> None:
+    size = design.size.model_copy(update={"counts": (4,), "seeds": 1, "checkpoints": 3})
+    arms = {**design.study.arms, "tuned": design.study.arms["real only"].model_copy(update={"weights": "lite0"})}
+    wanted = replace(design, size=size, study=design.study.model_copy(update={"arms": arms}))
+    speeds = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.5, cell={"scratch": 1.0, "lite0": 20.0}, judge=2.0)
+    judged = 3 * (4 * 0.5 + 2)  # copies, cheap, dear
+    assert estimate(wanted, speeds) == pytest.approx(1000 * 1.1 + 4 + 20 + judged + 2 * 3 * (4 * 0.5 + 2))
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ def test_a_ceiling_within_luck_says_that_the_study_sees_little(design: Design) -
     assert controls["copies"].finding == "fine"
 
 
+@pytest.mark.parametrize(("wide", "finding"), [(0.3, "open"), (0.001, "fine")])
+def test_the_ceiling_names_the_surest_gain_not_the_largest(design: Design, wide: float, finding: str) -> None:
+    found = table((0.0, 1.0), (-0.1, 0.01), (0.009, wide))
+    rows = (*found.rows, row("further", "ceiling", 0.2, 0.4))
+    control = next(
+        each for each in controls_of(design, replace(found, rows=rows), judged(1.0)) if each.name == "further"
+    )
+    assert control.finding == finding
+    assert "+0.009 [-0.001, +0.019] AUROC with 10 films" in control.says
+
+
 def test_copies_that_are_not_told_are_bad(design: Design) -> None:
     found = table((0.0, 1.0), (-0.1, 0.01), (0.1, 0.01))
     controls = {each.name: each.finding for each in controls_of(design, found, judged(0.05))}
