@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.progress import loading
 
 
 @app.command()
@@ -20,7 +21,6 @@ def drift(
     from monai_xr.data.files.output import check_target
     from monai_xr.deploy.drift import FEWEST, FEWEST_IN_REFERENCE, read_records, windows_of
     from monai_xr.errors import ShiftedError
-    from monai_xr.progress import loading
 
     check_target(output)
     base, later = read_records(reference, fewest=FEWEST_IN_REFERENCE), read_records(records, fewest=FEWEST)
@@ -62,8 +62,6 @@ def accept(
     accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
 ) -> None:
     """Try an app on the site's own films: AUROC, calibration, the site's threshold, groups; one signed page."""
-    from monai_xr.progress import loading
-
     loading("torch")
     if check:
         from monai_xr.data.sources.finding import find_records

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monai_xr.cli.app import App, app
+from monai_xr.progress import loading
 
 if TYPE_CHECKING:
     from monai_xr.workflows.studies.study_file import Design, Place
@@ -34,8 +35,6 @@ def plan(
     workers: _Workers = 2,
 ) -> None:
     """Measure data and machine, and write fingerprint.json and plan.yaml, which can be edited and run."""
-    from monai_xr.progress import loading
-
     design, place = _read(file, size, output, dataset_dir, test_set)
     seconds = _seconds(budget) if budget else None
     loading("torch", "monai")
@@ -67,8 +66,6 @@ def run(
     publish: _Publish = False,
 ) -> None:
     """Run what is not done yet, then write the report; killed at any moment, the steps in flight alone are lost."""
-    from monai_xr.progress import loading
-
     design, place = _read(file, size, output, dataset_dir, test_set)
     loading("torch", "monai")
     from monai_xr.workflows.studies.study import report_study, run_study
@@ -89,8 +86,6 @@ def report(
     publish: _Publish = False,
 ) -> None:
     """Write the report anew, of what is done."""
-    from monai_xr.progress import loading
-
     design, place = _read(file, size, output, dataset_dir, test_set)
     loading("torch", "monai")
     from monai_xr.workflows.studies.study import report_study
@@ -105,7 +100,6 @@ def status(
 ) -> None:
     """Tell how far a study is, and what failed."""
     from monai_xr.cli.help_tables import print_table
-    from monai_xr.progress import loading
 
     design, place = _read(file, size, output, dataset_dir, test_set)
     loading("torch", "monai")
