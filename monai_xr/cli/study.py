@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monai_xr.cli.app import App, app
+from monai_xr.errors import ConfigurationError
 from monai_xr.progress import loading
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ def plan(
 
 
 def _seconds(text: str) -> float:
-    from monai_xr.errors import ConfigurationError
-
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     if unit is None or not text[:-1].replace(".", "", 1).isdecimal():
         raise ConfigurationError(f"{text!r} is no time", "--budget", "a number and s, m or h, such as 100m")
