@@ -30,12 +30,17 @@ class CurvePicture:
         """Draw when an epoch ends, and at the end."""
         if idist.get_rank() == 0:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.draw)
-            engine.add_event_handler(RunEvents.STOPPED, lambda: self.lags and self._draw())
+            engine.add_event_handler(RunEvents.STOPPED, self.finish)
 
     def draw(self) -> None:
         """Draw unless that was just done."""
         self.lags = True
         if time.monotonic() >= self.due:
+            self._draw()
+
+    def finish(self) -> None:
+        """Draw what came after the last picture."""
+        if self.lags:
             self._draw()
 
     def _draw(self) -> None:
