@@ -194,26 +194,6 @@ def demo(
     run_demo(output, patients=patients, epochs=epochs)
 
 
-@app.command(hidden=True)
-def pictures(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")],
-    films: Annotated[Path | None, typer.Option(help="Phantoms: also draws the first picture.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Training on them, sampled.")] = None,
-) -> None:
-    """Make the pictures of the README anew, from phantoms."""
-    from monai_xr.data.phantoms import make_phantom
-    from monai_xr.workflows.figures.aiin_picture import draw_aiin, write_figure
-    from monai_xr.workflows.figures.polarity_picture import draw_polarity_picture
-
-    if films and run:
-        from monai_xr.workflows.figures.first_picture import draw_first_picture
-
-        draw_first_picture(folder / "first.png", films, run)
-    draw_polarity_picture(folder / "polarity.png")
-    phantom = make_phantom(3, "CONSOLIDATION", size=256)
-    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
-
-
 def _help_or_refuse(context: typer.Context, argument: str, help_wanted: bool) -> None:
     if not help_wanted:
         raise typer.BadParameter(f"Missing argument '{argument}'; --help tells which there are.")
