@@ -36,7 +36,7 @@ def write_films(folder: Path, study: int, count: int, pixel_bytes: int) -> None:
 def senders(port: int, title: str, folders: list[Path]) -> list[tuple[IO[str], subprocess.Popen[str]]]:
     """Start one association a folder, each with a file for what it says: who waits to write to a pipe sends nothing."""
     command = [STORESCU, "-v", "-R", "-aet", "SENDER", "-aec", title, "+sd", "127.0.0.1", str(port)]
-    files = [tempfile.TemporaryFile("w+", errors="replace") for _ in folders]
+    files = [tempfile.TemporaryFile("w+", errors="replace") for _ in folders]  # noqa: SIM115
     return [
         (file, subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL, stderr=file, text=True))
         for file, folder in zip(files, folders, strict=True)
