@@ -11,6 +11,11 @@ mkdir "$work/bin"
 printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v "${engine%% *}") $(echo "$engine" | cut -s -d' ' -f2-)" > "$work/bin/${engine%% *}"
 chmod +x "$work/bin/${engine%% *}"
 PATH=$work/bin:$PATH # what a compose tool starts
+{ # netavark tells containers each other's names
+    printf '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]\n[network]\n'
+    [ ! -x /usr/lib/podman/netavark ] || printf 'network_backend = "netavark"\n'
+} > "$work/containers.conf"
+export CONTAINERS_CONF="${CONTAINERS_CONF:-$work/containers.conf}"
 trap '$compose down --volumes > /dev/null 2>&1; rm -rf "$work"' EXIT
 
 build monai-xr-orthanc docker/orthanc/Dockerfile docker/orthanc
