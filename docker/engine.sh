@@ -25,7 +25,7 @@ fi
 
 build() {
     set -- --build-arg "BASE=$base" --tag "$1" --file "$2" "$3"
-    [ -z "$is_podman" ] || set -- --network host ${PIP_CERT:+--volume "$PIP_CERT:$PIP_CERT:ro" --env "PIP_CERT=$PIP_CERT"} "$@"
-    # shellcheck disable=SC2086
+    [ -z "$is_podman" ] || set -- --format docker --network host ${PIP_CERT:+--volume "$PIP_CERT:$PIP_CERT:ro" --env "PIP_CERT=$PIP_CERT"} "$@"
+    # shellcheck disable=SC2086 # another format than docker knows no health checks
     $engine build $limits "$@" > "$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
 }

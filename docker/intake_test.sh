@@ -53,18 +53,27 @@ start() {
     until_it 120 "$1: healthy" healthy "$1"
 }
 intake() { $engine exec "$(container intake)" monai-xr intake "$@" --config /etc/monai_xr/site.yaml; }
+sent() { # file, option... of storescu, which proposes one compressed syntax at a time
+    file=$1
+    shift
+    for syntax in -x= -xs -xv -xr -xt -xy -xx; do
+        ! /usr/bin/storescu -R $syntax "$@" "$file" > "$work/said" 2>&1 || return 0
+    done
+    cat "$work/said"
+    exit 1
+}
 has() { intake status | grep -q "^$1 *$2\$"; }
 
 start orthanc
 start intake
 "$python" -m monai_xr phantoms "$work/films" --patients 6 --size 128 --no-manifest > /dev/null
 set -- $(find "$work/films" -name '*.dcm' | sort)
-/usr/bin/storescu -R -aet ORTHANC -aec MONAI_XR 127.0.0.1 11112 "$1" "$2"
+sent "$1" -aet ORTHANC -aec MONAI_XR 127.0.0.1 11112
+sent "$2" -aet ORTHANC -aec MONAI_XR 127.0.0.1 11112
 has objects 2
 echo "2 films sent to the intake: there"
 shift 2
-/usr/bin/storescu -R -aet MONAI_XR -aec ORTHANC 127.0.0.1 4242 "$@"
-$engine exec "$(container orthanc)" true
+for film in "$@"; do sent "$film" -aet MONAI_XR -aec ORTHANC 127.0.0.1 4242; done
 /usr/bin/echoscu -aet ORTHANC -aec MONAI_XR 127.0.0.1 11112
 intake check
 intake pull --all
