@@ -44,8 +44,11 @@ def pull(
     try:
         wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
         if dry_run:
-            lines = (study.line() for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted))
-            typer.echo(f"{sum(typer.echo(line) is None for line in lines)} studies")
+            found = 0
+            for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted):
+                typer.echo(study.line())
+                found += 1  # noqa: SIM113
+            typer.echo(f"{found} studies")
             return
         complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
         if give_up:
