@@ -47,7 +47,7 @@ def pull(
             found = 0
             for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted):
                 typer.echo(study.line())
-                found += 1  # noqa: SIM113
+                found += 1
             typer.echo(f"{found} studies")
             return
         complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
