@@ -23,7 +23,7 @@ from monai_xr.workflows.studies.benefits import (
 )
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
 from monai_xr.workflows.studies.figures import panels_of
-from monai_xr.workflows.studies.films import AUDIT, Films
+from monai_xr.workflows.studies.films import AUDIT, SPLITS, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
@@ -175,7 +175,7 @@ def _data(ran: Ran) -> dict[str, str]:
     films, study = ran.films, ran.design.study
     facts = {"films": "phantoms" if ran.design.size.phantoms else Path(study.dataset_dir).name}
     facts |= {"rare class": study.positive, "other class": study.negative}
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         places = films.of(split)
         rare = int(films.rare[places].sum())
         patients = len(set(films.patients_of(places)))
