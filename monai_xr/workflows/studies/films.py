@@ -35,7 +35,6 @@ from monai_xr.workflows.studies.steps import WORK, Work
 
 Images = NDArray[np.float32]
 AUDIT = "audit.json"
-SPLITS = ("train", "val", "test")
 _SET, _DRAW = "set", "draw.json"
 _ADMIT = ("patient", "phantom")
 _COLUMNS = ("image", "label", "patient_id", "group_id", "split", "present", "absent", "store", "row")
