@@ -82,6 +82,9 @@ def measure_lines(points: Sequence[Point]) -> list[str]:
             told = f"{result.value:+.2f} [{result.interval[0]:+.2f}, {result.interval[1]:+.2f}]"
             says = f"{name}: rank correlation {told} over {len(known)} checkpoints of {len(set(groups))} kinds."
             ranked.append((abs(result.value), says))
+    if points and not ranked:
+        kinds = len({each.group for each in points})
+        return [f"Not told: {len(points)} checkpoints of {kinds} kinds (generator and count of films) are too few."]
     return [line for _, line in sorted(ranked, reverse=True)[:_SHOWN]]
 
 

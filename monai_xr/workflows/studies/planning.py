@@ -30,6 +30,7 @@ from monai_xr.workflows.studies.steps import Done, Step, carry_out, read_record
 from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY, Design
 
 PLAN_FILE = "plan.yaml"
+SPLITS = ("train", "val", "test")
 _TRIAL_STEPS = 50  # an epoch at least
 _FOLDS = 5
 _FEWEST_SEEDS, _FEWEST_STEPS = 2, 300
@@ -65,9 +66,11 @@ def make_plan(design: Design, folder: Path, budget_s: float | None, workers: int
     Raises:
         InputDataError: The films cannot be used.
     """
+    design, reasons = _possible(design, _films_of(design, folder))
     graph = graph_of(design)
     films, features, room = _measured_data(design, graph, folder)
     facts, lines = _facts_of(design, films, features, room)
+    lines += reasons
     if budget_s is not None:
         speeds = _measured_speeds(design, graph, folder, len(films.rare))
         facts["core_seconds"] = vars(speeds)
@@ -96,6 +99,45 @@ def _done(root: Path, design: Design, *steps: Step) -> list[Done]:
     return [do(step) for step in steps]
 
 
+def check_splits(films: Films, classes: tuple[str, str]) -> None:
+    """Refuse films of which a split lacks a class.
+
+    Raises:
+        InputDataError: Its message names the first one.
+    """
+    for split in SPLITS:
+        for name, is_rare in zip(classes, (True, False), strict=True):
+            if not (films.rare[films.of(split)] == is_rare).any():
+                way_out = "name splits train, val and test in manifest.csv, or set `resplit: true` in the study file"
+                raise InputDataError(f"no film of {name} in the split {split}", "films", way_out)
+
+
+def _films_of(design: Design, folder: Path) -> Films:
+    prepared = _done(folder, design, graph_of(design).films)[0]
+    films = load_films(prepared.folder, design.study.positive, design.study.negative)
+    check_splits(films, (design.study.positive, design.study.negative))
+    return films
+
+
+def _possible(design: Design, films: Films) -> tuple[Design, list[str]]:
+    """Leave out counts of which there are too few films, a line each.
+
+    Raises:
+        InputDataError: Of every count there are.
+    """
+    there = min(int(films.rare[films.of("train")].sum()), design.size.most_rare)
+    further = 1 if any(arm.added == "held back" for arm in design.arms.values()) else 0
+    counts = tuple(count for count in design.size.counts if count + further <= there)
+    if not counts:
+        found = f"{there} films of {design.study.positive} to train on"
+        raise InputDataError(
+            found, f"{min(design.size.counts)} wanted", "lower `counts` in the study file, or add films"
+        )
+    missing = [count for count in design.size.counts if count not in counts]
+    lines = [f"without {count} films of {design.study.positive}: there are {there} to train on" for count in missing]
+    return _with(design, counts=counts) if missing else design, lines
+
+
 def _measured_data(design: Design, graph: Graph, folder: Path) -> tuple[Films, Features, float]:
     """Give films and features, and the AUROC on validation of real films alone, of the largest count."""
     trained = graph.trained[Cell(REAL_ONLY, max(design.size.counts), 0)]
@@ -114,7 +156,7 @@ def _facts_of(design: Design, films: Films, features: Features, reached: float) 
             "others": int((~films.rare[films.of(split)]).sum()),
             "patients": len(set(films.patients_of(films.of(split)))),
         }
-        for split in ("train", "val", "test")
+        for split in SPLITS
     }
     shift = {split: told_apart(films, features, "train", split) for split in ("val", "test")}
     test = films.of("test")

@@ -21,6 +21,7 @@ from monai_xr.workflows.studies.benefits import (
     points_of_choices,
     worth_lines,
 )
+from monai_xr.workflows.studies.choosing import VALIDATION
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
 from monai_xr.workflows.studies.figures import panels_of
 from monai_xr.workflows.studies.films import AUDIT, Films
@@ -43,6 +44,10 @@ _HOW = (
     f"count below {SURE}."
 )
 _MIXED = "Mixed: other code made some of the steps, see below; another --output makes all of them anew."
+_FURTHER = (
+    "Their measures compare with films of the class in train, also of patients whom an arm was not given: "
+    "`choose_by: validation` compares with none of those."
+)
 _WHAT = {
     PROBE: "Frozen features with a logistic regression that weighs both classes alike in every arm.",
     NETWORK: "A network of {steps} steps of {batch} films in every arm.",
@@ -137,7 +142,8 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
 
 def _choices(ran: Ran) -> list[str]:
     if ran.graph.choices:
-        return choice_lines(ran.ended(ran.graph.choices), ran.design.size.choose_by)
+        by = ran.design.size.choose_by
+        return [*choice_lines(ran.ended(ran.graph.choices), by), *([] if by == VALIDATION else [_FURTHER])]
     return ["Of each generator the last checkpoint, the only one that was kept."] if ran.design.study.generators else []
 
 

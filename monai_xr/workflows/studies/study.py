@@ -12,6 +12,7 @@ from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.code_of_steps import code_of
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
+from monai_xr.workflows.studies.planning import check_splits
 from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
@@ -38,9 +39,10 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
         for source in films_of:
             if error := done[source.key].error:
                 raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
+        check_splits(films, (design.study.positive, design.study.negative))
         done |= held.run(first, "steps")
         if with_test:
-            films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
             _note_opening(design, place.folder, films)
             done |= held.run(steps, "test")
     return done

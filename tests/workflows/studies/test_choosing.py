@@ -176,3 +176,6 @@ def test_a_measure_that_orders_as_the_gain_does_is_told_first() -> None:
     assert lines[0].startswith("recall_random: rank correlation +1.00 [")
     assert lines[0].endswith("over 30 checkpoints of 6 kinds.")
     assert not any("fid_noise" in line for line in lines)
+    few = measure_lines(points[:4])
+    assert few == ["Not told: 4 checkpoints of 4 kinds (generator and count of films) are too few."]
+    assert measure_lines([]) == []

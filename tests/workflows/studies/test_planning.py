@@ -8,7 +8,7 @@ import pytest
 import yaml
 from study_films import CLASSES, data_folder, prepared
 
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.workflows.studies.films import load_films
 from monai_xr.workflows.studies.planning import PLAN_FILE, Speeds, estimate, fit, make_plan, told_apart
 from monai_xr.workflows.studies.running import FINGERPRINT
@@ -97,3 +97,25 @@ def test_a_plan_is_a_study_file_of_what_was_measured(design: Design, tmp_path: P
     again = read_design(tmp_path / "out" / PLAN_FILE)
     assert again.arms == design.arms
     assert '"minimum_detectable_effect"' in (tmp_path / "out" / FINGERPRINT).read_text()
+
+
+def test_counts_that_there_are_no_films_for_are_left_out_of_the_plan(design: Design, tmp_path: Path) -> None:
+    data_folder(tmp_path / "data")  # 12 films of the rare class to train on
+    wanted = replace(design, size=design.size.model_copy(update={"counts": (4, 12, 150)}))
+    ceiling = design.study.arms["duplicates"].model_copy(update={"role": "ceiling", "added": "held back"})
+    arms = {**design.study.arms, "further": ceiling}
+    both = replace(wanted, study=design.study.model_copy(update={"arms": arms}))
+    lines = make_plan(both, tmp_path / "out", None, workers=1)
+    assert "without 150 films of SICK: there are 12 to train on" in lines
+    assert "without 12 films of SICK: there are 12 to train on" in lines
+    assert read_design(tmp_path / "out" / PLAN_FILE).size.counts == (4,)
+    many = replace(design, size=design.size.model_copy(update={"counts": (30, 150)}))
+    with pytest.raises(InputDataError, match="12 films of SICK to train on : 30 wanted : lower `counts`"):
+        make_plan(many, tmp_path / "out", None, workers=1)
+
+
+def test_a_split_that_is_missing_is_told_with_the_way_out(design: Design, tmp_path: Path) -> None:
+    table = data_folder(tmp_path / "data") / "manifest.csv"
+    table.write_text(table.read_text().replace(",test", ",val"))
+    with pytest.raises(InputDataError, match=r"no film of SICK in the split test : films : .* `resplit: true`"):
+        make_plan(design, tmp_path / "out", None, workers=1)
