@@ -17,6 +17,7 @@ PATH=$work/bin:$PATH # what a compose tool starts
 } > "$work/containers.conf"
 export CONTAINERS_CONF="${CONTAINERS_CONF:-$work/containers.conf}"
 trap '$compose down --volumes > /dev/null 2>&1; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 build monai-xr-orthanc docker/orthanc/Dockerfile docker/orthanc
 build monai-xr-intake docker/intake/Dockerfile .
