@@ -8,6 +8,7 @@ python=${PYTHON:-python3}
 cd "$(dirname "$0")/.."
 . docker/engine.sh
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 image=localhost/monai-xr-app:test
 build "$image" "$app/Dockerfile.cpu" "$app"

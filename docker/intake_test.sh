@@ -17,13 +17,14 @@ PATH=$work/bin:$PATH # what a compose tool starts
 } > "$work/containers.conf"
 export CONTAINERS_CONF="${CONTAINERS_CONF:-$work/containers.conf}"
 trap '$compose down --volumes > /dev/null 2>&1; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 build monai-xr-orthanc docker/orthanc/Dockerfile docker/orthanc
 build monai-xr-intake docker/intake/Dockerfile .
 echo "image of the intake: $(($($engine image inspect --format '{{.Size}}' monai-xr-intake) / 1000000)) MB unpacked"
 
 cp -r docker "$here"
-sed -i 's/^deidentification:/&\n  accept_phantoms: true/; s/^queue:/&\n  quiet_s: 1/' "$here/intake/site.yaml"
+sed -i 's/^deidentification:/&\n  accept_phantoms: true/; s/^queue:/&\n  quiet_s: 1/; s/^dataset:/&\n  build_every_s: 5/' "$here/intake/site.yaml"
 chmod -R a+rX "$work"
 mkdir -p -m 711 "$here/secrets"
 password=$("$python" -c 'import secrets; print(secrets.token_hex(16))')

@@ -84,7 +84,7 @@ def build_store(
 ) -> PixelCache:
     """Open the pixel cache of these records, or make it.
 
-    What another cache in `folder` or a killed run had of the same files is not decoded again, and where most of an
+    What another cache in `folder` or a killed run had of the same files is not decoded again, and where all of an
     earlier cache is wanted, its pixel file is added to instead of copied. Of two processes one waits.
 
     Args:

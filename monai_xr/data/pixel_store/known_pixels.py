@@ -61,21 +61,15 @@ def known_outcomes(folder: Path, header: Mapping[str, Any], building: Path) -> K
 
 
 def share_pixels(folder: Path, header: Mapping[str, Any], wanted: Collection[FileKey], building: Path) -> None:
-    """Give a new cache the pixel file of the one in the folder that has most of the wanted tiles.
+    """Give a new cache the pixel file of an earlier one, to write new tiles behind, if all tiles in it are wanted.
 
-    A file of which most rows would be of no use is left alone, so that what was once dropped does not stay for ever; on
-    a disk without hard links every file is.
+    Else tiles are copied: of films that were taken away none stays. So they are on a disk without hard links.
     """
-    if (building / PIXELS).exists():
-        return
-    found = [
-        (sum(_key_of(each) in wanted for each in index["images"]), cache) for cache, index in _alike(folder, header)
-    ]
-    if found:
-        useful, cache = max(found)
-        rows = (cache / PIXELS).stat().st_size // (2 * header["size"] ** 2)
-        with suppress(OSError):
-            if 2 * useful >= rows:
+    tile_bytes = 2 * header["size"] ** 2
+    for cache, index in _alike(folder, header):
+        useful = sum(_key_of(each) in wanted for each in index["images"])
+        if useful * tile_bytes == (cache / PIXELS).stat().st_size and not (building / PIXELS).exists():
+            with suppress(OSError):
                 os.link(cache / PIXELS, building / PIXELS)
 
 

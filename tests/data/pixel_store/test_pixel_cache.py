@@ -150,21 +150,23 @@ def test_half_a_tile_of_a_killed_run_is_passed_over(films: Path, tmp_path: Path,
     assert _pixels_in(after) == _pixels_in(_build(films, tmp_path / "fresh"))
 
 
+class _KilledError(BaseException):
+    pass
+
+
+def _kill_at_the_end(done: int, total: int) -> None:
+    if done == total:
+        raise _KilledError
+
+
 def test_tiles_that_a_killed_run_added_are_not_made_again(
     films: Path, tmp_path: Path, png: Any, decodes: list[Path]
 ) -> None:
     _build(films, tmp_path / "cache")
     png(films / "sick" / "9.png", 9)
 
-    class Killed(BaseException):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == total:
-            raise Killed
-
-    with pytest.raises(Killed):
-        _build(films, tmp_path / "cache", progress=kill)
+    with pytest.raises(_KilledError):
+        _build(films, tmp_path / "cache", progress=_kill_at_the_end)
     decodes.clear()
     last = png(films / "sick" / "A.png", 10)
     after = _build(films, tmp_path / "cache")
@@ -173,14 +175,22 @@ def test_tiles_that_a_killed_run_added_are_not_made_again(
     after.verify()
 
 
-def test_file_of_dropped_films_is_not_carried_on(films: Path, tmp_path: Path, png: Any) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_pixels_of_a_film_that_was_taken_away_are_in_no_later_store(
+    films: Path, tmp_path: Path, png: Any, is_killed: bool
+) -> None:
     before = _build(films, tmp_path / "cache")
-    for path in sorted(films.rglob("*.png"))[1:5]:
-        path.unlink()
+    gone = before[1].tobytes()
+    if is_killed:  # while it added the next film
+        png(films / "sick" / "8.png", 8)
+        with pytest.raises(_KilledError):
+            _build(films, tmp_path / "cache", progress=_kill_at_the_end)
+    (films / "sick" / "1.png").unlink()
     png(films / "sick" / "9.png", 9)
     after = _build(films, tmp_path / "cache")
-    assert not (before.folder / "pixels.u16").samefile(after.folder / "pixels.u16")
+    assert gone not in (after.folder / "pixels.u16").read_bytes()
     assert (after.folder / "pixels.u16").stat().st_size == len(after) * 128
+    after.verify()
 
 
 def test_disk_without_hard_links_copies(films: Path, tmp_path: Path, png: Any, monkeypatch: pytest.MonkeyPatch) -> None:
