@@ -10,7 +10,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.progress import loading
 
 if TYPE_CHECKING:
-    from monai_xr.workflows.studies.study_file import Design, Place
+    from monai_xr.workflows.studies.design import Design, Place
 
 study_app = App(no_args_is_help=True, help="Do generated films help a classifier? Arms, controls, one report.")
 app.add_typer(study_app, name="study")
@@ -163,7 +163,7 @@ def unpack(
 
 def _read(file: Path, size: str, output: Path | None, **given: Any) -> tuple["Design", "Place"]:
     """Read the design, and where it is run."""
-    from monai_xr.workflows.studies.study_file import Place, read_design
+    from monai_xr.workflows.studies.design import Place, read_design
 
     design = read_design(file, size, **given)
     return design, Place(file, output or Path("runs/studies") / f"{design.name}-{design.size_name}")
