@@ -1,12 +1,20 @@
 """Commands of the intake that speak to peers: fetch, send, check."""
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
+from monai_xr.disk import make_folder
+from monai_xr.errors import ConfigurationError, NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monai_xr.pacs.retrieving import StudyPlan
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y%m%d"], help="Of the study; counts too.")]
 
@@ -25,7 +33,6 @@ def pull(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come; fetch nothing.")] = False,
 ) -> None:
     """Fetch the films that a peer has and the store lacks, at the hours and rate of the site; run again to go on."""
-    from monai_xr.errors import NetworkError
     from monai_xr.pacs import retrieving
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.querying import Wanted, read_wanted
@@ -35,31 +42,34 @@ def pull(
     silence_libraries()
     site = read_site(config)
     name = retrieving.required(site).peer
-    days = [day.date() if day else None for day in (since, until)]
-    wanted = Wanted(first_day=days[0], last_day=days[1], modality=modality.upper(), description=description)
+    first, last = (day.date() if day else None for day in (since, until))
+    wanted = Wanted(first_day=first, last_day=last, modality=modality.upper(), description=description)
     if studies:
         wanted = read_wanted(studies, wanted)
     _require_choice(wanted != Wanted(), everything, unfinished)
-    store = ObjectStore(site.store)
-    try:
+    with closing(ObjectStore(site.store)) as store:
         wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
         if dry_run:
-            for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted):
-                typer.echo(study.line())
+            _show(retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted))
             return
         complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
         if give_up:
             retrieving.give_up(store.index, name)
-    finally:
-        store.close()
     typer.echo(f"{complete} studies complete, {partial} partial")
     if partial and not give_up:
         raise NetworkError(f"{partial} studies are partial", name, "go on with --unfinished, or end with --give-up")
 
 
-def _require_choice(*choices: bool) -> None:
-    from monai_xr.errors import ConfigurationError
+def _show(plans: "Iterable[StudyPlan]") -> None:
+    """Print each study as it is found, and their number."""
+    found = 0
+    for study in plans:
+        typer.echo(study.line())
+        found += 1
+    typer.echo(f"{found} studies")
 
+
+def _require_choice(*choices: bool) -> None:
     if sum(choices) != 1:
         what = "more than one choice" if any(choices) else "nothing is wanted"
         raise ConfigurationError(what, "pull", "give filters (--list, --since, --modality...), --all or --unfinished")
@@ -72,8 +82,6 @@ def push(
     retry: Annotated[bool, typer.Option("--retry", help="Try everything again now that was not taken.")] = False,
 ) -> None:
     """Send reports and marked films to a peer; what it does not take stays queued for the next push."""
-    from monai_xr.disk import make_folder
-    from monai_xr.errors import NetworkError
     from monai_xr.pacs import sending
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.index import Index
@@ -83,16 +91,13 @@ def push(
     site = read_site(config)
     peer = sending.sending(site).peer
     make_folder(site.store.folder, mode=0o700)
-    index = Index(site.store.folder / "index.db")
-    try:
+    with closing(Index(site.store.folder / "index.db")) as index:
         if files:
             there, added = sending.enqueue(index, files, peer)
             typer.echo(f"{there} files, {added} of them new")
         if retry:
             sending.retry_failed(index, peer)
         counts = sending.push(site, index, say=lambda line: typer.echo(line, err=True))
-    finally:
-        index.close()
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
     if left := counts["waiting"] + counts["failed"]:
         raise NetworkError(f"{left} files are not sent", peer, "push again later, or with --retry at once")

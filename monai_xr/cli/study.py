@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monai_xr.cli.app import App, app
+from monai_xr.errors import ConfigurationError
+from monai_xr.progress import loading
 
 if TYPE_CHECKING:
-    from monai_xr.workflows.studies.study_file import Design, Place
+    from monai_xr.workflows.studies.design import Design, Place
 
 study_app = App(no_args_is_help=True, help="Do generated films help a classifier? Arms, controls, one report.")
 app.add_typer(study_app, name="study")
@@ -40,8 +42,6 @@ def plan(
     workers: _Workers = 2,
 ) -> None:
     """Measure data and machine, and write fingerprint.json and plan.yaml, which can be edited and run."""
-    from monai_xr.progress import loading
-
     films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
     design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     seconds = _seconds(budget) if budget else None
@@ -54,8 +54,6 @@ def plan(
 
 
 def _seconds(text: str) -> float:
-    from monai_xr.errors import ConfigurationError
-
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     if unit is None or not text[:-1].replace(".", "", 1).isdecimal():
         raise ConfigurationError(f"{text!r} is no time", "--budget", "a number and s, m or h, such as 100m")
@@ -78,8 +76,6 @@ def run(
     publish: _Publish = False,
 ) -> None:
     """Run what is not done yet, then write the report; killed at any moment, the steps in flight alone are lost."""
-    from monai_xr.progress import loading
-
     films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
     design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     _check_films(design)
@@ -105,8 +101,6 @@ def report(
     publish: _Publish = False,
 ) -> None:
     """Write the report anew, of what is done."""
-    from monai_xr.progress import loading
-
     films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
     design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     loading("torch", "monai")
@@ -129,7 +123,6 @@ def status(
 ) -> None:
     """Tell how far a study is, what failed, and what other code made than would make it now."""
     from monai_xr.cli.help_tables import print_table
-    from monai_xr.progress import loading
 
     films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
     design, place = _read(file, size, output, classes=classes, minority=minority, **films)
@@ -170,7 +163,7 @@ def unpack(
 
 def _read(file: Path, size: str, output: Path | None, **given: Any) -> tuple["Design", "Place"]:
     """Read the design, and where it is run."""
-    from monai_xr.workflows.studies.study_file import Place, read_design
+    from monai_xr.workflows.studies.design import Place, read_design
 
     design = read_design(file, size, **given)
     return design, Place(file, output or Path("runs/studies") / f"{design.name}-{design.size_name}")

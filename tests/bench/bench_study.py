@@ -16,10 +16,10 @@ from pairs import compare
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from known_films import films
 
+from monai_xr.workflows.studies.design import Design, read_design
 from monai_xr.workflows.studies.graph import graph_of, kinds_of
 from monai_xr.workflows.studies.running import Runner, runner
 from monai_xr.workflows.studies.steps import Step, in_order, read_record
-from monai_xr.workflows.studies.study_file import Design, read_design
 
 ARMS, PAIRS, MOST_ADDED = 6, 4, 0.02
 STUDY = """

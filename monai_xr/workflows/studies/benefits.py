@@ -11,11 +11,12 @@ from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.pulls import auroc
 from monai_xr.workflows.studies.choosing import MEASURE_OF, VALIDATION, read_choice
 from monai_xr.workflows.studies.classifying import PROBE, read_scores
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.films import Films, load_draw
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.judging import plain_name
 from monai_xr.workflows.studies.results import Row, Table
-from monai_xr.workflows.studies.study_file import REAL_ONLY, Arm, Design
+from monai_xr.workflows.studies.study_file import REAL_ONLY, Arm
 
 _FEWEST = 6  # pairs of a measure and a gain
 _SHOWN = 8

@@ -7,6 +7,7 @@ from typing import Any
 
 from monai_xr.workflows.studies.choosing import ask_candidates, choose_checkpoint
 from monai_xr.workflows.studies.classifying import ask_classifiers, train_classifiers
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.features import added_features, film_features
 from monai_xr.workflows.studies.films import (
     audit_films,
@@ -19,7 +20,7 @@ from monai_xr.workflows.studies.films import (
 from monai_xr.workflows.studies.judging import judge_added
 from monai_xr.workflows.studies.sources import copy_films, draw_images, hold_back, make_noise, train_generator
 from monai_xr.workflows.studies.steps import Kinds, Step, in_order
-from monai_xr.workflows.studies.study_file import Arm, Design
+from monai_xr.workflows.studies.study_file import Arm
 
 _SAMPLERS = {"copies": "copies", "noise": "noise", "held back": "held_back"}
 _JUDGED = 100  # images of a checkpoint at least, for few tell little

@@ -21,13 +21,14 @@ from monai_xr.metrics.pulls import auroc
 from monai_xr.progress import as_time
 from monai_xr.runs.provenance import machine
 from monai_xr.workflows.studies.classifying import PROBE, read_scores
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.features import Features, load_features
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.frozen_probe import linear_probe
 from monai_xr.workflows.studies.graph import Cell, Graph, graph_of, kinds_of, pool_of
 from monai_xr.workflows.studies.running import FINGERPRINT, LOG
 from monai_xr.workflows.studies.steps import Done, Step, carry_out, read_record
-from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY
 
 PLAN_FILE = "plan.yaml"
 SPLITS = ("train", "val", "test")

@@ -23,6 +23,7 @@ from monai_xr.workflows.studies.benefits import (
 )
 from monai_xr.workflows.studies.choosing import VALIDATION
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.figures import panels_of
 from monai_xr.workflows.studies.films import AUDIT, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
@@ -30,7 +31,6 @@ from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
 from monai_xr.workflows.studies.running import FINGERPRINT
 from monai_xr.workflows.studies.steps import Done, Step, read_record
-from monai_xr.workflows.studies.study_file import Design
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
 
 HTML, MARKDOWN = "report.html", "report.md"

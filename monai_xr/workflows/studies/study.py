@@ -10,6 +10,7 @@ from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError
 from monai_xr.workflows.studies.code_of_steps import code_of
+from monai_xr.workflows.studies.design import Design, Place
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
 from monai_xr.workflows.studies.planning import check_splits
@@ -17,7 +18,6 @@ from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
 from monai_xr.workflows.studies.steps import Done, Step, in_order, known, read_record
-from monai_xr.workflows.studies.study_file import Design, Place
 from monai_xr.workflows.studies.verdicts import Verdict
 
 

@@ -11,9 +11,10 @@ from monai_xr.metrics.comparing import holm
 from monai_xr.metrics.measures import Finding
 from monai_xr.workflows.auditing import CONFOUNDED
 from monai_xr.workflows.studies.classifying import PROBE
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.results import BEST, SURE, Compared, Row, Table
-from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY
 
 COPIED = 0.05  # share of images near a training film that real films of other patients have, too
 

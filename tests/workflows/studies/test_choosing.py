@@ -15,12 +15,13 @@ from monai_xr.workflows.studies.benefits import Point, choice_lines, measure_lin
 from monai_xr.workflows.studies.choosing import Candidate, ask_candidates, best_of, choose_checkpoint, read_choice
 from monai_xr.workflows.studies.classifying import PROBE, read_scores
 from monai_xr.workflows.studies.comparing_arms import Mean
+from monai_xr.workflows.studies.design import read_design
 from monai_xr.workflows.studies.features import film_features
 from monai_xr.workflows.studies.films import load_films
 from monai_xr.workflows.studies.graph import Cell, graph_of
 from monai_xr.workflows.studies.results import Row, Table
 from monai_xr.workflows.studies.steps import Step, Work, in_order
-from monai_xr.workflows.studies.study_file import REAL_ONLY, read_design
+from monai_xr.workflows.studies.study_file import REAL_ONLY
 
 NAMES = {"epoch_000001.pt": 20, "epoch_000002.pt": 40, "epoch_000003.pt": 60}
 

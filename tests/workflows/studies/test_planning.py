@@ -9,10 +9,10 @@ import yaml
 from study_films import CLASSES, data_folder, prepared
 
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.workflows.studies.design import Design, read_design
 from monai_xr.workflows.studies.films import load_films
 from monai_xr.workflows.studies.planning import PLAN_FILE, Speeds, estimate, fit, make_plan, told_apart
 from monai_xr.workflows.studies.running import FINGERPRINT
-from monai_xr.workflows.studies.study_file import Design, read_design
 
 STUDY = """
 question: Does it help?

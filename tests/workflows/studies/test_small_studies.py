@@ -9,11 +9,11 @@ from study_films import CLASSES, data_folder, drawn, prepared
 
 from monai_xr.workflows.bundle_running.bundle_folders import config_files, find_bundle
 from monai_xr.workflows.bundle_running.bundles import check_knobs
+from monai_xr.workflows.studies.design import read_design
 from monai_xr.workflows.studies.features import added_features, load_features
 from monai_xr.workflows.studies.graph import graph_of
 from monai_xr.workflows.studies.sources import draw_images, load_added, train_generator
 from monai_xr.workflows.studies.steps import Step, Work, in_order
-from monai_xr.workflows.studies.study_file import read_design
 
 EXPERIMENTS = Path(__file__).parents[3] / "configs" / "experiments"
 STUDIES = {"aiin_parameters": ("DCGAN, 8 x 8, 30", 10), "normalisation_baselines": ("instance", 5)}

@@ -10,9 +10,9 @@ from known_films import films
 
 from monai_xr.data.files.json_lines import read_lines
 from monai_xr.errors import InputDataError
+from monai_xr.workflows.studies.design import Design, Place, read_design
 from monai_xr.workflows.studies.graph import graph_of
 from monai_xr.workflows.studies.study import failures_in, mixed_steps, progress_of, report_study, run_study
-from monai_xr.workflows.studies.study_file import Design, Place, read_design
 
 pytestmark = pytest.mark.slow  # starts workers and trains
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from monai_xr.errors import ConfigurationError
+from monai_xr.workflows.studies.design import Place, read_design
 from monai_xr.workflows.studies.study import commands_of
-from monai_xr.workflows.studies.study_file import Place, read_design, read_study
+from monai_xr.workflows.studies.study_file import read_study
 
 EXPERIMENTS = Path(__file__).parents[3] / "configs" / "experiments"
 STUDY = """

@@ -10,9 +10,10 @@ import pytest
 from monai_xr.metrics.comparing import Difference
 from monai_xr.workflows.studies.classifying import PROBE
 from monai_xr.workflows.studies.comparing_arms import Mean
+from monai_xr.workflows.studies.design import Design, read_design
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.results import BEST, Compared, Row, Table
-from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design, read_design
+from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY
 from monai_xr.workflows.studies.verdicts import controls_of, verdict_of
 
 STUDY = """
