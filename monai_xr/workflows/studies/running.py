@@ -90,8 +90,17 @@ def runner(
     """
     root = make_folder(root.absolute())
     refusal = ConfigurationError("process {} runs this study", root, "wait for it, or choose another --output")
-    with locked(root / LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
-        yield Runner(client, root, kinds)
+    stopped: BaseException | None = None
+    try:
+        with locked(root / LOCK, refusal), _client(root, workers, (scheduler, patience_s)) as client:
+            try:
+                yield Runner(client, root, kinds)
+            except BaseException as error:
+                stopped = error
+                raise
+    except TimeoutError:  # of workers that end slowly, each in the middle of a step
+        if stopped:
+            raise stopped from None
 
 
 @contextmanager

@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 from counted_steps import KINDS, done_in, numbered
 
 from monai_xr.errors import ConfigurationError
+from monai_xr.workflows.studies import running
 from monai_xr.workflows.studies.running import runner
 from monai_xr.workflows.studies.steps import Step
 
@@ -86,6 +89,23 @@ def test_one_failed_step_does_not_end_the_study(tmp_path: Path) -> None:
             pass
     assert done[reader.key].error.startswith("an arm: nothing to see")
     assert done[steps[-1].key].error == ""
+
+
+@pytest.mark.parametrize("error", [SystemExit(143), None])
+def test_workers_that_end_slowly_hide_no_signal(
+    error: SystemExit | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def slow(*_: object) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            raise TimeoutError
+
+    monkeypatch.setattr(running, "_client", slow)
+    with pytest.raises(SystemExit, match="143") if error else nullcontext(), runner(tmp_path, KINDS):
+        if error:
+            raise error
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path: Path) -> None:
