@@ -59,7 +59,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "prove",
     "test_imports",
     "workflows/judging_images/test_evaluation",
-    "workflows/figures",
+    "workflows/test_aiin_picture",
     "workflows/experiments",
 )
 
