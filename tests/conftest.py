@@ -3,8 +3,9 @@
 import io
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "prove",
     "test_imports",
     "workflows/judging_images/test_evaluation",
-    "workflows/figures",
+    "workflows/test_aiin_picture",
     "workflows/experiments",
 )
 
@@ -99,6 +100,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real X-rays: set MONAI_XR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Puts `mlflow.db` with its tables, which take seconds to make, into a folder; gives what MLflow calls it."""
+    from mlflow.tracking import MlflowClient
+
+    made = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments()
+
+    def put(folder: Path) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{shutil.copy(made, folder / made.name)}"
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def aiin(
     with working("reading"):
         from monai_xr.transforms.aiin.functions import ArrayNormaliser
         from monai_xr.transforms.aiin.settings import checked_settings
-        from monai_xr.workflows.figures.aiin_picture import normalise_files
+        from monai_xr.workflows.aiin_picture import normalise_files
 
     normaliser = ArrayNormaliser(checked_settings((tiles, tiles), clip_limit, mode, bits))
     admit = ("patient", "phantom") if accept_phantoms else ("patient",)

@@ -30,7 +30,7 @@ from monai_xr.data.phantoms import make_phantom
 from monai_xr.dicom.writing import PhantomHeader, write_phantom
 from monai_xr.runs import RunFolder
 from monai_xr.transforms import AIIN, XrayReader
-from monai_xr.workflows.figures.aiin_picture import draw_aiin, write_figure
+from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
 
 _ACROSS, _SIDE = 3, 128
 _AIIN = AIIN((4, 4), 10.0)

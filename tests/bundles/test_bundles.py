@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -145,8 +142,9 @@ def epochs_of(output):
 
 
 def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(
-    plain_command, bundle, data_folders, tmp_path
+    plain_command, bundle, data_folders, mlflow_store, tmp_path
 ):
+    store = mlflow_store(tmp_path)
     copy = shutil.copytree(bundle, tmp_path / "elsewhere" / bundle.name)
     config, output = copy / "configs" / "train.yaml", tmp_path / "out"
     first = plain_command(tmp_path, "training", "--config_file", config, *small(data_folders / "dicom", output, 1))
@@ -155,7 +153,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(
     second = plain_command(tmp_path, "--config_file", config, *typed)
     assert second.returncode == 0, second.stderr
     assert epochs_of(output) == [1, 2]
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    client = MlflowClient(tracking_uri=store)
     (tracked,) = client.search_runs([client.get_experiment_by_name(bundle.name).experiment_id])
     assert tracked.info.status == "FINISHED"
     assert tracked.data.params["image_size"] == "32"
@@ -182,11 +180,9 @@ def test_other_kinds_of_data_folder(data_folders, tmp_path, monkeypatch, kind):
         assert grid.size == (8 * 34, 8 * 34)
 
 
-def test_diverged_training_leaves_the_plain_command_with_7(data_folders, tmp_path):
-    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", DCGAN / "configs/train.yaml"]
+def test_diverged_training_leaves_the_plain_command_with_7(plain_command, data_folders, tmp_path):
     knobs = [*small(data_folders / "dicom", "out", 3), "--learning_rate", "1e30", "--precision", "float32"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    typed = map(str, [*command, *knobs, "--track", "false"])
-    result = subprocess.run(list(typed), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    config = DCGAN / "configs" / "train.yaml"
+    result = plain_command(tmp_path, "training", "--config_file", config, *knobs, "--track", "false")
     assert result.returncode == 7, result.stderr
     assert "not finite in iteration" in result.stderr.splitlines()[-1]

@@ -43,9 +43,10 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(plain_command, data, tmp_path_factory):
+def trained(plain_command, data, mlflow_store, tmp_path_factory):
     """A training by the plain command from a copy of the bundle elsewhere, with MLflow."""
     root = tmp_path_factory.mktemp("run")
+    mlflow_store(root)
     copy = shutil.copytree(BUNDLE, root / "elsewhere" / BUNDLE.name)
     config = copy / "configs" / "train.yaml"
     knobs = {**SMALL, "dataset_dir": data / "manifest", "output_dir": root / "out", "max_epochs": 2}

@@ -66,25 +66,34 @@ def test_knob_without_value(monai_xr):
     assert "setting without a value : seed" in error
 
 
+TYPED = """
+import json, sys
+from monai_xr.cli import main
+for typed in json.loads(sys.argv[1]):
+    sys.argv = ["monai-xr", "train", "chest_xray_dcgan", *typed]
+    try:
+        main()
+    except SystemExit as left:
+        print(left.code, sorted({"torch", "monai"} & set(sys.modules)))
+"""
+
+
 def test_typos_are_told_before_anything_heavy_is_loaded(tmp_path):
-    """In a process of its own: neither torch nor MONAI is loaded when the line is written."""
+    """In a process of its own: neither torch nor MONAI is loaded when the lines are written."""
     (tmp_path / "films" / "NORMAL").mkdir(parents=True)
     write_png(tmp_path / "films" / "NORMAL" / "a.png", np.eye(32, dtype=np.float32), {})
-    code = (
-        "import sys\nfrom monai_xr.cli import main\ntry:\n    main()\n"
-        "finally:\n    print(sorted({'torch', 'monai'} & set(sys.modules)))"
+    expected = (
+        (["--max_epocs", "3"], "did you mean max_epochs?"),
+        (["--dataset_dir", "nowhere"], "data folder does not exist : nowhere"),
+        (["--dataset_dir", "films", "--classes", "NORMALL"], "did you mean 'NORMAL'?"),
+        (["--seed", "abc"], "'abc' is not a whole number : seed"),
+        (["--overlay", "none.yaml"], "no such config file : none.yaml"),
     )
-    for arguments, told in (
-        (["chest_xray_dcgan", "--max_epocs", "3"], "did you mean max_epochs?"),
-        (["chest_xray_dcgan", "--dataset_dir", "nowhere"], "data folder does not exist : nowhere"),
-        (["chest_xray_dcgan", "--dataset_dir", "films", "--classes", "NORMALL"], "did you mean 'NORMAL'?"),
-        (["chest_xray_dcgan", "--seed", "abc"], "'abc' is not a whole number : seed"),
-        (["chest_xray_dcgan", "--overlay", "none.yaml"], "no such config file : none.yaml"),
-    ):
-        command = [sys.executable, "-c", code, "train", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
-        assert (done.returncode, done.stdout.strip()) == (2, "[]"), done.stderr
-        assert told in last_line(done.stderr)
+    command = [sys.executable, "-c", TYPED, json.dumps([typed for typed, _ in expected])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True)
+    assert done.stdout.splitlines() == ["2 []"] * 5
+    lines = [line for line in done.stderr.splitlines() if line.startswith("monai_xr: error: ")]
+    assert all(told in line for line, (_, told) in zip(lines, expected, strict=True)), done.stderr
 
 
 def test_missing_data_folder(monai_xr, tmp_path):

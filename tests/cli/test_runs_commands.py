@@ -20,7 +20,10 @@ def phantoms(tmp_path_factory):
     return folder
 
 
-def test_training_is_told_listed_compared_paged_and_found_in_mlflow(monai_xr, phantoms, tmp_path, monkeypatch):
+def test_training_is_told_listed_compared_paged_and_found_in_mlflow(
+    monai_xr, phantoms, mlflow_store, tmp_path, monkeypatch
+):
+    mlflow_store(tmp_path / "runs")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "films").symlink_to(phantoms)
     code, out, error = monai_xr("train", "chest_xray_dcgan", "--dataset_dir", "films", *TINY)

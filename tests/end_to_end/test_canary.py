@@ -196,15 +196,17 @@ def run_everything(data, folder, command):
         {**SMALL, "dataset_dir": str(data), "output_dir": str(folder / "run"), "split": "none"},
     )
     assert (folder / "run" / "run.json").exists()
-    assert (folder / "runs" / "mlflow.db").exists()
+    assert (folder / "run" / "mlflow_run_id").exists()
     assert json.loads((folder / "run" / "run.json").read_text())["data"]["images"] == 12
 
 
-def test_inspection_cache_and_training_after_deidentification(source, tmp_path, command, monkeypatch, caplog):
+def test_inspection_cache_and_training_after_deidentification(
+    source, tmp_path, command, mlflow_store, monkeypatch, caplog
+):
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/runs/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(folder / "runs"))
     assert command("deidentify", source, "out", OTHER_PART) == 0
     run_everything(folder / "out", folder, command)
     assert found_in(folder) == []
@@ -222,7 +224,7 @@ def test_inspection_cache_and_training_after_deidentification(source, tmp_path, 
     ],
 )
 def test_inspection_cache_and_training_keep_headers_to_themselves(
-    tmp_path, command, monkeypatch, caplog, place, is_absolute, table
+    tmp_path, command, mlflow_store, monkeypatch, caplog, place, is_absolute, table
 ):
     data, folder = Path("in") / place, tmp_path / "work"
     monkeypatch.chdir(tmp_path)
@@ -234,7 +236,7 @@ def test_inspection_cache_and_training_keep_headers_to_themselves(
     if table:
         rows = "".join(f"{number}.dcm,,{number},train\n" for number in range(12))
         (data / "manifest.csv").write_text(f"{table}\n{rows}")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/runs/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store(folder / "runs"))
     given = tmp_path / data if is_absolute else data
     run_everything(given, folder, command)
     inspect_folder(data)

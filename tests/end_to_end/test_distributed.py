@@ -67,17 +67,17 @@ def films(tmp_path_factory):
     return folder / "dicom"
 
 
-def torchrun(folder, *command):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *map(str, command)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(launcher, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
-
-
-def test_plain_command_under_torchrun_trains_and_one_process_writes(films, tmp_path):
+def test_plain_command_under_torchrun_trains_and_one_process_writes(films, mlflow_store, tmp_path):
+    mlflow_store(tmp_path)
     configs = [str(ROOT / "bundles/chest_xray_dcgan/configs" / f"{name}.yaml") for name in ("train", "multi_gpu_train")]
     knobs = {**SMALL, "dataset_dir": films, "output_dir": tmp_path / "out", "max_epochs": 2, "track": "true"}
     options = [part for name, value in knobs.items() for part in (f"--{name}", value)]
-    done = torchrun(tmp_path, "-m", "monai.bundle", "run", "training", "--config_file", str(configs), *options)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launcher, "-m", "monai.bundle", "run", "training", "--config_file", configs, *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
@@ -85,10 +85,11 @@ def test_plain_command_under_torchrun_trains_and_one_process_writes(films, tmp_p
     assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "finished"
 
 
-def test_every_gan_bundle_keeps_ranks_equal_and_resumes(films, tmp_path):
+def test_every_gan_bundle_keeps_ranks_equal_and_resumes(plain_command, films, tmp_path):
     script = tmp_path / "all_bundles.py"
     script.write_text(ALL_BUNDLES.replace("{SMALL}", repr(SMALL)).replace("{ADAPTIVE}", repr(ADAPTIVE)))
-    done = torchrun(tmp_path, script, ROOT, films, tmp_path / "out", *[bundle.name for bundle in GANS])
+    names = [bundle.name for bundle in GANS]
+    done = plain_command(tmp_path, ROOT, films, tmp_path / "out", *names, script=script, ranks=2)
     assert done.returncode == 0, done.stderr
     assert len(re.findall("^done ", done.stdout, re.MULTILINE)) == 2 * len(GANS) >= 10
 

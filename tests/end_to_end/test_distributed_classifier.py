@@ -1,10 +1,7 @@
 """The classifier on two processes of one processor (gloo): equal weights, own films in each, one writer."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from monai_xr.data.phantoms import write_phantom_studies
@@ -47,13 +44,11 @@ idist.finalize()  # threads of gloo that outlive Python abort it
 """
 
 
-def test_ranks_stay_equal_and_training_resumes(tmp_path):
+def test_ranks_stay_equal_and_training_resumes(plain_command, tmp_path):
     write_phantom_studies(tmp_path / "films", patients=30, size=64, findings=("NORMAL", "EFFUSION"))
     (tmp_path / "script.py").write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*launcher, str(tmp_path / "script.py"), str(ROOT), str(tmp_path / "films"), str(tmp_path / "out")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    arguments = (ROOT, tmp_path / "films", tmp_path / "out")
+    done = plain_command(tmp_path, *arguments, script=tmp_path / "script.py", ranks=2)
     assert done.returncode == 0, done.stderr
     assert len(re.findall("^done ", done.stdout, re.MULTILINE)) == 2
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()

@@ -39,6 +39,6 @@ def make_engine():
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """One sqlite store of MLflow for all: making its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+def store(mlflow_store, tmp_path_factory):
+    """One sqlite store of MLflow for all."""
+    return mlflow_store(tmp_path_factory.mktemp("mlflow"))

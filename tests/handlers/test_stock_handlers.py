@@ -52,8 +52,8 @@ def test_loss_reaches_stats_handler_and_metric_logger_as_a_number(make, capsys, 
     assert float(logger.loss[-1][1]) == pytest.approx(loss)
 
 
-def test_mlflow_handler_logs_the_loss_of_every_iteration(make, tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_mlflow_handler_logs_the_loss_of_every_iteration(make, mlflow_store, tmp_path):
+    uri = mlflow_store(tmp_path)
     stock = MLFlowHandler(
         tracking_uri=uri, experiment_name="stock", output_transform=from_engine(["loss"], first=True),
         close_on_complete=True,

@@ -12,7 +12,7 @@ from monai_xr.data.inspecting import inspect_folder
 from monai_xr.data.preparing import PrepareSettings, prepare
 from monai_xr.errors import HostError
 from monai_xr.transforms.aiin.transforms import AIIN
-from monai_xr.workflows.figures.aiin_picture import normalise_files
+from monai_xr.workflows.aiin_picture import normalise_files
 
 
 def test_makes_folders_and_replaces_the_file_whole(tmp_path: Path) -> None:

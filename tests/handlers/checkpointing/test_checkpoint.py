@@ -66,13 +66,13 @@ def test_resuming_on_fewer_images_is_refused_instead_of_ending_at_once(make_engi
         fewer.run()
 
 
-def test_refused_resume_leaves_the_records_of_the_training_as_they_were(make_engine, tmp_path, caplog):
+def test_refused_resume_leaves_the_records_of_the_training_as_they_were(make_engine, store, tmp_path, caplog):
     def handlers(seed, resume):
         settings = {"seed": seed}
         return [
             Checkpoint(tmp_path / "checkpoints", resume=resume, settings=settings),
             RunRecord(tmp_path, settings, {}),
-            Tracking(tmp_path, settings, uri=f"sqlite:///{tmp_path}/mlflow.db"),
+            Tracking(tmp_path, settings, uri=store),
         ]
 
     make_engine(1, handlers(1, False)).run()

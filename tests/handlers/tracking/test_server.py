@@ -34,7 +34,7 @@ class Server:
     def start(self):
         if self.process is not None:
             return
-        store = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--artifacts-destination"]
+        store = ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--artifacts-destination"]
         where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         lean = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with (self.folder / "log").open("ab") as log:
@@ -62,8 +62,9 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def one_server(tmp_path_factory):
+def one_server(mlflow_store, tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server"))
+    mlflow_store(server.folder)
     yield server
     server.kill()
 

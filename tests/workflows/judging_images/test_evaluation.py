@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -319,11 +320,11 @@ def test_a_replay_of_training_images_is_told_with_its_pairs(tmp_path: Path) -> N
 
 
 def test_measures_go_to_the_mlflow_run_of_the_training_that_made_the_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mlflow_store: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_set(tmp_path / "real", textures(6, seed=0))
     generated(tmp_path / "run" / "synthetic")
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = mlflow_store(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.create_experiment("monai_xr", artifact_location=(tmp_path / "artifacts").as_uri())

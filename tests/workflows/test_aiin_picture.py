@@ -11,7 +11,7 @@ from monai_xr.errors import ConfigurationError, HostError, InputDataError
 from monai_xr.transforms.aiin.functions import ArrayNormaliser
 from monai_xr.transforms.aiin.settings import checked_settings
 from monai_xr.transforms.aiin.transforms import AIIN
-from monai_xr.workflows.figures.aiin_picture import draw_aiin, normalise_files
+from monai_xr.workflows.aiin_picture import draw_aiin, normalise_files
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Draws what AIIN and the reading rules do to a film."""
