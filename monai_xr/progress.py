@@ -1,6 +1,6 @@
 """Tells on standard error what is being done: a spinner or a bar on a terminal, else a line now and then.
 
-Light, so that a command can say what it does before it loads anything heavy.
+Light, so that a command can say what it does before it loads anything heavy: rich is imported on a terminal alone.
 """
 
 import gc
@@ -12,17 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 _SECONDS_TO_FIRST_LINE = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
 _PARTS = {"monai": ("ignite", "torchvision", "mlflow")}  # that it loads itself; told apart, each takes about a second
@@ -31,25 +20,23 @@ _CALLED = {"monai": "MONAI", "mlflow": "MLflow"}
 
 def say(line: str) -> None:
     """Write one line now."""
-    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Say what is being done while it cannot be counted; on a terminal the line moves, and goes when it is done."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         say(f"{what} ...")
         yield
         return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description} ..."), TimeElapsedColumn())
+    console = Console(stderr=True)
     moving = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        refresh_per_second=4,
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False, refresh_per_second=4
     )
     with moving:
         moving.add_task(what, total=None)
@@ -94,12 +81,14 @@ def progress_bar(what: str, *, between_s: float = _SECONDS_BETWEEN_LINES) -> Ite
         what: Is counted.
         between_s: Least time between two lines where there is no terminal; the first comes after 2 s at the latest.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield Lines(what, between_s).report
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _LOADED = (
-    *("monai.bundle", "monai.engines", "mlflow", "torchmetrics", "timm"),
+    *("monai.bundle", "monai.engines", "torchmetrics", "timm", "mlflow.store.tracking.sqlalchemy_store"),
     *("monai_xr.engines", "monai_xr.handlers.usual", "monai_xr.transforms", "monai_xr.networks"),
     *("monai_xr.workflows.bundle_running.running", "monai_xr.runs.trained"),
 )

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.errors import ModelError, ShiftedError
+from monai_xr.progress import loading
 
 
 @app.command()
@@ -19,8 +21,6 @@ def drift(
     """Compare the films of an app with a reference; exit code 8 where the newest window has shifted."""
     from monai_xr.data.files.output import check_target
     from monai_xr.deploy.drift import FEWEST, FEWEST_IN_REFERENCE, read_records, windows_of
-    from monai_xr.errors import ShiftedError
-    from monai_xr.progress import loading
 
     check_target(output)
     base, later = read_records(reference, fewest=FEWEST_IN_REFERENCE), read_records(records, fewest=FEWEST)
@@ -43,7 +43,6 @@ def verify_app(
     """Run an app on phantom studies of every kind and tell, row by row, whether it does what it must."""
     from monai_xr.cli.help_tables import print_table
     from monai_xr.deploy.verifying import verify_app as verify
-    from monai_xr.errors import ModelError
 
     rows = verify(folder, air=air)
     shown = [("ok" if not each.wrong else "WRONG", each.given, each.wanted, each.wrong) for each in rows]
@@ -62,8 +61,6 @@ def accept(
     accept_phantoms: Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")] = False,
 ) -> None:
     """Try an app on the site's own films: AUROC, calibration, the site's threshold, groups; one signed page."""
-    from monai_xr.progress import loading
-
     loading("torch")
     if check:
         from monai_xr.data.sources.finding import find_records

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.progress import loading
 
 _Run = Annotated[Path, typer.Argument(help="Output folder of a training of chest_xray_vit_classification.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -28,7 +29,6 @@ def judge(
     from monai_xr.data.files.data_folder import check_there
     from monai_xr.data.files.output import free_folder
     from monai_xr.data.sources.finding import check_folder
-    from monai_xr.progress import loading
     from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier
 
     find_classifier(run)
@@ -61,7 +61,6 @@ def try_out(
     """Test a trained classifier: measures with intervals, films it gets right and wrong, one HTML report."""
     from monai_xr.data.files.output import free_folder
     from monai_xr.data.sources.finding import check_folder
-    from monai_xr.progress import loading
     from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier
 
     find_classifier(run)

@@ -7,6 +7,7 @@ import typer
 
 from monai_xr.cli.app import app
 from monai_xr.errors import InputDataError
+from monai_xr.progress import loading, progress_bar, say
 
 _Seed = Annotated[int | None, typer.Option(help="Of the first deal of splits; 0 by default.")]
 _Fractions = Annotated[
@@ -50,8 +51,6 @@ def inspect(
     ] = "isolated",
 ) -> None:
     """Tell what is in a folder: counts, syntaxes, findings with their codes."""
-    from monai_xr.progress import progress_bar, say
-
     say("looking at the files ...")
     from monai_xr.data.files.output import check_target, write_text
     from monai_xr.data.inspecting import find_file, inspect_folder
@@ -92,8 +91,6 @@ def deidentify(
 
     Text is looked for with the extra `ocr`; without it every image waits.
     """
-    from monai_xr.progress import progress_bar, say
-
     say("looking at the files; what finds text in their pixels takes some seconds to start ...")
     from monai_xr.data.deidentifying import deidentify_folder
     from monai_xr.data.deidentifying.outcomes import READY, WAITING
@@ -177,8 +174,6 @@ def prepare(
 ) -> None:
     """Make a data set: one pixel store, manifest.csv with patient-level splits, a report; run again to go on."""
     options = {**locals()}
-    from monai_xr.progress import progress_bar, say
-
     say("reading the headers ...")
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
@@ -218,8 +213,6 @@ def audit(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
 ) -> None:
     """Tell whether thumbnails, borders, file sizes, source or view tell the label: shortcuts that a network learns."""
-    from monai_xr.progress import loading, progress_bar
-
     loading("torch")
     from monai_xr.data.files.output import check_target, write_json
     from monai_xr.workflows.auditing import audit_folder

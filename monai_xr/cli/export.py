@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.progress import loading
 
 
 @app.command()
@@ -15,8 +16,6 @@ def export(
     steps: Annotated[int, typer.Option(help="Of the search for latents, where a DCGAN becomes AnoGAN.")] = 500,
 ) -> None:
     """Export a training as a MONAI Deploy app: a classifier that tells findings, or a DCGAN as AnoGAN."""
-    from monai_xr.progress import loading
-
     loading("torch", "monai")
     from monai_xr.deploy.exporting import export_app
     from monai_xr.inferers.latent_search import SearchSettings

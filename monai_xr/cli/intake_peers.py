@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
+from monai_xr.disk import make_folder
+from monai_xr.errors import ConfigurationError, NetworkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +33,6 @@ def pull(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come; fetch nothing.")] = False,
 ) -> None:
     """Fetch the films that a peer has and the store lacks, at the hours and rate of the site; run again to go on."""
-    from monai_xr.errors import NetworkError
     from monai_xr.pacs import retrieving
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.querying import Wanted, read_wanted
@@ -41,9 +42,10 @@ def pull(
     silence_libraries()
     site = read_site(config)
     name = retrieving.required(site).peer
-    days = [day.date() if day else None for day in (since, until)]
-    wanted = Wanted(first_day=days[0], last_day=days[1], modality=modality.upper(), description=description)
-    wanted = read_wanted(studies, wanted) if studies else wanted
+    first, last = (day.date() if day else None for day in (since, until))
+    wanted = Wanted(first_day=first, last_day=last, modality=modality.upper(), description=description)
+    if studies:
+        wanted = read_wanted(studies, wanted)
     _require_choice(wanted != Wanted(), everything, unfinished)
     with closing(ObjectStore(site.store)) as store:
         wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
@@ -68,8 +70,6 @@ def _show(plans: "Iterable[StudyPlan]") -> None:
 
 
 def _require_choice(*choices: bool) -> None:
-    from monai_xr.errors import ConfigurationError
-
     if sum(choices) != 1:
         what = "more than one choice" if any(choices) else "nothing is wanted"
         raise ConfigurationError(what, "pull", "give filters (--list, --since, --modality...), --all or --unfinished")
@@ -82,8 +82,6 @@ def push(
     retry: Annotated[bool, typer.Option("--retry", help="Try everything again now that was not taken.")] = False,
 ) -> None:
     """Send reports and marked films to a peer; what it does not take stays queued for the next push."""
-    from monai_xr.disk import make_folder
-    from monai_xr.errors import NetworkError
     from monai_xr.pacs import sending
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.index import Index

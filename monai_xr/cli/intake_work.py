@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, InputDataError
 
 _SHORTEST_NAME = 6
 
@@ -47,7 +47,6 @@ def explain(
     from monai_xr.dicom.chest import chest_doubt
     from monai_xr.dicom.header import read_header
     from monai_xr.dicom.identity import admitted
-    from monai_xr.errors import InputDataError
     from monai_xr.pacs.rules import decide
     from monai_xr.pacs.site import read_site
 

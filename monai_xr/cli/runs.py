@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from monai_xr.cli.app import app
+from monai_xr.progress import loading, working
 
 
 @app.command()
@@ -41,7 +42,6 @@ def report(
     output: Annotated[Path | None, typer.Option(help="The page; training.html in the run by default.")] = None,
 ) -> None:
     """Make the page of one training: what it is, its curves, its newest pictures, its alarms, what comes next."""
-    from monai_xr.progress import working
     from monai_xr.runs import RunFolder
     from monai_xr.runs.summary import summary_of
 
@@ -60,7 +60,6 @@ def mlflow(
     port: Annotated[int, typer.Option(help="Of the server, on this machine alone.")] = 5000,
 ) -> None:
     """Show a training in MLflow's own pages: starts its server on this machine and tells the address."""
-    from monai_xr.progress import loading
     from monai_xr.runs import RunFolder
     from monai_xr.runs.tracking_store import noted_store
 

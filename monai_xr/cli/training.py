@@ -8,10 +8,22 @@ import typer
 
 from monai_xr.cli.app import app
 from monai_xr.cli.help_tables import print_table
+from monai_xr.progress import loading, progress_bar, say, working
 
 _SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _COLUMNS = ("setting and default", "")
 _Help = Annotated[bool, typer.Option("--help", help="Show this and exit; after the first argument, its settings.")]
+
+# Of `evaluate`.
+_OUTPUT = "Where measures.json and report.html go; else a new folder in the run, or in runs/evaluation."
+_HELD_OUT = "Split of other real images to compare with: auto takes val, else test; none halves."
+_SPACE = "Feature space: random, lite0, own (learned once), own=RUN, inception=, timm/MODEL= or xrv=FILE."
+_Output = Annotated[Path | None, typer.Option(help=_OUTPUT)]
+_Classes = Annotated[
+    list[str] | None, typer.Option("--classes", "--class", help="Labels to compare; may repeat, or A,B.")
+]
+_HeldOutSplit = Annotated[str, typer.Option(help=_HELD_OUT)]
+_Space = Annotated[str, typer.Option(help=_SPACE)]
 
 
 @app.command(context_settings=_SETTINGS, add_help_option=False)
@@ -28,7 +40,6 @@ def train(
 
     The output folder of a run stands for its bundle with all overlays and settings, to resume it or to train it again.
     """
-    from monai_xr.progress import loading
     from monai_xr.workflows.bundle_running.bundle_folders import bundle_tasks, check_versions, config_files, find_config
     from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
@@ -63,7 +74,6 @@ def sample(
 
     Whatever is not typed is as it was in the training.
     """
-    from monai_xr.progress import loading
     from monai_xr.workflows.bundle_running.sampling import plan_samples, settings_of_all, settings_of_sampling
 
     if run is None:
@@ -91,8 +101,6 @@ def pack(
     url: Annotated[str | None, typer.Option(help="Where the weights will lie; lists them in large_files.yml.")] = None,
 ) -> None:
     """Make a bundle that carries its weights, models/model.pt and models/model.safetensors, and needs no run folder."""
-    from monai_xr.progress import loading
-
     loading("torch", "monai")
     from monai_xr.workflows.bundle_running.packing import pack_run
 
@@ -104,28 +112,13 @@ def pack(
 def evaluate(
     real: Annotated[Path, typer.Argument(help="Folder of real images, of any of the three kinds.")],
     synthetic: Annotated[Path, typer.Argument(help="Folder of generated images.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where measures.json and report.html go; else a new folder in the run, or in runs/evaluation."
-        ),
-    ] = None,
+    output: _Output = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels on a side at which both are compared.")] = None,
-    classes: Annotated[
-        list[str] | None, typer.Option("--classes", "--class", help="Labels to compare; may repeat, or A,B.")
-    ] = None,
+    classes: _Classes = None,
     split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
-    held_out_split: Annotated[
-        str,
-        typer.Option(help="Split of other real images to compare with: auto takes val, else test; none halves."),
-    ] = "auto",
+    held_out_split: _HeldOutSplit = "auto",
     aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
-    space: Annotated[
-        str,
-        typer.Option(
-            help="Feature space: random, lite0, own (learned once), own=RUN, inception=, timm/MODEL= or xrv=FILE."
-        ),
-    ] = "random",
+    space: _Space = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
     seed: Annotated[int, typer.Option(help="Of the pairs and intervals.")] = 0,
@@ -137,7 +130,6 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, AIIN as in the bundles, split train.
     """
-    from monai_xr.progress import loading, say
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
     given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
@@ -173,7 +165,6 @@ def aiin(
 ) -> None:
     """Normalise images with AIIN, and draw before, after and histograms for a grid of thresholds and windows."""
     from monai_xr.data.files.data_folder import check_there
-    from monai_xr.progress import progress_bar, working
 
     check_there(source)
     with working("reading"):
@@ -197,32 +188,10 @@ def demo(
     epochs: Annotated[int, typer.Option(help="Training epochs.")] = 70,
 ) -> None:
     """From phantom DICOM studies to a report, in about five minutes on two cores."""
-    from monai_xr.progress import loading
-
     loading("torch", "monai")
     from monai_xr.workflows.demo import run_demo
 
     run_demo(output, patients=patients, epochs=epochs)
-
-
-@app.command(hidden=True)
-def pictures(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")],
-    films: Annotated[Path | None, typer.Option(help="Phantoms: also draws the first picture.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Training on them, sampled.")] = None,
-) -> None:
-    """Make the pictures of the README anew, from phantoms."""
-    from monai_xr.data.phantoms import make_phantom
-    from monai_xr.workflows.figures.aiin_picture import draw_aiin, write_figure
-    from monai_xr.workflows.figures.polarity_picture import draw_polarity_picture
-
-    if films and run:
-        from monai_xr.workflows.figures.first_picture import draw_first_picture
-
-        draw_first_picture(folder / "first.png", films, run)
-    draw_polarity_picture(folder / "polarity.png")
-    phantom = make_phantom(3, "CONSOLIDATION", size=256)
-    write_figure(draw_aiin(phantom.pixels, (2.0, 10.0, 30.0), (4, 8)), folder / "aiin.png")
 
 
 def _help_or_refuse(context: typer.Context, argument: str, help_wanted: bool) -> None:

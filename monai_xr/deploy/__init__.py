@@ -1,1 +1,1 @@
-"""A trained model in, an app out that a clinic's router runs: DICOM study in, DICOM results out."""
+"""Exports a trained model as an app for a clinic's router, which reads DICOM studies and writes DICOM results."""

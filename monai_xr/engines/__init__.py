@@ -1,4 +1,4 @@
-"""Networks and batches in, trained networks out: engines for GANs, classifiers and linear probes, one that runs any."""
+"""Trains networks on batches: engines for GANs, classifiers and linear probes; also runs any network over images."""
 
 from monai_xr.engines.classifier_engine import ClassifierEngine
 from monai_xr.engines.evaluator import sampler

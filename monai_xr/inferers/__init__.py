@@ -1,4 +1,4 @@
-"""Trained generator in, synthetic images out; logits in, decisions out. Each is imported when it is first used."""
+"""Samples generators, decides by the logits of a classifier, maps where it looked. Each imported when first used."""
 
 from monai_xr.lazy import used_when_asked
 

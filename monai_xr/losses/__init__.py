@@ -1,4 +1,4 @@
-"""Scores and images of one GAN step in, named loss terms out; class logits, or vectors of two views, in, a loss out."""
+"""Loss terms by name: of the scores and images of a GAN step, of class logits, of the vectors of two views."""
 
 from monai_xr.losses.adversarial import (
     hinge_discriminator,

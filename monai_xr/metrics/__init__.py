@@ -1,4 +1,4 @@
-"""Sets of images in, fidelity, diversity, coverage, copying out; answers of a classifier in, its measures out."""
+"""Measures sets of images (fidelity, diversity, coverage, copying) and the answers of classifiers, with intervals."""
 
 from monai_xr.metrics.classification import Answers, Estimate, estimates
 from monai_xr.metrics.comparing import Difference, delong, holm, paired_difference

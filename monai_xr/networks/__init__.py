@@ -1,4 +1,4 @@
-"""Latents and conditions in, image pyramids out; image pyramids in, scores out; images in, logits or vectors out."""
+"""Networks: generators that give image pyramids, discriminators that score them, classifiers and encoders of films."""
 
 from monai_xr.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from monai_xr.networks.dcgan import DCGANDiscriminator, DCGANGenerator

@@ -1,1 +1,1 @@
-"""Studies of a hospital's archive in; received, de-identified and queued for training, and results sent back, out."""
+"""Receives studies from a hospital's archive, de-identifies and queues them for training, and sends results back."""

@@ -1,4 +1,4 @@
-"""Image file in, normalised tensor out: loading, AIIN, the data set that training reads. Imported when first used."""
+"""Loads image files as normalised tensors: readers, AIIN, the data sets of trainings. Each imported when first used."""
 
 from monai_xr.lazy import used_when_asked
 

@@ -1,1 +1,1 @@
-"""Bundle or study in; run, report and record out. Import from the modules: each loads only what it needs."""
+"""Runs whole jobs: bundles, verdicts on images and classifiers, studies. Import from the modules: each loads little."""

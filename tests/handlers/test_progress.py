@@ -87,6 +87,20 @@ def test_drawing_takes_a_twentieth_of_the_time_at_most(make_engine, tmp_path, mo
     assert drawn == [1.0, 22.0, 43.0]
 
 
+@pytest.mark.parametrize(("epochs", "times"), [(1, 1), (3, 2)])
+def test_end_of_a_training_is_drawn_once(make_engine, tmp_path, monkeypatch, epochs, times):
+    now, drawn = [0.0], []
+
+    def draw(folder):
+        drawn.append(folder)
+        now[0] += 1.0
+
+    monkeypatch.setattr("monai_xr.handlers.curve_picture.write_curves", draw)
+    monkeypatch.setattr("monai_xr.handlers.curve_picture.time.monotonic", lambda: now[0])
+    make_engine(epochs, [CurvePicture(tmp_path)]).run()
+    assert len(drawn) == times  # the first epoch, and at the end what came after it
+
+
 def test_picture_that_cannot_be_written_ends_no_training(tmp_path, caplog, monkeypatch):
     def full(folder):
         raise OSError(28, "No space left on device")

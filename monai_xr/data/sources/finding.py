@@ -30,6 +30,7 @@ from monai_xr.data.splits.dealing import seated
 from monai_xr.data.splits.split_table import dealt, named_table, read_table, table_place
 from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_names
 
 
@@ -87,8 +88,6 @@ def check_folder(
     kinds = (kind for _, kind in files_under(root) if kind in IMAGE_KINDS)
     if not (root / MANIFEST).is_file() and next(kinds, "") == "DICOM":
         return
-    from monai_xr.progress import told_if_long  # with rich, which apps do without
-
     with told_if_long("looking at the films"):
         records, wanted = _of_classes(read_folder(dataset_dir), classes), _wanted(split)
     if wanted and records.splits:

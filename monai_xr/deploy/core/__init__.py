@@ -1,4 +1,4 @@
-"""DICOM studies in, findings as DICOM objects out, by ONNX Runtime: no torch, MONAI, Holoscan or MLflow."""
+"""Judges DICOM studies in an app and writes findings as DICOM, by ONNX Runtime: no torch, MONAI, Holoscan or MLflow."""
 
 from monai_xr.deploy.core.films import read_study, select
 from monai_xr.deploy.core.model import DeployedModel, load_model

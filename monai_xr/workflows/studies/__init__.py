@@ -1,1 +1,1 @@
-"""A study file in; arms, each trained several times on the same films, and one report on which of them helps, out."""
+"""Runs a study file: trains its arms several times on the same films, and reports which of them helps."""

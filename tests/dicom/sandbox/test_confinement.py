@@ -1,7 +1,9 @@
 """Hostile code inside the child that reads films: what it tries, and what becomes of it on this kernel."""
 
+import contextlib
 import ctypes
 import functools
+import json
 import os
 import signal
 import socket
@@ -76,36 +78,39 @@ def needs(wall: str) -> None:
         pytest.skip(f"no {wall} on this machine")
 
 
-@pytest.fixture
-def names(tmp_path):
+@contextlib.contextmanager
+def a_place(folder):
     """What a deed may name: a folder with a file, a port that listens, this process and a place in its memory."""
-    (tmp_path / "victim").write_bytes(b"film")
+    (folder / "victim").write_bytes(b"film")
     marked = ctypes.create_string_buffer(b"SECRET42")
-    received: list[int] = []
-    before = signal.signal(signal.SIGUSR1, lambda number, frame: received.append(number))
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: (folder / "signalled").touch())
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield {
-            "FOLDER": str(tmp_path),
+            "FOLDER": str(folder),
             "PORT": server.getsockname()[1],
             "PARENT": os.getpid(),
             "ADDRESS": ctypes.addressof(marked),
         }
     signal.signal(signal.SIGUSR1, before)
-    if received:
-        (tmp_path / "signalled").touch()
 
 
-def script(names: dict, confine: str, deed: str, answer: str) -> str:
-    """A program that defines `names`, confines itself, does the deed and tells what came of it by `answer(text)`."""
+@pytest.fixture
+def names(tmp_path):
+    with a_place(tmp_path) as found:
+        yield found
+
+
+def script(names: dict, confine: str, answer: str) -> str:
+    """A program that defines `names`, confines itself, and has `do(deed)`, which tells by `answer(text)` what came."""
     return textwrap.dedent("""
         import os, signal, sys
         {names}
         {answer}
         def reached(thing):
             answer(f"REACHED {{thing!r}}")
-        def do(*arguments, **named):
+        def do(deed, **named):
             try:
-                exec({deed!r}, globals())
+                exec(deed, globals())
             except OSError as error:
                 answer(f"DENIED {{error.errno}}")
             except RuntimeError as error:
@@ -114,61 +119,88 @@ def script(names: dict, confine: str, deed: str, answer: str) -> str:
     """).format(
         names="\n".join(f"{name} = {value!r}" for name, value in names.items()),
         answer=answer,
-        deed=deed,
         confine=confine,
     )
 
 
-def outcome(names: dict, confine: str, deed: str) -> str:
-    """Run a deed in a plain process, behind the walls that `confine` names."""
-    answer = "def answer(text):\n    os.write(1, text.encode()); os._exit(0)"
-    program = script(names, f"import monai_xr.dicom.sandbox.confinement as c\n{confine}\ndo()", deed, answer)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
-    return done.stdout.decode() or f"ended {done.returncode}: {done.stderr.decode()[-300:]}"
+FORKING = """
+import json, os, sys, traceback
+import monai_xr.dicom.sandbox.confinement
+for line in sys.stdin:
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(theirs, 1)
+        os.dup2(theirs, 2)
+        os.closerange(3, 100)
+        try:
+            exec(json.loads(line), {"__name__": "__main__"})
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    os.close(theirs)
+    with os.fdopen(ours) as said:
+        text = said.read()
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text]), flush=True)
+"""
 
 
-@pytest.fixture
-def hostile_child(monkeypatch, tmp_path, names):
-    """Start the child of `read_isolated` with a reader that was taken over."""
+@pytest.fixture(scope="module")
+def outcome():
+    """Run a deed in a plain process, behind the walls that `confine` names: a fork of one that has loaded them."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FORKING], **pipes) as forking:
 
-    def start(deed: str) -> Worker:
+        def run(names, confine, deed):
+            answer = "def answer(text):\n    os.write(1, text.encode()); os._exit(0)"
+            confine = f"import monai_xr.dicom.sandbox.confinement as c\n{confine}\ndo({deed!r})"
+            print(json.dumps(script(names, confine, answer)), file=forking.stdin, flush=True)
+            code, said = json.loads(forking.stdout.readline())
+            return said if code == 0 else f"ended {code}: {said[-300:]}"
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+def taken_over(tmp_path_factory):
+    """The child of `read_isolated` with a reader that was taken over: it does what the path of a film says."""
+    folder, own = tmp_path_factory.mktemp("open"), tmp_path_factory.mktemp("own")
+    with a_place(folder) as names, pytest.MonkeyPatch.context() as patch:
         answer = "from monai_xr.errors import InputDataError\ndef answer(text):\n    raise InputDataError(text)"
         take_over = (
             "import monai_xr.dicom.reading as r\nr.read_stored = do\nfrom monai_xr.dicom.worker import main\nmain()"
         )
-        (tmp_path / "hostile.py").write_text(script(names, take_over, deed, answer))
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path}/hostile.py" "$4"\n')
+        (own / "hostile.py").write_text(script(names, take_over, answer))
+        python = own / "python"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{own}/hostile.py" "$4"\n')
         python.chmod(0o700)
-        monkeypatch.setattr(sys, "executable", str(python))
-        return Worker()
-
-    return start
+        patch.setattr(sys, "executable", str(python))
+        worker = Worker()
+        patch.undo()
+        yield worker, folder
+        worker.stop()
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_hostile_code_in_the_child_reaches_nothing(hostile_child, tmp_path, deed):
+def test_hostile_code_in_the_child_reaches_nothing(taken_over, deed):
     needs("seccomp")
-    worker = hostile_child(DEEDS[deed])
-    try:
-        with pytest.raises(InputDataError, match=r"DENIED (1|13|can't start new thread)"):
-            worker.read({"path": "x", **ANYONE}, 20)
-    finally:
-        worker.stop()
-    assert (tmp_path / "victim").read_bytes() == b"film"
-    assert {path.name for path in tmp_path.iterdir()} == {"victim", "hostile.py", "python"}
+    worker, folder = taken_over
+    with pytest.raises(InputDataError, match=r"DENIED (1|13|can't start new thread)"):
+        worker.read({"path": DEEDS[deed], **ANYONE}, 20)
+    assert (folder / "victim").read_bytes() == b"film"
+    assert {path.name for path in folder.iterdir()} == {"victim"}
 
 
 # The same deeds without walls: else a denial above would prove nothing.
 @pytest.mark.parametrize("deed", [deed for deed in DEEDS if deed != "become a program"])
-def test_the_deeds_are_possible_without_walls(names, deed):
+def test_the_deeds_are_possible_without_walls(outcome, names, deed):
     if os.getuid() and deed in ("change root", "take privileges", "read the memory of the parent"):
         pytest.skip("needs root")
     assert outcome(names, "", DEEDS[deed]).startswith("REACHED")
 
 
 @pytest.mark.parametrize("deed", BY_LANDLOCK)
-def test_landlock_alone_denies(names, deed):
+def test_landlock_alone_denies(outcome, names, deed):
     needs("Landlock")
     if landlock_abi() < 6:
         pytest.skip("an older Landlock")
@@ -176,18 +208,18 @@ def test_landlock_alone_denies(names, deed):
 
 
 @pytest.mark.parametrize("deed", [deed for deed in DEEDS if deed != "read the memory of the parent"])
-def test_seccomp_alone_denies(names, deed):
+def test_seccomp_alone_denies(outcome, names, deed):
     needs("seccomp")
     assert outcome(names, "assert c._loaded(c._call_filter())", DEEDS[deed]).startswith("DENIED")
 
 
 # Neither wall: the limits of the process still hold where it is not root.
-def test_without_walls_nothing_is_claimed(names):
+def test_without_walls_nothing_is_claimed(outcome, names):
     program = "c._landlock = lambda: ''; c._call_filter = lambda: None; answer(repr(c.confine()))"
     assert outcome(names, program, "") == "()"
 
 
-def test_the_kernel_says_so_too(names):
+def test_the_kernel_says_so_too(outcome, names):
     needs("seccomp")
     status = outcome(names, "c.confine()", "answer(open('/proc/self/status').read())")
     told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
@@ -195,7 +227,7 @@ def test_the_kernel_says_so_too(names):
     assert told["Seccomp"].strip() == "2"
 
 
-def test_a_codec_that_aborts_still_ends_by_its_signal(names):
+def test_a_codec_that_aborts_still_ends_by_its_signal():
     done = subprocess.run(
         [sys.executable, "-c", "import os, monai_xr.dicom.sandbox.confinement as c; c.confine(); os.abort()"],
         capture_output=True, timeout=60, check=False,
