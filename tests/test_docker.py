@@ -43,6 +43,14 @@ def test_services_are_confined_and_tell_their_health(name: str) -> None:
     assert "HEALTHCHECK" in (DOCKER / name / "Dockerfile").read_text()
 
 
+@pytest.mark.parametrize("name", LASTING)
+def test_what_is_mounted_from_here_is_there_and_read_only(name: str) -> None:
+    assert "configs" not in COMPOSE  # podman-compose knows none and starts the services without them
+    mounts = [volume.split(":") for volume in COMPOSE["services"][name]["volumes"]]
+    for source, _, *mode in mounts:
+        assert source in COMPOSE["volumes"] or ((DOCKER / source).is_file() and mode == ["ro"])
+
+
 def test_the_app_has_no_network_and_no_rights() -> None:
     app = COMPOSE["services"]["app"]
     assert (app["network_mode"], app["read_only"], app["cap_drop"], app["user"]) == ("none", True, ["ALL"], "1000:1000")
