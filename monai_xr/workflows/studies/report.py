@@ -34,6 +34,7 @@ from monai_xr.workflows.studies.steps import Done, Step, read_record
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
 
 HTML, MARKDOWN = "report.html", "report.md"
+NOT_DONE = "not done"  # ends the error of a step that was not begun
 _ENOUGH, _LONG = 3, 2000  # repetitions, and steps of a generator
 _GRID_BYTES = 90_000
 _WORST = ("bad", "open", "fine", "none")
@@ -284,4 +285,7 @@ def _few(ran: Ran) -> list[str]:
 
 
 def _failures(ran: Ran) -> list[str]:
-    return sorted({f"Failed: {each.error}" for each in ran.done.values() if each.error})[:20]
+    errors = [each.error for each in ran.done.values() if each.error]
+    left = sum(each.endswith(NOT_DONE) for each in errors)
+    failed = sorted({f"Failed: {each}" for each in errors if not each.endswith(NOT_DONE)})[:20]
+    return [*failed, *([f"{left} of {len(ran.done)} steps are not done yet."] if left else [])]

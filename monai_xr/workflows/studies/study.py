@@ -14,7 +14,7 @@ from monai_xr.workflows.studies.design import Design, Place
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
 from monai_xr.workflows.studies.planning import check_splits
-from monai_xr.workflows.studies.report import Ran, write_study_report
+from monai_xr.workflows.studies.report import NOT_DONE, Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
 from monai_xr.workflows.studies.steps import Done, Step, in_order, known, read_record
@@ -91,7 +91,7 @@ def report_study(design: Design, place: Place, *, with_test: bool = True, publis
 
 
 def _missing(step: Step) -> Done:
-    return Done(error=f"{step.label or step.kind}: not done")
+    return Done(error=f"{step.label or step.kind}: {NOT_DONE}")
 
 
 def mixed_steps(design: Design, graph: Graph, folder: Path) -> list[str]:
