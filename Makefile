@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: setup demo test check fix bench bench-intake controls prove image-test clean
+.PHONY: setup demo test check fix bench bench-intake controls prove image-test intake-test clean
 
 setup: $(VENV)/dev.done          ## install with all extras
 
@@ -44,6 +44,9 @@ prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers 
 image-test: $(VENV)/dev.done     ## the CPU image of an app (APP=DIR of monai-xr export) built and run in podman, confined
 	test -n "$(APP)" || { rm -rf build/small_app && $(BIN)/python tests/small_app.py build/small_app; }
 	PYTHON=$(BIN)/python docker/image_test.sh $(or $(APP),build/small_app)
+
+intake-test: $(VENV)/dev.done    ## Orthanc and the intake of docker/compose.yaml, built, started and tried
+	PYTHON=$(BIN)/python docker/intake_test.sh
 
 clean:                           ## what `make` made; results in runs/ stay
 	rm -rf $(VENV) build dist

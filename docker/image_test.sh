@@ -1,39 +1,17 @@
 #!/bin/sh
 # Builds the CPU image of an app and runs it: no network, read-only root, no capabilities, not root. `make image-test`
 #   docker/image_test.sh APP    the folder that `monai-xr export` wrote
-# With podman, or ENGINE=docker. BASE names another base image; where no registry answers, as root, one is made by
-# debootstrap (then set HOME_OF_IMAGES to keep images and build in a folder of your own).
 set -eu
 app=$(realpath "$1")
-engine=${ENGINE:-podman}
-base=${BASE:-python:3.11-slim-bookworm}
 most=1200000000 # bytes, unpacked
 python=${PYTHON:-python3}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cd "$(dirname "$0")/.."
-
-if [ "$engine" = podman ]; then
-    [ -z "${HOME_OF_IMAGES:-}" ] || engine="podman --root $HOME_OF_IMAGES/graph --runroot $HOME_OF_IMAGES/run"
-    ! command -v runc > /dev/null || engine="$engine --runtime runc" # crun fails on hosts with hybrid cgroups
-fi
-limits="--ulimit nofile=20000:20000 --ulimit nproc=4096:4096" # or a host with low limits refuses the start
-
-if ! $engine image inspect "$base" > /dev/null 2>&1 && ! $engine pull "$base" > /dev/null 2>&1; then
-    base=localhost/python-bookworm:1
-    if ! $engine image inspect "$base" > /dev/null 2>&1; then
-        echo "no registry answers: a base is made by debootstrap"
-        debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/root" > /dev/null
-        rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
-        tar -C "$work/root" -cf - . | $engine import - "$base" > /dev/null
-    fi
-fi
+. docker/engine.sh
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 image=localhost/monai-xr-app:test
-set -- --build-arg "BASE=$base" --file "$app/Dockerfile.cpu" --tag "$image"
-case $engine in podman*) set -- "$@" --network host ${PIP_CERT:+--volume "$PIP_CERT:$PIP_CERT:ro" --env "PIP_CERT=$PIP_CERT"} ;; esac
-# shellcheck disable=SC2086
-$engine build $limits "$@" "$app" > "$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
+build "$image" "$app/Dockerfile.cpu" "$app"
 size=$($engine image inspect --format '{{.Size}}' "$image")
 echo "image: $((size / 1000000)) MB unpacked, at most $((most / 1000000)) allowed"
 [ "$size" -le "$most" ]

@@ -43,7 +43,14 @@ def die_once(work: Work) -> None:
     count(work)
 
 
-KINDS: Kinds = {"count": count, "add": add, "fail": fail, "break_down": break_down, "die_once": die_once}
+def die(work: Work) -> None:
+    """Kill the worker each time."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+KINDS: Kinds = {
+    "count": count, "add": add, "fail": fail, "break_down": break_down, "die_once": die_once, "die": die,
+}  # fmt: skip
 
 
 def numbered(log: Path, numbers: range, seconds: float = 0) -> list[Step]:

@@ -3,13 +3,18 @@
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monai_xr.cli.intake import SITE_FILE, SiteFile, intake
 from monai_xr.disk import make_folder
 from monai_xr.errors import ConfigurationError, NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monai_xr.pacs.retrieving import StudyPlan
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y%m%d"], help="Of the study; counts too.")]
 
@@ -45,8 +50,7 @@ def pull(
     with closing(ObjectStore(site.store)) as store:
         wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
         if dry_run:
-            for study in retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted):
-                typer.echo(study.line())
+            _show(retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted))
             return
         complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
         if give_up:
@@ -54,6 +58,15 @@ def pull(
     typer.echo(f"{complete} studies complete, {partial} partial")
     if partial and not give_up:
         raise NetworkError(f"{partial} studies are partial", name, "go on with --unfinished, or end with --give-up")
+
+
+def _show(plans: "Iterable[StudyPlan]") -> None:
+    """Print each study as it is found, and their number."""
+    found = 0
+    for study in plans:
+        typer.echo(study.line())
+        found += 1
+    typer.echo(f"{found} studies")
 
 
 def _require_choice(*choices: bool) -> None:

@@ -1,7 +1,7 @@
 """Commands on studies: plan, run, watch, report, and carry them to another machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.progress import loading
 
 if TYPE_CHECKING:
-    from monai_xr.workflows.studies.study_file import Design, Place
+    from monai_xr.workflows.studies.design import Design, Place
 
 study_app = App(no_args_is_help=True, help="Do generated films help a classifier? Arms, controls, one report.")
 app.add_typer(study_app, name="study")
@@ -20,6 +20,9 @@ _Size = Annotated[str, typer.Option(help="Of the sizes in the file: smoke runs o
 _Output = Annotated[Path | None, typer.Option(help="Folder of the study; default: runs/studies/NAME-SIZE.")]
 _Films = Annotated[str, typer.Option(help="Data folder instead of that in the file, or of phantoms.")]
 _TestSet = Annotated[str, typer.Option(help="Folder of films of another source, to be judged beside the test split.")]
+_Classes = Annotated[str, typer.Option(help="In place of those in the file: the rare one, the other one.")]
+_Minority = Annotated[str, typer.Option(help="The rare class, which is counted, added and generated.")]
+_NoPatients = Annotated[bool, typer.Option("--no-patients", help="Let films of unknown patients be split one by one.")]
 _Validation = Annotated[bool, typer.Option("--validation-only", help="Leave the test films closed, to tune.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Processes of this machine, one thread each.")]
 _Publish = Annotated[bool, typer.Option("--publish", help="A report without pictures of films, fit to leave the site.")]
@@ -32,12 +35,17 @@ def plan(
     output: _Output = None,
     dataset_dir: _Films = "",
     test_set: _TestSet = "",
+    classes: _Classes = "",
+    minority: _Minority = "",
+    no_patients: _NoPatients = False,
     budget: Annotated[str, typer.Option(help="Time that the study may take: 90s, 100m, 5h.")] = "",
     workers: _Workers = 2,
 ) -> None:
     """Measure data and machine, and write fingerprint.json and plan.yaml, which can be edited and run."""
-    design, place = _read(file, size, output, dataset_dir, test_set)
+    films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
+    design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     seconds = _seconds(budget) if budget else None
+    _check_films(design)
     loading("torch", "monai")
     from monai_xr.workflows.studies.planning import PLAN_FILE, make_plan
 
@@ -59,13 +67,18 @@ def run(
     output: _Output = None,
     dataset_dir: _Films = "",
     test_set: _TestSet = "",
+    classes: _Classes = "",
+    minority: _Minority = "",
+    no_patients: _NoPatients = False,
     workers: _Workers = 2,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler to use instead.")] = "",
     validation_only: _Validation = False,
     publish: _Publish = False,
 ) -> None:
     """Run what is not done yet, then write the report; killed at any moment, the steps in flight alone are lost."""
-    design, place = _read(file, size, output, dataset_dir, test_set)
+    films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
+    design, place = _read(file, size, output, classes=classes, minority=minority, **films)
+    _check_films(design)
     loading("torch", "monai")
     from monai_xr.workflows.studies.study import report_study, run_study
 
@@ -81,11 +94,15 @@ def report(
     output: _Output = None,
     dataset_dir: _Films = "",
     test_set: _TestSet = "",
+    classes: _Classes = "",
+    minority: _Minority = "",
+    no_patients: _NoPatients = False,
     validation_only: _Validation = False,
     publish: _Publish = False,
 ) -> None:
     """Write the report anew, of what is done."""
-    design, place = _read(file, size, output, dataset_dir, test_set)
+    films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
+    design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     loading("torch", "monai")
     from monai_xr.workflows.studies.study import report_study
 
@@ -95,20 +112,31 @@ def report(
 
 @study_app.command()
 def status(
-    file: _File, size: _Size = "", output: _Output = None, dataset_dir: _Films = "", test_set: _TestSet = ""
+    file: _File,
+    size: _Size = "",
+    output: _Output = None,
+    dataset_dir: _Films = "",
+    test_set: _TestSet = "",
+    classes: _Classes = "",
+    minority: _Minority = "",
+    no_patients: _NoPatients = False,
 ) -> None:
-    """Tell how far a study is, and what failed."""
+    """Tell how far a study is, what failed, and what other code made than would make it now."""
     from monai_xr.cli.help_tables import print_table
 
-    design, place = _read(file, size, output, dataset_dir, test_set)
+    films: dict[str, Any] = {"dataset_dir": dataset_dir, "test_set": test_set, "no_patients": no_patients}
+    design, place = _read(file, size, output, classes=classes, minority=minority, **films)
     loading("torch", "monai")
     from monai_xr.workflows.studies.graph import graph_of
-    from monai_xr.workflows.studies.study import failures_in, progress_of
+    from monai_xr.workflows.studies.study import failures_in, mixed_steps, progress_of
 
-    rows = [(kind, f"{done} of {total}") for kind, done, total in progress_of(graph_of(design), place.folder)]
+    graph = graph_of(design)
+    rows = [(kind, f"{done} of {total}") for kind, done, total in progress_of(graph, place.folder)]
     print_table(f"{design.name}, size {design.size_name}", ("steps", "done"), rows)
     for line in failures_in(place.folder):
         typer.echo(f"failed: {line}")
+    for line in mixed_steps(design, graph, place.folder):
+        typer.echo(f"mixed: {line}")
 
 
 @study_app.command()
@@ -133,9 +161,23 @@ def unpack(
     typer.echo(f"{unpack_study(file, folder)} steps taken over into {folder}")
 
 
-def _read(file: Path, size: str, output: Path | None, dataset_dir: str, test_set: str) -> tuple["Design", "Place"]:
+def _read(file: Path, size: str, output: Path | None, **given: Any) -> tuple["Design", "Place"]:
     """Read the design, and where it is run."""
-    from monai_xr.workflows.studies.study_file import Place, read_design
+    from monai_xr.workflows.studies.design import Place, read_design
 
-    design = read_design(file, size, dataset_dir=dataset_dir, test_set=test_set)
+    design = read_design(file, size, **given)
     return design, Place(file, output or Path("runs/studies") / f"{design.name}-{design.size_name}")
+
+
+def _check_films(design: "Design") -> None:
+    """Refuse a data folder that is not there or lacks a class, before anything heavy is loaded."""
+    from monai_xr.data.sources.finding import check_folder
+    from monai_xr.errors import ConfigurationError
+
+    own = "" if design.size.phantoms else design.study.dataset_dir
+    for folder in filter(None, (own, design.test_set)):
+        try:
+            check_folder(Path(folder).expanduser(), classes=[design.study.positive, design.study.negative])
+        except ConfigurationError as error:
+            where = {"classes": "--classes", "dataset_dir": "--dataset-dir"}.get(error.where, error.where)
+            raise ConfigurationError(error.what, where, error.way_out.replace("dataset_dir", "--dataset-dir")) from None

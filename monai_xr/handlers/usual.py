@@ -36,6 +36,7 @@ def usual_handlers(knobs: Mapping[str, Any], dataset: Any, *, validation: Valida
             resume=knobs["resume"],
             every=knobs["checkpoint_every"],
             every_iterations=knobs.get("checkpoint_every_iterations", 0),
+            keep=knobs.get("keep_checkpoints", 2),
             allow_changed_data=knobs["allow_changed_data"],
             settings=settings,
         ),

@@ -19,6 +19,7 @@ from monai_xr.dicom.top_uids import is_uid
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import XrError
 from monai_xr.pacs.audit import Audit
+from monai_xr.pacs.index import DUE, LONGEST_PAUSE_S
 from monai_xr.pacs.peers import association
 from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
@@ -84,8 +85,8 @@ class Commitments:
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            due = "SELECT transaction_uid, peer, objects, tries FROM commitments WHERE not_before <= ?"
-            for transaction, name, objects, tries in self._store.index.rows(due, (time.time(),)):
+            due = f"SELECT transaction_uid, peer, objects, tries FROM commitments WHERE {DUE}"  # noqa: S608
+            for transaction, name, objects, tries in self._store.index.rows(due, (time.time(), time.time())):
                 report = self._report(transaction, json.loads(objects))
                 peer = self._site.peers.get(name)
                 told = peer is not None and send_report(self._site.receiver.ae_title, peer, report)
@@ -96,7 +97,7 @@ class Commitments:
         if over:
             self._store.index.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
         else:
-            later = time.time() + min(3600.0, _BACKOFF_S * 2**tries)
+            later = time.time() + min(LONGEST_PAUSE_S, _BACKOFF_S * 2**tries)
             sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
             self._store.index.execute(sql, (tries, later, transaction))
         self._audit.note("commitment", "told" if told else "given up" if over else "not told yet", peer=name)

@@ -20,7 +20,7 @@ def store_facts(settings: Store, index: Index) -> dict[str, int]:
     """Count what a store holds, by state, and the space that is left above the watermark."""
     free = free_bytes(settings)
     facts = index.counts() | {"quarantined_objects": len(list((settings.folder / "quarantine").glob("*.dcm")))}
-    return facts | {"free_bytes": free, "accepting": int(free >= 0)}
+    return facts | {"free_bytes": free, "accepting": int(free > 0)}
 
 
 def index_of(site: Site) -> Path:
@@ -57,7 +57,7 @@ class Metrics:
             timeout = 5
 
             def do_GET(self) -> None:
-                accepting = free_bytes(store.settings) >= 0
+                accepting = free_bytes(store.settings) > 0
                 health = (200, "accepting\n") if accepting else (503, "no space\n")
                 status, text = (200, metrics_text(store, audit)) if self.path == "/metrics" else health
                 if self.path not in ("/metrics", "/health"):

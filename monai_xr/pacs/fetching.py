@@ -112,7 +112,7 @@ def _c_get(peer: Peer, calling: str, pace: Pace, store: ObjectStore, identifiers
             try:
                 _finish(opened, opened.send_c_get(identifier, GET_MODEL), peer, pace)
             finally:
-                _stop_if_full(full)
+                stop_if_full(full)
 
 
 def _finish(opened: Any, answers: Iterator[tuple[Dataset, Dataset | None]], peer: Peer, pace: Pace) -> None:
@@ -153,7 +153,7 @@ def _wado(peer: Peer, pace: Pace, store: ObjectStore, study: str, images: list[F
             body = _read(answer, store.settings.max_object_mb * 2**20)
         part = _part(body, answer.headers.get("Content-Type", ""), peer)
         meta, data = _split(part, peer)
-        _stop_if_full([_keep(store, data, **meta, sender=peer.ae_title)])
+        stop_if_full([_keep(store, data, **meta, sender=peer.ae_title)])
 
 
 def _read(answer: Any, most: int) -> bytes:
@@ -202,7 +202,8 @@ def _keep(store: ObjectStore, data: Any, **facts: str) -> Answer:
     return store.add(spooled)
 
 
-def _stop_if_full(answers: list[Any]) -> None:
+def stop_if_full(answers: list[Any]) -> None:
+    """Raise a HostError where an answer of the store is that the disk is full."""
     for answer in answers:
         if isinstance(answer, Refused) and answer.status == OUT_OF_RESOURCES:
             raise HostError(f"nothing more can be stored: {answer.reason}", "store", "free space, then pull again")

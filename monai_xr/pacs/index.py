@@ -26,6 +26,9 @@ _BEFORE: dict[State, tuple[State, ...]] = {
     "ignored": ("working", "waiting"),
     "quarantined": ("working", "waiting", "received", "placed", "built"),
 }
+LONGEST_PAUSE_S = 3600.0
+# A pause that is longer than any was set by a clock that was wrong then. The parameter is the time, twice.
+DUE = f"not_before NOT BETWEEN ? AND ? + {LONGEST_PAUSE_S}"
 _TIMEOUT_S = 60
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -115,6 +118,7 @@ class Index:
         self.path = path
         self._lock = threading.RLock()
         try:
+            path.touch(0o600)  # that of the files that SQLite makes beside it, too
             self._connection = sqlite3.connect(
                 path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -122,11 +126,10 @@ class Index:
             self._connection.execute("PRAGMA synchronous = FULL")
             with self.change() as connection:
                 self._prepare(connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise HostError(
                 f"the index cannot be used ({error})", path, "`monai-xr intake serve --rebuild` makes it anew"
             ) from None
-        path.chmod(0o600)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

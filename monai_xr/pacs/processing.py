@@ -100,7 +100,7 @@ class Processing:
                     return
                 time.sleep(_TICK_S / 10 if once else _TICK_S)
             except (HostError, OSError, sqlite3.Error) as error:
-                what = error.what if isinstance(error, HostError) else type(error).__name__
+                what = error.what if isinstance(error, HostError) else getattr(error, "strerror", None) or str(error)
                 if once:
                     raise HostError(f"work cannot go on ({what})", "", "check disk and permissions") from error
                 self._tell(f"work waits: {what}")

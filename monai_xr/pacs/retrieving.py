@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from monai_xr.data.identifiers import hashed
 from monai_xr.errors import ConfigurationError, NetworkError
-from monai_xr.pacs.fetching import Fetch, fetcher
+from monai_xr.pacs.fetching import Fetch, fetcher, stop_if_full
 from monai_xr.pacs.index import Index
 from monai_xr.pacs.pace import DeadlineError, Pace
 from monai_xr.pacs.peers import PassingNetworkError, UnreachableError, patiently
 from monai_xr.pacs.querying import Find, FoundImage, Wanted, find_images, find_studies, finder
 from monai_xr.pacs.site import Retrieve, Site
-from monai_xr.pacs.storing import ObjectStore
+from monai_xr.pacs.storing import NO_SPACE, ObjectStore, free_bytes
 
 NOTHING = Wanted(study_uids=("",))
 _SETTLE_S = 10  # some peers say that a move is done while its last images are on the way
@@ -101,7 +101,7 @@ def pull(
     pace = pace or Pace(settings)
     find, name = retrieval(site, pace.wait)
     fetch = fetcher(settings.method, site.peers[name], site.receiver.ae_title, store, pace)
-    job = _Job(store.index, name, fetch, pace, say)
+    job = _Job(store, name, fetch, pace, say)
     try:
         todo = [study for study in plan(find, store.index, wanted) if not job.note(study).complete]
         for round_ in range(settings.tries):
@@ -116,8 +116,9 @@ def pull(
 class _Job:
     """One retrieval: where it notes, with what it fetches."""
 
-    def __init__(self, index: Index, peer: str, fetch: Fetch, pace: Pace, say: Callable[[str], None]) -> None:
-        self._index, self._peer, self._fetch, self._pace, self._say = index, peer, fetch, pace, say
+    def __init__(self, store: ObjectStore, peer: str, fetch: Fetch, pace: Pace, say: Callable[[str], None]) -> None:
+        self._store, self._index, self._peer = store, store.index, peer
+        self._fetch, self._pace, self._say = fetch, pace, say
         self._states: dict[str, bool] = {}
         self._in_a_row = 0
 
@@ -133,6 +134,8 @@ class _Job:
 
     def fetch(self, study: StudyPlan) -> StudyPlan:
         """Fetch what is missing of a study once; give what still is."""
+        if free_bytes(self._store.settings) <= 0:  # of a move the peer alone is told so
+            stop_if_full([NO_SPACE])
         self._pace.turn(len(study.missing or ()) or study.expected or 1)
         reason = None
         try:

@@ -17,13 +17,12 @@ from pynetdicom import build_context
 from monai_xr.dicom.header import is_dicom, read_header
 from monai_xr.dicom.values import quiet, text, uid
 from monai_xr.errors import ConfigurationError, InputDataError, NetworkError
-from monai_xr.pacs.index import Index
+from monai_xr.pacs.index import DUE, LONGEST_PAUSE_S, Index
 from monai_xr.pacs.peers import PassingNetworkError, association, web_client, web_errors
 from monai_xr.pacs.site import Peer, Send, Site
 
 _WITHOUT_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.")  # reports, presentation states
 _WARNINGS = 0xB000  # stored with a change (PS3.4 table B.2-1)
-_LONGEST_PAUSE_S = 3600
 _BATCH = 100  # an association each; at most 128 contexts are in one
 
 
@@ -75,9 +74,8 @@ def push(
     """
     settings = sending(site)
     peer = site.peers[settings.peer]
-    sql = """SELECT id, path, tries FROM outgoing WHERE peer = ? AND state = 'waiting' AND not_before <= ?
-        ORDER BY id"""
-    due = [Outgoing(id, Path(path), tries) for id, path, tries in index.rows(sql, (settings.peer, now()))]
+    sql = f"SELECT id, path, tries FROM outgoing WHERE peer = ? AND state = 'waiting' AND {DUE} ORDER BY id"  # noqa: S608
+    due = [Outgoing(id, Path(path), tries) for id, path, tries in index.rows(sql, (settings.peer, now(), now()))]
     send = _stow if settings.method == "stow" else _c_store
     for batch in (due[at : at + _BATCH] for at in range(0, len(due), _BATCH)):
         left = {each.id: each for each in batch}
@@ -149,7 +147,7 @@ def sending(site: Site) -> Send:
 def _note(index: Index, settings: Send, each: Outgoing, reason: str, now: float) -> None:
     tries = each.tries + 1
     state = "sent" if not reason else "failed" if tries >= settings.tries else "waiting"
-    pause = min(_LONGEST_PAUSE_S, settings.backoff_s * 2 ** min(tries - 1, 20))
+    pause = min(LONGEST_PAUSE_S, settings.backoff_s * 2 ** min(tries - 1, 20))
     sql = "UPDATE outgoing SET state = ?, tries = ?, not_before = ?, reason = ? WHERE id = ?"
     index.execute(sql, (state, tries, now + pause, reason or None, each.id))
 

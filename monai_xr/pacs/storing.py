@@ -47,6 +47,7 @@ class Refused:
 
 
 Answer = Stored | Known | Refused
+NO_SPACE = Refused(OUT_OF_RESOURCES, "less space is free than the watermark wants")
 _FAILED = Refused(OUT_OF_RESOURCES, "it could not be stored")
 
 
@@ -101,8 +102,8 @@ class ObjectStore:
     def add(self, spooled: Spooled) -> Answer:
         """Take an object from the spool; it is stored, or was, or is in quarantine when this returns."""
         try:
-            if free_bytes(self.settings) < 0:
-                return Refused(OUT_OF_RESOURCES, "less space is free than the watermark wants")
+            if free_bytes(self.settings) <= 0:
+                return NO_SPACE
             if not is_uid(spooled.sop_uid):
                 return Refused(MISMATCH, "SOP Instance UID is no UID")
             spooled.sync()
@@ -216,5 +217,5 @@ def _out_of_resources(error: Exception) -> Refused:
 
 
 def free_bytes(settings: Store) -> int:
-    """Space above the watermark; negative where no more is taken."""
+    """Space above the watermark; where there is none, no more is taken."""
     return shutil.disk_usage(settings.folder).free - int(settings.min_free_gb * 1e9)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from monai_xr.data.identifiers import hashed
 from monai_xr.errors import NetworkError
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.index import Index, State, StudyRow
+from monai_xr.pacs.index import LONGEST_PAUSE_S, Index, State, StudyRow
 from monai_xr.pacs.site import Site
 
 Ask = Callable[[Site, str], int | None]
@@ -18,7 +18,6 @@ Tell = Callable[[str], None]
 _UNFINISHED: tuple[State, ...] = ("received", "waiting", "working", "placed", "built")
 _ENDS: tuple[State, ...] = ("done", "ignored", "quarantined")
 _SOONEST_S = 1.0
-_MOST_BACKOFF_S = 3600.0
 
 
 class StudyQueue:
@@ -38,10 +37,10 @@ class StudyQueue:
         """Let studies wait for their turn that are quiet and have as many objects as the archive says."""
         for row in self.index.studies("received"):
             quiet_s = abs(time.time() - row.last_received)  # clocks jump back
-            if quiet_s < self._settings.quiet_s or self._ask_again.get(row.study_uid, 0) > time.time():
+            if quiet_s < self._settings.quiet_s or self._ask_again.get(row.study_uid, 0) > time.monotonic():
                 continue
             if quiet_s < self._settings.most_wait_s and not self._is_complete(row):
-                self._ask_again[row.study_uid] = time.time() + max(self._settings.quiet_s, _SOONEST_S)
+                self._ask_again[row.study_uid] = time.monotonic() + max(self._settings.quiet_s, _SOONEST_S)
                 continue
             self._ask_again.pop(row.study_uid, None)
             self._move(row, "waiting", row.reason)
@@ -49,13 +48,13 @@ class StudyQueue:
     def _is_complete(self, row: StudyRow) -> bool:
         expected = row.expected
         if self._ask is not None and self._settings.ask is not None:
-            if self._ask_again.get("", 0) > time.time():  # the archive did not answer a moment ago
+            if self._ask_again.get("", 0) > time.monotonic():  # the archive did not answer a moment ago
                 return False
             try:
                 expected = self._ask(self._site, row.study_uid) or expected
             except NetworkError as error:
                 self._tell(f"the count of a study is not known: {error.what}")
-                self._ask_again[""] = time.time() + self._settings.backoff_s
+                self._ask_again[""] = time.monotonic() + self._settings.backoff_s
                 return False
         if expected is None:
             return True
@@ -69,7 +68,8 @@ class StudyQueue:
 
     def due(self, state: State) -> list[StudyRow]:
         """Give what is to be done now with studies of a state."""
-        return [row for row in self.index.studies(state) if row.not_before <= time.time()]
+        now = time.time()
+        return [row for row in self.index.studies(state) if not now < row.not_before <= now + LONGEST_PAUSE_S]
 
     def claim(self, row: StudyRow) -> bool:
         """Take up a study; False where an earlier version of it is still on its way."""
@@ -94,7 +94,7 @@ class StudyQueue:
 
     def backoff_s(self, tries: int) -> float:
         """Give the pause after so many tries."""
-        return min(self._settings.backoff_s * 2.0 ** max(0, tries - 1), _MOST_BACKOFF_S)
+        return min(self._settings.backoff_s * 2.0 ** max(0, tries - 1), LONGEST_PAUSE_S)
 
     def is_empty(self) -> bool:
         """Tell whether nothing is on its way."""

@@ -33,7 +33,15 @@ def checkpoint_name(epoch: int, iterations: int = 0) -> str:
 
 def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: int, iterations: int = 0) -> Path:
     """Write one checkpoint durably, then remove all but the newest `keep`; where the disk refuses, all stay."""
-    path = folder / checkpoint_name(epoch, iterations)
+    path = write_checkpoint(folder / checkpoint_name(epoch, iterations), epoch, content)
+    for old in _finished(folder)[keep:]:
+        old.with_suffix(".json").unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
+    return path
+
+
+def write_checkpoint(path: Path, epoch: int, content: dict[str, Any]) -> Path:
+    """Write one checkpoint durably, in place of any other of this name; where the disk refuses there is none."""
     path.with_suffix(".json").unlink(missing_ok=True)
     buffer = io.BytesIO()
     torch.save(_plain({"schema": SCHEMA, **content}), buffer)
@@ -45,9 +53,6 @@ def save_checkpoint(folder: Path, epoch: int, content: dict[str, Any], *, keep: 
     except HostError:
         path.unlink(missing_ok=True)
         raise
-    for old in _finished(folder)[keep:]:
-        old.with_suffix(".json").unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
     return path
 
 

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 import monai_xr
 
 _PACKAGES = (
@@ -19,6 +17,8 @@ _PACKAGES = (
 
 def provenance() -> dict[str, str]:
     """Give version, commit, machine and time as short texts."""
+    import torch
+
     return {
         "monai_xr": monai_xr.__version__,
         "commit": commit(),
@@ -48,6 +48,8 @@ def commit() -> str:
 
 def machine() -> str:
     """Give system, processor kind and count, and the accelerator where there is one."""
+    import torch  # what asks for the commit alone does without
+
     parts = [platform.system(), platform.machine(), f"{os.cpu_count()} CPU cores"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())

@@ -20,6 +20,7 @@ _OF_THE_RUN = frozenset(
         "register_as",
         "checkpoint_every",
         "checkpoint_every_iterations",
+        "keep_checkpoints",
         "grid_every",
         "measure_every",
         "weights_sha256",

@@ -82,8 +82,8 @@ def test_every_knob_is_a_setting_unless_it_is_of_the_run(any_bundle):
     of_the_run = names - set(settings_of(knobs))
     assert of_the_run <= {
         "bundle_root", "output_dir", "cache_dir", "device", "workers", "resume", "allow_changed_data", "track",
-        "register_as", "checkpoint_every", "checkpoint_every_iterations", "grid_every", "measure_every",
-        "weights_sha256",
+        "register_as", "checkpoint_every", "checkpoint_every_iterations", "keep_checkpoints", "grid_every",
+        "measure_every", "weights_sha256",
     }  # fmt: skip
     assert settings_of(knobs)["added_later"] == {"depth": [1, 0]}
 

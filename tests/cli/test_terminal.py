@@ -44,7 +44,9 @@ def in_terminal(folder, arguments, *, ctrl_c_after):
             typed = True
     os.close(terminal)
     lines = WAY_OF_THE_CURSOR.sub("", seen).replace("^C", "").replace("\r\n", "\n").splitlines()  # its echo
-    return child.wait(), [line for line in lines if line.strip()]
+    code = child.wait()
+    code = code if code >= 0 else 128 - code  # as a shell tells a death by a signal
+    return code, [line for line in lines if line.strip()]
 
 
 @pytest.fixture
@@ -85,3 +87,23 @@ def test_training_that_ctrl_c_stopped_goes_on_by_the_command_that_it_names(tmp_p
     assert code == 0, error
     assert f"epoch {done + 2}/{done + 2}: " in out
     assert "next        monai-xr evaluate 'my films' run" in out
+
+
+def test_sampling_and_evaluating_that_ctrl_c_stopped_begin_anew(tmp_path, monai_xr):
+    write_phantom_studies(tmp_path / "films", patients=15, seed=0, size=64)
+    tiny = ["--accept_phantoms", "--batch_size", "4", "--width", "4", "--image_size", "32", "--track", "false"]
+    tiny += ["--dataset_dir", "films", "--output_dir", "run", "--max_epochs", "1"]
+    code, _, error = monai_xr("train", "chest_xray_dcgan", *tiny)
+    assert code == 0, error
+    for command, shown in (
+        (["sample", "run", "--count", "5000", "--synthetic_dir", "images"], r"images: .* [1-9]\d*/5000"),
+        (["evaluate", "films", "images", "--accept-phantoms"], "looking for the nearest"),
+    ):
+        code, lines = in_terminal(tmp_path, command, ctrl_c_after=shown)
+        assert (code, lines[-1]) == (130, "monai_xr: stopped; the same command begins anew")
+        assert not any("Traceback" in line or "Aborted" in line for line in lines)
+        if command[0] == "sample":
+            command[command.index("5000")] = "12"
+        code, _, error = monai_xr(*command)
+        assert code == 0, error
+    assert len(list((tmp_path / "images").glob("*.png"))) == 12  # none of those that were stopped

@@ -30,12 +30,14 @@ def test_a_dry_run_shows_what_would_come_without_ids_and_fetches_nothing(configu
     code, out, err = monai_xr("intake", "pull", "--modality", "DX", "--since", "2024-03-01", "--dry-run")
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
+    assert lines.pop() == ["2", "studies"]
     assert [line[1:] for line in lines] == [
         ["DX", "3", "images", "3", "lack", "wanted"],
         ["DX", "1", "images", "1", "lack", "wanted"],
     ]
     assert not any(image.StudyInstanceUID in out for image in HELD)
     assert configured.sent == []
+    assert monai_xr("intake", "pull", "--since", "2999-01-01", "--dry-run") == (0, "0 studies\n", "")
 
 
 def test_what_is_partial_ends_with_5_goes_on_and_may_be_given_up(configured: OddPeer, monai_xr: Any) -> None:

@@ -290,6 +290,24 @@ def test_a_full_disk_stops_at_once(
     assert len(odd_peer.sent) <= 3
 
 
+def test_a_move_into_a_full_store_tells_that_it_is_full(
+    odd: Callable[..., tuple[OddPeer, Peer]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, peer = odd()
+    asked: list[str] = []
+
+    def refused(*values: Any) -> None:
+        asked.append(values[0])
+        raise NetworkError("retrieval failed with 0xC000")
+
+    monkeypatch.setattr("monai_xr.pacs.fetching._c_move", refused)
+    full = ObjectStore(Store(folder=tmp_path / "full", min_free_gb=1e9))
+    with pytest.raises(HostError, match="nothing more can be stored: less space is free than the watermark wants"):
+        pull(site_of(tmp_path, peer, "c-move"), full, ALL)
+    full.close()
+    assert asked == []
+
+
 def test_a_destination_that_the_peer_does_not_know_is_named(
     orthanc: OrthancServer, phantoms: list[Path], store: ObjectStore, tmp_path: Path
 ) -> None:

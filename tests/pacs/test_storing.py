@@ -12,6 +12,7 @@ from canary import film
 from pacs.receiving import add, encoded_data_set
 
 from monai_xr.pacs import spooling
+from monai_xr.pacs.counters import store_facts
 from monai_xr.pacs.site import Store
 from monai_xr.pacs.storing import Known, ObjectStore, Refused, Stored
 
@@ -128,6 +129,21 @@ def test_below_the_watermark_nothing_is_taken_and_above_it_again(store):
     assert add(store, film()) == Refused(0xA700, "less space is free than the watermark wants")
     store.settings = usual
     assert add(store, film()) == Stored()
+
+
+def test_a_disk_without_any_free_byte_takes_nothing_and_says_so(store, monkeypatch):
+    usage = type("Usage", (), {"free": 0})
+    monkeypatch.setattr("monai_xr.pacs.storing.shutil.disk_usage", lambda _: usage)
+    assert store.settings.min_free_gb == 0
+    assert store_facts(store.settings, store.index)["accepting"] == 0
+    assert add(store, film()) == Refused(0xA700, "less space is free than the watermark wants")
+
+
+def test_nobody_else_may_read_the_index_or_its_journal(store):
+    add(store, film())
+    files = [path for path in store.folder.iterdir() if path.name.startswith("index.db")]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace"])

@@ -1,6 +1,7 @@
 """A YAML file in, a checked model of it out: typed, frozen; a key that does not exist is refused with the nearest."""
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -98,8 +99,10 @@ def parse_model(kind: type[Model], data: bytes, path: Path, way_out: str) -> Mod
     """
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"more than {MAX_BYTES} bytes", path, "a page is enough")
+    content = None
     try:
-        return kind.model_validate(yaml.load(data, _Loader), context={"folder": path.absolute().parent})  # noqa: S506
+        content = yaml.load(data, _Loader)  # noqa: S506
+        return kind.model_validate(content, context={"folder": path.absolute().parent})
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "no YAML"
@@ -107,6 +110,17 @@ def parse_model(kind: type[Model], data: bytes, path: Path, way_out: str) -> Mod
         raise ConfigurationError(str(problem), where, way_out) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        where = ".".join(_parts_of(content, first)) or "the whole file"
         more = f"and {error.error_count() - 1} more" if error.error_count() > 1 else way_out
         raise ConfigurationError(first["msg"], f"{path.name} {where}", more) from None
+
+
+def _parts_of(content: Any, error: Any) -> Iterator[str]:
+    """Give the keys that lead to an error, without the kinds of a value that were tried there."""
+    for part in error["loc"]:
+        try:
+            content = content[part]
+        except (LookupError, TypeError):
+            if error["type"] != "missing":
+                continue
+        yield str(part)

@@ -22,6 +22,7 @@ from monai_xr.data.pixel_store.known_pixels import (
     is_whole,
     known_outcomes,
     next_attempt,
+    share_pixels,
 )
 from monai_xr.data.pixel_store.pixel_cache import (
     SCHEMA,
@@ -83,7 +84,8 @@ def build_store(
 ) -> PixelCache:
     """Open the pixel cache of these records, or make it.
 
-    What another cache in `folder` or a killed run had of the same files is copied. Of two processes one waits.
+    What another cache in `folder` or a killed run had of the same files is not decoded again, and where all of an
+    earlier cache is wanted, its pixel file is added to instead of copied. Of two processes one waits.
 
     Args:
         records: What to read. Images that cannot be used are left out and listed in `refused`.
@@ -134,7 +136,6 @@ def _built(plan: _Plan) -> Path:
         plan.folder.mkdir(parents=True, exist_ok=True)
         with locked(plan.folder) as alone:  # where that is not sure two may build, and the first rename counts
             if finished(base) == before:  # no other process was faster
-                _check_room(plan.folder, bytes_needed)
                 _make(plan, sources, next_attempt(base) if before else base, alone, instead_of=before)
             if alone:
                 for orphan in plan.folder.glob(f"{TEMPORARY}*"):
@@ -193,7 +194,7 @@ def _make(plan: _Plan, sources: Sequence[FilmSource], target: Path, alone: bool,
     keep = False
     try:
         if not is_whole(building):
-            _write_tiles(plan, sources, building)
+            _write_tiles(plan, sources, building, alone)
         if instead_of and read_index(building)["refused"] == read_index(instead_of)["refused"]:
             return
         if target.exists() and not is_whole(target):
@@ -218,17 +219,22 @@ def _put_in_place(building: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def _write_tiles(plan: _Plan, sources: Sequence[FilmSource], building: Path) -> None:
+def _write_tiles(plan: _Plan, sources: Sequence[FilmSource], building: Path, alone: bool) -> None:
+    keys = [(source.key, source.stamp) for source in sources]
+    if alone:  # who is not must not add to a file of others
+        share_pixels(plan.folder, plan.header(), set(keys), building)
     known = known_outcomes(plan.folder, plan.header(), building)
     settings, store = plan.settings, plan.store
     film = TilesOfStore(store) if store else FilmsOfFiles(settings.admit, plan.decode, settings.exports)
-    journal = Journal(building, plan.header(), [(source.key, source.stamp) for source in sources])
+    there = {key for key, outcome in known.items() if outcome.row is not None or outcome.tile is None}
+    _check_room(plan.folder, 2 * plan.settings.size**2 * sum(key not in there for key in keys) + _SPARE_BYTES)
+    journal = Journal(building, plan.header(), keys)
     done = len(journal.lines)
     outcomes = TileMaker(settings, film, known).outcomes(sources[done:], plan.workers)
     way_out = ""
     try:
         for source, record, outcome in zip(sources[done:], _records(plan)[done:], outcomes, strict=True):
-            journal.add(_entry(source, record, outcome), outcome.tile)
+            journal.add(_entry(source, record, outcome), outcome.tile, outcome.row)
             way_out = way_out or outcome.way_out
             if plan.progress:
                 plan.progress(len(journal.lines), len(plan.records))

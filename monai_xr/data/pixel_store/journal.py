@@ -1,7 +1,8 @@
 """Writes tiles and the index beside them one after the other, such that a killed process can go on: `Journal`.
 
 Each line of the index tells one file's outcome and is written after its pixels. Whoever opens an unfinished cache again
-checks every tile against its checksum and goes on behind the last good one; nothing is decoded twice.
+checks every tile against its checksum and goes on behind the last good one; nothing is decoded twice. Of a pixel file
+that other caches have in common with this one nothing is ever changed: what is new stands behind all that is there.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from monai_xr.data.images.tiles import Tile
-from monai_xr.data.pixel_store.pixel_cache import INDEX, PIXELS, FileKey, checksum
+from monai_xr.data.pixel_store.pixel_cache import INDEX, PIXELS, FileKey, checksum, rows_of
 
 
 class Journal:
@@ -30,17 +31,25 @@ class Journal:
         self.folder = folder
         size = header["size"]
         self.lines = _agreeing(good_lines(folder, header), expected)
-        tiles = sum("sha256" in line for line in self.lines)
-        self._pixels = _opened(folder / PIXELS, 2 * size * size * tiles)
+        rows = rows_of([line for line in self.lines if "sha256" in line])
+        self._pixels, self._next_row = _opened_pixels(folder / PIXELS, 2 * size * size, max(rows, default=-1) + 1)
+        self._tiles = len(rows)
         texts = [_text(header), *map(_text, self.lines)] if self.lines else []
         self._journal = _opened(folder / INDEX, sum(map(len, texts)))
         if not texts:
             _write(self._journal, _text(header))
 
-    def add(self, line: dict[str, Any], tile: Tile | None) -> None:
-        """Add an outcome: its pixels first, then its line, each with one write past any buffer of this process."""
+    def add(self, line: dict[str, Any], tile: Tile | None, row: int | None = None) -> None:
+        """Add an outcome: its pixels first, then its line, each with one write past any buffer of this process.
+
+        A tile that is in the pixel file already is not written; `row` says where.
+        """
         if tile is not None:
-            _write(self._pixels, tile.astype("<u2", copy=False).tobytes())
+            if row is None:
+                _write(self._pixels, tile.astype("<u2", copy=False).tobytes())
+                row, self._next_row = self._next_row, self._next_row + 1
+            line = line if row == self._tiles else {**line, "row": row}
+            self._tiles += 1
         _write(self._journal, _text(line))
         self.lines.append(json.loads(_text(line)))
 
@@ -59,6 +68,7 @@ class Journal:
 def good_lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give the lines of a journal as far as they are whole and their tiles have the right checksums."""
     lines: list[dict[str, Any]] = []
+    tiles, tile_bytes = 0, 2 * header["size"] ** 2
     with suppress(OSError, ValueError, KeyError), (folder / INDEX).open("rb") as journal:
         if journal.readline() != _text(header):
             return []
@@ -68,9 +78,10 @@ def good_lines(folder: Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
                     break
                 line = json.loads(text)
                 if "sha256" in line:
-                    tile = np.frombuffer(pixels.read(2 * header["size"] ** 2), "<u2")
-                    if checksum(tile) != line["sha256"]:
+                    pixels.seek(line.get("row", tiles) * tile_bytes)
+                    if checksum(np.frombuffer(pixels.read(tile_bytes), "<u2")) != line["sha256"]:
                         break
+                    tiles += 1
                 lines.append(line)
     return lines
 
@@ -93,6 +104,14 @@ def _opened(path: Path, keep_bytes: int) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.ftruncate(handle, keep_bytes)
     return handle
+
+
+def _opened_pixels(path: Path, tile_bytes: int, keep: int) -> tuple[int, int]:
+    """Open the pixel file for appending; give the row that comes next, too."""
+    found = os.stat(path) if path.exists() else None
+    if found and found.st_nlink > 1:
+        keep = max(keep, -(-found.st_size // tile_bytes))  # what a killed process left half is filled up
+    return _opened(path, keep * tile_bytes), keep
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -5,13 +5,14 @@ time (too slow, out of memory, unreadable). The first is remembered like a tile;
 the next run, whose cache then stands beside the earlier one under the same name with a number.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from monai_xr.data.pixel_store.journal import good_lines
-from monai_xr.data.pixel_store.pixel_cache import SCHEMA, FileKey, PixelCache, index_of, read_index
+from monai_xr.data.pixel_store.pixel_cache import PIXELS, SCHEMA, FileKey, PixelCache, index_of, read_index
 from monai_xr.data.pixel_store.tile_making import KnownOutcomes, Outcome
 from monai_xr.errors import InputDataError
 
@@ -43,32 +44,55 @@ def has_passing(folder: Path) -> bool:
     return any(each.get("passes") for each in read_index(folder)["refused"])
 
 
-def known_outcomes(folder: Path, header: Mapping[str, Any], without: Path) -> KnownOutcomes:
-    """Give what other caches and killed runs in the folder hold of the same files with the same settings."""
+def known_outcomes(folder: Path, header: Mapping[str, Any], building: Path) -> KnownOutcomes:
+    """Give what other caches and killed runs in the folder hold of the same files with the same settings.
+
+    Of a tile that lies in the pixel file of the cache that is being built the outcome tells the row.
+    """
     known: dict[FileKey, Outcome] = {}
+    for cache, index in _alike(folder, header):
+        with suppress(InputDataError, OSError):
+            known |= _outcomes(cache, index, building)
+    for cache in folder.glob(f"{TEMPORARY}*"):
+        index = index_of(header, good_lines(cache, header) if cache != building else [])
+        if index["images"]:
+            known |= _outcomes(cache, {**index, "source": "", "split_used": "", "manifest_sha256": ""}, building)
+    return known
+
+
+def share_pixels(folder: Path, header: Mapping[str, Any], wanted: Collection[FileKey], building: Path) -> None:
+    """Give a new cache the pixel file of an earlier one, to write new tiles behind, if all tiles in it are wanted.
+
+    Else tiles are copied: of films that were taken away none stays. So they are on a disk without hard links.
+    """
+    tile_bytes = 2 * header["size"] ** 2
+    for cache, index in _alike(folder, header):
+        useful = sum(_key_of(each) in wanted for each in index["images"])
+        if useful * tile_bytes == (cache / PIXELS).stat().st_size and not (building / PIXELS).exists():
+            with suppress(OSError):
+                os.link(cache / PIXELS, building / PIXELS)
+
+
+def _alike(folder: Path, header: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
     for cache in folder.glob(f"{header['size']}px-*"):
         with suppress(InputDataError, OSError):
             index = read_index(cache)
             if {"schema": SCHEMA, **index["settings"], "root": index["root"]} == header:
-                known |= _outcomes(cache, index)
-    for cache in folder.glob(f"{TEMPORARY}*"):
-        index = index_of(header, good_lines(cache, header) if cache != without else [])
-        if index["images"]:
-            known |= _outcomes(cache, {**index, "source": "", "split_used": "", "manifest_sha256": ""})
-    return known
+                yield cache, index
 
 
-def _outcomes(folder: Path, index: Mapping[str, Any]) -> KnownOutcomes:
+def _key_of(entry: Mapping[str, Any]) -> FileKey:
+    return entry["key"], tuple(entry["stamp"])
+
+
+def _outcomes(folder: Path, index: Mapping[str, Any], building: Path) -> KnownOutcomes:
     cache = PixelCache(folder, index)
+    own = (building / PIXELS).exists() and (building / PIXELS).samefile(folder / PIXELS)
     tiles = {
-        (each["key"], tuple(each["stamp"])): Outcome(cache[place], cache.facts[place])
+        _key_of(each): Outcome(cache[place], cache.facts[place], row=cache.rows[place] if own else None)
         for place, each in enumerate(index["images"])
     }
-    refused = {
-        (each["key"], tuple(each["stamp"])): Outcome(reason=each["reason"])
-        for each in index["refused"]
-        if not each.get("passes")
-    }
+    refused = {_key_of(each): Outcome(reason=each["reason"]) for each in index["refused"] if not each.get("passes")}
     return tiles | refused
 
 

@@ -2,8 +2,9 @@
 
 On disk a cache is a folder with `pixels.u16` (little-endian, N x size x size, 65535 for 1.0) and `index.jsonl`: a
 line with what the tiles depend on, a line for each file, and a last line that makes it whole. It is written under
-another name and renamed when whole, so that it is there or not there. Patient and group ids and the path
-of the data folder are kept as hashes only.
+another name and renamed when whole, so that it is there or not there. Tiles lie in the order of their lines but for
+those whose line says `row`: a cache that adds films to an earlier one is a second name of its pixel file, at whose end
+the new tiles stand. Patient and group ids and the path of the data folder are kept as hashes only.
 """
 
 import fcntl
@@ -55,7 +56,9 @@ class PixelCache:
         self.facts = tuple(facts_of(each) for each in index["images"])
         self.refused = tuple(SkippedFile(each["file"], each["reason"]) for each in index["refused"])
         self._stored = _mapped(folder, self.size)  # (M, size, size)
-        self._rows = [each.get("row", place) for place, each in enumerate(index["images"])]
+        self._in_use = _held(folder)
+        self.rows = rows_of(index["images"])
+        self._place_of_row = {row: place for place, row in enumerate(self.rows)}
 
     def part(self, records: Records, admit: Collection[str]) -> "PixelCache":
         """Give the tiles of some records, with the labels and splits of these; origins not admitted are refused.
@@ -71,7 +74,7 @@ class PixelCache:
                 reason = f"a {self.facts[place].origin} image, which is not admitted here"
                 refused.append({"file": record.shown, "reason": reason})
                 continue
-            images.append({**self.index["images"][place], **labels_of(record), "row": self._rows[place]})
+            images.append({**self.index["images"][place], **labels_of(record), "row": self.rows[place]})
         if not images:
             reason = refused[0]["reason"] if refused else "no image"
             raise InputDataError(f"none of {len(refused)} images can be used ({reason})", records.root)
@@ -82,22 +85,22 @@ class PixelCache:
 
     def _place_of(self, record: Record) -> int:
         """Give the place that a record names; its name, of which a table may have lost blanks, must agree."""
-        place = -1 if record.row is None else record.row
-        if not 0 <= place < len(self) or self.index["images"][place]["file"].strip() != record.shown.strip():
+        place = -1 if record.row is None else self._place_of_row.get(record.row, -1)
+        if place < 0 or self.index["images"][place]["file"].strip() != record.shown.strip():
             raise InputDataError("no pixels of this image in the store", record.shown, "prepare the data again")
         return place
 
     @property
     def pixels(self) -> npt.NDArray[np.uint16]:
         """All tiles, (N, size, size): a view of the file, or a copy for a part of it."""
-        whole = self._rows == list(range(len(self._stored)))
-        return self._stored if whole else self._stored[self._rows]
+        whole = self.rows == list(range(len(self._stored)))
+        return self._stored if whole else self._stored[self.rows]
 
     def __len__(self) -> int:
         return len(self.facts)
 
     def __getitem__(self, index: int) -> Tile:
-        tile: Tile = self._stored[self._rows[index]]
+        tile: Tile = self._stored[self.rows[index]]
         return tile
 
     def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, Mapping[str, Any] | None, Path]]:
@@ -155,12 +158,12 @@ def read_index(folder: Path) -> dict[str, Any]:
         header, *entries, end = map(json.loads, (folder / INDEX).read_bytes().splitlines())
         index = {**index_of(header, entries), **end["whole"]}
         size_bytes = (folder / PIXELS).stat().st_size
-        wanted = 2 * len(index["images"]) * index["settings"]["size"] ** 2
+        wanted = 2 * (max(rows_of(index["images"]), default=-1) + 1) * index["settings"]["size"] ** 2
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputDataError("pixel cache cannot be read", folder, way_out) from error
     if header["schema"] != SCHEMA:
         raise InputDataError(f"pixel cache of version {header['schema']}, not {SCHEMA}", folder, way_out)
-    if size_bytes != wanted:
+    if size_bytes < wanted:  # what is behind was added for another cache
         raise InputDataError(f"pixel cache of {size_bytes} bytes instead of {wanted}", folder, way_out)
     return index
 
@@ -173,6 +176,11 @@ def index_of(header: Mapping[str, Any], entries: Sequence[dict[str, Any]]) -> di
         "images": [each for each in entries if "sha256" in each],
         "refused": [each for each in entries if "reason" in each],
     }
+
+
+def rows_of(images: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Give the place of each tile in the pixel file."""
+    return [each.get("row", place) for place, each in enumerate(images)]
 
 
 def _records_of(index: Mapping[str, Any], root: Path) -> Records:
@@ -196,16 +204,22 @@ def _records_of(index: Mapping[str, Any], root: Path) -> Records:
 def _mapped(folder: Path, size: int) -> npt.NDArray[np.uint16]:
     """Map the file as a plain array: items of numpy.memmap cost several times more to make."""
     with (folder / PIXELS).open("rb") as file:
-        with suppress(OSError):  # file systems without locks
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the map holds it on: `is_in_use`
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     tiles = len(mapped) // (2 * size * size)  # of an unfinished file there may be a part of a tile more
     return np.frombuffer(mapped, np.dtype("<u2"), tiles * size * size).reshape(tiles, size, size)
 
 
+def _held(folder: Path) -> mmap.mmap:
+    """Hold the index of a cache for `is_in_use`, as long as what is given lives: a map keeps its file open."""
+    with (folder / INDEX).open("rb") as file:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def is_in_use(folder: Path) -> bool:
-    """Tell whether any process has the tiles of a cache open."""
-    with suppress(FileNotFoundError), (folder / PIXELS).open("rb") as file:
+    """Tell whether any process has a cache open."""
+    with suppress(FileNotFoundError), (folder / INDEX).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -55,13 +55,17 @@ class FilmSource:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A tile with its facts, or the reason why there is none; `passes` where that is of this machine at this time."""
+    """A tile with its facts, or the reason why there is none; `passes` where that is of this machine at this time.
+
+    `row` tells where the tile lies in the pixel file that is being written, if it does already.
+    """
 
     tile: Tile | None = None
     facts: TileFacts | None = None
     reason: str = ""
     way_out: str = ""
     passes: bool = False
+    row: int | None = None
 
 
 KnownOutcomes = Mapping[FileKey, Outcome]

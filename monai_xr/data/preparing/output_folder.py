@@ -95,7 +95,8 @@ def write_manifest(folder: Path, result: Preparation) -> None:
         spacing = [f"{side:.6g}" for side in facts.spacing_mm] if facts.spacing_mm else ["", ""]
         findings = ["|".join(record.present), "|".join(record.absent)]
         ids = [record.shown, record.label, record.patient_id, record.group_id, record.split]
-        rows.append([*ids, *findings, facts.origin, facts.view, facts.bits, *spacing, result.cache.folder.name, place])
+        where = [result.cache.folder.name, result.cache.rows[place]]
+        rows.append([*ids, *findings, facts.origin, facts.view, facts.bits, *spacing, *where])
     write_text(folder / MANIFEST, csv_text(_COLUMNS, rows))
 
 

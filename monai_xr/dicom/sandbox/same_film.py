@@ -65,6 +65,8 @@ def _elements(ds: Dataset, *, plain: bool) -> list[tuple[BaseTag, Any]]:
         told = element.VR not in (None, "UN") or tag.is_private or not dictionary_has_tag(tag)
         if (element.VR if told else dictionary_VR(tag)) == "SQ":
             found.append((tag, [_elements(item, plain=plain) for item in ds[tag].value]))
+        elif not element.value:  # which pydicom gives in one form or another
+            found.append((tag, b""))
         elif plain and isinstance(element.value, bytes):
             found.append((tag, element.value))
         else:

@@ -47,8 +47,8 @@ class Checkpoint:
         folder: Where checkpoints are.
         resume: Whether to go on from the newest one that verifies; with none there, the training starts anew.
         every: Epochs between two checkpoints; the last epoch is always saved.
-        every_iterations: Iterations between two checkpoints within an epoch; 0 for none.
-        keep: How many stay, at least 2.
+        every_iterations: Iterations between two checkpoints, beside those of epochs; 0 for none.
+        keep: How many of the newest stay, at least 2.
         settings: Knobs that must be the same on resume; `FREE_KNOBS` may change.
         allow_changed_data: Whether to resume on other images than before; an epoch that was stopped is begun again.
     """
@@ -112,15 +112,18 @@ class Checkpoint:
         iteration = engine.state.iteration
         if iteration % engine.state.epoch_length == 0:
             return
-        if self.every_iterations and iteration % self.every_iterations == 0:
+        if self._is_due(engine):
             self._save(engine)
         self._stop_if_told(engine)
 
     def end_epoch(self, engine: Any) -> None:
         """Save, if this epoch is due."""
         epoch = engine.state.epoch
-        if epoch % self.every == 0 or epoch == engine.state.max_epochs:
+        if epoch % self.every == 0 or epoch == engine.state.max_epochs or self._is_due(engine):
             self._save(engine)
+
+    def _is_due(self, engine: Any) -> bool:
+        return bool(self.every_iterations) and engine.state.iteration % self.every_iterations == 0
 
     def close(self) -> None:
         """Give folder and signals back."""

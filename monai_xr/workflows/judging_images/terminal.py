@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monai_xr.metrics.measures import Light, Measures
-from monai_xr.runs import run_behind
+from monai_xr.runs import RunFolder, run_behind
 from monai_xr.workflows.judging_images.headline import TOO_FEW
 
 _COLOURS = {"grey": "bright_black"}
@@ -39,13 +39,21 @@ def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
     run, films = (shlex.quote(str(path)) for path in (training.path, real))
     if measures.headline == TOO_FEW:
         return [f"next: monai-xr sample {run} --count 500"]
+    if any(light.question == "copies?" and light.finding == "bad" for light in measures.lights):
+        earlier = f"monai-xr sample {run} --checkpoint CHECKPOINT    # an earlier one of {run}/checkpoints"
+        return ["next: look at the pairs in the report: copies, or bland images near to all?", f"next: {earlier}"]
     if measures.finding == "bad":
-        epochs = 2 * int(training.setting("max_epochs", 50))
-        return [f"next: monai-xr train {run} --resume --dataset_dir {films} --max_epochs {epochs}"]
+        return [f"next: monai-xr train {run} --resume --dataset_dir {films}{_more_epochs(training)}"]
     return [
         f"next: monai-xr pack {run} BUNDLE    # its bundle with the weights, for others' tools",
         "next: monai-xr study run STUDY_FILE    # whether such images help a classifier",
     ]
+
+
+def _more_epochs(training: RunFolder) -> str:
+    planned = int(training.setting("max_epochs", 50))
+    stopped_early = int(training.record.get("epochs", planned)) < planned
+    return "" if stopped_early else f" --max_epochs {2 * planned}"
 
 
 def light_line(light: Light) -> str:

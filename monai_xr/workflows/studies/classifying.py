@@ -42,7 +42,7 @@ def train_classifiers(work: Work) -> None:
         scores[NETWORK] = network_scores(network, pixels)
     facts = {"real": int((~shown.added).sum()), "added": int(shown.added.sum())}
     write_json(work.folder / _FACTS, facts)
-    _write_scores(work.folder, scores, places)
+    write_scores(work.folder, scores, places)
 
 
 def ask_classifiers(work: Work) -> None:
@@ -53,7 +53,7 @@ def ask_classifiers(work: Work) -> None:
     aiin = json.dumps(work.settings["aiin"])
     pixels = film_pixels(work.inputs["films"], classes_of(work), aiin, darker=darker)[places]
     features = load_features(work.inputs["features"])[places]
-    _write_scores(work.folder, _asked(work, pixels, features), places)
+    write_scores(work.folder, _asked(work, pixels, features), places)
 
 
 def _asked(work: Work, pixels: Images, features: Features) -> Scores:
@@ -69,7 +69,8 @@ def _asked(work: Work, pixels: Images, features: Features) -> Scores:
     return scores
 
 
-def _write_scores(folder: Path, scores: Scores, places: NDArray[np.int64]) -> None:
+def write_scores(folder: Path, scores: Scores, places: NDArray[np.int64]) -> None:
+    """Write what classifiers said of films, as `read_scores` reads it."""
     with (folder / SCORES).open("wb") as file:
         np.savez(file, allow_pickle=False, places=places, **scores)
 

@@ -6,8 +6,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from monai_xr.workflows.judging_images.plots import curve_panel, differences_panel
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.results import REFERENCES, Table
-from monai_xr.workflows.studies.study_file import REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import REAL_ONLY
 
 
 def panels_of(design: Design, table: Table) -> list[dict[str, Any]]:

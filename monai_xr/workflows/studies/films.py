@@ -159,7 +159,7 @@ def _take_over(records: Records, work: Work) -> None:
         shutil.copytree(pixels.folder, stores / pixels.folder.name)
         rows = [_row(record, pixels.folder.name, record.row) for record in records]
     else:
-        rows = [_row(record, pixels.folder.name, place) for place, record in enumerate(pixels.records)]
+        rows = [_row(record, pixels.folder.name, row) for row, record in zip(pixels.rows, pixels.records, strict=True)]
     write_text(work.folder / _SET / MANIFEST, csv_text(_COLUMNS, rows))
 
 

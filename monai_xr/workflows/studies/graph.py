@@ -1,11 +1,13 @@
 """A design in; its steps out, each tied to those that it reads. Arms that show the same share what they share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from monai_xr.workflows.studies.choosing import ask_candidates, choose_checkpoint
 from monai_xr.workflows.studies.classifying import ask_classifiers, train_classifiers
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.features import added_features, film_features
 from monai_xr.workflows.studies.films import (
     audit_films,
@@ -18,9 +20,10 @@ from monai_xr.workflows.studies.films import (
 from monai_xr.workflows.studies.judging import judge_added
 from monai_xr.workflows.studies.sources import copy_films, draw_images, hold_back, make_noise, train_generator
 from monai_xr.workflows.studies.steps import Kinds, Step, in_order
-from monai_xr.workflows.studies.study_file import Arm, Design
+from monai_xr.workflows.studies.study_file import Arm
 
 _SAMPLERS = {"copies": "copies", "noise": "noise", "held back": "held_back"}
+_JUDGED = 100  # images of a checkpoint at least, for few tell little
 _SPARE = 3  # times as many images where an arm chooses among them
 
 
@@ -46,6 +49,8 @@ class Graph:
         audit: That looks for shortcuts among the films.
         sources: What an arm adds, by cell.
         judged: Of what an arm adds, by cell.
+        choices: Of a checkpoint, where several are kept; the cell names the generator in place of an arm.
+        choices_tested: The same, asked about the test films.
     """
 
     films: Step
@@ -56,11 +61,14 @@ class Graph:
     tested_second: dict[Cell, Step] = field(default_factory=dict)
     sources: dict[Cell, Step] = field(default_factory=dict)
     judged: dict[Cell, Step] = field(default_factory=dict)
+    choices: dict[Cell, Step] = field(default_factory=dict)
+    choices_tested: dict[Cell, Step] = field(default_factory=dict)
 
     def steps(self, *, with_test: bool = True) -> list[Step]:
         """Give all steps once, each behind those that it reads."""
         ends = [self.audit, *self.trained.values(), *self.judged.values()]
-        ends += [*self.tested.values(), *self.tested_second.values()] if with_test else []
+        tests = (self.tested, self.tested_second, self.choices_tested)
+        ends += [step for each in tests for step in each.values()] if with_test else []
         return in_order(ends)
 
 
@@ -77,11 +85,13 @@ def kinds_of(design: Design) -> Kinds:
         "noise": make_noise,
         "held_back": hold_back,
         "generator": train_generator,
+        "choice": choose_checkpoint,
         "images": draw_images,
         "added_features": added_features,
         "judge": judge_added,
         "train": train_classifiers,
         "test": ask_classifiers,
+        "choice_test": ask_candidates,
     }
 
 
@@ -175,6 +185,20 @@ def pool_of(design: Design, arm: Arm, count: int) -> int:
     return max(round(each.ratio * count) * (_SPARE if each.select != "none" else 1) for each in alike)
 
 
+def _choice(graph: Graph, design: Design, of: Cell, made: Step) -> Step:
+    """Give the step that chooses among the checkpoints of a generator, and have it asked about the test films."""
+    facts = {name: made.settings[name] for name in ("classes", "seed", "learns", "aiin")}
+    settings = facts | {"space": design.study.features, "pairs": design.size.pairs, "choose_by": design.size.choose_by}
+    features = _film_features(graph.films, design, facts["aiin"])
+    inputs = {**made.inputs, "generator": made, "features": features}
+    pool = max(of.count, _JUDGED)
+    step = Step("choice", settings | {"pool": pool}, inputs, f"checkpoint of {made.label}")
+    asked = {"choice": step, "films": graph.films, "features": features}
+    graph.choices[of] = step
+    graph.choices_tested[of] = Step("choice_test", {"classes": facts["classes"]}, asked, f"test of {step.label}")
+    return step
+
+
 def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
     """Give the step that makes the images that an arm adds, see `pool_of`."""
     arm, size = design.arms[cell.arm], design.size
@@ -190,5 +214,10 @@ def _source(graph: Graph, design: Design, cell: Cell, draw: Step) -> Step:
     trained |= {"bundle": generator.bundle, "overlays": list(generator.overlays)}
     trained |= {"steps": size.gan_steps, "batch_size": size.batch_size}
     trained["knobs"] = {**generator.knobs, **size.knobs.get(arm.added, {})}
-    inputs = {"films": graph.films, "generator": Step("generator", trained, inputs, label)}
+    if size.checkpoints > 1:
+        trained["checkpoints"] = size.checkpoints
+    made = Step("generator", trained, inputs, label)
+    inputs = {"films": graph.films, "generator": made}
+    if size.checkpoints > 1:
+        inputs["choice"] = _choice(graph, design, replace(cell, arm=arm.added), made)
     return Step("images", {**settings, **facts, "other_class": int(arm.other_class)}, inputs, f"images of {label}")

@@ -21,15 +21,17 @@ from monai_xr.metrics.pulls import auroc
 from monai_xr.progress import as_time
 from monai_xr.runs.provenance import machine
 from monai_xr.workflows.studies.classifying import PROBE, read_scores
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.features import Features, load_features
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.frozen_probe import linear_probe
 from monai_xr.workflows.studies.graph import Cell, Graph, graph_of, kinds_of, pool_of
 from monai_xr.workflows.studies.running import FINGERPRINT, LOG
 from monai_xr.workflows.studies.steps import Done, Step, carry_out, read_record
-from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY
 
 PLAN_FILE = "plan.yaml"
+SPLITS = ("train", "val", "test")
 _TRIAL_STEPS = 50  # an epoch at least
 _FOLDS = 5
 _FEWEST_SEEDS, _FEWEST_STEPS = 2, 300
@@ -43,13 +45,13 @@ class Speeds:
     Args:
         step: Of a step of each generator, by name.
         feature: Of the features of a film.
-        cell: Of the classifiers of an arm.
+        cell: Of the classifiers of an arm, by the weights that its network starts from.
         judge: Of judging a set of images.
     """
 
     step: Mapping[str, float]
     feature: float
-    cell: float
+    cell: Mapping[str, float]
     judge: float
 
 
@@ -65,9 +67,11 @@ def make_plan(design: Design, folder: Path, budget_s: float | None, workers: int
     Raises:
         InputDataError: The films cannot be used.
     """
+    design, reasons = _possible(design, _films_of(design, folder))
     graph = graph_of(design)
     films, features, room = _measured_data(design, graph, folder)
     facts, lines = _facts_of(design, films, features, room)
+    lines += reasons
     if budget_s is not None:
         speeds = _measured_speeds(design, graph, folder, len(films.rare))
         facts["core_seconds"] = vars(speeds)
@@ -96,6 +100,45 @@ def _done(root: Path, design: Design, *steps: Step) -> list[Done]:
     return [do(step) for step in steps]
 
 
+def check_splits(films: Films, classes: tuple[str, str]) -> None:
+    """Refuse films of which a split lacks a class.
+
+    Raises:
+        InputDataError: Its message names the first one.
+    """
+    for split in SPLITS:
+        for name, is_rare in zip(classes, (True, False), strict=True):
+            if not (films.rare[films.of(split)] == is_rare).any():
+                way_out = "name splits train, val and test in manifest.csv, or set `resplit: true` in the study file"
+                raise InputDataError(f"no film of {name} in the split {split}", "films", way_out)
+
+
+def _films_of(design: Design, folder: Path) -> Films:
+    prepared = _done(folder, design, graph_of(design).films)[0]
+    films = load_films(prepared.folder, design.study.positive, design.study.negative)
+    check_splits(films, (design.study.positive, design.study.negative))
+    return films
+
+
+def _possible(design: Design, films: Films) -> tuple[Design, list[str]]:
+    """Leave out counts of which there are too few films, a line each.
+
+    Raises:
+        InputDataError: Of every count there are.
+    """
+    there = min(int(films.rare[films.of("train")].sum()), design.size.most_rare)
+    further = 1 if any(arm.added == "held back" for arm in design.arms.values()) else 0
+    counts = tuple(count for count in design.size.counts if count + further <= there)
+    if not counts:
+        found = f"{there} films of {design.study.positive} to train on"
+        raise InputDataError(
+            found, f"{min(design.size.counts)} wanted", "lower `counts` in the study file, or add films"
+        )
+    missing = [count for count in design.size.counts if count not in counts]
+    lines = [f"without {count} films of {design.study.positive}: there are {there} to train on" for count in missing]
+    return _with(design, counts=counts) if missing else design, lines
+
+
 def _measured_data(design: Design, graph: Graph, folder: Path) -> tuple[Films, Features, float]:
     """Give films and features, and the AUROC on validation of real films alone, of the largest count."""
     trained = graph.trained[Cell(REAL_ONLY, max(design.size.counts), 0)]
@@ -114,7 +157,7 @@ def _facts_of(design: Design, films: Films, features: Features, reached: float) 
             "others": int((~films.rare[films.of(split)]).sum()),
             "patients": len(set(films.patients_of(films.of(split)))),
         }
-        for split in ("train", "val", "test")
+        for split in SPLITS
     }
     shift = {split: told_apart(films, features, "train", split) for split in ("val", "test")}
     test = films.of("test")
@@ -163,10 +206,10 @@ def _out_of_fold(features: Features, truth: NDArray[np.bool_], fold: NDArray[np.
 
 def _measured_speeds(design: Design, graph: Graph, folder: Path, films: int) -> Speeds:
     """Time a few steps of each generator, and what every arm costs."""
-    first = Cell(REAL_ONLY, min(design.size.counts), 0)
-    trained = graph.trained[first]
+    trained = {design.arms[cell.arm].weights: step for cell, step in reversed(graph.trained.items()) if not cell.seed}
+    features = trained["scratch"].inputs["features"]
     copies = next(step for cell, step in graph.judged.items() if design.arms[cell.arm].added == "copies")
-    done = _done(folder, design, trained, trained.inputs["features"], copies)
+    done = _done(folder, design, features, copies, *trained.values())
     timed = [read_record(each.folder)["core_seconds"] for each in done]
     steps = {}
     for cell, source in graph.sources.items():
@@ -177,7 +220,7 @@ def _measured_speeds(design: Design, graph: Graph, folder: Path, films: int) -> 
             with (folder / LOG).open("a") as log, redirect_stdout(log):
                 record = read_record(_done(folder, design, trial)[0].folder)
             steps[name] = record["core_seconds"] / _TRIAL_STEPS
-    return Speeds(steps, timed[1] / films, timed[0], timed[2])
+    return Speeds(steps, timed[0] / films, dict(zip(trained, timed[2:], strict=True)), timed[1])
 
 
 def estimate(design: Design, speeds: Speeds) -> float:
@@ -186,12 +229,14 @@ def estimate(design: Design, speeds: Speeds) -> float:
     for count in size.counts:
         made = {}
         for arm in design.arms.values():
-            total += speeds.cell
+            total += speeds.cell[arm.weights]
             if arm.added:
                 pool = pool_of(design, arm, count)
                 made[arm.added, arm.other_class] = pool * speeds.feature + speeds.judge
         trained = {name for name, _ in made if name in speeds.step}
         total += sum(made.values()) + sum(speeds.step[name] * size.gan_steps for name in trained)
+        if size.checkpoints > 1:
+            total += len(trained) * size.checkpoints * (count * speeds.feature + speeds.judge)
     return total * size.seeds
 
 

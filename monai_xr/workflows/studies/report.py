@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,24 @@ from monai_xr.data.files.output import write_text
 from monai_xr.data.files.pages import render_page
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.judging_images.report import grid_picture
-from monai_xr.workflows.studies.benefits import measure_lines, worth_lines
+from monai_xr.workflows.studies.benefits import (
+    Point,
+    choice_lines,
+    measure_lines,
+    points_of_arms,
+    points_of_choices,
+    worth_lines,
+)
+from monai_xr.workflows.studies.choosing import VALIDATION
 from monai_xr.workflows.studies.classifying import NETWORK, PROBE
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.figures import panels_of
 from monai_xr.workflows.studies.films import AUDIT, Films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.judging import PAIRS, read_measures
 from monai_xr.workflows.studies.results import REFERENCES, SURE, Compared, Row, Table
 from monai_xr.workflows.studies.running import FINGERPRINT
-from monai_xr.workflows.studies.steps import Done, read_record
-from monai_xr.workflows.studies.study_file import Design
+from monai_xr.workflows.studies.steps import Done, Step, read_record
 from monai_xr.workflows.studies.verdicts import Verdict, controls_of, near_share, verdict_of
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -34,6 +42,11 @@ _HOW = (
     "best arm without a GAN, which validation chooses. Intervals hold the choice of patients and the luck of "
     f"repetitions; p-values are adjusted over all arms, counts and classifiers for each reference (Holm), and "
     f"count below {SURE}."
+)
+_MIXED = "Mixed: other code made some of the steps, see below; another --output makes all of them anew."
+_FURTHER = (
+    "Their measures compare with films of the class in train, also of patients whom an arm was not given: "
+    "`choose_by: validation` compares with none of those."
 )
 _WHAT = {
     PROBE: "Frozen features with a logistic regression that weighs both classes alike in every arm.",
@@ -53,6 +66,7 @@ class Ran:
         tables: Results on test, and on films of another source.
         notes: What a reader must know, such as earlier openings of the test films.
         commands: That run it again, and go on.
+        mixed: Which steps other code made, see `mixed_steps`.
     """
 
     design: Design
@@ -62,16 +76,21 @@ class Ran:
     tables: Sequence[Table]
     notes: Sequence[str]
     commands: Sequence[str]
+    mixed: Sequence[str] = ()
+
+    def ended(self, steps: Mapping[Cell, Step]) -> dict[Cell, Path]:
+        """Give the folders of those steps that ended."""
+        done = {cell: self.done[step.key] for cell, step in steps.items() if step.key in self.done}
+        return {cell: each.folder for cell, each in done.items() if not each.error}
 
     def judged(self) -> dict[Cell, dict[str, Any]]:
         """Give the measures of what arms add."""
-        steps = {cell: self.done[step.key] for cell, step in self.graph.judged.items()}
-        return {cell: read_measures(each.folder) for cell, each in steps.items() if not each.error}
+        return {cell: read_measures(folder) for cell, folder in self.ended(self.graph.judged).items()}
 
     def cost(self, cell: Cell) -> tuple[float, float]:
         """Give seconds and core seconds of what is done for one cell alone."""
         steps = [each[cell] for each in (self.graph.trained, self.graph.sources, self.graph.judged) if cell in each]
-        steps += [step.inputs["generator"] for step in steps if "generator" in step.inputs]
+        steps += [step.inputs[each] for step in steps for each in ("generator", "choice") if each in step.inputs]
         ended = [self.done[step.key] for step in steps]
         records = [read_record(each.folder) for each in ended if not each.error]
         return sum(each["seconds"] for each in records), sum(each["core_seconds"] for each in records)
@@ -89,6 +108,8 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     controls = controls_of(ran.design, table, judged)
     audit = _audit(ran)
     verdict = verdict_of(table, controls, audit)
+    if ran.mixed:
+        verdict = replace(verdict, notes=(*verdict.notes, _MIXED))
     study, size = ran.design.study, ran.design.size
     settings = {**size.model_dump(exclude={"only", "knobs"}), "frozen features": study.features}
     content: dict[str, Any] = {
@@ -105,7 +126,9 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
         "lists": [
             ("What the plan measured", _planned(folder)),
             ("Worth in patients", worth_lines(ran.design, table, ran.films, _draws(ran))),
-            ("Which measure predicts the benefit", measure_lines(ran.design, table, judged)),
+            ("The checkpoints that were taken", _choices(ran)),
+            ("Which measure predicts the benefit", measure_lines(_points(ran, judged))),
+            ("Steps of other code", ran.mixed),
             ("What the numbers do not say", [_HOW, *_few(ran), *ran.notes, *_failures(ran)]),
         ],
         "commands": ran.commands,
@@ -115,6 +138,20 @@ def write_study_report(ran: Ran, folder: Path, *, publish: bool = False) -> Verd
     for name, template in ((HTML, "study.html.j2"), (MARKDOWN, "study.md.j2")):
         write_text(folder / name, render_page(Path(__file__).with_name(template), **content))
     return verdict
+
+
+def _choices(ran: Ran) -> list[str]:
+    if ran.graph.choices:
+        by = ran.design.size.choose_by
+        return [*choice_lines(ran.ended(ran.graph.choices), by), *([] if by == VALIDATION else [_FURTHER])]
+    return ["Of each generator the last checkpoint, the only one that was kept."] if ran.design.study.generators else []
+
+
+def _points(ran: Ran, judged: Mapping[Cell, Mapping[str, Any]]) -> list[Point]:
+    if ran.graph.choices:
+        choices, asked = (ran.ended(each) for each in (ran.graph.choices, ran.graph.choices_tested))
+        return points_of_choices(ran.tables[0], ran.films, choices, asked)
+    return points_of_arms(ran.design, ran.tables[0], judged)
 
 
 def _audit(ran: Ran) -> dict[str, Any]:
@@ -149,6 +186,8 @@ def _data(ran: Ran) -> dict[str, str]:
         rare = int(films.rare[places].sum())
         patients = len(set(films.patients_of(places)))
         facts[split] = f"{rare} {study.positive}, {len(places) - rare} {study.negative}, {patients} patients"
+    if study.no_patients:
+        facts["patients"] = "where none is named, films were split one by one: one patient may be in two splits"
     facts["films of another source"] = f"{ran.tables[1].films[0]}" if len(ran.tables) > 1 else "none were available"
     return facts
 

@@ -16,10 +16,11 @@ from monai_xr.workflows.studies.comparing_arms import (
     mean_auroc,
     mean_difference,
 )
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Cell, Graph
 from monai_xr.workflows.studies.steps import Done, Step
-from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY
 
 BEST = "best arm without a GAN"
 REFERENCES = (REAL_ONLY, DUPLICATES, BEST)

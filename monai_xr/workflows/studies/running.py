@@ -29,12 +29,14 @@ class Runner:
         root: Folder of the study.
         kinds: The functions by kind.
         futures: Of the steps given so far, by key.
+        labels: Of the same.
     """
 
     client: Any
     root: Path
     kinds: Kinds
     futures: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def run(self, steps: Sequence[Step], what: str) -> dict[str, Done]:
         """Do the steps that are not done yet, each behind those that it reads; give what each left, by key.
@@ -48,14 +50,23 @@ class Runner:
         for step in steps:
             if step.key not in self.futures:
                 self.futures[step.key] = self._submitted(step)
-        wanted = {step.key: self.futures[step.key] for step in steps}
+        wanted, left = list({step.key: self.futures[step.key] for step in steps}.values()), dict[str, Done]()
+        ended = as_completed(wanted, loop=self.client.loop, with_results=True, raise_errors=False)
         with progress_bar(what) as report:
-            for number, _ in enumerate(as_completed(list(wanted.values()), loop=self.client.loop), 1):
+            for number, (future, result) in enumerate(ended, 1):
+                left[future.key] = result if isinstance(result, Done) else self._died(future.key, result)
                 report(number, len(wanted))
-        return {key: _left(future, key) for key, future in wanted.items()}
+        return left
+
+    def _died(self, key: str, result: Any) -> Done:
+        """Give the failure of a step whose workers died again and again, or of one that reads it, as Dask tells it."""
+        error = result[1] if isinstance(result, tuple) else result
+        label = self.labels.get(getattr(error, "task", key), key)
+        return Done(error=f"{label}: {type(error).__name__}: the process ended each time, killed or for want of memory")
 
     def _submitted(self, step: Step) -> Any:
         inputs = {role: self.futures[each.key] for role, each in step.inputs.items()}
+        self.labels[step.key] = step.label or step.kind
         bare = Step(step.kind, step.settings, {}, step.label)
         options = {"key": step.key, "pure": False, "priority": -len(self.futures)}
         return self.client.submit(carry_out, self.root, bare, inputs, self.kinds, **options)
@@ -83,12 +94,6 @@ def runner(
         yield Runner(client, root, kinds)
 
 
-def _left(future: Any, key: str) -> Done:
-    """Give what a step left; one whose workers died again and again has failed."""
-    error = future.exception()
-    return Done(error=f"{key}: {type(error).__name__}: {error}") if error else future.result()
-
-
 @contextmanager
 def _client(root: Path, workers: int, scheduler: tuple[str, float]) -> Iterator[Any]:
     try:
@@ -109,7 +114,7 @@ def _client(root: Path, workers: int, scheduler: tuple[str, float]) -> Iterator[
     logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # it warns of workers that end slowly
     one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     with (
-        dask.config.set({"distributed.worker.daemon": False}),
+        dask.config.set({"distributed.worker.daemon": False, "distributed.scheduler.worker-saturation": 1.0}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -121,6 +126,7 @@ def _client(root: Path, workers: int, scheduler: tuple[str, float]) -> Iterator[
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
+        cluster.adapt(minimum=workers, maximum=workers)  # Dask gives up a worker that dies while it starts
         client.register_plugin(_quiet(str(root / LOG)))
         yield client
 

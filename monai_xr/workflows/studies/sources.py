@@ -18,6 +18,7 @@ from monai_xr.data.files.output import write_json
 from monai_xr.data.trained_on import lineage_behind
 from monai_xr.errors import InputDataError, ModelError
 from monai_xr.networks.weights import check_sha256
+from monai_xr.runs.checkpoint_files import read_checkpoint, write_checkpoint
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.bundle_running.sampling import sample_run
@@ -34,6 +35,7 @@ from monai_xr.workflows.studies.films import (
 from monai_xr.workflows.studies.steps import WORK, Work
 
 _IMAGES, _FACTS, _TRAINED, _RUN = "images.npy", "source.json", "generator.json", "run"
+CHOICE = "choice.json"
 _LEAST_BATCHES = 50  # of an epoch, so that what is done once an epoch costs little
 
 
@@ -92,7 +94,7 @@ def make_noise(work: Work) -> None:
 
 
 def train_generator(work: Work) -> None:
-    """Train a generator on the films of one repetition, through its bundle.
+    """Train a generator on the films of one repetition, through its bundle; keep the checkpoints that are wanted.
 
     Raises:
         DivergedError: The training diverged.
@@ -101,7 +103,8 @@ def train_generator(work: Work) -> None:
     wanted, run, source = work.settings, work.folder / WORK / _RUN, work.folder / WORK / "films"
     places, batch = _epoch_of(work, draw.rare, draw.others)
     write_training_folder(work.inputs["films"], places.tolist(), classes_of(work), source)
-    epochs = max(1, round(wanted["steps"] / (len(places) // batch)))
+    length, kept = len(places) // batch, wanted.get("checkpoints", 1)
+    epochs = max(1, round(wanted["steps"] / length))
     knobs = {
         "dataset_dir": str(source),
         "output_dir": str(run),
@@ -117,11 +120,31 @@ def train_generator(work: Work) -> None:
         "track": False,
         **wanted["knobs"],
     }
+    if kept > 1:
+        knobs |= {"checkpoint_every_iterations": math.ceil(epochs * length / kept), "keep_checkpoints": kept}
     bundle = find_bundle(wanted["bundle"])
     run_bundle(bundle, "training", "train", knobs, overlays=[Path(each) for each in wanted["overlays"]])
     shutil.rmtree(source)
-    newest = max((run / "checkpoints").glob("epoch_*.pt"))
-    write_json(work.folder / _TRAINED, {"checkpoint_sha256": check_sha256(newest), "epochs": epochs})
+    files = sorted((run / "checkpoints").glob("epoch_*.pt"), key=lambda path: path.stem)
+    facts: dict[str, Any] = {"checkpoint_sha256": check_sha256(files[-1]), "epochs": epochs}
+    if kept > 1:
+        facts["checkpoints"] = {file.name: _iteration_of(file, alone=file != files[-1]) for file in files}
+    write_json(work.folder / _TRAINED, facts)
+
+
+def _iteration_of(file: Path, *, alone: bool) -> int:
+    """Give the iteration of a checkpoint; of one that is only drawn from, keep the generator alone on the disk."""
+    content = read_checkpoint(file)
+    if alone:
+        left = {name: content[name] for name in content.keys() - {"sha256", "name", "objects", "network_def"}}
+        drawn_from = {name: each for name, each in content["objects"].items() if name in ("generator", "ema_generator")}
+        write_checkpoint(file, content["epoch"], {**left, "objects": drawn_from})
+    return int(content["iteration"])
+
+
+def checkpoints_of(folder: Path) -> dict[str, int]:
+    """Give the names of the checkpoints that `train_generator` kept, with their iterations, in their order."""
+    return dict(json.loads((folder / _TRAINED).read_bytes())["checkpoints"])
 
 
 def draw_images(work: Work) -> None:
@@ -131,10 +154,24 @@ def draw_images(work: Work) -> None:
         InputDataError: The generator knows patients of another split.
         ModelError: Not all of them can be read.
     """
+    choice = json.loads((work.inputs["choice"] / CHOICE).read_bytes()) if "choice" in work.inputs else {"taken": ""}
+    images = drawn_from(work, choice["taken"], work.settings["other_class"])
+    _write(work, images, treated=str(work.settings["aiin"]).lower() != "none")
+
+
+def drawn_from(work: Work, checkpoint: str, other_class: int = 0) -> NDArray[np.float32]:
+    """Draw as many images (N, S, S) as the step wants from a checkpoint of the generator; raises as `draw_images`.
+
+    Args:
+        work: Of a step that reads films and generator.
+        checkpoint: Its name; "" for the newest.
+        other_class: Which class it is asked for.
+    """
     films = load_films(work.inputs["films"], *classes_of(work))
     wanted, run, images = work.settings, work.inputs["generator"] / WORK / _RUN, work.folder / WORK / "images"
-    chosen = {"classes": wanted["classes"][wanted["other_class"]]} if wanted["learns"] == "both" else {}
+    chosen = {"classes": wanted["classes"][other_class]} if wanted["learns"] == "both" else {}
     place = {"synthetic_dir": str(images), "seed": wanted["seed"]}
+    place |= {"checkpoint": str(run / "checkpoints" / checkpoint)} if checkpoint else {}
     sample_run(run, wanted["pool"], {"formats": "png", **place, **chosen})
     outside = frozenset().union(*(units for split, units in films.units.items() if split != "train"))
     way_out = "train it on the split train alone"
@@ -142,10 +179,10 @@ def draw_images(work: Work) -> None:
     found, _ = find_synthetic(images, None)
     size = films.pixels.shape[-1]
     seen = load_image_set(found, name="synthetic", image_size=size, admit=("generated",), cache_dir=images / "cache")
+    shutil.rmtree(images)
     if len(seen.labels) < wanted["pool"]:
         raise ModelError(f"{len(seen.labels)} of {wanted['pool']} images can be read", images)
-    _write(work, seen.pixels[:, 0].numpy(), treated=str(wanted["aiin"]).lower() != "none")
-    shutil.rmtree(images)
+    return np.asarray(seen.pixels[:, 0].numpy(), np.float32)
 
 
 def _drawn(work: Work) -> tuple[Films, Draw]:

@@ -1,7 +1,8 @@
 """A step and what it reads in; a folder of its own, named by what decides its content, out. What is there is not run.
 
 A step writes into a folder that is renamed when it is whole, so that a killed process loses the step in flight alone.
-Its address is made of its kind, its settings and the digests of what it reads: neither code nor time.
+Its address is made of its kind, its settings and the digests of what it reads: neither code nor time. Which code made
+it is recorded beside it.
 """
 
 import json
@@ -20,6 +21,7 @@ from monai_xr.data.files.output import write_json
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError, XrError
 from monai_xr.exits import known_cause, without_folders
+from monai_xr.workflows.studies.code_of_steps import code_of
 
 RECORD = "step.json"
 WORK = "work"  # folder of a step that takes no part in its digest, such as a run and its logs
@@ -178,6 +180,7 @@ def _done(work: Work, step: Step, digests: Mapping[str, str], kinds: Kinds) -> s
         "seconds": round(time.monotonic() - began, 3),
         "core_seconds": round(time.process_time() - cpu, 3),
         "digest": folder_digest(work.folder),
+        "made_by": code_of(kinds[step.kind], step.settings),
     }
     write_json(work.folder / RECORD, record)
     return ""

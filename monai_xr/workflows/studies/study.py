@@ -9,13 +9,15 @@ from pathlib import Path
 from monai_xr.data.files.json_lines import add_line, read_lines
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError
+from monai_xr.workflows.studies.code_of_steps import code_of
+from monai_xr.workflows.studies.design import Design, Place
 from monai_xr.workflows.studies.films import Films, load_films
 from monai_xr.workflows.studies.graph import Graph, graph_of, kinds_of
+from monai_xr.workflows.studies.planning import check_splits
 from monai_xr.workflows.studies.report import Ran, write_study_report
 from monai_xr.workflows.studies.results import tables_of
 from monai_xr.workflows.studies.running import OPENINGS, runner
-from monai_xr.workflows.studies.steps import Done, Step, in_order, known
-from monai_xr.workflows.studies.study_file import Design, Place
+from monai_xr.workflows.studies.steps import Done, Step, in_order, known, read_record
 from monai_xr.workflows.studies.verdicts import Verdict
 
 
@@ -37,9 +39,10 @@ def run_study(design: Design, place: Place, *, workers: int, scheduler: str, wit
         for source in films_of:
             if error := done[source.key].error:
                 raise InputDataError(error, "", "mend the data folder; what is done is kept")
+        films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
+        check_splits(films, (design.study.positive, design.study.negative))
         done |= held.run(first, "steps")
         if with_test:
-            films = load_films(done[graph.films.key].folder, design.study.positive, design.study.negative)
             _note_opening(design, place.folder, films)
             done |= held.run(steps, "test")
     return done
@@ -82,12 +85,29 @@ def report_study(design: Design, place: Place, *, with_test: bool = True, publis
     notes = (
         _earlier_openings(design, place.folder, films) if with_test else ["On validation alone: no test film was seen."]
     )
-    ran = Ran(design, graph, done, films, tables, notes, commands_of(design, place))
+    mixed = mixed_steps(design, graph, place.folder)
+    ran = Ran(design, graph, done, films, tables, notes, commands_of(design, place), mixed)
     return write_study_report(ran, place.folder, publish=publish)
 
 
 def _missing(step: Step) -> Done:
     return Done(error=f"{step.label or step.kind}: not done")
+
+
+def mixed_steps(design: Design, graph: Graph, folder: Path) -> list[str]:
+    """Tell which finished steps other code made than would make them now, a line for each kind and code."""
+    kinds, found, total = kinds_of(design), dict[tuple[str, str], int](), dict[str, int]()
+    done = known(folder, steps := graph.steps())
+    for step in steps:
+        if step.key in done:
+            made = read_record(done[step.key].folder).get("made_by", {})
+            total[step.kind] = total.get(step.kind, 0) + 1
+            if made.get("code") != code_of(kinds[step.kind], step.settings)["code"]:
+                by = f"version {made['version']} at {made['commit']}" if made else "code that is not recorded"
+                found[step.kind, by] = found.get((step.kind, by), 0) + 1
+    return [
+        f"{kind}: {count} of {total[kind]} steps were made by other code, {by}" for (kind, by), count in found.items()
+    ]
 
 
 def progress_of(graph: Graph, folder: Path) -> list[tuple[str, int, int]]:
@@ -102,9 +122,11 @@ def progress_of(graph: Graph, folder: Path) -> list[tuple[str, int, int]]:
 def commands_of(design: Design, place: Place) -> Sequence[str]:
     """Give the commands that run a study again and go on with it; of folders the names alone."""
     given = {} if design.size.phantoms else {"--dataset-dir": design.study.dataset_dir, "--test-set": design.test_set}
-    folders = "".join(f" {option} {shlex.quote(Path(path).name)}" for option, path in given.items() if path)
+    given = {option: Path(path).name for option, path in given.items() if path}
+    options = "".join(f" {shlex.quote(text)}" for pair in given.items() for text in pair)
+    options += "".join(f" {shlex.quote(text)}" for text in design.options)
     file = place.file.name if place.file.is_absolute() else str(place.file)
-    study = f"{shlex.quote(file)} --size {design.size_name}{folders} --output {shlex.quote(place.folder.name)}"
+    study = f"{shlex.quote(file)} --size {design.size_name}{options} --output {shlex.quote(place.folder.name)}"
     return [f"monai-xr study {command} {study}" for command in ("plan", "run", "report")]
 
 

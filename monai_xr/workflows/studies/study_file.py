@@ -1,9 +1,6 @@
 """A study file in; `Design`, all that a study is, typed and checked, out. Nothing in the file is evaluated."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,6 +88,9 @@ class Size(Section):
         seeds: Repetitions, each with patients, generators and classifiers of its own.
         gan_steps: Steps of each generator.
         batch_size: Of the generators.
+        checkpoints: Of each generator that are kept, evenly spaced; with 1 the last one is taken.
+        choose_by: What one of several is chosen by, on films of train and validation: the least distance, the highest
+            share, or AUROC of the frozen features on validation when they train with its images.
         knobs: Settings of generators by name, over their own.
         network: timm name of the network that is trained.
         network_steps: Optimiser steps of every arm.
@@ -110,6 +110,8 @@ class Size(Section):
     seeds: Positive = 3
     gan_steps: Positive = 1000
     batch_size: Positive = 32
+    checkpoints: Positive = 1
+    choose_by: Literal["kid", "fid", "recall", "coverage", "validation"] = "kid"
     knobs: dict[str, dict[str, Knob]] = Field(default_factory=dict)
     network: str = "resnet10t"
     network_steps: Annotated[int, Field(ge=0)] = 300
@@ -180,55 +182,6 @@ def _told(name: str, what: str = "", known: Sequence[str] = ()) -> dict[str, Any
     return {"name": repr(name), "what": repr(what), "known": ", ".join(known)}
 
 
-@dataclass(frozen=True)
-class Design:
-    """A study of one size.
-
-    Args:
-        name: Of the file, without its ending.
-        study: What stands in the file, with the size's own classes.
-        size: The one chosen.
-        size_name: Its name.
-        test_set: Folder of films of another source, "" for none.
-    """
-
-    name: str
-    study: Study
-    size: Size
-    size_name: str
-    test_set: str = ""
-
-    @property
-    def arms(self) -> dict[str, Arm]:
-        """Give the arms that are run, in the order of the file."""
-        wanted = {REAL_ONLY, DUPLICATES, *self.size.only} if self.size.only else set(self.study.arms)
-        return {name: arm for name, arm in self.study.arms.items() if name in wanted}
-
-    def aiin_of(self, arm: Arm) -> Any:
-        """Give what all films of an arm go through."""
-        found = self.study.generators[arm.added].aiin if arm.added in self.study.generators else arm.aiin
-        return found or "none"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all that decides what is run."""
-        content = [self.study.model_dump(exclude={"sizes"}), self.size.model_dump(), self.test_set]
-        return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a study is, and how it was called.
-
-    Args:
-        file: Of the study, or its plan.
-        folder: Takes all that it makes.
-    """
-
-    file: Path
-    folder: Path
-
-
 def read_study(path: Path) -> Study:
     """Read a study file.
 
@@ -239,34 +192,3 @@ def read_study(path: Path) -> Study:
         return parse_model(Study, path.read_bytes(), path, _SEE)
     except OSError as error:
         raise ConfigurationError(f"study file cannot be read ({error.strerror})", path, _SEE) from None
-
-
-def read_design(path: Path, size: str = "", *, dataset_dir: str = "", test_set: str = "") -> Design:
-    """Read a study of one size.
-
-    Args:
-        path: Study file, or a plan, which has one size alone.
-        size: Its name; may be left out where there is one.
-        dataset_dir: Takes the place of that in the file, and of phantoms.
-        test_set: Folder of films of another source.
-
-    Raises:
-        ConfigurationError: No such file or size, or no data.
-    """
-    study = read_study(path)
-    name = size or (next(iter(study.sizes)) if len(study.sizes) == 1 else "")
-    if name not in study.sizes:
-        raise ConfigurationError(f"no size {name!r}" if name else "no size named", path, f"--size: {_listed(study)}")
-    chosen = study.sizes[name]
-    if dataset_dir:
-        study = study.model_copy(update={"dataset_dir": dataset_dir})
-        chosen = chosen.model_copy(update={"phantoms": 0, "second_phantoms": 0, "positive": "", "negative": ""})
-    classes = {"positive": chosen.positive or study.positive, "negative": chosen.negative or study.negative}
-    study = study.model_copy(update=classes)
-    if not study.dataset_dir and not chosen.phantoms:
-        raise ConfigurationError("a study without films", path, "name a folder with --dataset-dir")
-    return Design(path.stem, study, chosen, name, test_set)
-
-
-def _listed(study: Study) -> str:
-    return ", ".join(study.sizes)

@@ -53,7 +53,7 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class _Real:
+class Real:
     """The real films of one repetition as the arm sees them."""
 
     films: Films
@@ -65,7 +65,7 @@ class _Real:
 def read_training_set(work: Work) -> TrainingSet:
     """Put together what an arm trains on; every random choice comes from the seed."""
     wanted, arm = work.settings, work.settings["arm"]
-    real = _read_real(work)
+    real = read_real(work)
     places = np.concatenate([real.draw.rare, real.draw.others])
     rng = np.random.default_rng([wanted["seed"], 2])
     pixels, features = _added(work, real)
@@ -85,14 +85,15 @@ def read_training_set(work: Work) -> TrainingSet:
     return found if altered is None else _with_features(found, altered)
 
 
-def _read_real(work: Work) -> _Real:
+def read_real(work: Work) -> Real:
+    """Read films, draw and features of a step."""
     folder, aiin = work.inputs["films"], json.dumps(work.settings["aiin"])
     films = load_films(folder, *classes_of(work))
     pixels = film_pixels(folder, classes_of(work), aiin)
-    return _Real(films, load_draw(work.inputs["draw"]), pixels, load_features(work.inputs["features"]))
+    return Real(films, load_draw(work.inputs["draw"]), pixels, load_features(work.inputs["features"]))
 
 
-def _added(work: Work, real: _Real) -> tuple[Images, Features]:
+def _added(work: Work, real: Real) -> tuple[Images, Features]:
     """Give the added images that the arm takes, and their features; fewer where there are not as many."""
     if "added" not in work.inputs:
         return real.pixels[:0], real.features[:0]
@@ -103,7 +104,7 @@ def _added(work: Work, real: _Real) -> tuple[Images, Features]:
     return images[chosen], features[chosen]
 
 
-def _selected(how: str, features: Features, real: _Real, count: int) -> NDArray[np.int64]:
+def _selected(how: str, features: Features, real: Real, count: int) -> NDArray[np.int64]:
     """Choose among added images by their features; see `monai_xr.data.selecting`."""
     rare, others = (real.features[places] for places in (real.draw.rare, real.draw.others))
     kept = np.arange(len(features))
@@ -118,7 +119,7 @@ def _selected(how: str, features: Features, real: _Real, count: int) -> NDArray[
     return np.asarray(kept[:count], np.int64)
 
 
-def _altered(real: _Real, count: int, wanted: Any) -> Features:
+def _altered(real: Real, count: int, wanted: Any) -> Features:
     """Give features of altered films of the rare class, as many as other arms add, for what sees features alone."""
     films = torch.from_numpy(real.pixels[np.resize(real.draw.rare, count)])[:, None]
     source = torch.Generator().manual_seed(wanted["seed"])
@@ -135,6 +136,6 @@ def _with_features(found: TrainingSet, altered: Features) -> TrainingSet:
 
 def validation(work: Work) -> tuple[Images, Features, NDArray[np.int64]]:
     """Give pixels and features of the films of validation as the arm sees them, and their places."""
-    real = _read_real(work)
+    real = read_real(work)
     places = real.films.of("val")
     return real.pixels[places], real.features[places], places

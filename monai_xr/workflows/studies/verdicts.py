@@ -1,16 +1,20 @@
 """Tables of a study in; one plain sentence, and what each control says of the study itself, out."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from monai_xr.metrics.comparing import holm
 from monai_xr.metrics.measures import Finding
 from monai_xr.workflows.auditing import CONFOUNDED
 from monai_xr.workflows.studies.classifying import PROBE
+from monai_xr.workflows.studies.design import Design
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.results import BEST, SURE, Compared, Row, Table
-from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design
+from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY
 
 COPIED = 0.05  # share of images near a training film that real films of other patients have, too
 
@@ -70,8 +74,7 @@ def _known_arms(design: Design, table: Table) -> list[Control | None]:
 def _no_better(name: str, rows: Sequence[Row], *, suspect: bool) -> Control:
     """A control should not be better than real films alone; dealt labels must not."""
     better = _better(rows)
-    highest = max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
-    told = _told(highest.differences[REAL_ONLY])
+    told = _told((_surest(better) if better else _highest(rows)).differences[REAL_ONLY])
     if better and suspect:
         return Control(name, "bad", f"better than real only, {told}: the study is suspect", suspect=True)
     if better:
@@ -82,16 +85,26 @@ def _no_better(name: str, rows: Sequence[Row], *, suspect: bool) -> Control:
 
 def _above(name: str, rows: Sequence[Row]) -> Control:
     """Real films of further patients should help, or nothing that is generated can be seen to."""
-    better = _better(rows)
-    highest = max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
-    told = f"{_told(highest.differences[REAL_ONLY])} with {highest.count} films, {highest.classifier}"
+    better, above = _better(rows), [row for row in rows if row.differences[REAL_ONLY].difference.value > 0]
+    named = _surest(better or above) if above else _highest(rows)
+    told = f"{_told(named.differences[REAL_ONLY])} with {named.count} films, {named.classifier}"
     if better:
         return Control(name, "fine", f"above real only: {told}")
-    if highest.differences[REAL_ONLY].difference.value > 0:
+    if above:
         return Control(
             name, "open", f"above real only, but within luck: {told}; this study can see no gain of this size"
         )
     return Control(name, "bad", f"not above real only: {told}: no gain can be seen")
+
+
+def _surest(rows: Sequence[Row]) -> Row:
+    """Give the row whose difference luck explains least."""
+    p_values = [row.differences[REAL_ONLY].difference.p for row in rows]
+    return rows[int(np.argmin([math.inf if p is None or math.isnan(p) else p for p in p_values]))]
+
+
+def _highest(rows: Sequence[Row]) -> Row:
+    return max(rows, key=lambda row: row.differences[REAL_ONLY].difference.value)
 
 
 def _better(rows: Sequence[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from intake.receivers import Receiver
-from intake.sending import acknowledged, senders
+from intake.sending import acknowledged, said_by, senders
 
 STRACE = "/usr/bin/strace"
 _CALLS = "write,pwrite64,writev,sendto,sendmsg,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,openat,creat"
@@ -26,7 +26,7 @@ def kill_often(receiver: Receiver, folders: list[Path], kills: int) -> tuple[int
         time.sleep(chance.uniform(0.1, 1.5))
         receiver.end(signal.SIGKILL)
         for sender in running:
-            told |= acknowledged(sender.communicate()[1])
+            told |= acknowledged(said_by(sender))
     whole = films_in(receiver.folder)
     sent = films_in(folders[0].parent)
     return len(told), sum(whole.get(uid) != sent[uid] for uid in told)
@@ -105,7 +105,7 @@ def trace(receiver: Receiver, folder: Path) -> Disk:
     watching = subprocess.Popen([*watch, "-p", str(receiver.process.pid)], stderr=subprocess.DEVNULL)
     time.sleep(1)
     (sender,) = senders(receiver.port, receiver.title, [folder])
-    sender.communicate()
+    said_by(sender)
     watching.terminate()
     watching.wait()
     receiver.end()

@@ -1,8 +1,10 @@
 """Films made for the bench, and dcmtk's storescu sending them from many associations at once."""
 
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pydicom
@@ -31,11 +33,23 @@ def write_films(folder: Path, study: int, count: int, pixel_bytes: int) -> None:
         ds.save_as(folder / f"{number:04}.dcm", enforce_file_format=True)
 
 
-def senders(port: int, title: str, folders: list[Path]) -> list[subprocess.Popen[str]]:
-    """Start one association a folder."""
+def senders(port: int, title: str, folders: list[Path]) -> list[tuple[IO[str], subprocess.Popen[str]]]:
+    """Start one association a folder, each with a file for what it says: who waits to write to a pipe sends nothing."""
     command = [STORESCU, "-v", "-R", "-aet", "SENDER", "-aec", title, "+sd", "127.0.0.1", str(port)]
-    said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
-    return [subprocess.Popen([*command, str(folder)], **said) for folder in folders]  # type: ignore[call-overload]
+    files = [tempfile.TemporaryFile("w+", errors="replace") for _ in folders]  # noqa: SIM115
+    return [
+        (file, subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL, stderr=file, text=True))
+        for file, folder in zip(files, folders, strict=True)
+    ]
+
+
+def said_by(sender: tuple[IO[str], subprocess.Popen[str]]) -> str:
+    """Give what a sender has said when it ends."""
+    file, process = sender
+    process.wait()
+    with file:
+        file.seek(0)
+        return file.read()
 
 
 def acknowledged(said: str) -> set[str]:
@@ -52,5 +66,5 @@ def acknowledged(said: str) -> set[str]:
 def send_all(port: int, title: str, folders: list[Path]) -> tuple[int, float]:
     """Send everything; give how many films were acknowledged, and the seconds it took."""
     begin = time.perf_counter()
-    said = [sender.communicate()[1] for sender in senders(port, title, folders)]
+    said = [said_by(sender) for sender in senders(port, title, folders)]
     return sum(text.count("Response (Success)") for text in said), time.perf_counter() - begin

@@ -122,6 +122,89 @@ def test_cache_crosses_to_a_worker_process(films: Path, tmp_path: Path) -> None:
     assert np.array_equal(copy.pixels, cache.pixels)
 
 
+def _pixels_in(cache: PixelCache) -> dict[str, bytes]:
+    return {record.shown: cache[place].tobytes() for place, record in enumerate(cache.records)}
+
+
+def test_adding_a_film_writes_its_tile_behind_those_that_are_there(films: Path, tmp_path: Path, png: Any) -> None:
+    before = _build(films, tmp_path / "cache")
+    file, bytes_before = before.folder / "pixels.u16", (before.folder / "pixels.u16").read_bytes()
+    png(films / "sick" / "00.png", 9)  # between others in the order of names
+    after = _build(films, tmp_path / "cache")
+    assert file.samefile(after.folder / "pixels.u16")
+    assert file.read_bytes() == bytes_before + after[list(_pixels_in(after)).index("sick/00.png")].tobytes()
+    assert _pixels_in(after) == _pixels_in(_build(films, tmp_path / "fresh"))
+    assert after.manifest_sha256 == _build(films, tmp_path / "fresh").manifest_sha256
+    assert _pixels_in(PixelCache(before.folder)) == _pixels_in(before)
+    for cache in (before, after):
+        cache.verify()
+
+
+def test_half_a_tile_of_a_killed_run_is_passed_over(films: Path, tmp_path: Path, png: Any) -> None:
+    before = _build(films, tmp_path / "cache")
+    with (before.folder / "pixels.u16").open("ab") as file:
+        file.write(b"x" * 100)  # of 128
+    png(films / "sick" / "9.png", 9)
+    after = _build(films, tmp_path / "cache")
+    after.verify()
+    assert _pixels_in(after) == _pixels_in(_build(films, tmp_path / "fresh"))
+
+
+class _KilledError(BaseException):
+    pass
+
+
+def _kill_at_the_end(done: int, total: int) -> None:
+    if done == total:
+        raise _KilledError
+
+
+def test_tiles_that_a_killed_run_added_are_not_made_again(
+    films: Path, tmp_path: Path, png: Any, decodes: list[Path]
+) -> None:
+    _build(films, tmp_path / "cache")
+    png(films / "sick" / "9.png", 9)
+
+    with pytest.raises(_KilledError):
+        _build(films, tmp_path / "cache", progress=_kill_at_the_end)
+    decodes.clear()
+    last = png(films / "sick" / "A.png", 10)
+    after = _build(films, tmp_path / "cache")
+    assert decodes == [last]
+    assert (after.folder / "pixels.u16").stat().st_size == len(after) * 128
+    after.verify()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_pixels_of_a_film_that_was_taken_away_are_in_no_later_store(
+    films: Path, tmp_path: Path, png: Any, is_killed: bool
+) -> None:
+    before = _build(films, tmp_path / "cache")
+    gone = before[1].tobytes()
+    if is_killed:  # while it added the next film
+        png(films / "sick" / "8.png", 8)
+        with pytest.raises(_KilledError):
+            _build(films, tmp_path / "cache", progress=_kill_at_the_end)
+    (films / "sick" / "1.png").unlink()
+    png(films / "sick" / "9.png", 9)
+    after = _build(films, tmp_path / "cache")
+    assert gone not in (after.folder / "pixels.u16").read_bytes()
+    assert (after.folder / "pixels.u16").stat().st_size == len(after) * 128
+    after.verify()
+
+
+def test_disk_without_hard_links_copies(films: Path, tmp_path: Path, png: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    before = _build(films, tmp_path / "cache")
+    png(films / "sick" / "9.png", 9)
+    after = _build(films, tmp_path / "cache")
+    assert not (before.folder / "pixels.u16").samefile(after.folder / "pixels.u16")
+    after.verify()
+
+
 def test_nothing_usable_tells_the_first_reasons(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "films" / "flat.png", pixels=np.full((40, 40), 7, np.uint8))
     png(tmp_path / "films" / "tiny.png", pixels=np.eye(4, dtype=np.uint8))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from monai_xr.data.pixel_store.building import build_store
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.sources.finding import find_records
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import InputDataError
@@ -96,6 +97,28 @@ def test_new_files_alone_are_decoded_and_old_stores_removed(
     assert decodes == [new]
     assert len(rows(tmp_path / "out")) == 25
     assert len(list((tmp_path / "out" / "pixels").iterdir())) == 1
+
+
+def _written_bytes() -> int:
+    return int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
+
+
+def test_adding_a_film_writes_tables_and_no_pixels_again(tmp_path: Path, dicom: Any, run: Any, rows: Any) -> None:
+    for patient in range(40):
+        dicom(tmp_path / "in" / f"{patient}.dcm", patient, PatientID=f"P{patient}")
+    run(tmp_path / "in", tmp_path / "out", size=128)
+    dicom(tmp_path / "in" / "010.dcm", 77, PatientID="NEW-1")
+    before = _written_bytes()
+    run(tmp_path / "in", tmp_path / "out", size=128)
+    written = _written_bytes() - before
+    assert written < 20 * 128 * 128 * 2  # 41 tiles are 1.3 MB; a report is 0.2 MB, lines about a film 1 kB
+    table = rows(tmp_path / "out")
+    fresh = run(tmp_path / "in", tmp_path / "fresh", size=128)
+    pixels = np.fromfile(tmp_path / "out" / "pixels" / table[0]["store"] / "pixels.u16", "<u2").reshape(-1, 128, 128)
+    assert [row["image"] for row in table] == [record.shown for record in fresh.records]
+    assert np.array_equal(pixels[[int(row["row"]) for row in table]], fresh.cache.pixels)
+    again = find_records(tmp_path / "out")
+    assert np.array_equal(PixelCache(again.store).part(again, ("patient",)).pixels, fresh.cache.pixels)
 
 
 def test_labels_written_later_win_over_what_was_remembered(archive: Path, tmp_path: Path, run: Any) -> None:

@@ -20,6 +20,8 @@ def written(path, syntax=ExplicitVRLittleEndian, *, undefined=False, **tags):
     ds = film(syntax, Rows=48, Columns=48, **tags)
     ds.AnatomicRegionSequence = Sequence([inner])
     ds["AnatomicRegionSequence"].is_undefined_length = inner.is_undefined_length_sequence_item = undefined
+    ds.AccessionNumber = ds.AcquisitionTime = ""  # of type 2: there without a value
+    ds.InstanceNumber = ds.SmallestImagePixelValue = None
     private = ds.private_block(0x0029, "A VENDOR", create=True)
     private.add_new(0x10, "LO", "a value")
     order = ">" if syntax == ExplicitVRBigEndian else "<"

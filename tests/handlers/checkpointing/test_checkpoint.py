@@ -234,3 +234,11 @@ def test_training_that_a_handler_ends_early_saves_its_last_epoch(make_engine, tm
     engine.add_event_handler(Events.EPOCH_COMPLETED, enough)
     engine.run()
     assert newest_checkpoint(tmp_path)["epoch"] == 3
+
+
+def test_evenly_spaced_checkpoints_are_kept_at_the_border_of_an_epoch_and_within(make_engine, tmp_path):
+    make_engine(4, [Checkpoint(tmp_path, every=4, every_iterations=2, keep=5)]).run()  # 2 iterations an epoch
+    assert sorted(path.stem for path in tmp_path.glob("*.pt")) == [f"epoch_{epoch:06d}" for epoch in (1, 2, 3, 4)]
+    make_engine(4, [Checkpoint(tmp_path / "b", every=4, every_iterations=3, keep=5)]).run()
+    names = sorted(path.stem for path in (tmp_path / "b").glob("*.pt"))
+    assert names == ["epoch_000001_plus_000001", "epoch_000003", "epoch_000004"]

@@ -1,8 +1,12 @@
+import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from judged_rows import judged
+from PIL import Image
 from rich.console import Console
 
 from monai_xr.metrics.measures import Finding, Light, Measure
@@ -10,7 +14,7 @@ from monai_xr.workflows.judging_images import terminal
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.headline import headline
 from monai_xr.workflows.judging_images.lights import five_lights
-from monai_xr.workflows.judging_images.terminal import light_line, print_lights
+from monai_xr.workflows.judging_images.terminal import light_line, next_lines, print_lights
 
 GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fine", "precision": "fine"}
 
@@ -95,3 +99,21 @@ def test_the_five_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split()[1] for line in lines] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
     widest = Measure("", "", 0.000333, (0.000444, 0.000555), 0.000333)
     assert len(light_line(Light("faithful?", "open", widest, "perhaps a part missing"))) <= 80
+
+
+def test_what_to_do_next_fits_the_verdict_and_how_far_the_training_came(tmp_path: Path) -> None:
+    run, films = tmp_path / "run", Path("films")
+    (run / "synthetic").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(run / "synthetic" / "0.png")
+    found = evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1))
+    found = replace(found, lights=five_lights(judged(excess="bad", recall="bad"), 100))
+
+    def after(epochs: int) -> str:
+        (run / "run.json").write_text(json.dumps({"settings": {"max_epochs": 40}, "epochs": epochs}))
+        return "\n".join(next_lines(found, films, run / "synthetic"))
+
+    assert after(40) == f"next: monai-xr train {run} --resume --dataset_dir films --max_epochs 80"
+    assert after(9) == f"next: monai-xr train {run} --resume --dataset_dir films"  # was stopped: 40 are to come still
+    found = replace(found, lights=five_lights(judged(near="bad"), 100))
+    assert "look at the pairs in the report" in after(40)
+    assert "train" not in after(40).replace("training", "")  # more of it brings more copies

@@ -1,5 +1,6 @@
 """A plan fits the budget by taking away what tells least, and says why; splits that differ are seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,11 @@ import pytest
 import yaml
 from study_films import CLASSES, data_folder, prepared
 
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.workflows.studies.design import Design, read_design
 from monai_xr.workflows.studies.films import load_films
 from monai_xr.workflows.studies.planning import PLAN_FILE, Speeds, estimate, fit, make_plan, told_apart
 from monai_xr.workflows.studies.running import FINGERPRINT
-from monai_xr.workflows.studies.study_file import Design, read_design
 
 STUDY = """
 question: Does it help?
@@ -26,7 +27,7 @@ arms:
   dear: {role: synthetic, added: dear}
 sizes: {small: {counts: [2, 4, 6], seeds: 5, gan_steps: 1000, image_size: 32, network_steps: 2, network: small}}
 """
-SPEEDS = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.0, cell=1.0, judge=0.0)
+SPEEDS = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.0, cell={"scratch": 1.0}, judge=0.0)
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def design(tmp_path: Path) -> Design:
 
 def test_the_estimate_adds_up_steps_and_classifiers(design: Design) -> None:
     assert estimate(design, SPEEDS) == pytest.approx(5 * 3 * (1000 * 1.1 + 4))
+
+
+def test_kept_checkpoints_and_a_large_network_cost_what_they_cost(design: Design) -> None:
+    size = design.size.model_copy(update={"counts": (4,), "seeds": 1, "checkpoints": 3})
+    arms = {**design.study.arms, "tuned": design.study.arms["real only"].model_copy(update={"weights": "lite0"})}
+    wanted = replace(design, size=size, study=design.study.model_copy(update={"arms": arms}))
+    speeds = Speeds({"cheap": 0.1, "dear": 1.0}, feature=0.5, cell={"scratch": 1.0, "lite0": 20.0}, judge=2.0)
+    judged = 3 * (4 * 0.5 + 2)  # copies, cheap, dear
+    assert estimate(wanted, speeds) == pytest.approx(1000 * 1.1 + 4 + 20 + judged + 2 * 3 * (4 * 0.5 + 2))
 
 
 @pytest.mark.parametrize(
@@ -87,3 +97,25 @@ def test_a_plan_is_a_study_file_of_what_was_measured(design: Design, tmp_path: P
     again = read_design(tmp_path / "out" / PLAN_FILE)
     assert again.arms == design.arms
     assert '"minimum_detectable_effect"' in (tmp_path / "out" / FINGERPRINT).read_text()
+
+
+def test_counts_that_there_are_no_films_for_are_left_out_of_the_plan(design: Design, tmp_path: Path) -> None:
+    data_folder(tmp_path / "data")  # 12 films of the rare class to train on
+    wanted = replace(design, size=design.size.model_copy(update={"counts": (4, 12, 150)}))
+    ceiling = design.study.arms["duplicates"].model_copy(update={"role": "ceiling", "added": "held back"})
+    arms = {**design.study.arms, "further": ceiling}
+    both = replace(wanted, study=design.study.model_copy(update={"arms": arms}))
+    lines = make_plan(both, tmp_path / "out", None, workers=1)
+    assert "without 150 films of SICK: there are 12 to train on" in lines
+    assert "without 12 films of SICK: there are 12 to train on" in lines
+    assert read_design(tmp_path / "out" / PLAN_FILE).size.counts == (4,)
+    many = replace(design, size=design.size.model_copy(update={"counts": (30, 150)}))
+    with pytest.raises(InputDataError, match="12 films of SICK to train on : 30 wanted : lower `counts`"):
+        make_plan(many, tmp_path / "out", None, workers=1)
+
+
+def test_a_split_that_is_missing_is_told_with_the_way_out(design: Design, tmp_path: Path) -> None:
+    table = data_folder(tmp_path / "data") / "manifest.csv"
+    table.write_text(table.read_text().replace(",test", ",val"))
+    with pytest.raises(InputDataError, match=r"no film of SICK in the split test : films : .* `resplit: true`"):
+        make_plan(design, tmp_path / "out", None, workers=1)

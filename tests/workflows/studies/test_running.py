@@ -62,6 +62,17 @@ def test_a_killed_worker_loses_its_step_alone(tmp_path: Path) -> None:
     assert sorted(done_in(tmp_path / "log")) == [-1, 0, 1, 2, 3, 100]
 
 
+def test_a_step_that_kills_its_worker_each_time_fails_alone(tmp_path: Path) -> None:
+    deadly = Step("die", {}, {}, "an arm")
+    reader = Step("add", {"number": 5, "log": str(tmp_path / "log")}, {"deadly": deadly}, "its test")
+    with runner(tmp_path / "study", KINDS, workers=1) as held:
+        done = held.run([deadly, reader], "steps")
+        after = held.run(numbered(tmp_path / "log", range(2)), "steps")
+    told = "an arm: KilledWorker: the process ended each time, killed or for want of memory"
+    assert [each.error for each in done.values()] == [told, told]
+    assert not any(each.error for each in after.values())
+
+
 def test_one_failed_step_does_not_end_the_study(tmp_path: Path) -> None:
     bad = Step("fail", {}, {}, "an arm")
     reader = Step("add", {"number": 5, "log": str(tmp_path / "log")}, {"bad": bad}, "its test")

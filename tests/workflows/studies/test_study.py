@@ -10,9 +10,9 @@ from known_films import films
 
 from monai_xr.data.files.json_lines import read_lines
 from monai_xr.errors import InputDataError
+from monai_xr.workflows.studies.design import Design, Place, read_design
 from monai_xr.workflows.studies.graph import graph_of
-from monai_xr.workflows.studies.study import failures_in, progress_of, report_study, run_study
-from monai_xr.workflows.studies.study_file import Design, Place, read_design
+from monai_xr.workflows.studies.study import failures_in, mixed_steps, progress_of, report_study, run_study
 
 pytestmark = pytest.mark.slow  # starts workers and trains
 
@@ -36,8 +36,8 @@ arms:
   noise films: {role: control, added: noise}
   further films: {role: ceiling, added: held back}
 sizes:
-  tiny: {counts: [12], seeds: 2, image_size: 32, gan_steps: 20, batch_size: 8, network: small, network_steps: 10,
-         network_batch: 8, pairs: 20}
+  tiny: {counts: [12], seeds: 2, image_size: 32, gan_steps: 20, batch_size: 8, checkpoints: 2, network: small,
+         network_steps: 10, network_batch: 8, pairs: 20}
 """
 
 
@@ -74,6 +74,7 @@ def test_the_report_holds_every_arm_and_the_second_run_does_nothing(ran: tuple[D
     for arm in design.arms:
         assert text.count(f"| {arm} |") == (1 if "then real" in arm else 2)  # frozen features are not trained first
     assert "2 of 2 sets of copies are told" in text
+    assert "gan, 12 films: of 26, 51 iterations those after" in text
     assert "opened once" in text
     assert "monai-xr study run" in text
     assert "<script" not in page
@@ -92,6 +93,29 @@ def test_costs_are_those_of_the_steps(ran: tuple[Design, Place]) -> None:
     generators = [record for record in records if record["kind"] == "generator"]
     assert len(generators) == 2  # one a repetition, shared by four arms
     assert all(record["seconds"] > 0 for record in generators)
+    for generator in (place.folder / "steps").glob("generator-*"):
+        sizes = [path.stat().st_size for path in sorted((generator / "work/run/checkpoints").glob("*.pt"))]
+        assert len(sizes) == 2
+        assert max(sizes) > 2 * sizes[0]  # of earlier ones the generator alone is kept
+
+
+def test_a_study_whose_steps_other_code_made_is_marked(ran: tuple[Design, Place]) -> None:
+    design, place = ran
+    report_study(design, place, with_test=False)
+    assert "Mixed" not in (place.folder / "report.md").read_text()
+    older, unknown = sorted((place.folder / "steps").glob("generator-*"))
+    for folder, made_by in ((older, {"version": "0.0.9", "commit": "abc", "code": "old"}), (unknown, None)):
+        record = json.loads((folder / "step.json").read_bytes())
+        assert record.pop("made_by").keys() == {"version", "commit", "code"}
+        (folder / "step.json").write_text(json.dumps(record | ({"made_by": made_by} if made_by else {})))
+    told = [
+        "generator: 1 of 2 steps were made by other code, version 0.0.9 at abc",
+        "generator: 1 of 2 steps were made by other code, code that is not recorded",
+    ]
+    assert sorted(mixed_steps(design, graph_of(design), place.folder)) == sorted(told)
+    verdict = report_study(design, place, with_test=False)
+    assert verdict.notes[-1].startswith("Mixed: other code made some of the steps")
+    assert all(f"- {line}" in (place.folder / "report.md").read_text() for line in told)
 
 
 def test_films_that_cannot_be_used_end_the_study_at_once(ran: tuple[Design, Place], tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.workflows.studies.study_file import read_design, read_study
+from monai_xr.workflows.studies.design import Place, read_design
+from monai_xr.workflows.studies.study import commands_of
+from monai_xr.workflows.studies.study_file import read_study
 
 EXPERIMENTS = Path(__file__).parents[3] / "configs" / "experiments"
 STUDY = """
@@ -77,3 +79,29 @@ def test_the_digest_of_a_design_moves_with_what_is_run_and_with_nothing_else(stu
 def test_the_studies_that_come_with_the_package_can_be_read(path: Path) -> None:
     if "arms:" in path.read_text():
         assert {"smoke", "paper"} <= set(read_study(path).sizes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "minority", "found"),
+    [
+        ("", "", ("A", "B")),
+        ("X,Y", "", ("X", "Y")),
+        ("X, Y", "Y", ("Y", "X")),
+        ("", "C", ("C", "B")),
+        ("", "B", ("B", "A")),
+    ],
+)
+def test_a_command_line_names_other_classes(study: Path, classes: str, minority: str, found: tuple[str, str]) -> None:
+    design = read_design(study, "small", classes=classes, minority=minority)
+    assert (design.study.positive, design.study.negative) == found
+    assert read_design(study, "small", no_patients=True).study.no_patients
+    told = " ".join(commands_of(design, Place(study, study.parent / "out")))
+    assert ("--classes" in told) is bool(classes or minority)
+    if classes:
+        assert f"--classes {','.join(found)}" in told
+
+
+@pytest.mark.parametrize(("classes", "minority"), [("X", ""), ("X,Y,Z", ""), ("X,X", ""), ("X,Y", "Z")])
+def test_classes_that_are_not_two_are_refused(study: Path, classes: str, minority: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"classes X.* : two, the rare one first"):
+        read_design(study, "small", classes=classes, minority=minority)

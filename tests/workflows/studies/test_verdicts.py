@@ -10,9 +10,10 @@ import pytest
 from monai_xr.metrics.comparing import Difference
 from monai_xr.workflows.studies.classifying import PROBE
 from monai_xr.workflows.studies.comparing_arms import Mean
+from monai_xr.workflows.studies.design import Design, read_design
 from monai_xr.workflows.studies.graph import Cell
 from monai_xr.workflows.studies.results import BEST, Compared, Row, Table
-from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Design, read_design
+from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY
 from monai_xr.workflows.studies.verdicts import controls_of, verdict_of
 
 STUDY = """
@@ -95,6 +96,17 @@ def test_a_ceiling_within_luck_says_that_the_study_sees_little(design: Design) -
     assert controls["further"].finding == "open"
     assert controls["shuffled"].finding == "fine"
     assert controls["copies"].finding == "fine"
+
+
+@pytest.mark.parametrize(("wide", "finding"), [(0.3, "open"), (0.001, "fine")])
+def test_the_ceiling_names_the_surest_gain_not_the_largest(design: Design, wide: float, finding: str) -> None:
+    found = table((0.0, 1.0), (-0.1, 0.01), (0.009, wide))
+    rows = (*found.rows, row("further", "ceiling", 0.2, 0.4))
+    control = next(
+        each for each in controls_of(design, replace(found, rows=rows), judged(1.0)) if each.name == "further"
+    )
+    assert control.finding == finding
+    assert "+0.009 [-0.001, +0.019] AUROC with 10 films" in control.says
 
 
 def test_copies_that_are_not_told_are_bad(design: Design) -> None:
