@@ -28,7 +28,7 @@ _BEFORE: dict[State, tuple[State, ...]] = {
 }
 LONGEST_PAUSE_S = 3600.0
 # A pause that is longer than any was set by a clock that was wrong then. The parameter is the time, twice.
-DUE = f"not_before NOT BETWEEN ? AND ? + {LONGEST_PAUSE_S}"
+DUE = f"NOT (not_before > ? AND not_before <= ? + {LONGEST_PAUSE_S})"
 _TIMEOUT_S = 60
 _SCHEMA_VERSION = 1
 _SCHEMA = """

@@ -68,7 +68,7 @@ def test_studies_of_a_pacs_become_marked_films_in_it(
     assert out.count("ok ") == len(out.splitlines()) >= 8
 
     code, out, _ = monai_xr("intake", "pull", "--all", "--dry-run")
-    assert (code, len(out.splitlines())) == (0, studies)
+    assert (code, len(out.splitlines()), out.splitlines()[-1]) == (0, studies + 1, f"{studies} studies")
     assert monai_xr("intake", "pull", "--all")[:2] == (0, f"{studies} studies complete, 0 partial\n")
 
     site = read_site(tmp_path / "site.yaml")
