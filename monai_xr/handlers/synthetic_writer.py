@@ -1,6 +1,7 @@
 """Writes generated images as files that say what they are: clean PNG with lineage, and marked DICOM."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from ignite.engine import Engine, Events
 
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.tables import csv_text
+from monai_xr.data.images.lineage import lineage_of
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import NOBODY, TrainedOn, write_lineage
 from monai_xr.dicom.identity import SYNTHETIC_ID_PREFIX
 from monai_xr.dicom.writing import write_generated
 from monai_xr.disk import make_folder
-from monai_xr.errors import ConfigurationError
+from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.settings import parse_names
 
 _FORMATS = ("png", "dicom")
@@ -61,8 +63,16 @@ class SyntheticWriter:
         if weights is not None:
             self.lineage = {"model_hash": weights.sha256, "run_id": weights.run_id, **self.lineage}
             self.trained_on = weights.trained_on | (self.trained_on or NOBODY)
+        self._remove_leftovers()
         if self.trained_on:
             write_lineage(self.folder, self.trained_on)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a sampling of the same training wrote here that was stopped before its manifest."""
+        for path in [*self.folder.glob("[0-9]*.png"), *self.folder.glob("[0-9]*.dcm")]:
+            with suppress(InputDataError):  # no image of ours
+                if self.lineage.get("run_id") and lineage_of(path)["run_id"] == self.lineage["run_id"]:
+                    path.unlink()
 
     def write(self, engine: Any) -> None:
         """Write the images of this batch."""

@@ -97,7 +97,7 @@ def test_sampling_and_evaluating_that_ctrl_c_stopped_begin_anew(tmp_path, monai_
     assert code == 0, error
     for command, shown in (
         (["sample", "run", "--count", "5000", "--synthetic_dir", "images"], r"images: .* [1-9]\d*/5000"),
-        (["evaluate", "films", "images", "--accept-phantoms"], "looking for the nearest"),
+        (["evaluate", "films", "images", "--accept-phantoms"], "loading MONAI"),
     ):
         code, lines = in_terminal(tmp_path, command, ctrl_c_after=shown)
         assert (code, lines[-1]) == (130, "monai_xr: stopped; the same command begins anew")

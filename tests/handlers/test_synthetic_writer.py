@@ -67,6 +67,15 @@ def test_images_of_a_killed_sampling_say_whom_their_generator_knows(tmp_path):
     assert lineage_behind(images) == known
 
 
+def test_what_a_stopped_sampling_left_is_not_beside_the_images_of_the_next(folder):
+    (folder / "manifest.csv").unlink()  # stopped after two images
+    Image.new("L", (64, 64)).save(folder / "000009.png")  # of somebody else
+    engine = Engine(lambda _, batch: [{"pred": torch.zeros(1, 64, 64)} for _ in batch])
+    SyntheticWriter(folder, LINEAGE).attach(engine)
+    engine.run([[{"index": 0, "label": "PNEUMONIA"}]])
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.dcm", "000000.png", "000009.png", "manifest.csv"]
+
+
 def test_the_manifest_keeps_them_in_the_training_split(folder):
     with (folder / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
