@@ -128,14 +128,14 @@ def evaluate(
     """Compare synthetic with real images: five questions with their lights, measures.json and an HTML report.
 
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
-    their folder; else 64 px, AIIN as in the bundles, split train.
+    their folder; else 64 px, split train, and AIIN as in the bundles for images of our generators, none for others.
     """
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
     given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
     chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
     settings = settings_asked(real, synthetic, given, **chosen)
-    say(images_told(synthetic))
+    say(images_told(synthetic, settings["aiin"]))
     free, cache = usual_folder(synthetic)
     output = output or free
     loading("torch", "monai", "monai_xr.workflows.judging_images.evaluation")

@@ -91,7 +91,7 @@ def find_runs(places: Iterable[Path]) -> list[RunFolder]:
         records = [each for pattern in ("run.json", "*/run.json", "*/*/run.json") for each in place.glob(pattern)]
         folders = sorted({each.parent for each in records if not each.parent.name.startswith(_ASIDE)})
         if not folders:
-            raise ConfigurationError("no run in this folder", place, "train one with monai-xr train")
+            raise ConfigurationError("no run in this folder", place, "name the folder that holds runs, or train one")
         found += [RunFolder(folder) for folder in folders]
     return found
 

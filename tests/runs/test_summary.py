@@ -86,7 +86,7 @@ def test_runs_are_found_by_folder_and_below_and_those_set_aside_are_not(tmp_path
     assert [run.path.name for run in find_runs([tmp_path])] == ["two", "one"]
     assert [run.path.name for run in find_runs([tmp_path / "one"])] == ["one"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigurationError, match="no run in this folder : empty : train one"):
+    with pytest.raises(ConfigurationError, match="no run in this folder : empty : name the folder that holds runs"):
         find_runs([tmp_path / "empty"])
     with pytest.raises(ConfigurationError, match="no such folder : nowhere"):
         find_runs([tmp_path / "nowhere"])

@@ -117,7 +117,7 @@ def _admitted(text: dict[str, str], admit: Collection[str]) -> Origin:
     origin: Origin = "patient" if not mark else "phantom" if mark == "phantom" else "generated"
     if origin not in admit:
         named, way_out = {
-            "patient": ("not marked as made up", "give marked pictures only"),
+            "patient": ("not marked as made up", "mark images of other generators: PNG text Synthetic=generated"),
             "phantom": ("a phantom, not a film", "accept phantoms to read it"),
             "generated": ("a generated image, not a film", "give films of patients"),
         }[origin]

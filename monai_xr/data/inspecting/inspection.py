@@ -129,6 +129,10 @@ def _splits_of(records: Records) -> dict[str, str]:
     """Tell how many images each split has, or that they are dealt yet."""
     counts = Counter(record.split or "no split" for record in records)
     if not records.splits:
+        unknown = sum(not (record.patient_id or record.group_id) for record in records)
+        if unknown:
+            told = f"{unknown} of {len(records)} films name no patient: --no_patients true splits them one by one"
+            return {"splits": f"none yet, {told}"}
         return {"splits": "none yet: dealt by patient at the first training, or by monai-xr split"}
     return {
         "splits": ", ".join(

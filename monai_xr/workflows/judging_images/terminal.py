@@ -38,7 +38,8 @@ def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
         return []
     run, films = (shlex.quote(str(path)) for path in (training.path, real))
     if measures.headline == TOO_FEW:
-        return [f"next: monai-xr sample {run} --count 500"]
+        fewest = min(measures.counts, key=lambda name: measures.counts[name])
+        return [f"next: monai-xr sample {run} --count 500"] if fewest == "synthetic" else []
     if any(light.question == "copies?" and light.finding == "bad" for light in measures.lights):
         earlier = f"monai-xr sample {run} --checkpoint CHECKPOINT    # an earlier one of {run}/checkpoints"
         return ["next: look at the pairs in the report: copies, or bland images near to all?", f"next: {earlier}"]

@@ -31,6 +31,9 @@ def test_splits_and_columns_of_a_manifest_are_told(tmp_path: Path, png: Any) -> 
 
 def test_folder_without_splits_says_when_they_come(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "x" / "1.png")
+    told = as_data_set(inspect_folder(tmp_path))["splits"]
+    assert told == "none yet, 1 of 1 films name no patient: --no_patients true splits them one by one"
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id\nx/1.png,x,P1\n")
     assert "dealt by patient at the first training" in as_data_set(inspect_folder(tmp_path))["splits"]
 
 

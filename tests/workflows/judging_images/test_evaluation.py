@@ -19,6 +19,7 @@ from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import kernel_distance, ms_ssim_of_random_pairs, network_space, random_space
 from monai_xr.transforms import AIIN
+from monai_xr.workflows.judging_images.asked import images_told, settings_asked
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.evaluation import evaluate_folders
 from monai_xr.workflows.judging_images.grids import sample_grids
@@ -470,7 +471,7 @@ def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(m
     assert code == 0, error
     assert error.startswith("comparing the images in run/synthetic_2\n")
     assert "report: run/evaluation-2/report.html" in out
-    assert re.search("next: monai-xr (pack run BUNDLE|train run --resume --dataset_dir real --max_epochs 14)", out)
+    assert re.search("next: (monai-xr (pack run BUNDLE|train run --resume --dataset_dir real)|look at the pairs)", out)
     before = (tmp_path / "run" / "evaluation" / "report.html").read_bytes()
     with pytest.raises(ConfigurationError, match="report on other synthetic images"):
         evaluate_folders(
@@ -487,3 +488,17 @@ def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(m
     )
     code, _, error = monai_xr("evaluate", "absent", "run")
     assert (code, len(error.splitlines())) == (2, 1)
+
+
+def test_real_films_are_compared_as_images_of_an_unknown_training_are_made(tmp_path: Path) -> None:
+    split_films(tmp_path / "real")
+    foreign = generated(tmp_path / "foreign")
+    ours = write_set(tmp_path / "ours", textures(4, seed=3), Synthetic="generated", Run_Id="run-a")
+
+    def asked(folder: Path, **given: str) -> Any:
+        return settings_asked(tmp_path / "real", folder, given, held_out_split="auto", no_patients=False)["aiin"]
+
+    assert asked(foreign) == "none"  # another generator's: nothing says that its films went through AIIN
+    assert asked(ours) == {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
+    assert asked(foreign, aiin="exact") == "exact"
+    assert "real films go through AIIN: none (--aiin)" in images_told(foreign, asked(foreign))
