@@ -44,17 +44,28 @@ def working(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def told_if_long(what: str, *, after_s: float = 1.0) -> Iterator[None]:
-    """Write a line once something that is mostly quick has taken a while, above a bar of tqdm where one is drawn."""
+def told_if_long(what: str, *, after_s: float = 1.0, between_s: float = _SECONDS_BETWEEN_LINES) -> Iterator[None]:
+    """Write a line once something that is mostly quick has taken a while, and again each `between_s` while it lasts.
+
+    The lines stand above a bar of tqdm where one is drawn.
+    """
     from tqdm import tqdm
 
-    telling = threading.Timer(after_s, lambda: tqdm.write(f"{what} ...", file=sys.stderr))
-    telling.daemon = True
+    ended, begin = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        if not ended.wait(after_s):
+            tqdm.write(f"{what} ...", file=sys.stderr)
+        while not ended.wait(between_s):
+            tqdm.write(f"{what} ... {as_time(time.monotonic() - begin)}", file=sys.stderr)
+
+    telling = threading.Thread(target=tell, daemon=True)
     telling.start()
     try:
         yield
     finally:
-        telling.cancel()
+        ended.set()
+        telling.join()
 
 
 def loading(*packages: str) -> None:

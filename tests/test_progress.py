@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -65,3 +66,9 @@ def test_what_is_mostly_quick_is_told_of_once_it_is_not(capsys):
     with progress.told_if_long("drawing", after_s=0.001):
         time.sleep(0.2)
     assert capsys.readouterr().err == "drawing ...\n"
+    with progress.told_if_long("measuring", after_s=0.001, between_s=0.05):
+        time.sleep(0.4)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "measuring ..."
+    assert len(lines) >= 2  # it goes on, and says how long it has
+    assert all(re.fullmatch(r"measuring \.\.\. 0\.\d s", line) for line in lines[1:])

@@ -53,7 +53,8 @@ def inspect_folder(
     """
     root = data_folder(folder)
     if not root.is_dir():
-        raise ConfigurationError("folder does not exist", root, "name a folder of DICOM, PNG or JPEG files")
+        what = "a file, not a folder" if root.exists() else "folder does not exist"
+        raise ConfigurationError(what, root, "name a folder of DICOM, PNG or JPEG files")
     check_decoding(decode, 1 if workers is None else workers)
     files = [each for each in files_under(root) if each[0] not in OWN_FILES]
     images = [each for each in files if each[1] in IMAGE_KINDS]
