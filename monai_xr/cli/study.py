@@ -172,7 +172,6 @@ def _read(file: Path, size: str, output: Path | None, **given: Any) -> tuple["De
 def _check_films(design: "Design") -> None:
     """Refuse a data folder that is not there or lacks a class, before anything heavy is loaded."""
     from monai_xr.data.sources.finding import check_folder
-    from monai_xr.errors import ConfigurationError
 
     own = "" if design.size.phantoms else design.study.dataset_dir
     for folder in filter(None, (own, design.test_set)):
