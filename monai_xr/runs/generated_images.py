@@ -1,10 +1,12 @@
 """Finds the training behind generated images, and what they may be compared with: `run_behind`."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs.run_folder import RunFolder
 
@@ -18,8 +20,7 @@ def run_behind(folder: str | Path) -> RunFolder | None:
         return None
     try:
         images = data_folder(folder)
-        files = sorted(images.rglob("*.png")) or sorted(images.rglob("*.dcm"))
-        if run.made(files):
+        if run.made(_images_in(images)):
             return run
     except (ConfigurationError, InputDataError):  # told by whoever reads the images
         return None
@@ -33,7 +34,8 @@ def run_behind(folder: str | Path) -> RunFolder | None:
 def settings_behind(folder: str | Path) -> dict[str, Any]:
     """Give what real images must go through to be compared with generated ones.
 
-    Taken from the training behind the images; the bundles' defaults where there is none.
+    Taken from the training behind the images; the bundles' defaults where it is not here, and no AIIN where they are
+    not of a generator of ours: nothing says then that its films went through it.
     """
     settings = {
         "image_size": 64,
@@ -44,4 +46,17 @@ def settings_behind(folder: str | Path) -> dict[str, Any]:
     run = run_behind(folder)
     if run is not None:
         settings = {name: run.setting(name, default) for name, default in settings.items()}
+    elif not _of_our_generator(folder):
+        settings["aiin"] = "none"
     return {**settings, "split": settings["split"] or None}  # "" took all
+
+
+def _of_our_generator(folder: str | Path) -> bool:
+    with suppress(ConfigurationError, InputDataError):  # told by whoever reads the images
+        files = _images_in(data_folder(folder))
+        return bool(files and lineage_of(files[0])["run_id"])
+    return False
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png")) or sorted(folder.rglob("*.dcm"))

@@ -1,15 +1,13 @@
 """What was typed for an evaluation in; settings, folders and a word on them out, checked before heavy imports."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.data_folder import data_folder, existing_data_folder, is_training
 from monai_xr.data.files.output import free_folder
-from monai_xr.data.images.lineage import lineage_of
 from monai_xr.data.sources.finding import check_folder
-from monai_xr.errors import ConfigurationError, InputDataError
+from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder, run_behind, settings_behind
 from monai_xr.runs.resumed_settings import as_text
 from monai_xr.settings import parse_names
@@ -20,8 +18,6 @@ def settings_asked(
 ) -> dict[str, Any]:
     """Give size, classes, split and normalisation: as typed, else as in the training behind the synthetic images.
 
-    Where that is not known, images of another generator are taken for images of plain films, without AIIN.
-
     Raises:
         ConfigurationError: No such folder, class or split; a class that the generator was not trained on.
         InputDataError: No real image; patients that must be known.
@@ -29,8 +25,6 @@ def settings_asked(
     existing_data_folder(synthetic)
     settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
     training = run_behind(synthetic)
-    if training is None and given.get("aiin") is None:
-        settings["aiin"] = settings["aiin"] if _of_our_generator(synthetic) else "none"
     if training and given.get("classes"):
         _check_trained(training, given["classes"])
     named = held_out_split not in (None, "auto", "none", "null")
@@ -44,14 +38,6 @@ def _check_trained(training: RunFolder, classes: str) -> None:
         if known and name not in known:
             way_out = f"it was trained on {', '.join(known)}: leave --classes out, or train on {name}"
             raise ConfigurationError(f"the generator never saw the class {name}", training.path, way_out)
-
-
-def _of_our_generator(synthetic: Path) -> bool:
-    images = data_folder(synthetic)
-    files = sorted(images.rglob("*.png")) or sorted(images.rglob("*.dcm"))
-    with suppress(InputDataError):  # told by whoever reads the images
-        return bool(files and lineage_of(files[0])["run_id"])
-    return False
 
 
 def images_told(synthetic: Path, aiin: Any) -> str:
