@@ -1,4 +1,4 @@
-"""Tiles of films in; what of them should tell nothing of the finding, and how well a linear model tells by it, out.
+"""Measures how well thumbnails, borders and file facts of tiles tell the label: `shortcuts_of`, `held_out_scores`.
 
 A thumbnail shows coarse shape and exposure, borders show collimation, markers and scanner. What they tell of a label, a
 network learns before the disease (DeGrave et al. 2021).

@@ -1,4 +1,4 @@
-"""The own table of a data folder in; what each further column of it holds, in a few words, out: `told_columns`."""
+"""Tells in a few words what the further columns of a data folder's own table hold: `told_columns`."""
 
 from collections import Counter
 from pathlib import Path
