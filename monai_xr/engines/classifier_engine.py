@@ -1,4 +1,4 @@
-"""A network and films in, a trained classifier or encoder out: MONAI's supervised trainer with the recipe of a ViT."""
+"""Trains a classifier or an encoder: MONAI's supervised trainer with the recipe of a ViT."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A pretrained network and films in, the same network with a last layer that was fitted to them at once out."""
+"""Fits the last layer of a pretrained network to all films at once, as a training of one iteration."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol

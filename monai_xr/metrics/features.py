@@ -1,4 +1,4 @@
-"""Images in, feature vectors out: the spaces in which distances between sets are taken.
+"""Feature spaces, in which distances between sets of images are taken, and a torchmetrics class over them.
 
 A space carries a name, because a distance means something only beside others of the same space.
 """

@@ -1,4 +1,4 @@
-"""The folder of a run in; how it stands, what it reached and what comes next, in words, out. Reads text alone."""
+"""Tells in words how a run stands, what it reached and what comes next, from its folder. Reads text alone."""
 
 import json
 import shlex
