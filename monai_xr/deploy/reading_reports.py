@@ -1,4 +1,4 @@
-"""Reports that an app wrote in; what they say of each film, and of what was not processed, out: `read_reports`."""
+"""Reads the reports of an app back: what they say of each film, and what was not processed: `read_reports`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

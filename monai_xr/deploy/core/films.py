@@ -1,4 +1,4 @@
-"""A folder of DICOM files in; the films that a model may judge, and the others with the reason, out."""
+"""Finds the films in a study that a model may judge, and says why it may not judge the others."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A judged film in; a Secondary Capture of where the network looked, and a presentation state that tells it, out."""
+"""Makes the Secondary Capture of where the network looked, and the presentation state that tells the findings."""
 
 import cv2
 import numpy as np

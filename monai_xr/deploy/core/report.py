@@ -1,4 +1,4 @@
-"""The result of a study in; its report as a Comprehensive 3D SR of template TID 1500 (PS3.16) out.
+"""Makes the report on a study, a Comprehensive 3D SR of template TID 1500 (PS3.16).
 
 One measurement group tells whether the algorithm succeeded (CID 6047), with the reasons where it did not; one for each
 class of each film follows: its calibrated probability and whether it is present.
