@@ -1,4 +1,4 @@
-"""A config that `python -m monai.bundle` has just read in; the same with paths and names as they were typed out."""
+"""Gives `python -m monai.bundle` the exit codes, one-line failures and typed values of `monai-xr`."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What was typed for an evaluation in; settings, folders and a word on them out, checked before heavy imports."""
+"""Checks what was typed for an evaluation of images, and fills in the rest from the training, before heavy imports."""
 
 from collections.abc import Mapping
 from pathlib import Path

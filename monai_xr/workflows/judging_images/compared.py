@@ -1,4 +1,4 @@
-"""Folders of real and of synthetic images in; the sets that are compared out, with what a reader must know of them."""
+"""Reads the real, held-out and synthetic images that an evaluation compares: `load_compared`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

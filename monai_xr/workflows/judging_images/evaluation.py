@@ -1,4 +1,4 @@
-"""Folders of real and synthetic images in, `Measures` out, with `measures.json` and `report.html` written."""
+"""Measures a folder of synthetic images against real ones; writes measures.json and report.html: `evaluate_folders`."""
 
 import hashlib
 import json

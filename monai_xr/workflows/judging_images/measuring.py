@@ -1,4 +1,4 @@
-"""Checked sets of images in, rows of measures and what a page shows beside them out."""
+"""Takes every measure of sets of real and synthetic images, with what a page shows beside them: `measure_sets`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

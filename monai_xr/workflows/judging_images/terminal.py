@@ -1,4 +1,4 @@
-"""Measures in; lines for a terminal of 80 columns out, or the table of them all."""
+"""Prints verdict, five questions, measures and next command for a terminal of 80 columns."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measured numbers in, table rows with a verdict in plain words out.
+"""Gives likeness, distances and repeats of images as table rows, each with a verdict in plain words.
 
 The rule of the paper of AIIN (2309.12245), a class has collapsed if its synthetic images are more alike than its real
 ones, has a row of its own. It calls real films of other patients collapsed as well, so the verdict is on what synthetic

@@ -1,4 +1,4 @@
-"""The kept checkpoints of a generator in; the one that images are drawn from, chosen on train and validation, out.
+"""Judges the kept checkpoints of a generator on train and validation, and chooses the one to draw images from.
 
 Each is judged as an arm is: its images are measured, and frozen features are trained with as many of them as there are
 films. Those classifiers are asked about the test films in the end, so that one sees which measure would have chosen

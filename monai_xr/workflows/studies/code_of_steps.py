@@ -1,4 +1,4 @@
-"""The function of a kind of step in; which code does it, as a digest that no comment and no other room moves, out.
+"""Digests the code that does a step, such that comments and code it does not use change nothing: `code_of`.
 
 The digest is over the modules of the package that the function's module imports, at any depth, and over the config
 files of a bundle and what they name: their syntax, without comments and docstrings.

@@ -1,4 +1,4 @@
-"""A design and a budget in; data and machine as measured, and a plan that fits, with a reason a line, out.
+"""Measures data and machine, and writes a plan of a study that fits the budget, with reasons: `make_plan`.
 
 The plan is a study file with one size, which one can edit and run.
 """

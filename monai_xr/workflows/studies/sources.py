@@ -1,4 +1,4 @@
-"""Films of one repetition in; images that are added to the rare class, and whether they went through AIIN, out.
+"""Makes the images that arms add to the rare class: copies, noise, films held back, or of a trained generator.
 
 Copies, noise, films that were held back, or the images of a generator that is trained for it through its bundle.
 """

@@ -1,4 +1,4 @@
-"""A step and what it reads in; a folder of its own, named by what decides its content, out. What is there is not run.
+"""Does a step in a folder named by what decides its content; what is there already is not done: `carry_out`.
 
 A step writes into a folder that is renamed when it is whole, so that a killed process loses the step in flight alone.
 Its address is made of its kind, its settings and the digests of what it reads: neither code nor time. Which code made
