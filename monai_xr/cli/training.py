@@ -130,27 +130,29 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, split train, and AIIN as in the bundles for images of our generators, none for others.
     """
+    from monai_xr.runs import GeneratedImages
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
+    made = GeneratedImages(synthetic)
     given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
     chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
-    settings = settings_asked(real, synthetic, given, **chosen)
-    say(images_told(synthetic, settings["aiin"]))
-    free, cache = usual_folder(synthetic)
+    settings = settings_asked(real, made, given, **chosen)
+    say(images_told(made, settings["aiin"]))
+    free, cache = usual_folder(made)
     output = output or free
     loading("torch", "monai", "monai_xr.workflows.judging_images.evaluation")
     from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders
     from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 
     chosen |= {"accept_phantoms": accept_phantoms, "space": space, "seed": seed, "cache_dir": cache}
-    measures = evaluate_folders(real, synthetic, output, **settings, **chosen)
+    measures = evaluate_folders(real, made, output, **settings, **chosen)
     if as_json:
         typer.echo((output / MEASURES).read_text(encoding="utf-8"), nl=False)
         return
     if show_all:
         print_measures(measures)
     print_lights(measures)
-    typer.echo("\n".join([f"report: {output / REPORT}", *next_lines(measures, real, synthetic)]))
+    typer.echo("\n".join([f"report: {output / REPORT}", *next_lines(measures, real, made.training)]))
 
 
 @app.command()

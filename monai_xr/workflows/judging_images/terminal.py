@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monai_xr.metrics.measures import Light, Measures
-from monai_xr.runs import RunFolder, run_behind
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.judging_images.headline import TOO_FEW
 
 _COLOURS = {"grey": "bright_black"}
@@ -31,9 +31,8 @@ def print_lights(measures: Measures) -> None:
     console.print(Text(_MEANT, "bright_black"))
 
 
-def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
+def next_lines(measures: Measures, real: Path, training: RunFolder | None) -> list[str]:
     """Give the command that follows from the verdict, where the training behind the images is known."""
-    training = run_behind(synthetic)
     if training is None:
         return []
     run, films = (shlex.quote(str(path)) for path in (training.path, real))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from judged_rows import judged
-from PIL import Image
 from rich.console import Console
 
 from monai_xr.metrics.measures import Finding, Light, Measure
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.judging_images import terminal
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.headline import headline
@@ -103,14 +103,13 @@ def test_the_five_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_to_do_next_fits_the_verdict_and_how_far_the_training_came(tmp_path: Path) -> None:
     run, films = tmp_path / "run", Path("films")
-    (run / "synthetic").mkdir(parents=True)
-    Image.new("L", (8, 8)).save(run / "synthetic" / "0.png")
+    run.mkdir()
     found = evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1))
     found = replace(found, lights=five_lights(judged(excess="bad", recall="bad"), 100))
 
     def after(epochs: int) -> str:
         (run / "run.json").write_text(json.dumps({"settings": {"max_epochs": 40}, "epochs": epochs}))
-        return "\n".join(next_lines(found, films, run / "synthetic"))
+        return "\n".join(next_lines(found, films, RunFolder(run)))
 
     assert after(40) == f"next: monai-xr train {run} --resume --dataset_dir films --max_epochs 80"
     assert after(9) == f"next: monai-xr train {run} --resume --dataset_dir films"  # was stopped: 40 are to come still
