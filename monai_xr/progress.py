@@ -3,13 +3,15 @@
 Light, so that a command can say what it does before it loads anything heavy: rich is imported on a terminal alone.
 """
 
+import atexit
 import gc
+import os
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 _SECONDS_TO_FIRST_LINE = 2.0
@@ -82,6 +84,23 @@ def loading(*packages: str) -> None:
                 warnings.filterwarnings("ignore", "Current stack size", RuntimeWarning)  # of an extra that monai loads
                 import_module(package)
     gc.enable()
+    keep_what_is_loaded()
+
+
+def keep_what_is_loaded() -> None:
+    """Never look through what is loaded by now for garbage: it stays, and its million objects take seconds at the end.
+
+    Libraries that count what is left when the process ends would tell of it; nobody is told anything by then.
+    """
+    gc.freeze()
+    atexit.unregister(_hold_tongue)
+    atexit.register(_hold_tongue)
+
+
+def _hold_tongue() -> None:
+    sys.stderr.flush()
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 @contextmanager

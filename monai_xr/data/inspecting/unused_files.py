@@ -26,10 +26,8 @@ def unused_notes(
     of_dicom = "" if kinds["DICOM"] else " beside DICOM films: give them a folder of their own"
     why = f": {TABLES[0]} does not name them" if (root / TABLES[0]).is_file() else of_dicom
     tables = (each.file for each in others if each.file.rpartition("/")[2] in TABLES and "/" in each.file)
+    are = {True: "image is", False: "images are"}
     return (
-        *(
-            f"{count} {kind} {'image is' if count == 1 else 'images are'} not used{why}"
-            for kind, count in kinds.items()
-        ),
+        *(f"{count} {kind} {are[count == 1]} not used{why}" for kind, count in kinds.items()),
         *(f"{file} is not used: a table counts in the folder that is named" for file in tables),
     )
