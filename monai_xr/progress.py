@@ -3,16 +3,16 @@
 Light, so that a command can say what it does before it loads anything heavy: rich is imported on a terminal alone.
 """
 
-import atexit
 import gc
-import os
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
+
+from monai_xr.process import keep_freed_memory, keep_what_is_loaded
 
 _SECONDS_TO_FIRST_LINE = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
@@ -85,22 +85,7 @@ def loading(*packages: str) -> None:
                 import_module(package)
     gc.enable()
     keep_what_is_loaded()
-
-
-def keep_what_is_loaded() -> None:
-    """Never look through what is loaded by now for garbage: it stays, and its million objects take seconds at the end.
-
-    Libraries that count what is left when the process ends would tell of it; nobody is told anything by then.
-    """
-    gc.freeze()
-    atexit.unregister(_hold_tongue)
-    atexit.register(_hold_tongue)
-
-
-def _hold_tongue() -> None:
-    sys.stderr.flush()
-    with suppress(OSError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    keep_freed_memory()
 
 
 @contextmanager

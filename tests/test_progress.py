@@ -36,13 +36,6 @@ def test_work_that_was_told_of_has_an_end(clock, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "films: 3 of 3"
 
 
-def test_what_was_imported_is_not_looked_through_when_the_process_ends():
-    code = "import gc\nfrom monai_xr.progress import loading\nloading('numpy')\n"
-    code += "print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout == "True True\n"
-
-
 def test_loading_tells_what_is_not_there_yet_alone(capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     progress.loading("sys", "colorsys")

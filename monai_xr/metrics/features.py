@@ -37,7 +37,7 @@ class FeatureSpace:
 
     @full_precision
     def __call__(
-        self, images: Tensor, *, batch_size: int = 64, progress: Callable[[int], None] | None = None
+        self, images: Tensor, *, batch_size: int = 32, progress: Callable[[int], None] | None = None
     ) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
 
