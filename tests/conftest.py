@@ -18,6 +18,7 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 from monai_xr.data.phantoms import studies
+from monai_xr.process import keep_freed_memory, keep_what_is_loaded
 
 SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
     "bundles",
@@ -74,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
         if place.startswith(SLOW) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Settle the process as a command does: what is imported is never looked through again."""
+    keep_what_is_loaded()
+    keep_freed_memory()
 
 
 @pytest.fixture(scope="session", autouse=True)
