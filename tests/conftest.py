@@ -64,7 +64,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "workflows/experiments",
 )
 
-SLOW_FIXTURES = {"plain_command", "real_data"}  # MONAI's command, and thousands of real films
+SLOW_FIXTURES = {"plain_command", "real_data", "score_of_ours"}  # MONAI's command, many real films, a reader of text
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
