@@ -6,7 +6,7 @@ _HOMES = {
     **dict.fromkeys(("read_study", "select"), "films"),
     **dict.fromkeys(("DeployedModel", "load_model"), "model"),
     **dict.fromkeys(("Finding", "Instance", "JudgedFilm", "NotProcessed", "StudyResult"), "results"),
-    "run_folder": "running",
+    "run_folder": "study_steps",
     "write_results": "writing",
 }
 __all__ = list(_HOMES)
