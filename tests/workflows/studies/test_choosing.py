@@ -79,9 +79,10 @@ def chosen(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
     return folders["choice"], folders["asked"]
 
 
-def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = prepared(tmp_path, data_folder(tmp_path / "data"))
-    choice, asked = chosen(tmp_path, films, monkeypatch)
+def test_the_checkpoint_whose_images_are_like_films_is_taken(
+    tmp_path: Path, prepared_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice, asked = chosen(tmp_path, prepared_films, monkeypatch)
     taken, found = read_choice(choice)
     assert taken == "epoch_000002.pt"
     assert [each.iteration for each in found] == [20, 40, 60]
@@ -89,7 +90,7 @@ def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, mon
     assert found[2].measures == {}  # one of its images was blank
     scores, places = read_scores(asked)
     assert set(scores) == {*NAMES} - {"epoch_000003.pt"}
-    held = load_films(films, *CLASSES)
+    held = load_films(prepared_films, *CLASSES)
     assert places.tolist() == held.of("test").tolist()
     values = (0.7,)
     real = Row(REAL_ONLY, "baseline", 4, PROBE, {0: np.zeros(12)}, *[Mean(0.7, None, values)] * 3)
