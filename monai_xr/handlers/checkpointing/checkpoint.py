@@ -296,7 +296,5 @@ def _best(engine: Any) -> dict[str, float]:
 
 def _unlike(needed: Set[str], held: Set[str]) -> str:
     """Say what a checkpoint lacks that the training needs, or holds that it has not."""
-    lacks, more = (", ".join(sorted(each)).replace("_", " ") for each in (needed - held, held - needed))
-    parts = [f"holds no {lacks}, which this training has"] * bool(lacks)
-    parts += [f"holds {more}, which this training has not"] * bool(more)
-    return f"the checkpoint {' and '.join(parts)}"
+    sides = (("holds no", needed - held), ("holds, other than the training,", held - needed))
+    return "the checkpoint " + " and ".join(f"{how} {', '.join(sorted(each))}" for how, each in sides if each)

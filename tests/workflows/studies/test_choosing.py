@@ -79,20 +79,22 @@ def chosen(tmp_path: Path, films: Path) -> tuple[Path, Path]:
     return folders["choice"], folders["asked"]
 
 
-def test_checkpoint_that_cannot_be_loaded_is_no_blank_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_that_cannot_be_loaded_is_no_blank_one(
+    tmp_path: Path, prepared_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def sample_run(*_: Any) -> None:
         raise ModelError("hash differs", "epoch_000001.pt")
 
-    films = prepared(tmp_path, data_folder(tmp_path / "data"))
     monkeypatch.setattr(sources, "sample_run", sample_run)
     with pytest.raises(ModelError, match="hash differs"):
-        chosen(tmp_path, films)
+        chosen(tmp_path, prepared_films)
 
 
-def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = prepared(tmp_path, data_folder(tmp_path / "data"))
-    checkpoints_that_draw(monkeypatch, films, "epoch_000002.pt")
-    choice, asked = chosen(tmp_path, films)
+def test_the_checkpoint_whose_images_are_like_films_is_taken(
+    tmp_path: Path, prepared_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints_that_draw(monkeypatch, prepared_films, "epoch_000002.pt")
+    choice, asked = chosen(tmp_path, prepared_films)
     taken, found = read_choice(choice)
     assert taken == "epoch_000002.pt"
     assert [each.iteration for each in found] == [20, 40, 60]
@@ -100,7 +102,7 @@ def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, mon
     assert found[2].measures == {}  # one of its images was blank
     scores, places = read_scores(asked)
     assert set(scores) == {*NAMES} - {"epoch_000003.pt"}
-    held = load_films(films, *CLASSES)
+    held = load_films(prepared_films, *CLASSES)
     assert places.tolist() == held.of("test").tolist()
     values = (0.7,)
     real = Row(REAL_ONLY, "baseline", 4, PROBE, {0: np.zeros(12)}, *[Mean(0.7, None, values)] * 3)
