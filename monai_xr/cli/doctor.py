@@ -1,4 +1,4 @@
-"""A site in; each link between it and its peers tried before the first study, with its way out where it fails, out."""
+"""Tries each link between a site and its PACS before the first study, and names the way out where one fails."""
 
 import email.utils
 import json

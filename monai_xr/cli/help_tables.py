@@ -1,4 +1,4 @@
-"""Bundles, or the settings of one, in; tables that `--help` shows out."""
+"""Prints bundles, or the settings of one, as the tables that `--help` shows."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""`monai-xr intake init`: answers to a few questions in; a first site.yaml, checked, out."""
+"""Asks the few questions of `monai-xr intake init` and writes a first site.yaml, checked."""
 
 import inspect
 import socket
