@@ -104,7 +104,8 @@ def head_lines(title: str, data: Mapping[str, Any], engine: Any) -> list[str]:
     networks = {name: getattr(engine, name, None) for name in ("generator", "discriminator", "network")}
     sizes = [f"{name} {sum(p.numel() for p in net.parameters()):,}" for name, net in networks.items() if net]
     precision = str(getattr(engine, "precision", "")).removeprefix("torch.")
-    amount = f"{state.max_epochs * state.epoch_length:,}: {state.max_epochs} epoch{'s' * (state.max_epochs != 1)} of {state.epoch_length}"
+    epochs = "1 epoch" if state.max_epochs == 1 else f"{state.max_epochs} epochs"
+    amount = f"{state.max_epochs * state.epoch_length:,}: {epochs} of {state.epoch_length}"
     amount += f", after {state.epoch} that are done" if state.epoch else ""
     batches = getattr(loader, "batch_size", None)
     rows = {
