@@ -18,6 +18,7 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 from monai_xr.data.phantoms import studies
+from monai_xr.process import keep_freed_memory, keep_what_is_loaded
 
 SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
     "bundles",
@@ -77,6 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _is_slow(item.path) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Settle the process as a command does: what is imported is never looked through again."""
+    keep_what_is_loaded()
+    keep_freed_memory()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

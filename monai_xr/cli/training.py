@@ -56,7 +56,7 @@ def train(
     typed = recorded | settings.read(context.args)
     settings.check(typed)
     check_versions(folder)
-    loading("torch", "monai", "monai_xr.workflows.bundle_running.running", "monai_xr.handlers.usual")
+    loading("torch", "monai", "monai_xr.handlers.usual")
     from monai_xr.workflows.bundle_running.bundles import run_bundle
 
     run_bundle(folder, "training", config, typed, overlays=overlay or [])
@@ -74,6 +74,7 @@ def sample(
 
     Whatever is not typed is as it was in the training.
     """
+    from monai_xr.runs import RunFolder
     from monai_xr.workflows.bundle_running.sampling import plan_samples, settings_of_all, settings_of_sampling
 
     if run is None:
@@ -90,7 +91,11 @@ def sample(
     loading("torch", "monai")
     place = plan.carry_out()
     typer.echo(f"{count} synthetic images in {place}")
-    typer.echo(f"next: monai-xr evaluate FOLDER {shlex.quote(str(place))}    # beside the films of the training")
+    films = str(RunFolder(run).setting("dataset_dir", ""))
+    typed, told = ("FOLDER", f"FOLDER: {films}, the films of the training")
+    if films and Path(films).is_dir():
+        typed, told = shlex.quote(films), "beside the films of the training"
+    typer.echo(f"next: monai-xr evaluate {typed} {shlex.quote(str(place))}    # {told}")
 
 
 @app.command()

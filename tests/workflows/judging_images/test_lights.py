@@ -14,7 +14,7 @@ from monai_xr.workflows.judging_images import terminal
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.headline import headline
 from monai_xr.workflows.judging_images.lights import five_lights
-from monai_xr.workflows.judging_images.terminal import light_line, next_lines, print_lights
+from monai_xr.workflows.judging_images.terminal import light_line, next_lines, print_lights, what_lights_mean
 
 GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fine", "precision": "fine"}
 
@@ -43,6 +43,13 @@ def test_each_light_by_the_findings_it_stands_on(
     assert [light.question for light in lights] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
     assert [light.colour for light in lights] == colours.split()
     assert ("red" in colours) == (headline(rows)[2] == "bad")
+
+
+def test_terminal_names_the_measure_that_an_answer_stands_on() -> None:
+    worst_of_recall = five_lights(judged((0.9, 1.4), **GOOD | {"recall": "open"}), 100)
+    assert "covers: recall of real films; copies: share near training" in what_lights_mean(worst_of_recall)
+    told = what_lights_mean(five_lights(judged((0.9, 1.4), **GOOD | {"coverage": "bad", "attack": "open"}), 100))
+    assert "covers: coverage of real films; copies: AUROC of telling training films" in told
 
 
 def test_few_images_turn_every_light_off() -> None:
