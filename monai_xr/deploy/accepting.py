@@ -18,20 +18,20 @@ import torch
 from pydicom.dataset import Dataset
 from torch import Tensor
 
+from monai_xr.data import Record, Records, find_records
 from monai_xr.data.files.output import write_json
-from monai_xr.data.records import Record, Records
-from monai_xr.data.sources.finding import find_records
 from monai_xr.deploy.acceptance_record import PAGE, RESULT, sign
 from monai_xr.deploy.core import load_model
 from monai_xr.deploy.film_groups import groups_of_films
 from monai_xr.deploy.reading_reports import Report, read_reports
 from monai_xr.deploy.running_apps import check_app, run_app_on
-from monai_xr.dicom.header import read_header
+from monai_xr.dicom import read_header
 from monai_xr.dicom.values import text
 from monai_xr.disk import host_trouble
 from monai_xr.errors import InputDataError, ModelError
 from monai_xr.inferers.decision import Decision, choose_threshold
-from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
+from monai_xr.metrics import Answers, Estimate, estimates
+from monai_xr.metrics.classification import confusion
 from monai_xr.metrics.intervals import deal, numbered, quantile
 from monai_xr.progress import progress_bar
 from monai_xr.workflows.judging_classifiers.report import write_classification_report

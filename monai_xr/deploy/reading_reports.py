@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from monai_xr.deploy.air_rules import children, code_of, content_items, groups_of
 from monai_xr.deploy.core.results import PRESENCE
-from monai_xr.dicom.header import is_dicom
+from monai_xr.dicom import is_dicom
 from monai_xr.dicom.values import items, quiet, text
 from monai_xr.disk import PART
 from monai_xr.errors import InputDataError

@@ -15,7 +15,7 @@ from monai_xr.deploy.air_rules import check_report
 from monai_xr.deploy.phantom_cases import CASES, write_case
 from monai_xr.deploy.reading_reports import Report, read_reports
 from monai_xr.deploy.running_apps import Ended, check_app, run_app_on
-from monai_xr.dicom.header import read_header
+from monai_xr.dicom import read_header
 from monai_xr.dicom.values import items, text
 from monai_xr.disk import PART
 from monai_xr.errors import InputDataError

@@ -17,7 +17,7 @@ from monai_xr.engines.host import pick_device, pick_precision
 from monai_xr.engines.player import autocast, copy_from_first_rank, settle, take_step
 from monai_xr.engines.shared import StepOutput, average_of, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
-from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
+from monai_xr.optimizers import set_learning_rate, warm_cosine
 from monai_xr.settings import parse_count
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]

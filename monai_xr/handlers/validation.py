@@ -20,9 +20,9 @@ from tqdm import tqdm
 from monai_xr.data.files.output import write_json
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.inferers.decision import Decision, decide, fit_temperature, parse_rule, positive_class
-from monai_xr.losses.classification import ClassLoss
+from monai_xr.losses import ClassLoss
 from monai_xr.metrics.pulls import auroc
-from monai_xr.networks.vit import XrayClassifier
+from monai_xr.networks import XrayClassifier
 from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_count
 from monai_xr.transforms import LabelledXrays

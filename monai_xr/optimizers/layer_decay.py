@@ -8,7 +8,7 @@ import math
 from torch.optim import AdamW, Optimizer
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.networks.vit import XrayClassifier
+from monai_xr.networks import XrayClassifier
 
 
 def layered_adamw(

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from monai_xr.data import read_image
 from monai_xr.data.files.data_folder import check_there, data_folder
 from monai_xr.data.files.file_kinds import files_under
-from monai_xr.data.images.image_file import read_image
 from monai_xr.data.images.png import write_png
 from monai_xr.data.images.png_exports import exports_under
 from monai_xr.disk import host_trouble, make_folder, whole_file

@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 
 from monai_xr.data.files.file_kinds import NO_PREFIX, files_under
 from monai_xr.deploy.core.results import RESEARCH_ONLY, Instance, NotProcessed
+from monai_xr.dicom import read_header
 from monai_xr.dicom.chest import chest_doubt
-from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import admitted, film_origin
 from monai_xr.dicom.values import text
 from monai_xr.disk import sha256_of

@@ -8,8 +8,9 @@ from typing import Literal
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from monai_xr.dicom import XrayImage
 from monai_xr.dicom.identity import sop_class, sop_instance
-from monai_xr.dicom.image import Array, Pixels, XrayImage
+from monai_xr.dicom.image import Array, Pixels
 from monai_xr.dicom.values import text, uid
 
 Answer = Literal["yes", "no", "unsure"]

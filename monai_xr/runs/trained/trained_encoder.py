@@ -7,7 +7,7 @@ from typing import Any
 
 from monai_xr.data.trained_on import NOBODY, TrainedOn
 from monai_xr.errors import ModelError
-from monai_xr.networks.encoder import XrayEncoder
+from monai_xr.networks import XrayEncoder
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import find_checkpoint
 from monai_xr.runs.trained.weight_files import check_trained, fill, has_checkpoint, read_packed, run_of

@@ -9,7 +9,7 @@ from ignite.engine import Events
 from ignite.utils import manual_seed
 
 from monai_xr.data.files.output import free_folder
-from monai_xr.engines.host import pick_device
+from monai_xr.engines import pick_device
 from monai_xr.exits import is_plain_command
 from monai_xr.handlers.checkpointing.stopping import Stopped
 from monai_xr.runs import RunFolder, settings_behind

@@ -16,7 +16,7 @@ from monai_xr.data.files.pages import render_page
 from monai_xr.data.images.overlay import data_uri
 from monai_xr.disk import host_trouble
 from monai_xr.inferers.decision import Decision
-from monai_xr.metrics.classification import Estimate
+from monai_xr.metrics import Estimate
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.bundle_running.bundles import run_bundle
 from monai_xr.workflows.judging_classifiers.classifier_run import find_classifier

@@ -15,7 +15,8 @@ from monai_xr.data.trained_on import units_in
 from monai_xr.engines import pick_device
 from monai_xr.errors import InputDataError
 from monai_xr.handlers.validation import predict
-from monai_xr.metrics.classification import Answers, Estimate, confusion, estimates
+from monai_xr.metrics import Answers, Estimate, estimates
+from monai_xr.metrics.classification import confusion
 from monai_xr.runs import note_opening
 from monai_xr.runs.provenance import provenance
 from monai_xr.runs.trained import TrainedClassifier, load_classifier

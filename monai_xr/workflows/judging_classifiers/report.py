@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import binary_precision_recall_curve
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.pages import render_page
 from monai_xr.inferers.decision import Decision
-from monai_xr.metrics.classification import Answers, Estimate
+from monai_xr.metrics import Answers, Estimate
 from monai_xr.runs.provenance import provenance
 from monai_xr.workflows.judging_classifiers.result import Evaluation
 from monai_xr.workflows.judging_classifiers.shown_films import ShownFilm

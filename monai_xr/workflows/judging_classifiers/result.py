@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from monai_xr.metrics.classification import Answers, Estimate
+from monai_xr.metrics import Answers, Estimate
 
 
 @dataclass(frozen=True)

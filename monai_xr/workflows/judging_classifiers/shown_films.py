@@ -9,8 +9,8 @@ from torch import Tensor
 from monai_xr.data.images.overlay import data_uri, side_by_side
 from monai_xr.errors import ConfigurationError
 from monai_xr.inferers.attention import look_map
-from monai_xr.metrics.classification import Answers
-from monai_xr.networks.vit import XrayClassifier
+from monai_xr.metrics import Answers
+from monai_xr.networks import XrayClassifier
 from monai_xr.transforms.dataset import XrayDataset
 
 _EACH = 6  # films of a group

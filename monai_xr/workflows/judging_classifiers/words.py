@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from monai_xr.inferers.decision import Decision
-from monai_xr.metrics.classification import Estimate
+from monai_xr.metrics import Estimate
 
 _TITLES = {
     "auroc": "AUROC (area under the ROC curve)",

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monai_xr.data import Record, Records, find_records
+from monai_xr.data import Record, Records, build_store, find_records
 from monai_xr.data.images.tiles import FULL_SCALE
-from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.trained_on import units_in
 from monai_xr.errors import InputDataError
 from monai_xr.settings import parse_names
