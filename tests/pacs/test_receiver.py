@@ -89,7 +89,7 @@ def test_other_pixels_under_a_known_uid_fail_with_a_comment(receiver, tmp_path):
     sent = receiver.send(second)
     assert "Unknown Status: 0xc111" in sent.stderr or "CannotUnderstand" in sent.stderr
     assert len(list((receiver.store / "quarantine").glob("*.dcm"))) == 1
-    assert receiver.status()["failures"] == 1
+    assert receiver.status()["quarantined_objects"] == 1
 
 
 def test_a_second_receiver_on_the_same_folder_is_refused(receiver, tmp_path):
