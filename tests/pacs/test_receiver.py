@@ -66,6 +66,7 @@ def test_an_unknown_address_is_closed_unheard_and_counted(stopped, tmp_path):
     sent = stopped.send(*write_films(tmp_path / "films", 1))
     assert sent.returncode != 0
     wait_for(lambda: stopped.counted("connection", "unknown address") == 1)
+    assert '"address": "127.0.0.1"' in "".join(path.read_text() for path in stopped.store.glob("log/*.jsonl"))
 
 
 def test_a_known_title_from_the_address_of_another_peer_is_rejected(stopped, tmp_path):
