@@ -1,4 +1,4 @@
-"""A site's file in; `monai-xr intake work` on it, running beside this process, out."""
+"""Keeps `monai-xr intake work` running beside `serve`."""
 
 import subprocess
 import sys

@@ -219,6 +219,7 @@ class TestInit:
         code, out, _ = monai_xr("intake", "init")
         assert code == 0
         assert "Its AE title: " in out
+        assert "a destination: AE title OURS, address 127.0.0.1, port 11112." in out
         assert "Our AE title [MONAI_XR]: " in out
         found = yaml.safe_load((tmp_path / "site.yaml").read_text())
         assert found["receiver"]["ae_title"] == "OURS"
