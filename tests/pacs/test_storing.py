@@ -208,6 +208,17 @@ def test_a_study_is_taken_up_by_one_process_only(store):
     assert not store.index.move("1.9.190.1", 7, "waiting")
 
 
+@pytest.mark.parametrize("wanted", [{"state": "received"}, {"study_uid": "1.2"}, {"state": "waiting", "due": 1.0}])
+def test_no_question_for_studies_reads_a_table_from_end_to_end(store, wanted):
+    asked: list[str] = []
+    store.index._connection.set_trace_callback(asked.append)
+    store.index.studies(**wanted)
+    store.index._connection.set_trace_callback(None)
+    plan = [row[3] for row in store.index.rows(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert any(line.startswith("SEARCH s ") for line in plan)
+    assert not [line for line in plan if line.startswith("SCAN")]
+
+
 def test_two_stores_on_one_folder_agree_on_what_is_known(store):
     other = ObjectStore(Store(folder=store.folder, min_free_gb=0))
     assert add(store, film()) == Stored()
