@@ -70,8 +70,8 @@ class Receiver:
     def greeting(self) -> str:
         """Tell where it listens and what it found at start."""
         port = self.server.server_address[1]
-        found = ", ".join(f"{count} {what}" for what, count in vars(self.swept).items())
-        return f"listening on {self._site.receiver.host} port {port}; found at start: {found}"
+        found = ", ".join(f"{count} {what}" for what, count in vars(self.swept).items() if count)
+        return f"listening on {self._site.receiver.host} port {port}" + f"; found at start: {found}" * bool(found)
 
     def serve(self) -> None:
         """Answer until `close` is called, or an exception comes from outside."""

@@ -93,6 +93,10 @@ def test_other_pixels_under_a_known_uid_fail_with_a_comment(receiver, tmp_path):
     assert receiver.status()["quarantined_objects"] == 1
 
 
+def test_a_first_start_tells_of_no_leftovers(stopped):
+    assert stopped.start() == f"listening on 127.0.0.1 port {stopped.port}\n"
+
+
 def test_a_second_receiver_on_the_same_folder_is_refused(receiver, tmp_path):
     second = Receiving(receiver.folder)
     assert "another receiver serves this store" in second.start()
