@@ -55,9 +55,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 
 $(VENV)/base.done: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable .
+	@echo "installing what it needs, about 9 GB: some minutes without a word ..."
+	@$(PIP) --editable .
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[dev]'
+	@echo "installing what it needs and what its tests need, about 9 GB: some minutes without a word ..."
+	@$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/base.done

@@ -1,3 +1,3 @@
-"""monai_xr: chest X-rays in, honestly measured synthetic chest X-rays out."""
+"""Trains generators and classifiers of chest X-rays, measures what they are worth, and talks DICOM with a PACS."""
 
 __version__ = "0.1.0"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+from monai_xr.process import keep_freed_memory, keep_what_is_loaded
+
 _SECONDS_TO_FIRST_LINE = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
 _PARTS = {"monai": ("ignite", "torchvision", "mlflow")}  # that it loads itself; told apart, each takes about a second
@@ -82,6 +84,8 @@ def loading(*packages: str) -> None:
                 warnings.filterwarnings("ignore", "Current stack size", RuntimeWarning)  # of an extra that monai loads
                 import_module(package)
     gc.enable()
+    keep_what_is_loaded()
+    keep_freed_memory()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 from monai_xr.data.phantoms import studies
+from monai_xr.process import keep_freed_memory, keep_what_is_loaded
 
 SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
     "bundles",
@@ -64,16 +65,38 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "workflows/experiments",
 )
 
-SLOW_FIXTURES = {"plain_command", "real_data"}  # MONAI's command, and thousands of real films
+SLOW_FIXTURES = {"plain_command", "real_data", "score_of_ours"}  # MONAI's command, many real films, a reader of text
+
+
+def _is_slow(path: Path) -> bool:
+    here = Path(__file__).parent
+    return path.is_relative_to(here) and path.relative_to(here).as_posix().startswith(SLOW)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests by where they are: `pytest -m "not slow"` leaves them out."""
-    here = Path(__file__).parent
     for item in items:
-        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
-        if place.startswith(SLOW) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        if _is_slow(item.path) or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Settle the process as a command does: what is imported is never looked through again."""
+    keep_what_is_loaded()
+    keep_freed_memory()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of slow tests where they are left out: MLflow, exporters and readers of text take seconds."""
+    return True if config.option.markexpr == "not slow" and _is_slow(collection_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Keep the name of a removed `tmp_path` taken: caches of this process know folders and databases by their path."""
+    yield
+    if folder := getattr(item, "funcargs", {}).get("tmp_path"):
+        folder.mkdir(exist_ok=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""De-identified copies of the phantom set in, the ten actions of the MIDI-B benchmark with their counts out.
+"""Scores de-identified copies of the phantom set by the ten actions of the MIDI-B benchmark.
 
 MIDI-B (TCIA and RSNA, 2024) counts, element by element: tags retained, text not null, text retained, text removed,
 dates shifted, UIDs changed, UIDs consistent, patient ids consistent, pixels hidden, pixels retained. The verifier

@@ -1,4 +1,4 @@
-"""Pixels in, DICOM films with known tags out: the one maker of films for all tests."""
+"""Makes DICOM films with known tags from pixels: the one maker of films for all tests."""
 
 from pathlib import Path
 from typing import Any

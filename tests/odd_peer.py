@@ -1,4 +1,4 @@
-"""A PACS with habits of real ones that Orthanc has not: what it holds and its habits in, a port out."""
+"""A PACS with habits of real ones that Orthanc has not; runs on a port of its own."""
 
 import threading
 from collections.abc import Iterator

@@ -53,6 +53,12 @@ def test_normalising_a_film_takes_neither_torch_nor_monai(tmp_path):
     assert (tmp_path / "out" / "aiin.png").is_file()
 
 
+def test_choosing_films_and_loading_an_exported_model_take_no_writer_of_results():
+    pytest.importorskip("onnxruntime")
+    found = imported("import monai_xr.deploy.core.films, monai_xr.deploy.core.model")[1]
+    assert not found & (HEAVY - {"scipy"} | {"highdicom"})
+
+
 @pytest.fixture(scope="module")
 def beside_torch():
     """What is in memory after each of these, by name, where torch is there already."""

@@ -20,7 +20,7 @@ _NoPatients = Annotated[bool, typer.Option("--no-patients", help="Split images o
 @app.command()
 def phantoms(
     folder: Annotated[Path, typer.Argument(help="Where to write; made if absent.")],
-    patients: Annotated[int, typer.Option(help="Patients; a few have two images.")] = 100,
+    patients: Annotated[int, typer.Option("--patients", "--count", help="Patients; a few have two images.")] = 100,
     size: Annotated[int, typer.Option(help="Pixels on a side.")] = 512,
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
     manifest: Annotated[bool, typer.Option(help="Also write manifest.csv with patient-level splits.")] = True,

@@ -170,13 +170,18 @@ def _read(file: Path, size: str, output: Path | None, **given: Any) -> tuple["De
 
 
 def _check_films(design: "Design") -> None:
-    """Refuse a data folder that is not there or lacks a class, before anything heavy is loaded."""
+    """Refuse, before anything heavy is loaded, films that are not there, lack a class or name no patients."""
     from monai_xr.data.sources.finding import check_folder
 
     own = "" if design.size.phantoms else design.study.dataset_dir
     for folder in filter(None, (own, design.test_set)):
         try:
-            check_folder(Path(folder).expanduser(), classes=[design.study.positive, design.study.negative])
+            check_folder(
+                Path(folder).expanduser(),
+                classes=[design.study.positive, design.study.negative],
+                split="train" if folder == own and not design.study.resplit else None,
+                no_patients=design.study.no_patients,
+            )
         except ConfigurationError as error:
             where = {"classes": "--classes", "dataset_dir": "--dataset-dir"}.get(error.where, error.where)
             raise ConfigurationError(error.what, where, error.way_out.replace("dataset_dir", "--dataset-dir")) from None

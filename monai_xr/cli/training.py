@@ -56,7 +56,7 @@ def train(
     typed = recorded | settings.read(context.args)
     settings.check(typed)
     check_versions(folder)
-    loading("torch", "monai", "monai_xr.workflows.bundle_running.running", "monai_xr.handlers.usual")
+    loading("torch", "monai", "monai_xr.handlers.usual")
     from monai_xr.workflows.bundle_running.bundles import run_bundle
 
     run_bundle(folder, "training", config, typed, overlays=overlay or [])
@@ -74,6 +74,7 @@ def sample(
 
     Whatever is not typed is as it was in the training.
     """
+    from monai_xr.runs import RunFolder
     from monai_xr.workflows.bundle_running.sampling import plan_samples, settings_of_all, settings_of_sampling
 
     if run is None:
@@ -90,7 +91,11 @@ def sample(
     loading("torch", "monai")
     place = plan.carry_out()
     typer.echo(f"{count} synthetic images in {place}")
-    typer.echo(f"next: monai-xr evaluate FOLDER {shlex.quote(str(place))}    # beside the films of the training")
+    films = str(RunFolder(run).setting("dataset_dir", ""))
+    typed, told = ("FOLDER", f"FOLDER: {films}, the films of the training")
+    if films and Path(films).is_dir():
+        typed, told = shlex.quote(films), "beside the films of the training"
+    typer.echo(f"next: monai-xr evaluate {typed} {shlex.quote(str(place))}    # {told}")
 
 
 @app.command()
@@ -130,27 +135,29 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, split train, and AIIN as in the bundles for images of our generators, none for others.
     """
+    from monai_xr.runs import GeneratedImages
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
+    made = GeneratedImages(synthetic)
     given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
     chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
-    settings = settings_asked(real, synthetic, given, **chosen)
-    say(images_told(synthetic, settings["aiin"]))
-    free, cache = usual_folder(synthetic)
+    settings = settings_asked(real, made, given, **chosen)
+    say(images_told(made, settings["aiin"]))
+    free, cache = usual_folder(made)
     output = output or free
     loading("torch", "monai", "monai_xr.workflows.judging_images.evaluation")
     from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders
     from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 
     chosen |= {"accept_phantoms": accept_phantoms, "space": space, "seed": seed, "cache_dir": cache}
-    measures = evaluate_folders(real, synthetic, output, **settings, **chosen)
+    measures = evaluate_folders(real, made, output, **settings, **chosen)
     if as_json:
         typer.echo((output / MEASURES).read_text(encoding="utf-8"), nl=False)
         return
     if show_all:
         print_measures(measures)
     print_lights(measures)
-    typer.echo("\n".join([f"report: {output / REPORT}", *next_lines(measures, real, synthetic)]))
+    typer.echo("\n".join([f"report: {output / REPORT}", *next_lines(measures, real, made.training)]))
 
 
 @app.command()

@@ -1,10 +1,10 @@
-"""Tiles of films in; what of them should tell nothing of the finding, and how well a linear model tells by it, out.
+"""Measures how well thumbnails, borders and file facts of tiles tell the label: `shortcuts_of`, `held_out_scores`.
 
 A thumbnail shows coarse shape and exposure, borders show collimation, markers and scanner. What they tell of a label, a
 network learns before the disease (DeGrave et al. 2021).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.sources.manifest import MANIFEST
 
 Array = npt.NDArray[Any]
+Fit = Callable[[Array, Array], Callable[[Array], Array]]  # films and their truth to what scores others
 TOLD_COLUMNS = ("source", "view")  # of manifest.csv
 SIZE_COLUMNS = ("width", "height", "orig_width", "orig_height")
 FOLDS = 5
@@ -78,15 +79,29 @@ def as_numbers(values: Sequence[str]) -> Array:
     return np.array([[value == name for name in sorted(set(values))] for value in values], float)
 
 
-def held_out_scores(features: Array, truth: Array, units: Array, *, seed: int = 0) -> Array | None:
-    """Give the score of each film by a logistic regression on films of other patients, (N,).
+def linear_scorer(features: Array, truth: Array) -> Callable[[Array], Array]:
+    """Fit a logistic regression in which both classes weigh the same; give what scores films (N, d)."""
+    middle, spread = features.mean(0), features.std(0)
 
-    Classes weigh the same. None where a part of the patients would lack films of either kind.
+    def scaled(films: Array) -> Array:
+        return np.column_stack([(films - middle) / np.where(spread > 1e-6, spread, 1), np.ones(len(films))])
+
+    weights = _fitted(scaled(features), truth)
+    return lambda films: scaled(films) @ weights
+
+
+def held_out_scores(
+    features: Array, truth: Array, units: Array, *, fit: Fit = linear_scorer, seed: int = 0
+) -> Array | None:
+    """Give the score of each film by a classifier that saw films of other patients, (N,).
+
+    None where a part of the patients would lack films of either kind.
 
     Args:
         features: (N, d).
         truth: Whether the films are positive, (N,).
         units: Number of each film's patient, from 0, (N,).
+        fit: Gives a classifier of some films.
         seed: Of the deal of patients into five parts.
     """
     fold = (np.random.default_rng(seed).permutation(int(units.max()) + 1) % FOLDS)[units]
@@ -95,9 +110,7 @@ def held_out_scores(features: Array, truth: Array, units: Array, *, seed: int = 
         held = fold == each
         if min(truth[~held].sum(), (~truth[~held]).sum()) < FOLDS:
             return None
-        middle, spread = features[~held].mean(0), features[~held].std(0)
-        scaled = np.c_[(features - middle) / np.where(spread > 1e-6, spread, 1), np.ones(len(truth))]
-        scores[held] = scaled[held] @ _fitted(scaled[~held], truth[~held])
+        scores[held] = fit(features[~held], truth[~held])(features[held])
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Generated images, by what is known of them, in; the places of those worth training with out, in their order.
+"""Chooses the generated images that are worth training with, by their class, distance and diversity.
 
 Each filter is a function of numbers that others computed: probabilities of a classifier, features of any space.
 """

@@ -1,4 +1,4 @@
-"""An app, films and results in; hashes of all, signed with the site's key, out: `sign`, `check_acceptance`."""
+"""Signs, with the site's key, the hashes of an app, its test films and results; checks them: `check_acceptance`."""
 
 import hashlib
 import json

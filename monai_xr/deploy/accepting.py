@@ -1,4 +1,4 @@
-"""The folder of an app and a site's own labelled films in; measures, a page and a signed record out: `accept_app`.
+"""Tries an app on a site's own labelled films and writes measures, a page and a signed record: `accept_app`.
 
 Thresholds for the sensitivity that the site wants are chosen on one half of its patients and measured on the other, and
 the other way round, so that none is measured on the films that it was chosen on.

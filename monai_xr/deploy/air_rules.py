@@ -1,4 +1,4 @@
-"""A report of an app in; the rules of IHE AI Results (AIR), row by row with what breaks each, out: `check_report`.
+"""Checks an app's report against the rules of IHE AI Results (AIR), row by row: `check_report`.
 
 A report is a Comprehensive 3D SR of template TID 1500 (PS3.16). The rules stand on their own: they read data sets by
 pydicom and share nothing with what writes reports.

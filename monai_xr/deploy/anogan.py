@@ -1,4 +1,4 @@
-"""The training of a DCGAN in; its generator, features and search step as ONNX, checked by a search, out."""
+"""Exports AnoGAN of a trained DCGAN as ONNX: generator, features and search step, checked by a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

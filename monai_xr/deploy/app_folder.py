@@ -1,4 +1,4 @@
-"""What a model is called in; the folder of its app out: code, manifests of MONAI Deploy, Dockerfiles, checksums.
+"""Writes the folder of an app: code, manifests of MONAI Deploy, Dockerfiles, checksums.
 
 The app carries the rooms of this package that it runs on, so that it stays what it was when it was tested.
 """

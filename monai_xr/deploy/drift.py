@@ -1,4 +1,4 @@
-"""Film records of a reference and of later films in; what has shifted, window by window, and if it is an alarm, out.
+"""Compares the film records of an app with a reference, window by window, and raises the alarm on a shift.
 
 A window of films is compared with the reference feature by feature (two-sample Kolmogorov-Smirnov). It raises the alarm
 where the smallest p, times the number of features (Bonferroni), is at most `FALSE_ALARMS`. That holds for films that

@@ -1,4 +1,4 @@
-"""Compared windows in; the page on what has shifted, with plots over the windows, out: `write_drift_page`."""
+"""Writes the page on what has shifted since the reference, with plots over the windows: `write_drift_page`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line of an app in; its exit code out: through MONAI Deploy, or with --plain by the core alone."""
+"""Runs an app from its command line, by MONAI Deploy, or with --plain by the core alone: `run_app`."""
 
 import os
 import resource

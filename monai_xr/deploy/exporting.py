@@ -1,4 +1,4 @@
-"""A training or a packed bundle in, the folder of an app out: `export_app`."""
+"""Exports a training or a packed bundle as the folder of an app: `export_app`."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Films of a site in; the groups that each belongs to, by its table or its header, out: `groups_of_films`."""
+"""Tells the groups that films of a site belong to, from its table or their headers: `groups_of_films`."""
 
 from collections.abc import Sequence
 from pathlib import Path

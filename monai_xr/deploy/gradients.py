@@ -1,4 +1,4 @@
-"""A generator and the features of a discriminator in; one step of their latent search, without autograd, out.
+"""One step of AnoGAN's latent search with its gradient as plain layers, since ONNX has no autograd.
 
 ONNX has no gradients. Those of the layers of a DCGAN are layers themselves: that of a transposed convolution is a
 convolution with the same weights, and the other way round; the others multiply by a mask or a number.

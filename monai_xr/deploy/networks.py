@@ -1,4 +1,4 @@
-"""Networks in; ONNX and TorchScript out, both checked against the networks themselves."""
+"""Exports networks as ONNX, and checks ONNX and TorchScript files against the networks themselves."""
 
 import json
 import logging

@@ -16,7 +16,15 @@ from monai_xr.deploy.core.command import phantoms_accepted, records_file, tell
 from monai_xr.deploy.core.film_record import noted
 from monai_xr.deploy.core.model import DeployedModel, load_model
 from monai_xr.deploy.core.results import Instance, StudyResult
-from monai_xr.deploy.core.running import Study, finish, judge_films, read_films, reports_in, select_films, studies_in
+from monai_xr.deploy.core.study_steps import (
+    Study,
+    finish,
+    judge_films,
+    read_films,
+    reports_in,
+    select_films,
+    studies_in,
+)
 
 _STUDY = "study"
 

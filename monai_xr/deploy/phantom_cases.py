@@ -1,4 +1,4 @@
-"""The name of a case in; a folder with a phantom study of that kind, as archives have them, out: `write_case`."""
+"""Writes phantom studies of the kinds that archives hold, on which an app is verified: `write_case`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
-"""Reports that an app wrote in; what they say of each film, and of what was not processed, out: `read_reports`."""
+"""Reads the reports of an app back: what they say of each film, and what was not processed: `read_reports`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +7,14 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from monai_xr.deploy.air_rules import children, code_of, content_items, groups_of
+from monai_xr.deploy.core.results import PRESENCE
 from monai_xr.dicom.header import is_dicom
 from monai_xr.dicom.values import items, quiet, text
 from monai_xr.disk import PART
 from monai_xr.errors import InputDataError
 
 _COMMENT, _TRACKING, _SOURCE = ("121106", "DCM"), ("112039", "DCM"), ("121112", "DCM")
-_PRESENCE: Mapping[str, str] = {"52101004": "yes", "2667000": "no", "82334004": "unsure"}
+_ANSWERS = {code.value: answer for answer, code in PRESENCE.items()}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _told(report: Dataset) -> tuple[Told, ...]:
         if numbers and films:
             name = next((text(each, "TextValue") for each in children(group, _TRACKING)), "")
             value = text(items(numbers[0], "MeasuredValueSequence")[0], "NumericValue")
-            answers = [_PRESENCE.get(code_of(each, "ConceptCodeSequence")[0], "") for each in _codes(group)]
+            answers = [_ANSWERS.get(code_of(each, "ConceptCodeSequence")[0], "") for each in _codes(group)]
             found.append(Told(films[0], name.partition(" ")[2], float(value), next(filter(None, answers), "")))
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""The folder of an app and one of films in; what the app wrote, said and ended with out: `run_app_on`."""
+"""Runs an app on a folder of studies in a process of its own, and tells how it ended: `run_app_on`."""
 
 import subprocess
 import sys

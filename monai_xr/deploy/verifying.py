@@ -1,4 +1,4 @@
-"""The folder of an app in; how it does on phantom studies of every kind, as rows, out: `verify_app`.
+"""Runs an app on phantom studies of every kind and tells, row by row, what is wrong: `verify_app`.
 
 One run is on all studies together, as a router gives them; more are on an empty folder, on a study that has a report
 already, and on a phantom that is not to be let in.

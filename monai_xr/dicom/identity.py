@@ -1,4 +1,4 @@
-"""Whose film it is, of what, and whether it is real: `film_identity`, `sop_class`, `film_origin`, `admitted`."""
+"""Reads from a header whose film it is, of what, and if it is real: `film_identity`, `film_origin`, `admitted`."""
 
 import re
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""The one way in: `read_xray`, a DICOM file to an upright `XrayImage`."""
+"""Reads a DICOM file as an upright `XrayImage`: `read_xray`, by which all DICOM pixels come in."""
 
 import os
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""The bytes of a data set in; the UIDs at its top level, without decoding anything else, out.
+"""Reads the UIDs at the top level of a data set's bytes and decodes nothing else: `top_uids`.
 
 The header is walked without recursion and without values other than four UIDs: whatever a sender puts into a data set
 costs no more.

@@ -1,4 +1,4 @@
-"""A network and films in, a trained classifier or encoder out: MONAI's supervised trainer with the recipe of a ViT."""
+"""Trains a classifier or an encoder: MONAI's supervised trainer with the recipe of a ViT."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device, pick_precision
 from monai_xr.engines.player import autocast, copy_from_first_rank, settle, take_step
-from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcome, update_average
+from monai_xr.engines.shared import StepOutput, average_of, flat, run_to_outcome, update_average
 from monai_xr.handlers.events import RunEvents
 from monai_xr.optimizers.layer_decay import set_learning_rate, warm_cosine
 from monai_xr.settings import parse_count

@@ -1,4 +1,4 @@
-"""A network and what it is given in, MONAI's evaluator over it out."""
+"""Makes the MONAI evaluator that runs a network once over a data set, in its order: `sampler`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from monai_xr.engines.host import compile_networks, pick_device, pick_precision
 from monai_xr.engines.parts import Condition, Part, parts_of
 from monai_xr.engines.player import Player, autocast, copy_from_first_rank, frozen, settle
-from monai_xr.engines.running import StepOutput, average_of, flat, run_to_outcome, update_average
+from monai_xr.engines.shared import StepOutput, average_of, flat, run_to_outcome, update_average
 from monai_xr.errors import ConfigurationError
 from monai_xr.handlers.events import RunEvents
 from monai_xr.inferers.sampling import LatentDataset, draw_samples

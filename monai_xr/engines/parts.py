@@ -1,4 +1,4 @@
-"""A batch of real images in; the parts that go through the networks at once, each with its pyramid, out: `parts_of`."""
+"""Cuts a batch of real images into the parts of one pass each, with their pyramids: `parts_of`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

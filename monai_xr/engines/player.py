@@ -1,4 +1,4 @@
-"""One of the two networks of a GAN with all that trains it: steps in, an updated network and its named losses out."""
+"""One of the two networks of a GAN with its optimiser, which a step on named loss terms updates: `Player`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""A pretrained network and films in, the same network with a last layer that was fitted to them at once out."""
+"""Fits the last layer of a pretrained network to all films at once, as a training of one iteration."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from monai_xr.engines.host import pick_device
-from monai_xr.engines.running import StepOutput, flat, run_to_outcome
+from monai_xr.engines.shared import StepOutput, flat, run_to_outcome
 from monai_xr.handlers.events import RunEvents
 from monai_xr.networks import XrayClassifier
 from monai_xr.progress import progress_bar

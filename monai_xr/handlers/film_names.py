@@ -1,4 +1,4 @@
-"""A data set in; what each of its films is called in results, for whoever may read the folder they lie in, out."""
+"""Gives the name by which results call each film of a data set: its path in the data folder and its UID."""
 
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.pixel_store.tile_making import source_of

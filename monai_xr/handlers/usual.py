@@ -1,4 +1,4 @@
-"""The knobs of a training in; the handlers that every training has, in the order they need, out."""
+"""Gives the handlers that every training has, in the order they need, from its knobs: `usual_handlers`."""
 
 from collections.abc import Mapping
 from pathlib import Path

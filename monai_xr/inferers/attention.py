@@ -1,4 +1,4 @@
-"""Classifier and films in, a map a film out that shows where the network looked.
+"""Gives a map for each film of where a classifier looked: attention rollout of a ViT, class activation of a CNN.
 
 A ViT gives its attention rollout (Abnar and Zuidema 2020, 2005.00928): attention averaged over heads, half of it the
 identity for the residual, multiplied over the blocks. A convolutional network gives the class activation map of its

@@ -1,4 +1,4 @@
-"""Logits and targets of validation films in, the decision out: temperature, thresholds, bands to abstain in.
+"""Chooses temperature, thresholds and bands to abstain in on validation films, and answers by them: `Decision`.
 
 The temperature minimises the validation loss (Guo et al. 2017, 1706.04599). Thresholds apply to calibrated
 probabilities, by one of three rules:

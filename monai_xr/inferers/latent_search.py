@@ -1,4 +1,4 @@
-"""AnoGAN: the latents whose image is nearest to a film in, searched by gradient; the anomaly score out (2006.03622).
+"""AnoGAN: searches the latents whose image is nearest to a film, and scores the anomaly (2006.03622).
 
 The loss of latents z for a film x, and the score at the last ones, is
 

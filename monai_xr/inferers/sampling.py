@@ -1,4 +1,4 @@
-"""Sampling a generator: seeded latents in, with classes or films where it wants them; images in [0, 1] out."""
+"""Samples a generator from seeded latents, with classes or films where it wants them: `draw_samples`."""
 
 from collections.abc import Sequence
 from inspect import signature

@@ -1,4 +1,4 @@
-"""Class logits and targets in, one loss out: cross-entropy for one class a film, binary where findings are independent.
+"""The loss of a classifier: cross-entropy for one class a film, binary where findings are independent.
 
 A target of NaN is a finding that nobody reported on; it adds nothing.
 """

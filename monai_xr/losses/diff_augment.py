@@ -1,4 +1,4 @@
-"""Images on their way into the discriminator in, augmented ones out: training on few images without overfitting.
+"""Augments images on their way into the discriminator, such that a GAN can train on few images.
 
 Sources: DiffAugment (Zhao et al. 2020), brightness, contrast, translation and cutout of reals and fakes alike, through
 which gradients flow to the generator; adaptive probability, ADA (Karras et al. 2020).

@@ -1,4 +1,4 @@
-"""Vectors of two views of each image in, one loss out: what teaches an encoder without labels."""
+"""The loss that teaches an encoder without labels, from two views of each image: `VICReg`."""
 
 import torch
 import torch.nn.functional as F

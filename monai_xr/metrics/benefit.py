@@ -1,4 +1,4 @@
-"""Results of arms over seeds in; what a study can see, what fakes are worth in patients, what predicts it, out."""
+"""Tells what fakes are worth in real patients, which effect a study can see, and which measure predicts benefit."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Probabilities and what came true in; how far the two differ, without the bias of few films, out.
+"""The calibration error of probabilities, without the bias of few films, with its interval: `calibration`.
 
 The root of the mean squared calibration error over 15 bins of equal width (Broecker 2012; Kumar et al. 2019,
 1909.10155). Squares of bins are estimated from products of films of two different patients, so chance adds nothing to

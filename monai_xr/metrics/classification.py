@@ -1,4 +1,4 @@
-"""Probabilities, truths and patients in; measures of a classifier with intervals whose unit is the patient out.
+"""The measures of a classifier (AUROC, sensitivity and others), with intervals whose unit is the patient.
 
 A measure that a set does not define (an AUROC without both classes, a precision without a positive answer) is None,
 never 0, and so is an interval that fewer than two patients stand behind.

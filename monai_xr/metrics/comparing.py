@@ -1,4 +1,4 @@
-"""Answers of two or more classifiers on the same films in; differences with intervals and p-values out."""
+"""Compares classifiers on the same films: paired differences with intervals and p-values (DeLong, Holm)."""
 
 import math
 from collections.abc import Sequence

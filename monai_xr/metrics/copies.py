@@ -1,4 +1,4 @@
-"""Features of training, held-out and synthetic images in; how much of the training set the synthetic one repeats, out.
+"""Measures how many training images a synthetic set repeats, and how well an attack tells who was trained on.
 
 Distances are taken in pixels (`normalised_pixels`) or in any feature space. What counts as near is calibrated on images
 of other real patients, as in Dar et al. (2024, 2402.01054). The result is a measurement on these sets, no guarantee:

@@ -1,4 +1,4 @@
-"""Features of two sets in; how much of each lies where the other does, out.
+"""Precision, recall, density and coverage of two sets of features: how much of each lies where the other does.
 
 Precision and recall are the improved ones of Kynkaanniemi et al. (2019, 1904.06991), density and coverage those of
 Naeem et al. (2020, 2002.09797), all with balls that reach to the fifth nearest neighbour.

@@ -1,4 +1,4 @@
-"""Features of real, synthetic and other real images in; how they cover one another, with intervals, out.
+"""Precision, recall, density and coverage with intervals, beside those of other real images.
 
 Precision and its kin are shares of images that lie in balls, and the balls belong to images too. So their variance has
 two parts: that of the share if the balls stood still, from patients; and that of the balls, from leaving groups of the

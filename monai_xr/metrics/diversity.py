@@ -1,4 +1,4 @@
-"""Images in, their likeness to one another out: MS-SSIM of pairs, and its mean over random pairs of a set.
+"""MS-SSIM of pairs of images, and its mean over random pairs of a set: how alike the images of a set are.
 
 Multi-scale structural similarity is that of Wang, Simoncelli and Bovik (2003): windows of 11 x 11, sigma 1.5, valid
 positions only, covariances with the window's weights. A higher mean over a set is less diversity; the paper of AIIN

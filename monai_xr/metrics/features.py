@@ -1,4 +1,4 @@
-"""Images in, feature vectors out: the spaces in which distances between sets are taken.
+"""Feature spaces, in which distances between sets of images are taken, and a torchmetrics class over them.
 
 A space carries a name, because a distance means something only beside others of the same space.
 """
@@ -36,18 +36,25 @@ class FeatureSpace:
     trained_on: TrainedOn | None = None
 
     @full_precision
-    def __call__(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
+    def __call__(
+        self, images: Tensor, *, batch_size: int = 32, progress: Callable[[int], None] | None = None
+    ) -> Tensor:
         """Give the features of a set, (N, d) float32 on the CPU.
 
         Args:
             images: The set, (N, 1, H, W) in [0, 1], on any device.
             batch_size: Images that go through the network at once.
+            progress: Called with the number of images done, after each batch.
         """
         check_images(images, "images for features", at_least=1)
         home = next(self.network.parameters(), images)
         with torch.no_grad():
-            batches = torch.split(images, batch_size)
-            return torch.cat([self.network(batch.to(home) * 2 - 1).float().cpu() for batch in batches])
+            features = []
+            for batch in torch.split(images, batch_size):
+                features.append(self.network(batch.to(home) * 2 - 1).float().cpu())
+                if progress:
+                    progress(sum(map(len, features)))
+            return torch.cat(features)
 
     def check_within_class(self) -> None:
         """Refuse a classifier's features for distances within one class.

@@ -1,4 +1,4 @@
-"""Features of real and synthetic images in, the Frechet distance between them out (Heusel et al. 2017, 1706.08500).
+"""The Frechet distance (FID) between features of real and synthetic images (Heusel et al. 2017, 1706.08500).
 
 With Gaussians fitted to both sets, d^2 = |m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2).
 """

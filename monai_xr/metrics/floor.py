@@ -1,4 +1,4 @@
-"""Features of real and synthetic images in; measures of the two sets out, beside those of real to other real images.
+"""Puts any measure of real and synthetic features beside what it gives for other real images, its floor.
 
 A measure of two samples alone means little: it moves with the number of images and with the feature space. Here both
 comparisons start from the same real images and use equally many others, so that their ratio compares like with like.

@@ -1,4 +1,4 @@
-"""A value and what each patient adds to it in; the 95 % interval for the choice of patients out.
+"""The 95 % intervals of measures for the choice of patients, from what each patient adds to the value.
 
 The patient is the unit of every interval: films of one patient go together. Where patients are unknown, each film is
 taken for a patient. `tests/bench/interval_coverage.py` counts how often each interval holds the truth.

@@ -1,4 +1,4 @@
-"""Features of two sets in, their kernel distance out (KID; Binkowski et al. 2018, 1801.01401).
+"""The kernel distance (KID) between two sets of features, with its interval (Binkowski et al. 2018, 1801.01401).
 
 The squared maximum mean discrepancy under the kernel (x.y / d + 1)^3, in its unbiased form: two samples of one
 population are 0 apart on average at any count, where a Frechet distance is not.

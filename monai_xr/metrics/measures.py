@@ -1,4 +1,4 @@
-"""Numbers in, one record of them out: each measure with its interval, its real-against-real baseline and a verdict."""
+"""The record of all measures of a synthetic set, each with interval, real-against-real baseline and verdict."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A measure in; the same measure in single precision at least, whatever precision surrounds it, out."""
+"""Runs a measure in single precision at least, whatever precision surrounds it: `full_precision`."""
 
 import dataclasses
 import functools

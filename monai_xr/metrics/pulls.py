@@ -1,4 +1,4 @@
-"""Scores, answers and truths of films in; measures of one finding, each with what every film pulls it by, out.
+"""Measures one finding with what every film pulls the value by, from which intervals and differences come.
 
 A film's pull is its influence on the value: the value moves by the sum of the pulls of the films that a draw has too
 many or too few. The variance of that sum with patients as units is the variance of the measure (for AUROC this is

@@ -1,4 +1,4 @@
-"""A file of weights in, a feature space out; nothing is downloaded.
+"""Loads the feature space that a name or a file of weights means; downloads nothing: `named_space`.
 
 Weights come as safetensors or as a torch file of plain tensors; code is not run. The one published file of the Frechet
 distance's Inception network is a pickle: its hash is checked before it is opened.

@@ -1,4 +1,4 @@
-"""Features or class probabilities of one set in, how widely they spread out.
+"""How widely one set spreads: Vendi score, mean cosine distance, inception score.
 
 All of these grow or fall with the count, so they belong beside the values of real images at equal counts.
 """

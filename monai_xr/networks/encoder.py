@@ -1,4 +1,4 @@
-"""Grey images in, one short vector each out: the network of the feature space that a site trains on its own films."""
+"""The small network that turns grey images into vectors: the feature space that a site trains on its own films."""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any

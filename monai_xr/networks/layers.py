@@ -1,4 +1,4 @@
-"""Feature maps in, feature maps out: the layers that several families share.
+"""Layers that several GAN families share: equalised convolutions, pixel norm, self-attention, minibatch deviation.
 
 Sources: self-attention, Zhang et al. 2019 (SAGAN); pixel norm, minibatch standard deviation and equalised learning
 rate, Karras et al. 2018 (progressive growing) as used by MSG-GAN. Statistics are computed in float32 under autocast:

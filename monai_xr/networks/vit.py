@@ -1,4 +1,4 @@
-"""Grey images in, class logits and penultimate features out: any timm network by name.
+"""The classifier: any timm network by name, for grey images, which gives class logits and penultimate features.
 
 A Vision Transformer (arXiv 2010.11929) that starts from random weights gets a convolutional stem (arXiv 2106.14881):
 few films do not teach a linear patch embedding. One that starts from given weights keeps the embedding they hold.

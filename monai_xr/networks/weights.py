@@ -1,4 +1,4 @@
-"""File of weights in, tensors by name out, once the hash is right; code in a file is never run."""
+"""Reads files of weights, safetensors or torch, after a check of their hash; code in a file is never run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""AdaS: gradients in, parameter updates out, with step sizes that are themselves learned.
+"""The optimiser AdaS, whose step sizes are themselves learned.
 
 Source: the public code `YanaiEliyahu/AdasOptimizer` (PyTorch version of 2021-01-20), used by the empirical study
 (DOI 10.1109/ICIIBMS55689.2022.9971542). It is not the other AdaS, of Hosseini and Plataniotis.

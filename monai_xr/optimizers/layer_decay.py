@@ -1,4 +1,4 @@
-"""A classifier in, AdamW over its layers out: learning rates fall from the head to the stem (BEiT, 2106.08254).
+"""AdamW for classifiers, with learning rates that fall from the head to the stem (BEiT, 2106.08254).
 
 With the learning rate as a function of the step alone, a resumed training needs no state of a scheduler.
 """

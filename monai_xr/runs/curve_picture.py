@@ -1,4 +1,4 @@
-"""Curves of a run in, one picture of them out."""
+"""Draws the curves of a run as one picture: `draw_curves`, `write_curves`."""
 
 from pathlib import Path
 from typing import Any

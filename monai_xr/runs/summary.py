@@ -1,4 +1,4 @@
-"""The folder of a run in; how it stands, what it reached and what comes next, in words, out. Reads text alone."""
+"""Tells in words how a run stands, what it reached and what comes next, from its folder. Reads text alone."""
 
 import json
 import shlex
@@ -15,7 +15,11 @@ from monai_xr.progress import as_time
 from monai_xr.runs.curves import CURVES, PLACE, numbers, told_measures
 from monai_xr.runs.run_folder import RunFolder
 
-_TITLES = {"val/auroc": "validation AUROC", "val/loss": "validation loss", "ms_ssim_gap": "MS-SSIM less that of reals"}
+_TITLES = {
+    "val/auroc": "validation AUROC",
+    "val/loss": "validation loss",
+    "ms_ssim_gap": "MS-SSIM of generated minus real images",
+}
 _LOSSES = ("generator", "discriminator", "classifier")
 _ASIDE = "until_"  # begins the folder of an earlier run that was set aside
 

@@ -1,4 +1,4 @@
-"""The folder of a run in; the MLflow store that its curves go to out."""
+"""Finds the MLflow store that the curves of a run go to, and the run in it: `store_of`, `noted_store`."""
 
 import os
 from dataclasses import dataclass, field

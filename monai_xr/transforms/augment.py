@@ -1,4 +1,4 @@
-"""A batch of films and their targets in, an altered batch out: what may differ between two films of one chest.
+"""Augments batches of films for classifiers and encoders: turns, scales, shifts, brightness and contrast.
 
 Turns, scales, shifts, brightness and contrast are drawn for each film. There is no vertical flip. The horizontal one is
 off unless asked for: the heart has a side. All draws come from one generator, so that a resumed training goes on with

@@ -1,4 +1,4 @@
-"""Films of one split in, items with a target for every class out."""
+"""The data set of a classifier: the films of one split, each with a target for every class."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""X-ray file in, upright (1, H, W) MetaTensor out: MONAI transforms and an image reader over `read_image`."""
+"""Loads X-ray files in MONAI as upright (1, H, W) MetaTensors: two transforms and an image reader over `read_image`."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path

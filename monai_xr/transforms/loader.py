@@ -1,4 +1,4 @@
-"""A data set of films in; the batches of a training out, or all films in their order."""
+"""The data loader of trainings and evaluations: batches in a seeded order, balanced or mixed, or all films in order."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A mixture of real and generated images in; the data set that training reads out."""
+"""The data set of a classifier that trains on real and generated images: `MixedXrayDataset`."""
 
 import logging
 from collections.abc import Mapping

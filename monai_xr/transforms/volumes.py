@@ -1,4 +1,4 @@
-"""NIfTI, MHA or NRRD file in; a volume, or one slice of it, out: for studies of other modalities than X-ray.
+"""Loads a NIfTI, MHA or NRRD file as a volume, or one slice of it: for studies of other modalities than X-ray.
 
 MONAI's nibabel and ITK readers do the reading; the kind of file is told by its content, and DICOM is refused here.
 """

@@ -1,4 +1,4 @@
-"""Films in, normalised films and one picture out: what AIIN does at each threshold and window (2309.12245)."""
+"""Normalises files by AIIN, and draws what each threshold and window does (2309.12245): `normalise_files`."""
 
 import warnings
 from collections import Counter

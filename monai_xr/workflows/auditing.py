@@ -1,4 +1,4 @@
-"""A data folder in; whether something beside the finding tells the label, as a record and in words, out."""
+"""Tells in words and as a record whether something beside the finding tells the label: `audit_folder`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

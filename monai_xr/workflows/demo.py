@@ -1,4 +1,4 @@
-"""The whole way on phantoms: DICOM studies in, one HTML report out."""
+"""Runs the whole way on phantoms: makes studies, trains, samples, measures, and writes one HTML report."""
 
 import json
 from functools import partial

@@ -1,4 +1,4 @@
-"""Name of a feature space, as typed, in; the space out: of a training on a site's own films, or another."""
+"""Opens the feature space that was asked for; trains one on a site's own films where that is wanted: `space_of`."""
 
 import sys
 from contextlib import redirect_stdout

@@ -1,4 +1,4 @@
-"""A run and its summary in, the page of this one training out, as complete as the training is."""
+"""Writes the HTML page of one training, as complete as the training is: `write_run_page`."""
 
 import base64
 from collections.abc import Mapping

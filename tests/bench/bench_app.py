@@ -25,7 +25,7 @@ from pairs import compare
 from monai_xr.deploy.core import load_model, read_study
 from monai_xr.deploy.core.inputs import InputSettings
 from monai_xr.deploy.core.model import sealed
-from monai_xr.deploy.core.running import run_folder
+from monai_xr.deploy.core.study_steps import run_folder
 from monai_xr.deploy.networks import ToldClassifier, export_onnx
 from monai_xr.dicom import read_xray
 from monai_xr.networks import make_classifier

@@ -1,4 +1,4 @@
-"""Finite populations of patients in; how often each 95 % interval of the project holds the truth, as a table, out.
+"""Counts how often each 95 % interval holds the truth, over draws from finite populations of patients.
 
     python tests/bench/interval_coverage.py OUTPUT.md [--trials 400] [--workers 2]
 

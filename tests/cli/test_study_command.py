@@ -28,6 +28,10 @@ def folder(tmp_path: Path) -> Path:
         (["--classes", "Odem,Unauffällig"], "no images of class 'Odem' : --classes : did you mean 'Ödem'?"),
         (["--classes", "Ödem"], "classes Ödem : --classes : two, the rare one first"),
         (["--classes", "Ödem,Unauffällig", "--minority", "Odem"], "of which Odem is rare : --classes : two"),
+        (
+            ["--classes", "Ödem,Unauffällig"],
+            "6 of 6 images without patient_id and group_id : Röntgenbilder : name",
+        ),
         (["--dataset-dir", "nowhere"], "data folder does not exist : nowhere : set --dataset-dir to a folder"),
     ],
 )
@@ -36,7 +40,7 @@ def test_a_class_that_is_not_there_is_refused(
     monai_xr: Any, folder: Path, command: str, options: list[str], told: str
 ) -> None:
     code, _, error = monai_xr("study", command, STUDY, "--size", "paper", "--dataset-dir", folder, *options)
-    assert code == 2
+    assert code == (3 if "patient_id" in told else 2)
     assert told in error
     assert "loading" not in error
     assert "Traceback" not in error

@@ -8,7 +8,7 @@ from deploy.known import write_model
 from small_app import write_small_app
 
 from monai_xr.deploy import accepting, verifying
-from monai_xr.deploy.core import load_model, running, writing
+from monai_xr.deploy.core import load_model, study_steps, writing
 from monai_xr.deploy.running_apps import Ended
 
 
@@ -37,7 +37,7 @@ def use_core(patch: pytest.MonkeyPatch) -> None:
     def run(app: Path, source: Path, output: Path, *, accept_phantoms: bool = False) -> Ended:
         model = load_model(app / "models")
         try:
-            studies = list(running.run_folder(source, model, output, accept_phantoms=accept_phantoms))
+            studies = list(study_steps.run_folder(source, model, output, accept_phantoms=accept_phantoms))
         except Exception as error:
             return Ended(1, f"Traceback\n{type(error).__name__}")
         return Ended(0, "judged") if studies else Ended(3, "monai_xr: error: no file in it")

@@ -8,7 +8,7 @@ from films import film_dataset, save_film
 from pydicom import uid as uids
 
 from monai_xr.deploy.core import read_study, select
-from monai_xr.deploy.core.running import studies_in
+from monai_xr.deploy.core.study_steps import studies_in
 from monai_xr.dicom.writing import write_generated
 
 CHANGES = {

@@ -329,3 +329,5 @@ def test_each_finding_of_several_has_its_own_threshold_and_answer(tmp_path):
     ]  # fmt: skip
     (scheme,) = report.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99MONAI_XR"
+    for code in ("52101004", "2667000", "82334004"):  # SNOMED CT: present, absent, indeterminate
+        assert code in str(report)

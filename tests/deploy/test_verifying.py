@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from monai_xr.cli import app as commands
 from monai_xr.deploy import verifying
-from monai_xr.deploy.core import films, report, running, writing
+from monai_xr.deploy.core import films, report, study_steps, writing
 from monai_xr.deploy.running_apps import Ended
 from monai_xr.errors import ConfigurationError, InputDataError, ModelError
 
@@ -28,14 +28,14 @@ def test_a_sound_app_has_no_wrong_row(small_app: Path) -> None:
 
 
 def wrong_polarity(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = running.read_xray
+    read = study_steps.read_xray
 
     def misread(path: Path, **how: Any) -> Any:
         xray = read(path, **how)
         is_inverted = b"MONOCHROME1" in path.read_bytes()
         return replace(xray, pixels=1 - xray.pixels) if is_inverted else xray
 
-    monkeypatch.setattr(running, "read_xray", misread)
+    monkeypatch.setattr(study_steps, "read_xray", misread)
 
 
 def judges_laterals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,15 +46,15 @@ def admits_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(films, "admitted", lambda ds, origins: None)
     monkeypatch.setattr(films, "_is_derived", lambda ds: False)
     monkeypatch.setattr(films, "chest_doubt", lambda ds: "")
-    monkeypatch.setattr(running, "_ADMIT", ("patient", "phantom", "generated"))
+    monkeypatch.setattr(study_steps, "_ADMIT", ("patient", "phantom", "generated"))
 
 
 def forgets_predecessors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "earlier_reports", lambda *given: ())
+    monkeypatch.setattr(study_steps, "earlier_reports", lambda *given: ())
 
 
 def crashes_on_damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = running.read_xray
+    read = study_steps.read_xray
 
     def crash(path: Path, **how: Any) -> Any:
         try:
@@ -69,7 +69,7 @@ def crashes_on_damage(monkeypatch: pytest.MonkeyPatch) -> None:
             return Ended(1, "Traceback (most recent call last):")
 
     whole = verifying.run_app_on
-    monkeypatch.setattr(running, "read_xray", crash)
+    monkeypatch.setattr(study_steps, "read_xray", crash)
     monkeypatch.setattr(verifying, "run_app_on", run)
 
 

@@ -1,4 +1,4 @@
-"""Sets whose quality is known in; how often each verdict came for them, as a table, out. Exit code 1 if one was wrong.
+"""Counts how often each verdict came for sets whose quality is known, as a table. Exit code 1 if one was wrong.
 
     python tests/prove/controls.py [--times 100] [--space light|own|exposed]
 

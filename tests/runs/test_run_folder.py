@@ -9,7 +9,7 @@ from monai_xr.data.files.data_folder import data_folder
 from monai_xr.data.images.png import write_png
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, ModelError
-from monai_xr.runs import RunFolder, run_behind, settings_behind
+from monai_xr.runs import GeneratedImages, RunFolder, settings_behind
 
 PIXELS = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
 
@@ -40,7 +40,7 @@ def test_everything_a_training_left_is_set_aside_and_is_a_run_in_its_turn(tmp_pa
     (run / "notes.txt").write_text("mine")
     aside = RunFolder(run).set_aside(run / "checkpoints")
     assert sorted(path.name for path in run.iterdir()) == ["cache", "notes.txt", aside.name]
-    assert run_behind(aside / "synthetic").setting("image_size") == 32
+    assert GeneratedImages(aside / "synthetic").training.setting("image_size") == 32
     assert (aside / "checkpoints" / "epoch_000001.pt").read_text() == "old"
     assert RunFolder(run).set_aside(run / "checkpoints") is None
 
@@ -49,7 +49,7 @@ def test_everything_a_training_left_is_set_aside_and_is_a_run_in_its_turn(tmp_pa
 def test_settings_are_taken_for_images_of_the_recorded_training_alone(tmp_path, caplog, made_by, found):
     run = record(tmp_path / "run", image_size=32, classes="PNEUMONIA")
     folder = images(run / "synthetic", made_by)
-    assert (run_behind(folder) is not None) == found
+    assert (GeneratedImages(folder).training is not None) == found
     settings = settings_behind(folder)
     assert (settings["image_size"], settings["classes"]) == ((32, "PNEUMONIA") if found else (64, None))
     assert ("the images in synthetic are of another training" in caplog.text) != found
@@ -61,15 +61,15 @@ def test_one_image_of_another_training_among_many_is_noticed_also_in_dicom(tmp_p
     folder.mkdir()
     for index, run_id in enumerate(["run-b", "run-b", "run-a"]):
         write_generated(folder / f"{index}.dcm", PIXELS, index=index, seed=0, model_hash="m", run_id=run_id)
-    assert run_behind(folder) is None
+    assert GeneratedImages(folder).training is None
     (folder / "2.dcm").unlink()
-    assert run_behind(folder) is not None
+    assert GeneratedImages(folder).training is not None
 
 
 def test_run_without_an_id_goes_by_the_name_of_its_folder(tmp_path):
     run = record(tmp_path / "run", run_id="")
     assert RunFolder(run).run_id == "run"
-    assert run_behind(images(run / "synthetic", "run")) is not None
+    assert GeneratedImages(images(run / "synthetic", "run")).training is not None
 
 
 def test_output_folder_of_a_training_means_its_images(tmp_path):
@@ -79,7 +79,7 @@ def test_output_folder_of_a_training_means_its_images(tmp_path):
         data_folder(run)
     images(run / "synthetic", "run-b")
     assert data_folder(run) == run / "synthetic"
-    assert run_behind(run).path == run
+    assert GeneratedImages(run).training.path == run
     assert data_folder(tmp_path / "elsewhere") == tmp_path / "elsewhere"
 
 

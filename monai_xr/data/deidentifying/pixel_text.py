@@ -1,4 +1,4 @@
-"""Looks whether the pixels of a de-identified image may go out, and where they hold text: `looked_at`, `cleaned`.
+"""Looks for text in the pixels of a de-identified image and blacks it out: `looked_at`, `cleaned`.
 
 An image goes out only after it was looked at: whatever could not be looked at waits for a person.
 """

@@ -1,4 +1,4 @@
-"""A template and what it shows in; a self-contained HTML page out: no script, no request, fit to print."""
+"""Writes a template and its values as a self-contained HTML page that loads nothing and prints well: `render_page`."""
 
 from collections.abc import Mapping
 from pathlib import Path

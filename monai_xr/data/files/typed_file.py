@@ -1,4 +1,4 @@
-"""A YAML file in, a checked model of it out: typed, frozen; a key that does not exist is refused with the nearest."""
+"""Reads a YAML file into a checked, frozen model; refuses an unknown key and names the nearest: `parse_model`."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A stack of images in; one sheet with them row by row on black out."""
+"""Lays a stack of images out row by row on one black sheet: `montage`."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,4 @@
-"""A film and a map of where something looked in; one picture in colour out: `overlaid`, `side_by_side`."""
+"""Draws over a film, in colour, where a network looked; encodes pictures for pages: `overlaid`, `side_by_side`."""
 
 import base64
 import io

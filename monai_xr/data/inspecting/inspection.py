@@ -5,7 +5,7 @@ Nothing here names a patient: ids are hashes. Names of files are shown as they a
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import exports_note
 from monai_xr.data.images.png_exports import exports_under
-from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED
+from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED, worst_of
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
 from monai_xr.data.inspecting.table_columns import told_columns
+from monai_xr.data.inspecting.unused_files import unused_notes
 from monai_xr.data.pixel_store.building import check_decoding
 from monai_xr.data.records import SPLITS, Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
@@ -114,7 +115,8 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     try:
         records = find_records(root)
         patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
-        data_set, told = {**records.facts(), **_splits_of(records), **told_columns(root)}, records.notes
+        data_set = {**records.facts(), **_unusable(found.films, patients), **_splits_of(records), **told_columns(root)}
+        told = records.notes + unused_notes(root, found.films, found.others, patients)
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
         data_set = {"not usable for training": error.what}
@@ -124,6 +126,12 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     films = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in found.films)
     notes = (*_notes(films), *told, *exports_note(exports))
     return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
+
+
+def _unusable(films: Sequence[FilmReport], used: Collection[str]) -> dict[str, int]:
+    """Count the images of the data set that cannot be read, which only their pixels tell."""
+    count = sum(film.file in used and worst_of(film.problems) == "error" for film in films)
+    return {"images_that_cannot_be_read": count} if count else {}
 
 
 def _splits_of(records: Records) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""The own table of a data folder in; what each further column of it holds, in a few words, out: `told_columns`."""
+"""Tells in a few words what the further columns of a data folder's own table hold: `told_columns`."""
 
 from collections import Counter
 from pathlib import Path
 
 from monai_xr.data.files.data_folder import TABLES
 from monai_xr.data.files.tables import read_table
+from monai_xr.data.sources.label_table import KEY_COLUMNS
 
-_KNOWN = ("image", "file", "label", "patient_id", "group_id", "split", "store", "row", "present", "absent")
+_KNOWN = (*KEY_COLUMNS, "label", "patient_id", "group_id", "split", "store", "row", "present", "absent")
 _MOST_VALUES = 6
 _FEWEST_ROWS = 5  # of a value that is told: what fewer films have may tell whose they are
 

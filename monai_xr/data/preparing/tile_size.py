@@ -1,4 +1,4 @@
-"""Films in; the size at which they are best prepared, and why, out."""
+"""Chooses the tile size of a data set by the sizes of its films, and says why: `chosen_size`, `size_note`."""
 
 import json
 from collections import Counter

@@ -9,7 +9,7 @@ from monai_xr.data.records import SkippedFile
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
-_KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
 _OF_AN_IMAGE = {"label": "labels", "patient_id": "patients", "group_id": "groups", "split": "splits"}
 
 
@@ -33,7 +33,7 @@ class LabelTable:
             InputDataError: The table is damaged, has no such columns, or gives one key two meanings.
         """
         rows = read_table(path)
-        require_columns(rows, path, _KEY_COLUMNS, ("label",))
+        require_columns(rows, path, KEY_COLUMNS, ("label",))
         by_key: dict[str, TableRow] = {}
         for row in rows:
             if key := _key(row):
@@ -75,7 +75,7 @@ def lines_without_file(table: Path, lines: Iterable[int]) -> tuple[SkippedFile, 
 
 
 def _key(row: TableRow) -> str:
-    return row.first(*_KEY_COLUMNS).replace("\\", "/").removeprefix("./")
+    return row.first(*KEY_COLUMNS).replace("\\", "/").removeprefix("./")
 
 
 def check_same(first: TableRow, row: TableRow, path: Path) -> None:

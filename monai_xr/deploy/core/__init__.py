@@ -1,21 +1,13 @@
 """Judges DICOM studies in an app and writes findings as DICOM, by ONNX Runtime: no torch, MONAI, Holoscan or MLflow."""
 
-from monai_xr.deploy.core.films import read_study, select
-from monai_xr.deploy.core.model import DeployedModel, load_model
-from monai_xr.deploy.core.results import Finding, Instance, JudgedFilm, NotProcessed, StudyResult
-from monai_xr.deploy.core.running import run_folder
-from monai_xr.deploy.core.writing import write_results
+from monai_xr.lazy import used_when_asked
 
-__all__ = [
-    "DeployedModel",
-    "Finding",
-    "Instance",
-    "JudgedFilm",
-    "NotProcessed",
-    "StudyResult",
-    "load_model",
-    "read_study",
-    "run_folder",
-    "select",
-    "write_results",
-]
+_HOMES = {
+    **dict.fromkeys(("read_study", "select"), "films"),
+    **dict.fromkeys(("DeployedModel", "load_model"), "model"),
+    **dict.fromkeys(("Finding", "Instance", "JudgedFilm", "NotProcessed", "StudyResult"), "results"),
+    "run_folder": "study_steps",
+    "write_results": "writing",
+}
+__all__ = list(_HOMES)
+__getattr__ = used_when_asked(__name__, _HOMES)

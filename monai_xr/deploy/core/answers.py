@@ -1,4 +1,4 @@
-"""Logits in; calibrated probabilities, and yes, no or unsure for each class, out: `Decision` without torch.
+"""Turns logits into calibrated probabilities, and yes, no or unsure for each class: `Decision` without torch.
 
 The rules are those of `monai_xr.inferers.decision`, which says what the fields mean; tests hold both together.
 """

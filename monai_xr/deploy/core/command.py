@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     given = _checked(_parser().parse_args(arguments))
     from monai_xr.deploy.core.film_record import noted
     from monai_xr.deploy.core.model import load_model
-    from monai_xr.deploy.core.running import run_folder
+    from monai_xr.deploy.core.study_steps import run_folder
 
     model = load_model(given.model)
     results = run_folder(given.input, model, given.output, accept_phantoms=given.accept_phantoms)

@@ -1,4 +1,4 @@
-"""One film and what an app said of it in; a flat record of numbers without any identity, for `monai-xr drift`, out."""
+"""Writes numbers on each judged film, without any identity, for `monai-xr drift` to read."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping

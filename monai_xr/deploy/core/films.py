@@ -1,4 +1,4 @@
-"""A folder of DICOM files in; the films that a model may judge, and the others with the reason, out."""
+"""Finds the films in a study that a model may judge, and says why it may not judge the others."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from monai_xr.data.files.file_kinds import NO_PREFIX, files_under
-from monai_xr.deploy.core.marks import RESEARCH_ONLY
-from monai_xr.deploy.core.results import Instance, NotProcessed
+from monai_xr.deploy.core.results import RESEARCH_ONLY, Instance, NotProcessed
 from monai_xr.dicom.chest import chest_doubt
 from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import admitted, film_origin

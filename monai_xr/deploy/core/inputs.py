@@ -1,4 +1,4 @@
-"""A film in, the array that the network takes out: the resize, AIIN and range of the training, without torch."""
+"""Makes of a film the array that the network takes: resize, AIIN and range of the training, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

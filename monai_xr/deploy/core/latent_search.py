@@ -1,4 +1,4 @@
-"""An input of the network in; its anomaly score and map by AnoGAN's latent search out, without torch.
+"""AnoGAN's latent search by ONNX Runtime, without torch: the anomaly score and map of a film.
 
 The loss and the start are those of `monai_xr.inferers.latent_search`; the gradient is part of the exported network.
 """

@@ -9,17 +9,15 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from monai_xr.data.sources.chest_findings import FINDINGS
 from monai_xr.deploy.core.model import DeployedModel
-from monai_xr.deploy.core.results import Instance
+from monai_xr.deploy.core.results import RESEARCH_ONLY, Instance
 from monai_xr.dicom.identity import film_origin, sop_class
 from monai_xr.dicom.values import quiet
 from monai_xr.dicom.writing import MANUFACTURER, code_item, derived_uid
 
-RESEARCH_ONLY = "RESEARCH USE ONLY"
 _PRIVATE = "99MONAI_XR"  # coding scheme of classes without a SNOMED CT concept
 _EMPTY = (  # type 2 in the Patient and General Study modules
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
@@ -106,7 +104,7 @@ def mark(ds: Dataset, model: DeployedModel, source: Instance) -> None:
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
 
 
-def code_of(name: str) -> CodedConcept:
+def concept_of(name: str) -> CodedConcept:
     """Give the SNOMED CT concept of a class, else a private code."""
     found = FINDINGS.get(name.lower())
     if found and found.snomed:
@@ -114,10 +112,3 @@ def code_of(name: str) -> CodedConcept:
     if name.lower() == "normal":
         return CodedConcept("17621005", "SCT", "Normal")
     return CodedConcept(name.upper().replace(" ", "_")[:16], _PRIVATE, (found.title if found else name)[:64])
-
-
-PRESENCE = {
-    "yes": Code("52101004", "SCT", "Present"),
-    "no": Code("2667000", "SCT", "Absent"),
-    "unsure": Code("82334004", "SCT", "Indeterminate"),
-}

@@ -1,4 +1,4 @@
-"""A folder with an exported model in, what judges films out: `load_model`.
+"""Loads an exported model, which judges films, from its folder: `load_model`.
 
 The folder holds `model.json` and the networks that it names, or one folder that does, as MONAI Deploy lays models out.
 """

@@ -1,4 +1,4 @@
-"""A judged film in; a Secondary Capture of where the network looked, and a presentation state that tells it, out."""
+"""Makes the Secondary Capture of where the network looked, and the presentation state that tells the findings."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from monai_xr.data.images.overlay import side_by_side
-from monai_xr.deploy.core.marks import RESEARCH_ONLY, device, mark, referred
+from monai_xr.deploy.core.marks import device, mark, referred
 from monai_xr.deploy.core.model import DeployedModel
-from monai_xr.deploy.core.results import JudgedFilm
+from monai_xr.deploy.core.results import RESEARCH_ONLY, JudgedFilm
 from monai_xr.dicom.values import text
 from monai_xr.dicom.writing import MANUFACTURER
 

@@ -1,4 +1,4 @@
-"""The result of a study in; its report as a Comprehensive 3D SR of template TID 1500 (PS3.16) out.
+"""Makes the report on a study, a Comprehensive 3D SR of template TID 1500 (PS3.16).
 
 One measurement group tells whether the algorithm succeeded (CID 6047), with the reasons where it did not; one for each
 class of each film follows: its calibrated probability and whether it is present.
@@ -12,9 +12,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from monai_xr.deploy.core.marks import PRESENCE, RESEARCH_ONLY, code_of, device, device_uid, mark, referred
+from monai_xr.deploy.core.marks import concept_of, device, device_uid, mark, referred
 from monai_xr.deploy.core.model import DeployedModel
-from monai_xr.deploy.core.results import Finding, Instance, JudgedFilm, StudyResult
+from monai_xr.deploy.core.results import PRESENCE, RESEARCH_ONLY, Finding, Instance, JudgedFilm, StudyResult
 from monai_xr.dicom.values import items, text
 from monai_xr.dicom.writing import MANUFACTURER, derived_uid
 
@@ -140,7 +140,7 @@ def status_of(result: StudyResult) -> Code:
 
 
 def _finding_group(film: JudgedFilm, finding: Finding, model: DeployedModel, references: dict[str, Dataset]) -> Dataset:
-    concept = code_of(finding.name)
+    concept = concept_of(finding.name)
     group: Dataset = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(finding.name, film.instance.sop_uid, model.model_hash),
         finding_type=concept,

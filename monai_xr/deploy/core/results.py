@@ -1,17 +1,24 @@
 """What an app says of a study: films with their findings, and what it did not process and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 
 from monai_xr.dicom.identity import sop_class, sop_instance
 from monai_xr.dicom.image import Array, Pixels, XrayImage
 from monai_xr.dicom.values import text, uid
 
 Answer = Literal["yes", "no", "unsure"]
+RESEARCH_ONLY = "RESEARCH USE ONLY"
+PRESENCE: Mapping[Answer, Code] = {  # how reports write answers
+    "yes": Code("52101004", "SCT", "Present"),
+    "no": Code("2667000", "SCT", "Absent"),
+    "unsure": Code("82334004", "SCT", "Indeterminate"),
+}
 
 
 @dataclass(frozen=True, eq=False)

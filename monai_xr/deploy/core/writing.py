@@ -1,4 +1,4 @@
-"""The result of a study in; its report, captures and presentation states as DICOM files out: `write_results`."""
+"""Writes the report, captures and presentation states of a study as DICOM files: `write_results`."""
 
 import io
 from dataclasses import replace

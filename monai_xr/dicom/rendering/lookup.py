@@ -1,4 +1,4 @@
-"""A film through a table: `StoredFilm`, `look_up` and `histogram`.
+"""Puts the stored words of a film through a lookup table: `StoredFilm`, `look_up` and `histogram`.
 
 NumPy widens indices to 64 bit; block by block that stays in the cache and costs no memory.
 """

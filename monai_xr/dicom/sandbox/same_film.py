@@ -1,4 +1,4 @@
-"""Two DICOM files with one SOP Instance UID in; whether they are one film in two encodings out: `is_same_film`.
+"""Tells in a child process whether two files of one SOP Instance UID are one film in two encodings: `is_same_film`.
 
 A peer sends one film with other lengths of sequences, or in another transfer syntax: explicit or implicit, compressed
 without loss or not. The films are of somebody unknown, so a child process with limits of memory and time compares them.

@@ -1,7 +1,7 @@
 """Saves a training at the end of epochs and when it is told to stop, and takes it up again."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -199,8 +199,7 @@ class Checkpoint:
             )
         things, saved = engine.objects_to_save(), content["objects"]
         if things.keys() != saved.keys():
-            different = sorted(things.keys() ^ saved.keys())
-            raise ModelError(f"checkpoint and training differ in {different}", self.folder, "use the same settings")
+            raise ModelError(_unlike(things.keys(), saved.keys()), self.folder, "train on with what wrote it, or anew")
         for name, thing in things.items():
             restore_object(name, thing, saved[name])
         refuse_other_settings(content.get("settings", {}), _details(engine))
@@ -293,3 +292,9 @@ def _best(engine: Any) -> dict[str, float]:
     """The best metric so far and its epoch, where the engine keeps them."""
     names = ("best_metric", "best_metric_epoch")
     return {name: float(value) for name in names if (value := getattr(engine.state, name, None)) is not None}
+
+
+def _unlike(needed: Set[str], held: Set[str]) -> str:
+    """Say what a checkpoint lacks that the training needs, or holds that it has not."""
+    sides = (("holds no", needed - held), ("holds, other than the training,", held - needed))
+    return "the checkpoint " + " and ".join(f"{how} {', '.join(sorted(each))}" for how, each in sides if each)

@@ -1,4 +1,4 @@
-"""A run of MLflow and its store in; MLflow's own pages, served on this machine, and the address of the run out."""
+"""Serves MLflow's own pages of a store on this machine, and tells the address of a run."""
 
 import os
 import subprocess

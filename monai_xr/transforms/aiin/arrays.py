@@ -1,4 +1,4 @@
-"""AIIN of arrays on the CPU: a batch in, checked and counted into bins, the equalised batch out.
+"""AIIN of arrays on the CPU: checks a batch, counts its levels into bins and equalises each image.
 
 Batches are (B, D, H, W); planes have D = 1. `threads` threads share the images of a batch, or the rows of one image.
 """

@@ -1,4 +1,4 @@
-"""AIIN as functions: images of any kind in, equalised images of the same kind out (2309.12245).
+"""AIIN as functions, which equalise arrays and tensors and keep their kind: `aiin`, `aiin_batch` (2309.12245).
 
 The method is contrast-limited adaptive histogram equalisation with the paper's contrast threshold as clip limit and
 its window size as the number of tiles along each axis. Arrays and CPU tensors run compiled loops, CUDA tensors run

@@ -1,4 +1,4 @@
-"""Kinds and shapes of images: array, tensor or MetaTensor in, a checked stack for AIIN, the same kind out."""
+"""Checks the kind and shape of images for AIIN, and gives results the kind of what came: array, tensor, MetaTensor."""
 
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 

@@ -1,4 +1,4 @@
-"""The compiled loops of AIIN on the CPU: bins of an image in, tables of its tiles and mapped rows out.
+"""The compiled loops of AIIN on the CPU: they count bins, fill the tables of tiles and map rows of pixels.
 
 All loops release the interpreter's lock, so that threads can share a batch or an image. Images are (D, H, W); a plane
 has depth 1. The arithmetic of mode "opencv" is that of OpenCV's `CLAHE`, operation by operation in float32; a fused

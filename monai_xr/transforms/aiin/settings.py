@@ -1,4 +1,4 @@
-"""What AIIN is told and how it divides an image: settings checked, tiles laid out, bins and levels counted."""
+"""Checks the settings of AIIN, lays out the tiles of an image, and tells its bins and levels: `checked_settings`."""
 
 import math
 import operator

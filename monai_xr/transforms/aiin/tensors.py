@@ -1,4 +1,4 @@
-"""AIIN of tensors on any device: a batch in, the equalised batch out, all images at once.
+"""AIIN of tensors on any device: equalises all images of a batch at once.
 
 The path of CUDA tensors; on the CPU `aiin_arrays` is faster. Indices are 32-bit, and nothing is read back to the host
 once the values are checked, so that `validate=False` can be captured or compiled into one graph. Mode "opencv" keeps

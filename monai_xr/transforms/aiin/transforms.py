@@ -1,4 +1,4 @@
-"""AIIN as MONAI transforms: a grey image in, the equalised image of the same kind out (2309.12245).
+"""AIIN as MONAI transforms of grey images, fixed or drawn at random: `AIINd`, `RandAIINd` (2309.12245).
 
 `AIIN` and `AIINd` normalise, `RandAIIN` and `RandAIINd` draw grid and clip limit as augmentation. Lazy operations that
 are pending on a MetaTensor are applied first; `torch.compile` leaves the transforms as they are.

@@ -1,1 +1,1 @@
-"""Runs a bundle: its folder, its knobs, its config kept beside the run."""
+"""Runs bundles: finds one by name, checks what was typed, trains, samples from the training, packs it for others."""

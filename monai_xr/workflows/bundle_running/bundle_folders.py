@@ -1,4 +1,4 @@
-"""Name of a bundle or a run in; folder and config out, once versions fit. Light imports: a typo is told at once."""
+"""Finds the folder and configs of a bundle or a run by name, and checks versions. Loads nothing heavy."""
 
 import difflib
 import json

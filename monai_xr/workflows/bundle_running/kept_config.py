@@ -1,4 +1,4 @@
-"""The config that MONAI evaluates in; a copy of it beside the run, from which the run can be repeated, out."""
+"""Writes the config that MONAI evaluates into the run's folder, such that the run can be repeated."""
 
 import ast
 import inspect

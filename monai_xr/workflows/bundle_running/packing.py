@@ -1,4 +1,4 @@
-"""A finished training in, its bundle with weights and plain values out: what model zoos and MONAI's exports take."""
+"""Packs a training as a bundle with its weights and plain values, as model zoos and MONAI's exports want it."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A finished training in, its synthetic images out; light until the images are made."""
+"""Generates synthetic images from a training; loads nothing heavy until they are made: `sample_run`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

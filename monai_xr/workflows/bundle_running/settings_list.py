@@ -1,4 +1,4 @@
-"""Config files of a bundle in, the settings at their top with defaults and comments out; what was typed, checked.
+"""Reads the settings of a bundle with defaults and comments, and checks what was typed: `SettingsList`.
 
 Reads YAML alone, so that a typo, a missing folder or a wrong value is told before anything heavy is loaded.
 """

@@ -1,1 +1,1 @@
-"""Measures whole families of sets or trainings and writes one table."""
+"""Experiments on the measures: judges sets whose quality is known beforehand, and writes a table of what each says."""

@@ -1,4 +1,4 @@
-"""Real films of three splits in; sets whose quality is known beforehand out, the best first."""
+"""Makes sets of images whose quality is known beforehand, best first, from films of three splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

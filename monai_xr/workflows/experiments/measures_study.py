@@ -1,4 +1,4 @@
-"""A folder of real films in; one table out of what each measure says about sets whose quality is known beforehand.
+"""Writes a table of what each measure says about sets whose quality is known beforehand.
 
 A measure that one can trust puts these sets in the order in which a person would: other films of the class first, then
 films of another class, then collapse and noise.

@@ -1,4 +1,4 @@
-"""A folder of real films and names of feature spaces in; a table of how each space orders sets of known quality out."""
+"""Writes a table of how each feature space orders sets whose quality is known beforehand."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A trained classifier and films in; its answers as tables, pictures and a page out: `judge_films`, `judge_run`."""
+"""Asks a trained classifier about films and writes answers and a page: `judge_films`, `judge_run`."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Output folder of a training in; its bundle, if it is that of a classifier, out.
+"""Finds the bundle of a trained classifier by its run; refuses a run of anything else: `find_classifier`.
 
 Light imports: a wrong folder is told at once.
 """

@@ -1,4 +1,4 @@
-"""Trained classifier and labelled films in; measures with intervals, predictions, a page and an MLflow record out."""
+"""Judges a classifier on labelled films; writes measures with intervals, predictions, a page and an MLflow record."""
 
 import csv
 import json

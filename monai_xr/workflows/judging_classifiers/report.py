@@ -1,4 +1,4 @@
-"""Evaluation of a classifier in, one self-contained HTML page out: headline, films, measures, curves."""
+"""Writes the HTML page on a classifier: headline, films, measures, curves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers of a classifier and its films in; those it got right and wrong, as pictures for a page, out."""
+"""Chooses films that a classifier told right and wrong, and draws them for a page: `right_and_wrong`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Measures and the decision of a classifier in; what a reader is told of them, each once, out."""
+"""Says in words what a classifier's measures and decision mean, for pages and terminals."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What was typed for an evaluation in; settings, folders and a word on them out, checked before heavy imports."""
+"""Checks what was typed for an evaluation of images, and fills in the rest from the training, before heavy imports."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,13 @@ from monai_xr.data.files.data_folder import data_folder, existing_data_folder, i
 from monai_xr.data.files.output import free_folder
 from monai_xr.data.sources.finding import check_folder
 from monai_xr.errors import ConfigurationError
-from monai_xr.runs import RunFolder, run_behind, settings_behind
+from monai_xr.runs import GeneratedImages, RunFolder
 from monai_xr.runs.resumed_settings import as_text
 from monai_xr.settings import parse_names
 
 
 def settings_asked(
-    real: Path, synthetic: Path, given: Mapping[str, Any], *, held_out_split: str | None, no_patients: bool
+    real: Path, synthetic: GeneratedImages, given: Mapping[str, Any], *, held_out_split: str | None, no_patients: bool
 ) -> dict[str, Any]:
     """Give size, classes, split and normalisation: as typed, else as in the training behind the synthetic images.
 
@@ -22,11 +22,10 @@ def settings_asked(
         ConfigurationError: No such folder, class or split; a class that the generator was not trained on.
         InputDataError: No real image; patients that must be known.
     """
-    existing_data_folder(synthetic)
-    settings = settings_behind(synthetic) | {name: value for name, value in given.items() if value is not None}
-    training = run_behind(synthetic)
-    if training and given.get("classes"):
-        _check_trained(training, given["classes"])
+    existing_data_folder(synthetic.folder)
+    settings = synthetic.settings() | {name: value for name, value in given.items() if value is not None}
+    if synthetic.training and given.get("classes"):
+        _check_trained(synthetic.training, given["classes"])
     named = held_out_split not in (None, "auto", "none", "null")
     check_folder(real, classes=settings["classes"], split=settings["split"], deal=named, no_patients=no_patients)
     return settings
@@ -40,30 +39,30 @@ def _check_trained(training: RunFolder, classes: str) -> None:
             raise ConfigurationError(f"the generator never saw the class {name}", training.path, way_out)
 
 
-def images_told(synthetic: Path, aiin: Any) -> str:
+def images_told(synthetic: GeneratedImages, aiin: Any) -> str:
     """Say which images are compared, which others of the same training are not, and what real films go through."""
-    images = data_folder(synthetic)
+    images = data_folder(synthetic.folder)
     others = (
         [
             each
             for each in sorted(images.parent.glob(f"{RunFolder(images.parent).synthetic.name}*"))
             if each != images and (each / "manifest.csv").is_file()
         ]
-        if is_training(synthetic)
+        if is_training(synthetic.folder)
         else []
     )
     beside = f"; for others of this training name {' or '.join(map(str, others))}" if others else ""
-    if run_behind(synthetic) is None:
+    if synthetic.training is None:
         beside += f"; no training is recorded beside them, real films go through AIIN: {as_text(aiin)} (--aiin)"
     return f"comparing the images in {images}{beside}"
 
 
-def usual_folder(synthetic: Path) -> tuple[Path, Path]:
+def usual_folder(synthetic: GeneratedImages) -> tuple[Path, Path]:
     """Give a folder that holds nothing yet for the report on synthetic images, and one for decoded pixels.
 
     They are beside the training that made the images, where that is known, else in `runs/evaluation`.
     """
-    training, shared = run_behind(synthetic), Path("runs/evaluation")
+    training, shared = synthetic.training, Path("runs/evaluation")
     if training:
         return free_folder(training.path / "evaluation"), training.path / "cache"
-    return free_folder(shared / synthetic.resolve().name), shared / "cache"
+    return free_folder(shared / synthetic.folder.resolve().name), shared / "cache"

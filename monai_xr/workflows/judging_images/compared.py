@@ -1,4 +1,4 @@
-"""Folders of real and of synthetic images in; the sets that are compared out, with what a reader must know of them."""
+"""Reads the real, held-out and synthetic images that an evaluation compares: `load_compared`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace
 from monai_xr.progress import told_if_long
-from monai_xr.runs import RunFolder, note_opening, run_behind
+from monai_xr.runs import GeneratedImages, RunFolder, note_opening
 from monai_xr.settings import parse_flag
 from monai_xr.workflows.judging_images.image_sets import ImageSet, Transform, find_synthetic
 
@@ -78,13 +78,13 @@ class Compared:
 
 
 def load_compared(
-    real_dir: str | Path, synthetic_dir: str | Path, chosen: Chosen, load: Load, *, space: FeatureSpace
+    real_dir: str | Path, synthetic: GeneratedImages, chosen: Chosen, load: Load, *, space: FeatureSpace
 ) -> Compared:
     """Read the images that are compared, and note in the record of the generator's training what was opened.
 
     Args:
         real_dir: A `dataset_dir` of the real images that the generator was trained on.
-        synthetic_dir: Generated images, marked as such.
+        synthetic: Generated images, marked as such.
         chosen: Which of them.
         load: As `load_image_set`, given the records, the name of the set and what is admitted.
         space: In which they will be compared.
@@ -94,8 +94,8 @@ def load_compared(
         InputDataError: No usable image; held-out images of patients whom the generator or the space was trained on.
         HostError: No room for decoded pixels, or a record that cannot be written.
     """
-    generated, notes = find_synthetic(synthetic_dir, chosen.classes)
-    training, behind = run_behind(synthetic_dir), lineage_behind(generated.images())
+    generated, notes = find_synthetic(synthetic.folder, chosen.classes)
+    training, behind = synthetic.training, lineage_behind(generated.images())
     automatic = chosen.held_out == "auto"
     with told_if_long("reading the real films"):
         found = chosen.find(real_dir, chosen.split, deal=bool(chosen.held_out) and not automatic)

@@ -1,4 +1,4 @@
-"""Real and synthetic images in memory in; `Measures` out, each class on its own too where both sides name several."""
+"""Measures synthetic images in memory against real ones, all together and by class: `evaluate_sets`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

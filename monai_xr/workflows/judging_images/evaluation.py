@@ -1,4 +1,4 @@
-"""Folders of real and synthetic images in, `Measures` out, with `measures.json` and `report.html` written."""
+"""Measures a folder of synthetic images against real ones; writes measures.json and report.html: `evaluate_folders`."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace, ms_ssim_of_random_pairs
 from monai_xr.metrics.measures import Measure, Measures
 from monai_xr.progress import told_if_long
-from monai_xr.runs import read_alarms, run_behind
+from monai_xr.runs import GeneratedImages, read_alarms
 from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
 from monai_xr.transforms import make_aiin
@@ -46,7 +46,7 @@ class Page:
 
 def evaluate_folders(
     real_dir: str | Path,
-    synthetic_dir: str | Path,
+    synthetic_dir: str | Path | GeneratedImages,
     output_dir: str | Path,
     *,
     image_size: int,
@@ -83,7 +83,8 @@ def evaluate_folders(
     Raises:
         XrError: As `load_compared` and `space_of`; ConfigurationError for the report on other images in the folder.
     """
-    output, about = Path(output_dir).expanduser(), _about(synthetic_dir)
+    made = synthetic_dir if isinstance(synthetic_dir, GeneratedImages) else GeneratedImages(synthetic_dir)
+    output, about = Path(output_dir).expanduser(), _about(made)
     _refuse_other_report(output, about)
     choice, normalise = Chosen(**chosen), make_aiin(aiin)
     judges = Judges(_space(space, device, real_dir, choice), classifier)
@@ -91,7 +92,7 @@ def evaluate_folders(
     load = partial(
         load_image_set, image_size=image_size, cache_dir=Path(cache_dir or output / "pixel_cache").expanduser()
     )
-    compared = load_compared(real_dir, synthetic_dir, choice, load, space=judges.space)
+    compared = load_compared(real_dir, made, choice, load, space=judges.space)
     sets = compared.mapped(normalise)
     measures, evidence = measure_image_sets(sets, judges, pairs=pairs, seed=seed)
     rows = (_before_aiin(compared.sets["real"], measures),) if normalise else ()
@@ -121,9 +122,9 @@ class _Shown:
     page: Page
 
 
-def _about(synthetic_dir: str | Path) -> str:
+def _about(synthetic: GeneratedImages) -> str:
     """Tell one training's images from another's, and one folder of images from another."""
-    training, folder = run_behind(synthetic_dir), data_folder(synthetic_dir).resolve()
+    training, folder = synthetic.training, data_folder(synthetic.folder).resolve()
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     return f"run {training.run_id}, {folder.name}" if training else f"folder {digest}"
 

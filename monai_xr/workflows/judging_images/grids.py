@@ -1,4 +1,4 @@
-"""Sets of images in; those that a page shows out, by caption."""
+"""Draws at random the images that a report shows of each set, and its closest pairs: `shown_images`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows of measures in, what they together say out: in two or three words, as sentences, and as a finding."""
+"""Says what the measures of a synthetic set mean together: in a few words, as sentences, and as a finding."""
 
 from collections.abc import Mapping
 

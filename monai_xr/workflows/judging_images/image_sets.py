@@ -1,4 +1,4 @@
-"""A folder of images in; one tensor of them out, with their patients and what a reader must know about them."""
+"""Loads a folder of images as one tensor, with patients, classes and doubts: `load_image_set`."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Rows of measures in; the five questions of a reader, each with a traffic light, out.
+"""Answers the five questions that a reader asks of a synthetic set, each with a traffic light: `five_lights`.
 
 Faithful? Diverse? Covers? Copies? Enough images to say so? A light is red only for what the headline calls bad, so that
 real films of other patients show a red one at most once in 20.

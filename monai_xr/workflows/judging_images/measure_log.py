@@ -1,4 +1,4 @@
-"""Measures in; the same numbers and the files about them in the MLflow run of the training they belong to."""
+"""Logs measures, and files about them, to the MLflow run of the training: `log_measures`."""
 
 import logging
 import re

@@ -1,7 +1,8 @@
-"""Checked sets of images in, rows of measures and what a page shows beside them out."""
+"""Takes every measure of sets of real and synthetic images, with what a page shows beside them: `measure_sets`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from monai_xr.metrics.diversity import pairs_of
 from monai_xr.metrics.floor import Floored, Sides, beside_floor, half_split, sides
 from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.measures import Measure
-from monai_xr.progress import told_if_long
+from monai_xr.progress import progress_bar, told_if_long
 from monai_xr.workflows.judging_images.set_verdicts import copying_rows, coverage_rows, inception_row, spread_rows
 from monai_xr.workflows.judging_images.verdicts import distance_rows, kernel_rows, likeness_rows, repeats_row
 
@@ -81,8 +82,7 @@ def measure_sets(
     space = judges.space
     with told_if_long("comparing pairs of images"):
         likeness = _likeness(sets, patients, pairs, seed)
-    with told_if_long(f"looking at the images in the space {space.name}"):
-        features = {name: space(images) for name, images in sets.items()}
+    features = _features(sets, space)
     with told_if_long("looking for the nearest training images"):
         pixels = {name: normalised_pixels(images) for name, images in sets.items()}
         near = {name: _nearness(each, patients, seed) for name, each in (("pixels", pixels), (space.name, features))}
@@ -101,6 +101,21 @@ def measure_sets(
     ]
     values = {name: found.values for name, found in likeness.items()}
     return {row.name: row for row in rows}, Evidence(values, _closest(near["pixels"]))
+
+
+def _features(sets: Mapping[str, Tensor], space: FeatureSpace) -> dict[str, Tensor]:
+    """Look at all images, under one bar."""
+    features: dict[str, Tensor] = {}
+    with progress_bar(f"images looked at in the space {space.name}") as show:
+        for name, images in sets.items():
+            before = sum(map(len, features.values()))
+            told = partial(_tell_of_all, show, before, sum(map(len, sets.values())))
+            features[name] = space(images, progress=told)
+    return features
+
+
+def _tell_of_all(show: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    show(before + done, total)
 
 
 def class_rows(

@@ -1,4 +1,4 @@
-"""Numbers in; panels of the report out: inline SVG in the colours of the page, with a legend that the page writes."""
+"""Draws the panels of reports as inline SVG in the colours of the page, with legends that the page writes."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Grids, curves, measures and settings in, one self-contained HTML page out: no script, no request, under 2 MB."""
+"""Writes the HTML report on a training or an evaluation: grids, curves, measures, settings, under 2 MB."""
 
 import base64
 import io

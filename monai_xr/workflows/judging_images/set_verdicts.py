@@ -1,4 +1,4 @@
-"""Numbers about whole sets in, rows with a verdict out: coverage, spread, classes, nearness to training images."""
+"""Gives coverage, spread, classes and nearness to training images as table rows, each with a verdict."""
 
 import math
 from collections.abc import Mapping

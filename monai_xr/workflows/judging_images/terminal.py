@@ -1,6 +1,7 @@
-"""Measures in; lines for a terminal of 80 columns out, or the table of them all."""
+"""Prints verdict, five questions, measures and next command for a terminal of 80 columns."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,15 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from monai_xr.metrics.measures import Light, Measures
-from monai_xr.runs import RunFolder, run_behind
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.judging_images.headline import TOO_FEW
 
 _COLOURS = {"grey": "bright_black"}
 _HEAD = f"{'light':<7}{'question':<10}{'value':>8} {'95 % interval':<21}{'real':>8}  answer"
 _MEANT = (
     "faithful: distance over that of real films; diverse: MS-SSIM of pairs;\n"
-    "covers: share of real films; copies: share near training; enough: patients"
+    "covers: {} of real films; copies: {}; enough: patients"
 )
+_COPIES = {"attack": "AUROC of telling training films", "near": "share near training"}  # by how the measure begins
 
 
 def print_lights(measures: Measures) -> None:
@@ -28,12 +30,17 @@ def print_lights(measures: Measures) -> None:
         line = light_line(light)
         colour = _COLOURS.get(light.colour, light.colour)
         console.print(Text(line[:7], colour) + Text(line[7:]), soft_wrap=True)
-    console.print(Text(_MEANT, "bright_black"))
+    console.print(Text(what_lights_mean(measures.lights), "bright_black"))
 
 
-def next_lines(measures: Measures, real: Path, synthetic: Path) -> list[str]:
+def what_lights_mean(lights: Sequence[Light]) -> str:
+    """Give what the values are: of coverage and of copies that measure is shown which the answer stands on."""
+    begins = {light.question: light.row.name.partition("_")[0] for light in lights}
+    return _MEANT.format(begins["covers?"], _COPIES[begins["copies?"]])
+
+
+def next_lines(measures: Measures, real: Path, training: RunFolder | None) -> list[str]:
     """Give the command that follows from the verdict, where the training behind the images is known."""
-    training = run_behind(synthetic)
     if training is None:
         return []
     run, films = (shlex.quote(str(path)) for path in (training.path, real))

@@ -1,4 +1,4 @@
-"""Measured numbers in, table rows with a verdict in plain words out.
+"""Gives likeness, distances and repeats of images as table rows, each with a verdict in plain words.
 
 The rule of the paper of AIIN (2309.12245), a class has collapsed if its synthetic images are more alike than its real
 ones, has a row of its own. It calls real films of other patients collapsed as well, so the verdict is on what synthetic
@@ -64,7 +64,7 @@ def _excess_verdict(excess: float, interval: Interval | None, matters: float | N
     if interval is None:
         found: Finding = "bad" if excess > matters else "open"
         return "The synthetic images do not differ from one another, so there is no interval.", found
-    least = f"the {number_text(matters)} by which halves of the real patients differ"
+    least = f"{number_text(matters)}, as two halves of the real patients differ by chance"
     if interval[0] > 0 and excess > matters:
         return f"More alike than other real films are, by more than {least}.", "bad"
     if interval[1] < matters:

@@ -1,4 +1,4 @@
-"""Tables of a study in; what added films are worth in real patients, and which measure of them predicts that, out."""
+"""Tells what added films are worth in real patients, and which measure of them predicts that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The kept checkpoints of a generator in; the one that images are drawn from, chosen on train and validation, out.
+"""Judges the kept checkpoints of a generator on train and validation, and chooses the one to draw images from.
 
 Each is judged as an arm is: its images are measured, and frozen features are trained with as many of them as there are
 films. Those classifiers are asked about the test films in the end, so that one sees which measure would have chosen
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_xr.data.files.output import write_json
-from monai_xr.errors import ModelError
 from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.pulls import auroc
 from monai_xr.workflows.studies.classifying import Scores, write_scores
@@ -24,7 +23,7 @@ from monai_xr.workflows.studies.features import features_of, load_features
 from monai_xr.workflows.studies.films import Images, classes_of, load_films
 from monai_xr.workflows.studies.frozen_probe import LinearProbe, linear_probe
 from monai_xr.workflows.studies.judging import measured, plain_name
-from monai_xr.workflows.studies.sources import CHOICE, Added, checkpoints_of, drawn_from
+from monai_xr.workflows.studies.sources import CHOICE, Added, BlankImagesError, checkpoints_of, drawn_from
 from monai_xr.workflows.studies.steps import Work
 from monai_xr.workflows.studies.training_set import Real, read_real
 
@@ -56,7 +55,7 @@ def choose_checkpoint(work: Work) -> None:
     for name, iteration in checkpoints_of(work.inputs["generator"]).items():
         try:
             images = drawn_from(work, name)
-        except ModelError:  # blank ones, which cannot be read: it is not taken
+        except BlankImagesError:  # it is not taken
             found.append(Candidate(name, iteration, {}))
             continue
         treated = str(work.settings["aiin"]).lower() != "none"

@@ -1,4 +1,4 @@
-"""An arm and its films in; both classifiers of it, and what they say of validation and of test films, out.
+"""Trains both classifiers of an arm, and asks them about films of validation and test.
 
 The main one is a logistic regression on frozen features, which weighs both classes alike in every arm: class weights,
 oversampling and copies change next to nothing in it, and an arm must beat it by what its images show. The other one is

@@ -1,7 +1,8 @@
-"""The function of a kind of step in; which code does it, as a digest that no comment and no other room moves, out.
+"""Digests the code that does a step, such that comments and code it does not use change nothing: `code_of`.
 
-The digest is over the modules of the package that the function's module imports, at any depth, and over the config
-files of a bundle and what they name: their syntax, without comments and docstrings.
+The digest is over the modules of the package that the function's module imports, at any depth, over the config files
+of a bundle and what they name (their syntax, without comments and docstrings), and over the versions of the libraries
+that compute.
 """
 
 import ast
@@ -10,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from monai_xr.runs.provenance import commit
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 
 _PACKAGE = monai_xr.__name__
+_COMPUTE = ("torch", "numpy", "scipy", "scikit-learn", "timm", "monai")
 _ROOT = Path(monai_xr.__file__).parents[1]
 _CARRIED_OUT = f"{_PACKAGE}.workflows.studies.steps"  # runs every kind of step, and decides nothing in any
 _NAME = re.compile(rf"{_PACKAGE}(?:\.\w+)+")
@@ -51,7 +54,7 @@ def _digest(module: str, bundle: str) -> str:
         if name not in ("", _CARRIED_OUT, *found):
             found[name], imported = _read(name)
             left += imported
-    return sha256(json.dumps([configs, sorted(found.items())]).encode()).hexdigest()[:16]
+    return sha256(json.dumps([configs, sorted(found.items()), *map(version, _COMPUTE)]).encode()).hexdigest()[:16]
 
 
 def _configs(bundle: str) -> str:

@@ -1,4 +1,4 @@
-"""Scores of arms on the same films, several repetitions each, in; means and paired differences with intervals out.
+"""Compares arms on the same films over repetitions: means and paired differences with intervals.
 
 Both the choice of patients and the luck of a repetition count: the variance is that of the mean over repetitions with
 patients as units, and that of the repetitions over their number. The first holds a part of the second, so that the

@@ -1,4 +1,4 @@
-"""Films or added images in; features of a frozen network, which every arm that shows them shares, out."""
+"""Steps that compute features of films and of added images by a frozen network, once for all arms."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""Tables of a study in; its panels out: differences with intervals, and gain over the ratio of added films."""
+"""Draws the panels of a study's report: differences with intervals, and gain over the ratio of added films."""
 
 from collections.abc import Mapping
 from typing import Any

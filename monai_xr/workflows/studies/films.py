@@ -1,4 +1,4 @@
-"""A data folder, or phantoms, in; the films of a study with their splits, read once, and who trains in each repetition.
+"""Prepares the films of a study from a data folder or phantoms, and draws who trains in each repetition.
 
 Splits are those of the one table of the data. No patient is in two of them, and no generated image in any: preparing
 refuses both.

@@ -1,4 +1,4 @@
-"""Films in, features of the frozen ImageNet network of the extra `features` out; on them, a logistic regression.
+"""Logistic regression on features of the frozen ImageNet network of the extra `features`.
 
 The bar that synthetic films must pass: it needs no training of a network. The origin of the network's training is not
 stated, see `monai_xr.networks.lite0`.

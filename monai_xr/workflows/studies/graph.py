@@ -1,4 +1,4 @@
-"""A design in; its steps out, each tied to those that it reads. Arms that show the same share what they share."""
+"""Lays out the steps of a study, each tied to those that it reads; arms that show the same share them: `graph_of`."""
 
 from dataclasses import dataclass, field, replace
 from functools import partial

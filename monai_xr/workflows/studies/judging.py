@@ -1,4 +1,4 @@
-"""Images that are added and the films that they stand for in; measures, the closest pairs and a grid of them out."""
+"""The step that measures added images against the films they stand for, and keeps the closest pairs."""
 
 import json
 import re

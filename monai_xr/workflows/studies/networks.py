@@ -1,4 +1,4 @@
-"""A training set in; a small network, trained for a fixed number of steps that every arm shares, out."""
+"""Builds and trains the small network of an arm, for a number of steps that every arm shares."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The finished steps of a study in; one file out that carries them to another machine, and back into a study there."""
+"""Packs the finished steps of a study into one file, and takes them over on another machine."""
 
 import tarfile
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""A design and a budget in; data and machine as measured, and a plan that fits, with a reason a line, out.
+"""Measures data and machine, and writes a plan of a study that fits the budget, with reasons: `make_plan`.
 
 The plan is a study file with one size, which one can edit and run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from monai_xr.data.auditing import FOLDS, held_out_scores
 from monai_xr.data.files.output import write_json, write_text
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.benefit import minimum_detectable_effect
-from monai_xr.metrics.intervals import deal, numbered
+from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.pulls import auroc
 from monai_xr.progress import as_time
 from monai_xr.runs.provenance import machine
@@ -33,7 +34,6 @@ from monai_xr.workflows.studies.study_file import PLAN, REAL_ONLY
 PLAN_FILE = "plan.yaml"
 SPLITS = ("train", "val", "test")
 _TRIAL_STEPS = 50  # an epoch at least
-_FOLDS = 5
 _FEWEST_SEEDS, _FEWEST_STEPS = 2, 300
 _SHIFTED = 0.7  # AUC of telling two splits apart
 
@@ -190,18 +190,15 @@ def told_apart(films: Films, features: Features, first: str, second: str) -> flo
     is_second = films.splits[places] == second
     patient = numbered(len(places), films.patients_of(places))
     units = int(patient.max(initial=-1)) + 1
-    if min(int(is_second.sum()), int((~is_second).sum())) < 2 * _FOLDS or units < 2 * _FOLDS:
+    if min(int(is_second.sum()), int((~is_second).sum())) < 2 * FOLDS or units < 2 * FOLDS:
         return None
-    scores = _out_of_fold(features[places], is_second, deal(patient, _FOLDS, np.random.default_rng(0)))
-    return float(auroc(scores, is_second, patient).value)
+    scores = held_out_scores(features[places], is_second, patient, fit=_probe)
+    return None if scores is None else float(auroc(scores, is_second, patient).value)
 
 
-def _out_of_fold(features: Features, truth: NDArray[np.bool_], fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    scores = np.zeros(len(truth))
-    for each in range(_FOLDS):
-        probe = linear_probe(features[fold != each], truth[fold != each].astype(int))
-        scores[fold == each] = probe.probabilities(features[fold == each])[:, 1]
-    return scores
+def _probe(features: Features, truth: NDArray[np.bool_]) -> Callable[[Features], NDArray[np.float64]]:
+    probe = linear_probe(features, truth.astype(int))
+    return lambda films: probe.probabilities(films)[:, 1]
 
 
 def _measured_speeds(design: Design, graph: Graph, folder: Path, films: int) -> Speeds:

@@ -1,4 +1,4 @@
-"""A study that was run in; `report.html`, self-contained, and `report.md` with the same tables out."""
+"""Writes the report of a study as `report.html`, self-contained, and as `report.md` with the same tables."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What the steps of a study left in; a row for each arm, count and classifier, with its differences to others, out."""
+"""Reads what the steps of a study left into tables: a row for each arm, count and classifier, with differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

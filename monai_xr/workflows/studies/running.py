@@ -1,4 +1,4 @@
-"""The steps of a study in; all of them done by Dask, on this machine or on a cluster that runs already, out."""
+"""Runs the steps of a study by Dask, on this machine or on a cluster that runs already: `runner`."""
 
 import logging
 import os

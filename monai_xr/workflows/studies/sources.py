@@ -1,4 +1,4 @@
-"""Films of one repetition in; images that are added to the rare class, and whether they went through AIIN, out.
+"""Makes the images that arms add to the rare class: copies, noise, films held back, or of a trained generator.
 
 Copies, noise, films that were held back, or the images of a generator that is trained for it through its bundle.
 """
@@ -159,6 +159,10 @@ def draw_images(work: Work) -> None:
     _write(work, images, treated=str(work.settings["aiin"]).lower() != "none")
 
 
+class BlankImagesError(ModelError):
+    """Images that a checkpoint draws are blank, which early ones may be: no other fault of it is this one."""
+
+
 def drawn_from(work: Work, checkpoint: str, other_class: int = 0) -> NDArray[np.float32]:
     """Draw as many images (N, S, S) as the step wants from a checkpoint of the generator; raises as `draw_images`.
 
@@ -181,7 +185,7 @@ def drawn_from(work: Work, checkpoint: str, other_class: int = 0) -> NDArray[np.
     seen = load_image_set(found, name="synthetic", image_size=size, admit=("generated",), cache_dir=images / "cache")
     shutil.rmtree(images)
     if len(seen.labels) < wanted["pool"]:
-        raise ModelError(f"{len(seen.labels)} of {wanted['pool']} images can be read", images)
+        raise BlankImagesError(f"{len(seen.labels)} of {wanted['pool']} images can be read", images)
     return np.asarray(seen.pixels[:, 0].numpy(), np.float32)
 
 

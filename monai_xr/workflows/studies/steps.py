@@ -1,4 +1,4 @@
-"""A step and what it reads in; a folder of its own, named by what decides its content, out. What is there is not run.
+"""Does a step in a folder named by what decides its content; what is there already is not done: `carry_out`.
 
 A step writes into a folder that is renamed when it is whole, so that a killed process loses the step in flight alone.
 Its address is made of its kind, its settings and the digests of what it reads: neither code nor time. Which code made
@@ -21,6 +21,7 @@ from monai_xr.data.files.output import write_json
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import InputDataError, XrError
 from monai_xr.exits import known_cause, without_folders
+from monai_xr.process import keep_freed_memory
 from monai_xr.workflows.studies.code_of_steps import code_of
 
 RECORD = "step.json"
@@ -165,6 +166,7 @@ def carry_out(root: Path, step: Step, inputs: Mapping[str, Done], kinds: Kinds) 
 
 def _done(work: Work, step: Step, digests: Mapping[str, str], kinds: Kinds) -> str:
     """Do the work and record it; give the failure in one line, "" for none."""
+    keep_freed_memory()  # here, as a worker may be that of another machine's scheduler
     began, cpu = time.monotonic(), time.process_time()
     try:
         kinds[step.kind](work)

@@ -1,4 +1,4 @@
-"""A design and a folder in; the study run, or as far as it is, and its report out."""
+"""Runs a study, or the rest of it, and writes its report: `run_study`, `report_study`."""
 
 import json
 import shlex

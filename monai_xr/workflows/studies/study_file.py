@@ -1,4 +1,4 @@
-"""A study file in; `Design`, all that a study is, typed and checked, out. Nothing in the file is evaluated."""
+"""Reads a study file into checked models, `Study` with its arms and sizes; evaluates nothing in it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

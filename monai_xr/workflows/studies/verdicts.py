@@ -1,4 +1,4 @@
-"""Tables of a study in; one plain sentence, and what each control says of the study itself, out."""
+"""Says in one plain sentence whether generated films help, and what each control says of the study itself."""
 
 import math
 from collections.abc import Mapping, Sequence

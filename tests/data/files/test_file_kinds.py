@@ -81,7 +81,7 @@ def test_folder_that_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytes
     original = os.scandir
 
     def scandir(path: Path) -> object:
-        if Path(path).name == "closed":
+        if str(path).endswith("closed"):
             raise PermissionError(13, "Permission denied")
         return original(path)
 

@@ -51,6 +51,31 @@ def test_row_without_file_is_told_by_its_line(tmp_path: Path, png: Any) -> None:
     assert "skipped manifest.csv line 3: names no file here" in inspect_folder(tmp_path).notes
 
 
+def test_what_a_training_would_not_use_is_told(tmp_path: Path, png: Any, dicom: Any) -> None:
+    dicom(tmp_path / "1.dcm")
+    damaged = dicom(tmp_path / "2.dcm")
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    png(tmp_path / "more" / "1.png")
+    (tmp_path / "more" / "labels.csv").write_text("path,label\n1.png,x\n")
+    found = inspect_folder(tmp_path)
+    assert as_data_set(found)["images_that_cannot_be_read"] == "1"
+    assert "1 PNG image is not used beside DICOM films: give them a folder of their own" in found.notes
+    assert "more/labels.csv is not used: a table counts in the folder that is named" in found.notes
+
+
+def test_images_that_the_table_does_not_name_are_told(tmp_path: Path, png: Any) -> None:
+    for index in range(3):
+        png(tmp_path / f"{index}.png", index)
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id\n1.png,x,P1\n")
+    assert "2 PNG images are not used: manifest.csv does not name them" in inspect_folder(tmp_path).notes
+
+
+def test_column_that_names_the_file_is_not_told(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "1.png")
+    (tmp_path / "labels.csv").write_text("path,label\n1.png,x\n")
+    assert "path" not in as_data_set(inspect_folder(tmp_path))
+
+
 def test_images_of_ones_own_generator_are_nothing_odd(tmp_path: Path) -> None:
     images = [torch.from_numpy(1 - make_phantom(seed, "NORMAL", size=64).pixels)[None] for seed in range(3)]
     writer = SyntheticWriter(tmp_path / "made", {"model_hash": "ab", "run_id": "r", "seed": "0"})

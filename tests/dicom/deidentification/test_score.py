@@ -16,35 +16,35 @@ def films() -> list[Film]:
 
 
 @pytest.fixture(scope="module")
-def ours(films):
+def score_of_ours(films):
     pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
     found = score(films, DEIDENTIFIERS["monai_xr"](films))
     print(found.table("monai_xr"))  # noqa: T201
     return found
 
 
-def test_every_planted_identifier_is_gone(ours):
-    assert ours.right["text removed"] > 4000
-    assert [each for each in ours.missed if each.startswith("text removed")] == []
+def test_every_planted_identifier_is_gone(score_of_ours):
+    assert score_of_ours.right["text removed"] > 4000
+    assert [each for each in score_of_ours.missed if each.startswith("text removed")] == []
 
 
-def test_what_the_profile_keeps_is_kept(ours):
-    assert ours.share("tag retained", "text not null", "text retained", "pixels retained") >= 0.99
+def test_what_the_profile_keeps_is_kept(score_of_ours):
+    assert score_of_ours.share("tag retained", "text not null", "text retained", "pixels retained") >= 0.99
 
 
 @pytest.mark.parametrize("action", ["date shifted", "uid changed", "uid consistent", "patient id consistent"])
-def test_relations_stay(ours, action):
-    assert ours.share(action) == 1
+def test_relations_stay(score_of_ours, action):
+    assert score_of_ours.share(action) == 1
 
 
-def test_pixels_that_name_the_patient_stay_behind_whatever_the_header_says(ours):
-    assert [each for each in ours.missed if each.startswith("pixels")] == []
-    assert ours.right["pixels hidden"] == 8
+def test_pixels_that_name_the_patient_stay_behind_whatever_the_header_says(score_of_ours):
+    assert [each for each in score_of_ours.missed if each.startswith("pixels")] == []
+    assert score_of_ours.right["pixels hidden"] == 8
 
 
-def test_the_goal_of_all_actions(ours):
-    assert set(ours.right) == set(ACTIONS)
-    assert ours.share() >= 0.999
+def test_the_goal_of_all_actions(score_of_ours):
+    assert set(score_of_ours.right) == set(ACTIONS)
+    assert score_of_ours.share() >= 0.999
 
 
 def written(ds: Dataset) -> bytes:
@@ -65,9 +65,9 @@ def test_the_verifier_sees_what_was_not_done(films):
 
 @pytest.mark.parametrize(("name", "module"), [("dicom-anonymizer", "dicomanonymizer"), ("deid", "deid")])
 @pytest.mark.filterwarnings("ignore")
-def test_beside_a_package_of_the_index(films, ours, name, module):
+def test_beside_a_package_of_the_index(films, score_of_ours, name, module):
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{name} is not installed: a comparison only")
     theirs = score(films, DEIDENTIFIERS[name](films))
     print(theirs.table(name))  # noqa: T201
-    assert ours.share() > theirs.share()
+    assert score_of_ours.share() > theirs.share()

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from monai_xr.errors import ConfigurationError, HostError, ModelError
 from monai_xr.handlers import Checkpoint, ImageGrid, RunRecord, Tracking
 from monai_xr.handlers.checkpointing.checkpoint import restore_object
+from monai_xr.losses import DiffAugment
 from monai_xr.networks import DCGANGenerator
 from monai_xr.runs.checkpoint_files import newest_checkpoint, read_checkpoint, save_checkpoint
 from monai_xr.runs.trained import load_generator
@@ -165,6 +166,12 @@ def test_checkpoint_of_another_network_is_refused_with_both_shapes(make_engine, 
         make_engine(2, [Checkpoint(tmp_path, resume=True)], width=8).run()
     with pytest.raises(ModelError, match="in the file and"):
         load_generator(DCGANGenerator(image_size=32, width=8), tmp_path)
+
+
+def test_checkpoint_without_what_the_training_has_is_refused_in_words(make_engine, tmp_path):
+    make_engine(1, [Checkpoint(tmp_path)]).run()
+    with pytest.raises(ModelError, match=r"the checkpoint holds no augment : .* : train on with"):
+        make_engine(2, [Checkpoint(tmp_path, resume=True)], augment=DiffAugment(["cutout"], probability=1.0)).run()
 
 
 def test_full_disk_leaves_the_old_checkpoint_and_one_line(tmp_path, monkeypatch):

@@ -117,17 +117,18 @@ def test_second_signal_ends_the_process_at_once(tmp_path):
 
 def test_iteration_that_does_not_end_in_time_is_left_unsaved(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stopping, "LATEST_S", 0.2)
+    iterations = []
 
     def hangs():
         told(signal.SIGTERM)()
         time.sleep(60)
+        iterations.append(8)
 
     engine = train(handlers=[Checkpoint(tmp_path / "c"), At(Events.ITERATION_STARTED, 8, hangs)])
-    begin = time.monotonic()
     with pytest.raises(SystemExit) as left:
         run_training(engine)
     assert left.value.code == 143
-    assert time.monotonic() - begin < 55  # before the iteration ends
+    assert iterations == []  # left before it ends
     assert "no iteration ended within 0 s; --resume true goes on after the newest checkpoint" in capsys.readouterr().err
     assert newest_checkpoint(tmp_path / "c")["iteration"] == 6
 

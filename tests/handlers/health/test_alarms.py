@@ -1,4 +1,4 @@
-"""Curves written by hand in, alarms out."""
+"""Alarms of a GAN training, tried on curves written by hand."""
 
 import math
 

@@ -199,14 +199,14 @@ def test_server_that_refuses_the_password_is_told_by_its_code(make_engine, tmp_p
     assert "secret" not in caplog.text
 
 
-def test_server_that_never_answers_does_not_slow_a_training(make_engine, tmp_path, monkeypatch):
+def test_server_that_never_answers_does_not_slow_a_training(make_engine, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(mlflow_sender, "PATIENCE_S", 0.5)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(16)
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
         make_engine(3, [EpochLosses(), Tracking(tmp_path, {}, uri=uri)]).run()
-        assert time.monotonic() - began < 50  # of a call that takes a minute
+        (lacking,) = own_warnings(caplog)  # the call, which takes a minute, has not failed yet
+        assert "12 points" in lacking
     assert epochs_of(tmp_path) == [1, 2, 3]

@@ -12,12 +12,14 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from monai_xr.data import find_records
+from monai_xr.data.images.lineage import lineage_of
 from monai_xr.data.images.png import write_png
 from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.trained_on import TrainedOn, units_in, write_lineage
 from monai_xr.dicom.writing import write_generated
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics import kernel_distance, ms_ssim_of_random_pairs, network_space, random_space
+from monai_xr.runs import GeneratedImages, run_folder
 from monai_xr.transforms import AIIN
 from monai_xr.workflows.judging_images.asked import images_told, settings_asked
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
@@ -453,7 +455,11 @@ def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_
     assert "weights cannot be read (No such file or directory) : weights.pth : download https://" in error
 
 
-def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(monai_xr: Any, tmp_path: Path) -> None:
+def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(
+    monai_xr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    monkeypatch.setattr(run_folder, "lineage_of", lambda path: opened.append(path) or lineage_of(path))
     split_films(tmp_path / "real", 96)
     for name in ("synthetic", "synthetic_2"):
         generated(tmp_path / "run" / name, 24, seed=len(name))
@@ -470,6 +476,7 @@ def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(m
     code, out, error = monai_xr("evaluate", "real", "run/synthetic_2")
     assert code == 0, error
     assert error.startswith("comparing the images in run/synthetic_2\n")
+    assert len(opened) == 2 * 24  # each image is opened for its lineage once a command
     assert "report: run/evaluation-2/report.html" in out
     assert re.search("next: (monai-xr (pack run BUNDLE|train run --resume --dataset_dir real)|look at the pairs)", out)
     before = (tmp_path / "run" / "evaluation" / "report.html").read_bytes()
@@ -496,9 +503,11 @@ def test_real_films_are_compared_as_images_of_an_unknown_training_are_made(tmp_p
     ours = write_set(tmp_path / "ours", textures(4, seed=3), Synthetic="generated", Run_Id="run-a")
 
     def asked(folder: Path, **given: str) -> Any:
-        return settings_asked(tmp_path / "real", folder, given, held_out_split="auto", no_patients=False)["aiin"]
+        return settings_asked(
+            tmp_path / "real", GeneratedImages(folder), given, held_out_split="auto", no_patients=False
+        )["aiin"]
 
     assert asked(foreign) == "none"  # another generator's: nothing says that its films went through AIIN
     assert asked(ours) == {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
     assert asked(foreign, aiin="exact") == "exact"
-    assert "real films go through AIIN: none (--aiin)" in images_told(foreign, asked(foreign))
+    assert "real films go through AIIN: none (--aiin)" in images_told(GeneratedImages(foreign), asked(foreign))

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from judged_rows import judged
-from PIL import Image
 from rich.console import Console
 
 from monai_xr.metrics.measures import Finding, Light, Measure
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.judging_images import terminal
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
 from monai_xr.workflows.judging_images.headline import headline
 from monai_xr.workflows.judging_images.lights import five_lights
-from monai_xr.workflows.judging_images.terminal import light_line, next_lines, print_lights
+from monai_xr.workflows.judging_images.terminal import light_line, next_lines, print_lights, what_lights_mean
 
 GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fine", "precision": "fine"}
 
@@ -43,6 +43,13 @@ def test_each_light_by_the_findings_it_stands_on(
     assert [light.question for light in lights] == ["faithful?", "diverse?", "covers?", "copies?", "enough?"]
     assert [light.colour for light in lights] == colours.split()
     assert ("red" in colours) == (headline(rows)[2] == "bad")
+
+
+def test_terminal_names_the_measure_that_an_answer_stands_on() -> None:
+    worst_of_recall = five_lights(judged((0.9, 1.4), **GOOD | {"recall": "open"}), 100)
+    assert "covers: recall of real films; copies: share near training" in what_lights_mean(worst_of_recall)
+    told = what_lights_mean(five_lights(judged((0.9, 1.4), **GOOD | {"coverage": "bad", "attack": "open"}), 100))
+    assert "covers: coverage of real films; copies: AUROC of telling training films" in told
 
 
 def test_few_images_turn_every_light_off() -> None:
@@ -103,14 +110,13 @@ def test_the_five_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_to_do_next_fits_the_verdict_and_how_far_the_training_came(tmp_path: Path) -> None:
     run, films = tmp_path / "run", Path("films")
-    (run / "synthetic").mkdir(parents=True)
-    Image.new("L", (8, 8)).save(run / "synthetic" / "0.png")
+    run.mkdir()
     found = evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1))
     found = replace(found, lights=five_lights(judged(excess="bad", recall="bad"), 100))
 
     def after(epochs: int) -> str:
         (run / "run.json").write_text(json.dumps({"settings": {"max_epochs": 40}, "epochs": epochs}))
-        return "\n".join(next_lines(found, films, run / "synthetic"))
+        return "\n".join(next_lines(found, films, RunFolder(run)))
 
     assert after(40) == f"next: monai-xr train {run} --resume --dataset_dir films --max_epochs 80"
     assert after(9) == f"next: monai-xr train {run} --resume --dataset_dir films"  # was stopped: 40 are to come still

@@ -64,7 +64,7 @@ def test_held_out_images_give_the_gap_its_baseline_and_are_what_the_excess_is_ov
 @pytest.mark.parametrize(
     ("synthetic", "finding", "words"),
     [
-        (0.60, "bad", "More alike than other real films are, by more than the 0.0392"),
+        (0.60, "bad", "More alike than other real films are, by more than 0.0392, as two halves of the real patients"),
         (0.53, "open", "would tell"),  # above 0 by 2 errors, yet halves of the real patients differ as much
         (0.50, "fine", "Not more alike"),
         (0.40, "fine", "Not more alike"),

@@ -10,6 +10,7 @@ from study_films import CLASSES, data_folder, drawn, prepared
 
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import TrainedOn, write_lineage
+from monai_xr.errors import ModelError
 from monai_xr.workflows.studies import sources
 from monai_xr.workflows.studies.benefits import Point, choice_lines, measure_lines, points_of_choices
 from monai_xr.workflows.studies.choosing import Candidate, ask_candidates, best_of, choose_checkpoint, read_choice
@@ -62,9 +63,8 @@ def checkpoints_that_draw(monkeypatch: pytest.MonkeyPatch, films: Path, good: st
     monkeypatch.setattr(sources, "sample_run", sample_run)
 
 
-def chosen(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Choose among three checkpoints, of which the second is good; give the choice and what its probes say of test."""
-    checkpoints_that_draw(monkeypatch, films, "epoch_000002.pt")
+def chosen(tmp_path: Path, films: Path) -> tuple[Path, Path]:
+    """Choose among three checkpoints; give the choice and what its probes say of test."""
     folders = {name: tmp_path / name for name in ("generator", "features", "choice", "asked")}
     for folder in folders.values():
         folder.mkdir()
@@ -79,9 +79,22 @@ def chosen(tmp_path: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
     return folders["choice"], folders["asked"]
 
 
-def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = prepared(tmp_path, data_folder(tmp_path / "data"))
-    choice, asked = chosen(tmp_path, films, monkeypatch)
+def test_checkpoint_that_cannot_be_loaded_is_no_blank_one(
+    tmp_path: Path, prepared_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample_run(*_: Any) -> None:
+        raise ModelError("hash differs", "epoch_000001.pt")
+
+    monkeypatch.setattr(sources, "sample_run", sample_run)
+    with pytest.raises(ModelError, match="hash differs"):
+        chosen(tmp_path, prepared_films)
+
+
+def test_the_checkpoint_whose_images_are_like_films_is_taken(
+    tmp_path: Path, prepared_films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints_that_draw(monkeypatch, prepared_films, "epoch_000002.pt")
+    choice, asked = chosen(tmp_path, prepared_films)
     taken, found = read_choice(choice)
     assert taken == "epoch_000002.pt"
     assert [each.iteration for each in found] == [20, 40, 60]
@@ -89,7 +102,7 @@ def test_the_checkpoint_whose_images_are_like_films_is_taken(tmp_path: Path, mon
     assert found[2].measures == {}  # one of its images was blank
     scores, places = read_scores(asked)
     assert set(scores) == {*NAMES} - {"epoch_000003.pt"}
-    held = load_films(films, *CLASSES)
+    held = load_films(prepared_films, *CLASSES)
     assert places.tolist() == held.of("test").tolist()
     values = (0.7,)
     real = Row(REAL_ONLY, "baseline", 4, PROBE, {0: np.zeros(12)}, *[Mean(0.7, None, values)] * 3)
@@ -118,7 +131,9 @@ def test_other_test_films_leave_the_choice_as_it_is(tmp_path: Path, monkeypatch:
             white[patient:] = 0
             for film in range(2):
                 write_png(source / f"{patient}-{film}.png", white, {})
-        choices.append(chosen(tmp_path / name, prepared(tmp_path / name, source), monkeypatch)[0])
+        films = prepared(tmp_path / name, source)
+        checkpoints_that_draw(monkeypatch, films, "epoch_000002.pt")
+        choices.append(chosen(tmp_path / name, films)[0])
     texts = [(folder / "choice.json").read_bytes() for folder in choices]
     assert texts[0] == texts[1]
 

@@ -1,5 +1,6 @@
 """Code of a step is what its module reaches: no comment, docstring or other module moves its digest."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def code(bundle: str = "") -> str:
     code_of_steps._read.cache_clear()
     code_of_steps._digest.cache_clear()
     return code_of(do, {"bundle": bundle})["code"]
+
+
+def test_another_version_of_a_library_that_computes_moves_it(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code()
+    monkeypatch.setattr(code_of_steps, "version", lambda name: "0.1" if name == "torch" else version(name))
+    assert code() != before
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from monai_xr.workflows.studies.films import (
 from monai_xr.workflows.studies.steps import Work
 
 
-def test_films_come_with_patients_and_splits(tmp_path: Path) -> None:
-    films = load_films(prepared(tmp_path, data_folder(tmp_path / "data")), *CLASSES)
+def test_films_come_with_patients_and_splits(prepared_films: Path) -> None:
+    films = load_films(prepared_films, *CLASSES)
     assert films.pixels.shape == (48, 32, 32)
     assert [len(films.of(split)) for split in ("train", "val", "test")] == [24, 12, 12]
     assert int(films.rare.sum()) == 24
@@ -39,10 +39,11 @@ def test_generated_images_are_no_test_films(tmp_path: Path) -> None:
     assert len(films.of("val")) == 12
 
 
-def test_a_larger_draw_holds_the_smaller_one_and_held_back_patients_are_others(tmp_path: Path) -> None:
-    folder = prepared(tmp_path, data_folder(tmp_path / "data"))
-    films = load_films(folder, *CLASSES)
-    small, large = (load_draw(drawn(tmp_path, folder, count)) for count in (3, 6))
+def test_a_larger_draw_holds_the_smaller_one_and_held_back_patients_are_others(
+    tmp_path: Path, prepared_films: Path
+) -> None:
+    films = load_films(prepared_films, *CLASSES)
+    small, large = (load_draw(drawn(tmp_path, prepared_films, count)) for count in (3, 6))
     assert set(small.rare) < set(large.rare)
     assert len(small.rare) == 3
     assert set(films.splits[np.concatenate([small.rare, small.others, small.held_back])]) == {"train"}
@@ -50,23 +51,23 @@ def test_a_larger_draw_holds_the_smaller_one_and_held_back_patients_are_others(t
     assert not films.rare[small.others].any()
     assert not set(films.patients_of(small.rare)) & set(films.patients_of(small.held_back))
     assert len(small.held_back) == 8  # of 6 patients with 2 films, 2 patients were drawn
-    other = load_draw(drawn(tmp_path, folder, 3, seed=1))
+    other = load_draw(drawn(tmp_path, prepared_films, 3, seed=1))
     assert set(films.patients_of(other.rare)) != set(films.patients_of(small.rare))
 
 
-def test_more_films_than_there_are_is_told(tmp_path: Path) -> None:
-    folder = prepared(tmp_path, data_folder(tmp_path / "data"))
+def test_more_films_than_there_are_is_told(tmp_path: Path, prepared_films: Path) -> None:
     with pytest.raises(InputDataError, match="12 films of the rare class to train on : 13 wanted"):
-        drawn(tmp_path, folder, 13)
+        drawn(tmp_path, prepared_films, 13)
 
 
-def test_a_test_set_of_another_source_with_the_same_patients_is_refused(tmp_path: Path) -> None:
-    own = prepared(tmp_path, data_folder(tmp_path / "data"))
+def test_a_test_set_of_another_source_with_the_same_patients_is_refused(tmp_path: Path, prepared_films: Path) -> None:
     for start, is_known in ((12, True), (100, False)):
         other = data_folder(tmp_path / f"other{start}", start=start)
         folder = tmp_path / f"second{start}"
         folder.mkdir()
-        work = Work(folder, {**FLAGS, "image_size": 32, "classes": list(CLASSES)}, {"films": own}, tmp_path / "cache")
+        work = Work(
+            folder, {**FLAGS, "image_size": 32, "classes": list(CLASSES)}, {"films": prepared_films}, tmp_path / "cache"
+        )
         if is_known:
             with pytest.raises(InputDataError, match="12 of 24 patients of the second test set"):
                 prepare_second(work, folder=str(other))
@@ -74,17 +75,16 @@ def test_a_test_set_of_another_source_with_the_same_patients_is_refused(tmp_path
             prepare_second(work, folder=str(other))
 
 
-def test_a_generator_is_given_the_drawn_films_alone(tmp_path: Path) -> None:
-    folder = prepared(tmp_path, data_folder(tmp_path / "data"))
-    draw = load_draw(drawn(tmp_path, folder, 4))
-    write_training_folder(folder, np.tile(draw.rare, 2).tolist(), CLASSES, tmp_path / "train")
+def test_a_generator_is_given_the_drawn_films_alone(tmp_path: Path, prepared_films: Path) -> None:
+    draw = load_draw(drawn(tmp_path, prepared_films, 4))
+    write_training_folder(prepared_films, np.tile(draw.rare, 2).tolist(), CLASSES, tmp_path / "train")
     from monai_xr.data import find_records
     from monai_xr.data.pixel_store.building import build_store
     from monai_xr.data.trained_on import TrainedOn
 
     records = find_records(tmp_path / "train", split="train")
     cache = build_store(records, size=32, folder=tmp_path / "cache")
-    films = load_films(folder, *CLASSES)
+    films = load_films(prepared_films, *CLASSES)
     assert np.allclose(cache.pixels[:4] / 65535, films.pixels[draw.rare], atol=1e-4)
     known = TrainedOn.films(cache, records).units
     assert known & films.units["train"]
@@ -99,10 +99,9 @@ def test_a_stamp_knows_files_again_elsewhere_and_sees_another_table(tmp_path: Pa
     assert stamp_of(first) != stamp_of(second)
 
 
-def test_a_prepared_data_set_is_taken_over(tmp_path: Path) -> None:
-    first = prepared(tmp_path, data_folder(tmp_path / "data"))
-    again = prepared(tmp_path, first / "set", "again")
-    one, other = (load_films(folder, *CLASSES) for folder in (first, again))
+def test_a_prepared_data_set_is_taken_over(tmp_path: Path, prepared_films: Path) -> None:
+    again = prepared(tmp_path, prepared_films / "set", "again")
+    one, other = (load_films(folder, *CLASSES) for folder in (prepared_films, again))
     assert np.array_equal(one.pixels, other.pixels)
     assert one.patients == other.patients
     assert one.units == other.units

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from study_films import CLASSES, data_folder, prepared
+from study_films import CLASSES, data_folder
 
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.workflows.studies.design import Design, read_design
@@ -74,8 +74,8 @@ def test_no_study_fits_a_budget_of_nothing(design: Design) -> None:
         fit(design, SPEEDS, 1.0)
 
 
-def test_splits_that_differ_are_told_apart_and_like_ones_are_not(tmp_path: Path) -> None:
-    films = load_films(prepared(tmp_path, data_folder(tmp_path / "data")), *CLASSES)
+def test_splits_that_differ_are_told_apart_and_like_ones_are_not(prepared_films: Path) -> None:
+    films = load_films(prepared_films, *CLASSES)
     noise = np.random.default_rng(0).normal(size=(len(films.rare), 4)).astype(np.float32)
     shifted = noise + 5.0 * (films.splits == "test")[:, None].astype(np.float32)
     assert told_apart(films, noise, "train", "test") is None  # 6 films of the other class: too few

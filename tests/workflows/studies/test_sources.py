@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_films import CLASSES, data_folder, drawn, prepared
+from study_films import CLASSES, drawn
 
 from monai_xr.data.images.png import MARK_KEY, write_png
 from monai_xr.data.trained_on import TrainedOn, write_lineage
@@ -19,9 +19,8 @@ SETTINGS: dict[str, Any] = {"classes": list(CLASSES), "seed": 0, "pool": 5}
 
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> dict[str, Path]:
-    films = prepared(tmp_path, data_folder(tmp_path / "data"))
-    return {"films": films, "draw": drawn(tmp_path, films, 3), "generator": tmp_path}
+def inputs(tmp_path: Path, prepared_films: Path) -> dict[str, Path]:
+    return {"films": prepared_films, "draw": drawn(tmp_path, prepared_films, 3), "generator": tmp_path}
 
 
 def work(tmp_path: Path, inputs: dict[str, Path], **more: Any) -> Work:

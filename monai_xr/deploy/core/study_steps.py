@@ -1,4 +1,4 @@
-"""A folder of studies and a model in; for each study its result, written as DICOM, out: `run_folder`.
+"""Judges each study in a folder by a model and writes the results as DICOM: `run_folder`.
 
 The steps of a study are functions from what is known of it to what is known then, so that an operator holds one each.
 """
