@@ -1,4 +1,4 @@
-"""Keeps `monai-xr intake work` running beside `monai-xr intake serve`, for as long as that runs."""
+"""Keeps `monai-xr intake work` running beside `serve`."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Tries each link between a site and its PACS before the first study, and names the way out where one fails."""
+"""`monai-xr intake check` tries each link between a site and its peers before the first study, and tells ways out."""
 
 import email.utils
 import json
@@ -10,19 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
-from pynetdicom import build_context, build_role
+from pynetdicom import build_context
 
 from monai_xr.data.files.key_file import open_key
 from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.errors import ConfigurationError, HostError, NetworkError, XrError
-from monai_xr.pacs.fetching import GET_MODEL, SYNTAXES, fetcher
+from monai_xr.pacs.fetching import SYNTAXES, fetcher, getting
 from monai_xr.pacs.pace import Pace
-from monai_xr.pacs.peers import association, unreachable, web_errors, web_session
+from monai_xr.pacs.peers import association, connected, web_errors, web_session
 from monai_xr.pacs.querying import Wanted, find_images, find_studies, finder
-from monai_xr.pacs.retrieving import required
-from monai_xr.pacs.site import Peer, Site
+from monai_xr.pacs.site import Peer, Site, required
 from monai_xr.pacs.storing import ObjectStore
-from monai_xr.pacs.tls import client_context
 
 _ECHO = "1.2.840.10008.1.1"
 _MOST_SKEW_S = 60
@@ -119,7 +117,7 @@ def _port(site: Site) -> str:
     try:
         with socket.create_connection((host, receiver.port), 5) as plain:
             if receiver.tls:
-                context = client_context(receiver.tls)
+                context = receiver.tls.client_context()
                 context.check_hostname = False  # of ourselves, by whatever address
                 with context.wrap_socket(plain, server_hostname=host):
                     pass
@@ -135,15 +133,10 @@ def _port(site: Site) -> str:
 
 
 def _reach(peer: Peer) -> str:
-    if trouble := unreachable(peer):
-        raise trouble
-    if peer.tls is None:
-        return f"{peer.host}:{peer.port}, no TLS"
-    with (
-        socket.create_connection((peer.host, peer.port or 0), peer.timeout_s) as plain,
-        client_context(peer.tls).wrap_socket(plain, server_hostname=peer.host) as secure,
-    ):
-        ends = ssl.cert_time_to_seconds(str((secure.getpeercert() or {})["notAfter"]))
+    with connected(peer) as opened:
+        if not isinstance(opened, ssl.SSLSocket):
+            return f"{peer.host}:{peer.port}, no TLS"
+        ends = ssl.cert_time_to_seconds(str((opened.getpeercert() or {})["notAfter"]))
     days = int((ends - time.time()) / 86400)
     if days < _LEAST_CERTIFICATE_DAYS:
         raise NetworkError(f"its certificate ends in {days} days", peer.host, "have it renewed")
@@ -184,9 +177,7 @@ def _query(peer: Peer, ours: str, found: list[str]) -> str:
 
 
 def _syntaxes(peer: Peer, ours: str) -> str:
-    contexts = [build_context(kind, syntax) for kind in SOP_CLASSES for syntax in SYNTAXES]
-    roles = [build_role(kind, scp_role=True) for kind in SOP_CLASSES]
-    with association(peer, ours, [build_context(GET_MODEL), *contexts], roles=roles) as opened:
+    with association(peer, ours, **getting()) as opened:
         agreed = {context.transfer_syntax[0] for context in opened.accepted_contexts if context.as_scp}
     if not agreed:
         raise NetworkError("no transfer syntax agreed", peer.ae_title, "retrieve by c-move or wado")
@@ -196,7 +187,7 @@ def _syntaxes(peer: Peer, ours: str) -> str:
 def _one_study(site: Site, peer: Peer, found: list[str]) -> str:
     if not found:
         return "not tried: there is none"
-    settings = required(site)
+    settings = required(site.retrieve, "retrieve")
     store = ObjectStore(site.store)
     try:
         pace = Pace(settings.model_copy(update={"hours": (), "deadline_s": 4 * peer.timeout_s}))

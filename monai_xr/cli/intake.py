@@ -13,6 +13,18 @@ app.add_typer(intake, name="intake")
 
 SiteFile = Annotated[Path, typer.Option("--config", help="The site's file.")]
 SITE_FILE = Path("site.yaml")
+_TOLD = {
+    "receiving": "1 while `serve` runs",
+    "studies_received": "films may still come",
+    "studies_waiting": "for a worker",
+    "studies_placed": "de-identified; the next build (build_every_s) takes them up",
+    "studies_built": "in the data set; the hand-over comes",
+    "studies_ignored": "`retry --ignored` lists them",
+    "studies_quarantined": "`retry` lists them with the reasons",
+    "quarantined_objects": "files that were refused, with the reasons in STORE/quarantine",
+    "free_bytes": "above min_free_gb",
+    "accepting": "0 where senders are told that the disk is full",
+}
 
 
 @intake.command()
@@ -48,4 +60,5 @@ def status(
     from monai_xr.pacs.site import read_site
 
     facts = site_facts(read_site(config))
-    typer.echo(json.dumps(facts) if as_json else "\n".join(f"{name:22} {number}" for name, number in facts.items()))
+    lines = (f"{name:20} {number:>14}  {_TOLD.get(name, '')}".rstrip() for name, number in facts.items())
+    typer.echo(json.dumps(facts) if as_json else "\n".join(lines))

@@ -1,4 +1,4 @@
-"""Asks the few questions of `monai-xr intake init` and writes a first site.yaml, checked."""
+"""`monai-xr intake init` asks a few questions and writes a first site.yaml, checked."""
 
 import inspect
 import socket
@@ -68,8 +68,11 @@ def init(
                 return answer
             typer.echo(f"  {why}")
 
-    _write_site(config, _ask_all(given, ask), phantoms=accept_phantoms)
-    typer.echo(f"{config} written; now start `monai-xr intake serve`, and in a second window `monai-xr intake check`")
+    answers = _ask_all(given, ask)
+    _write_site(config, answers, phantoms=accept_phantoms)
+    ours = "{ae_title}, address {listen}, port {port}".format(**answers)
+    typer.echo(f"{config} written; enter us at the PACS as a peer and a destination: AE title {ours}.")
+    typer.echo("Then start `monai-xr intake serve`, and in a second window `monai-xr intake check`.")
 
 
 def _ask_all(given: Mapping[str, str | None], ask: Callable[[Question], str]) -> dict[str, str]:

@@ -36,12 +36,12 @@ def pull(
     from monai_xr.pacs import retrieving
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.querying import Wanted, read_wanted
-    from monai_xr.pacs.site import read_site
+    from monai_xr.pacs.site import read_site, required
     from monai_xr.pacs.storing import ObjectStore
 
     silence_libraries()
     site = read_site(config)
-    name = retrieving.required(site).peer
+    name = required(site.retrieve, "retrieve").peer
     first, last = (day.date() if day else None for day in (since, until))
     wanted = Wanted(first_day=first, last_day=last, modality=modality.upper(), description=description)
     if studies:
@@ -85,11 +85,11 @@ def push(
     from monai_xr.pacs import sending
     from monai_xr.pacs.audit import silence_libraries
     from monai_xr.pacs.index import Index
-    from monai_xr.pacs.site import read_site
+    from monai_xr.pacs.site import read_site, required
 
     silence_libraries()
     site = read_site(config)
-    peer = sending.sending(site).peer
+    peer = required(site.send, "send").peer
     make_folder(site.store.folder, mode=0o700)
     with closing(Index(site.store.folder / "index.db")) as index:
         if files:

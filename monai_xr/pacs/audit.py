@@ -1,4 +1,4 @@
-"""Events of the intake in; counts for metrics, and a line of JSON each without anything that names a patient, out."""
+"""Counts the events of the intake, and writes each as a line of JSON that names no patient."""
 
 import json
 import logging

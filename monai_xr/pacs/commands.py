@@ -1,4 +1,4 @@
-"""A data set or a study in; the command that is started for it, run to its end: `build`, `hand_over`."""
+"""Runs the commands that a data set or a study needs, each to its end: `build`, `hand_over`."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
 from monai_xr.data.files.data_folder import IMAGES
+from monai_xr.data.files.json_lines import read_lines
 from monai_xr.data.identifiers import KEY_VARIABLE
 from monai_xr.data.records import FRACTIONS
 from monai_xr.data.sources.manifest import MANIFEST
@@ -89,17 +90,32 @@ def build(data_set: str, clean: Deidentification, settings: Dataset, *, stop: th
     return Ended(ended.code, ended.failure and f"data set {data_set}: {told[-1] if told else ended.failure}")
 
 
+def is_built(data_set: str, settings: Dataset) -> bool:
+    """Tell whether there is a data set."""
+    return (settings.folder / data_set / MANIFEST).exists()
+
+
 def is_reviewed_since(data_set: str, clean: Deidentification, settings: Dataset) -> bool:
     """Tell whether `monai-xr review` decided something after the data set was built."""
     decided, built = DeidentifiedFolder(clean.folder / data_set).decisions, settings.folder / data_set / MANIFEST
     return decided.exists() and (not built.exists() or decided.stat().st_mtime_ns > built.stat().st_mtime_ns)
 
 
+def films_by_uid(clean: Path, data_sets: Sequence[str]) -> dict[str, list[Path]]:
+    """Give the places of the de-identified films of all data sets by their new SOP Instance UID, as recorded."""
+    films: dict[str, list[Path]] = {}
+    for folder in (DeidentifiedFolder(clean / name) for name in data_sets):
+        for line in read_lines(folder.manifest, cut=True)[0]:
+            if line.get("patient_id") and (uid := line.get("sop_instance_uid")):
+                films.setdefault(uid, []).append(folder.image(line["patient_id"], uid))
+    return films
+
+
 def hand_over(
     row: StudyRow,
     objects: Sequence[Path],
+    films: Mapping[str, Sequence[Path]],
     settings: HandOver,
-    clean: Deidentification,
     *,
     key: Pseudonyms,
     stop: threading.Event,
@@ -116,7 +132,7 @@ def hand_over(
         make_folder(place, mode=0o700)
     for number, path in enumerate(objects, start=1):
         _link(path, places["objects"] / f"{number:04d}.dcm")
-        for image in clean.folder.glob(f"*/{IMAGES}/*/{key.uid(path.stem)}.dcm"):
+        for image in filter(Path.exists, dict.fromkeys(films.get(key.uid(path.stem), ()))):
             _link(image, places["images"] / image.parts[-4] / image.name)
     values = {"study": study, "version": row.version, "predecessor": row.predecessor or 0}
     command = [part.format(**values, **places) for part in settings.command]

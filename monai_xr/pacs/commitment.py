@@ -1,4 +1,4 @@
-"""Requests for storage commitment in; a report to the peer of what is whole on the disk and what is not, out (PS3.4 J).
+"""Answers requests for storage commitment by a report of what is whole on the disk and what is not (PS3.4 J).
 
 A request is on the disk before it is answered, and its report is tried until the peer takes it, also after a restart.
 """
@@ -19,7 +19,7 @@ from monai_xr.dicom.top_uids import is_uid
 from monai_xr.dicom.values import quiet
 from monai_xr.errors import XrError
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.index import DUE, LONGEST_PAUSE_S
+from monai_xr.pacs.index import DUE, pause_s
 from monai_xr.pacs.peers import association
 from monai_xr.pacs.recovery import read_back
 from monai_xr.pacs.site import Peer, Site
@@ -30,7 +30,7 @@ _INSTANCE = "1.2.840.10008.1.20.1.1"
 _REQUEST, _ALL_THERE, _SOME_MISSING = 1, 1, 2
 _NO_ACTION, _BAD_ARGUMENT, _FAILED, _TOO_MANY = 0x0123, 0x0115, 0x0110, 0x0213
 _NOT_THERE, _OTHER_CLASS = 0x0112, 0x0119
-_MOST_WAITING, _MOST_TRIES, _BACKOFF_S, _LOOK_S = 1000, 20, 5.0, 1.0
+_MOST_WAITING, _MOST_TRIES, _BACKOFF_S, _LOOK_S = 1000, 20, 10.0, 1.0
 
 
 class Commitments:
@@ -86,7 +86,7 @@ class Commitments:
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):
             due = f"SELECT transaction_uid, peer, objects, tries FROM commitments WHERE {DUE}"  # noqa: S608
-            for transaction, name, objects, tries in self._store.index.rows(due, (time.time(), time.time())):
+            for transaction, name, objects, tries in self._store.index.rows(due, {"now": time.time()}):
                 report = self._report(transaction, json.loads(objects))
                 peer = self._site.peers.get(name)
                 told = peer is not None and send_report(self._site.receiver.ae_title, peer, report)
@@ -97,7 +97,7 @@ class Commitments:
         if over:
             self._store.index.execute("DELETE FROM commitments WHERE transaction_uid = ?", (transaction,))
         else:
-            later = time.time() + min(LONGEST_PAUSE_S, _BACKOFF_S * 2**tries)
+            later = time.time() + pause_s(_BACKOFF_S, tries)
             sql = "UPDATE commitments SET tries = ?, not_before = ? WHERE transaction_uid = ?"
             self._store.index.execute(sql, (tries, later, transaction))
         self._audit.note("commitment", "told" if told else "given up" if over else "not told yet", peer=name)

@@ -1,12 +1,12 @@
-"""A store in; what is in it, as a few numbers for a human and as text for Prometheus, out."""
+"""Counts what a store holds, for a human and as text for Prometheus."""
 
-import os
 import threading
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.locks import hold
+from monai_xr.data.files.locks import locked
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.index import Index
@@ -37,16 +37,11 @@ def index_of(site: Site) -> Path:
 
 def site_facts(site: Site) -> dict[str, int]:
     """Give the facts of the store of a site, and whether a receiver serves it; raises as `index_of`."""
-    index = Index(index_of(site))
-    try:
-        os.close(hold(site.store.folder, ConfigurationError(""))[0])
-        receiving = 0
-    except ConfigurationError:
-        receiving = 1
-    try:
+    receiving = 1
+    with closing(Index(index_of(site))) as index:
+        with suppress(ConfigurationError), locked(site.store.folder, ConfigurationError("")):
+            receiving = 0
         return {"receiving": receiving} | store_facts(site.store, index)
-    finally:
-        index.close()
 
 
 class Metrics:
@@ -57,11 +52,11 @@ class Metrics:
             timeout = 5
 
             def do_GET(self) -> None:
-                accepting = free_bytes(store.settings) > 0
-                health = (200, "accepting\n") if accepting else (503, "no space\n")
-                status, text = (200, metrics_text(store, audit)) if self.path == "/metrics" else health
-                if self.path not in ("/metrics", "/health"):
-                    status, text = 404, "/metrics or /health\n"
+                status, text = 404, "/metrics or /health\n"
+                if self.path == "/metrics":
+                    status, text = 200, metrics_text(store, audit)
+                elif self.path == "/health":
+                    status, text = (200, "accepting\n") if free_bytes(store.settings) > 0 else (503, "no space\n")
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(text)))
@@ -73,13 +68,11 @@ class Metrics:
 
         receiver = site.receiver
         self._server = ThreadingHTTPServer((str(receiver.metrics_host), receiver.metrics_port or 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-        self.start = self._thread.start
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def close(self) -> None:
         """Stop."""
-        if self._thread.is_alive():
-            self._server.shutdown()
+        self._server.shutdown()
         self._server.server_close()
 
 

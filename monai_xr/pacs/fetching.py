@@ -1,27 +1,25 @@
-"""Images that are missing in; the same in the store, by C-MOVE through our receiver, C-GET or WADO-RS, out."""
+"""Fetches the images that are missing from a peer into the store: by C-MOVE through our receiver, C-GET or WADO-RS."""
 
-import io
 from collections.abc import Callable, Iterator
 from email.message import Message
 from itertools import groupby
 from typing import Any
 
-import pydicom
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 from pynetdicom import build_context, build_role, evt
 
 from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
-from monai_xr.dicom.values import quiet
 from monai_xr.errors import HostError, NetworkError
 from monai_xr.pacs.pace import Pace
 from monai_xr.pacs.peers import PassingNetworkError, association, web_errors, web_session
-from monai_xr.pacs.querying import FoundImage
+from monai_xr.pacs.querying import FoundImage, identifier_of
 from monai_xr.pacs.site import Peer
+from monai_xr.pacs.spooling import split_file
 from monai_xr.pacs.storing import OUT_OF_RESOURCES, Answer, ObjectStore, Refused
 
-MOVE_MODEL, GET_MODEL = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
+_MOVE_MODEL, _GET_MODEL = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3"
 SYNTAXES = (*NATIVE, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)  # what is decoded; nothing Deflated
 _PASSING = (0xA700, 0xB000, 0xFE00)  # out of resources, some images failed, cancelled
 _UIDS_A_REQUEST = 100
@@ -34,24 +32,23 @@ def fetcher(method: str, peer: Peer, calling: str, store: ObjectStore, pace: Pac
 
     It raises PassingNetworkError where that may help, NetworkError where it does not, HostError where our disk is full.
     """
-    how: dict[str, Fetch] = {
-        "c-move": _images_or_study(lambda identifiers: _c_move(peer, calling, pace, identifiers)),
-        "c-get": _images_or_study(lambda identifiers: _c_get(peer, calling, pace, store, identifiers)),
-        "wado": lambda study, images: _wado(peer, pace, store, study, images),
-    }
-    return how[method]
+    if method == "wado":
+        return lambda study, images: _wado(peer, pace, store, study, images)
 
+    def ask(study: str, images: list[FoundImage] | None) -> None:
+        retrieve = _c_move if method == "c-move" else _c_get
+        for identifier in _identifiers(study, images):
+            retrieve(peer, calling, identifier, pace, store)
 
-def _images_or_study(retrieve: Callable[[Iterator[Dataset]], None]) -> Fetch:
     def fetch(study: str, images: list[FoundImage] | None) -> None:
         try:
-            retrieve(_identifiers(study, images))
+            ask(study, images)
         except PassingNetworkError:
             raise
         except NetworkError:
             if images is None:
                 raise
-            retrieve(_identifiers(study, None))  # some peers retrieve nothing less than a study
+            ask(study, None)  # some peers retrieve nothing less than a study
 
     return fetch
 
@@ -59,34 +56,30 @@ def _images_or_study(retrieve: Callable[[Iterator[Dataset]], None]) -> Fetch:
 def _identifiers(study: str, images: list[FoundImage] | None) -> Iterator[Dataset]:
     """One identifier for the study, or for at most 100 images of a series each."""
     if images is None:
-        yield _identifier("STUDY", StudyInstanceUID=study)
+        yield identifier_of("STUDY", {"StudyInstanceUID": study})
         return
     for series, members in groupby(sorted(images, key=lambda image: image.series_uid), lambda image: image.series_uid):
         uids = [image.sop_uid for image in members]
         for at in range(0, len(uids), _UIDS_A_REQUEST):
-            part = uids[at : at + _UIDS_A_REQUEST]
-            yield _identifier("IMAGE", StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=part)
+            above = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
+            yield identifier_of("IMAGE", above | {"SOPInstanceUID": uids[at : at + _UIDS_A_REQUEST]})
 
 
-def _identifier(level: str, **uids: Any) -> Dataset:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = level
-    for keyword, uid in uids.items():
-        setattr(identifier, keyword, uid)
-    return identifier
+def _c_move(peer: Peer, calling: str, identifier: Dataset, pace: Pace, store: ObjectStore) -> None:
+    with association(peer, calling, [build_context(_MOVE_MODEL)]) as opened:
+        _finish(opened, opened.send_c_move(identifier, calling, _MOVE_MODEL), peer, pace)
 
 
-def _c_move(peer: Peer, calling: str, pace: Pace, identifiers: Iterator[Dataset]) -> None:
-    for identifier in identifiers:
-        with association(peer, calling, [build_context(MOVE_MODEL)]) as opened:
-            _finish(opened, opened.send_c_move(identifier, calling, MOVE_MODEL), peer, pace)
-
-
-def _c_get(peer: Peer, calling: str, pace: Pace, store: ObjectStore, identifiers: Iterator[Dataset]) -> None:
+def getting() -> dict[str, Any]:
+    """Give the contexts and roles of an association for C-GET."""
     # A context for each syntax: with several in one, the peer may choose one and convert.
     contexts = [build_context(kind, syntax) for kind in SOP_CLASSES for syntax in SYNTAXES]
     roles = [build_role(kind, scp_role=True) for kind in SOP_CLASSES]
-    full: list[Refused] = []
+    return {"contexts": [build_context(_GET_MODEL), *contexts], "roles": roles}
+
+
+def _c_get(peer: Peer, calling: str, identifier: Dataset, pace: Pace, store: ObjectStore) -> None:
+    answers: list[Answer] = []
 
     def keep(event: Any) -> int:
         request = event.request
@@ -98,21 +91,14 @@ def _c_get(peer: Peer, calling: str, pace: Pace, store: ObjectStore, identifiers
             transfer_syntax=str(event.context.transfer_syntax),
             sender=peer.ae_title,
         )
-        if not isinstance(answer, Refused):
-            return 0
-        if answer.status == OUT_OF_RESOURCES:
-            full.append(answer)
-        return answer.status
+        answers.append(answer)
+        return answer.status if isinstance(answer, Refused) else 0
 
-    handlers = [(evt.EVT_C_STORE, keep)]
-    for identifier in identifiers:
-        with association(
-            peer, calling, [build_context(GET_MODEL), *contexts], roles=roles, handlers=handlers
-        ) as opened:
-            try:
-                _finish(opened, opened.send_c_get(identifier, GET_MODEL), peer, pace)
-            finally:
-                stop_if_full(full)
+    with association(peer, calling, **getting(), handlers=[(evt.EVT_C_STORE, keep)]) as opened:
+        try:
+            _finish(opened, opened.send_c_get(identifier, _GET_MODEL), peer, pace)
+        finally:
+            stop_if_full(*answers)
 
 
 def _finish(opened: Any, answers: Iterator[tuple[Dataset, Dataset | None]], peer: Peer, pace: Pace) -> None:
@@ -152,8 +138,12 @@ def _wado(peer: Peer, pace: Pace, store: ObjectStore, study: str, images: list[F
             answer.raise_for_status()
             body = _read(answer, store.settings.max_object_mb * 2**20)
         part = _part(body, answer.headers.get("Content-Type", ""), peer)
-        meta, data = _split(part, peer)
-        stop_if_full([_keep(store, data, **meta, sender=peer.ae_title)])
+        try:
+            facts, begin = split_file(part)
+        except Exception:  # pydicom raises many kinds on damaged files
+            where = f"WADO-RS of {peer.ae_title}"
+            raise NetworkError("the answer is no DICOM file", where, "see the peer's log") from None
+        stop_if_full(_keep(store, memoryview(part)[begin:], **facts | {"sender": peer.ae_title}))
 
 
 def _read(answer: Any, most: int) -> bytes:
@@ -180,29 +170,13 @@ def _part(body: bytes, content_type: str, peer: Peer) -> bytes:
     return body[begin + 4 : end]
 
 
-def _split(file: bytes, peer: Peer) -> tuple[dict[str, str], memoryview]:
-    """Split a DICOM file in its meta and its data set, which is not looked into."""
-    begin = 144 + int.from_bytes(file[140:144], "little")  # (0002,0000), PS3.10 section 7.1
-    try:
-        with quiet():
-            meta: FileMetaDataset = pydicom.dcmread(io.BytesIO(file[: min(begin, 4096)])).file_meta
-            facts = {
-                "sop_class": str(meta.MediaStorageSOPClassUID),
-                "sop_uid": str(meta.MediaStorageSOPInstanceUID),
-                "transfer_syntax": str(meta.TransferSyntaxUID),
-            }
-    except Exception:  # pydicom raises many kinds on damaged files
-        raise NetworkError("the answer is no DICOM file", f"WADO-RS of {peer.ae_title}", "see the peer's log") from None
-    return facts, memoryview(file)[begin:]
-
-
 def _keep(store: ObjectStore, data: Any, **facts: str) -> Answer:
     spooled = store.spool(**facts)
     spooled.write(data)
     return store.add(spooled)
 
 
-def stop_if_full(answers: list[Any]) -> None:
+def stop_if_full(*answers: Answer) -> None:
     """Raise a HostError where an answer of the store is that the disk is full."""
     for answer in answers:
         if isinstance(answer, Refused) and answer.status == OUT_OF_RESOURCES:

@@ -1,20 +1,20 @@
-"""What the store holds and what is to be done with it: `Index`, one SQLite file, every change on the disk at once.
+"""The index of a store: one SQLite file that tells which objects are there and what is to be done with their studies.
 
-A study has versions: an image that comes after its study was taken up makes a new version that names its predecessor.
+Every change is on the disk when it returns. A study has versions: an image that comes after its study was taken up
+makes a new version that names its predecessor.
 """
 
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from monai_xr.errors import HostError
 
+Values = Sequence[Any] | dict[str, Any]
 State = Literal["received", "waiting", "working", "placed", "built", "done", "ignored", "quarantined"]
 _BEFORE: dict[State, tuple[State, ...]] = {
     "received": (),
@@ -26,9 +26,9 @@ _BEFORE: dict[State, tuple[State, ...]] = {
     "ignored": ("working", "waiting"),
     "quarantined": ("working", "waiting", "received", "placed", "built"),
 }
-LONGEST_PAUSE_S = 3600.0
-# A pause that is longer than any was set by a clock that was wrong then. The parameter is the time, twice.
-DUE = f"NOT (not_before > ? AND not_before <= ? + {LONGEST_PAUSE_S})"
+_LONGEST_PAUSE_S = 3600.0
+# A pause that is longer than any was set by a clock that was wrong then.
+DUE = f"NOT (not_before > :now AND not_before <= :now + {_LONGEST_PAUSE_S})"
 _TIMEOUT_S = 60
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -42,8 +42,6 @@ CREATE TABLE studies (
     last_received REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
     reason TEXT, PRIMARY KEY (study_uid, version)) WITHOUT ROWID;
 CREATE INDEX studies_by_state ON studies (state);
-CREATE TABLE failures (
-    sha256 TEXT PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL, sender TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE commitments (
     transaction_uid TEXT PRIMARY KEY, peer TEXT NOT NULL, objects TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -51,11 +49,9 @@ CREATE TABLE outgoing (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
     tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, reason TEXT, UNIQUE (path, peer));
 CREATE TABLE retrievals (
-    peer TEXT NOT NULL, study_uid TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', expected INTEGER,
-    tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, reason TEXT,
-    PRIMARY KEY (peer, study_uid)) WITHOUT ROWID;
+    peer TEXT NOT NULL, study_uid TEXT NOT NULL, state TEXT NOT NULL, expected INTEGER,
+    PRIMARY KEY (study_uid, peer)) WITHOUT ROWID;
 """
-
 
 # One statement for all rows of a batch, as each gives up the interpreter once. The newest version of a study takes an
 # object if it is still open; else a new one is made, which names it as its predecessor.
@@ -74,8 +70,7 @@ INSERT INTO objects SELECT value ->> 0, value ->> 1, (SELECT max(version) FROM s
     FROM json_each(?)"""
 
 
-@dataclass(frozen=True)
-class StudyRow:
+class StudyRow(NamedTuple):
     """One version of a study; `objects` counts those of all versions up to it."""
 
     study_uid: str
@@ -86,12 +81,10 @@ class StudyRow:
     last_received: float
     expected: int | None
     tries: int
-    not_before: float
     reason: str | None
 
 
-@dataclass(frozen=True)
-class ObjectRow:
+class ObjectRow(NamedTuple):
     """One object on the disk; `sha256` and `bytes` are of its data set, without the file meta."""
 
     sop_uid: str
@@ -159,12 +152,12 @@ class Index:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Change the index by one statement; gives how many rows that changed."""
+    def execute(self, sql: str, values: Values = ()) -> int:
+        """Change the index by one statement; give how many rows that changed."""
         with self.change() as connection:
             return connection.execute(sql, values).rowcount
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Read rows."""
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
@@ -185,15 +178,18 @@ class Index:
         sql = "SELECT * FROM objects WHERE study_uid = ? AND version <= ? ORDER BY received, sop_uid"
         return [ObjectRow(*row) for row in self.rows(sql, (study_uid, last))]
 
-    def studies(self, state: State | None = None, study_uid: str | None = None) -> list[StudyRow]:
-        """Give the versions of studies that are in a state, or of one study, those that wait longest first."""
-        sql = """SELECT study_uid, version, state, predecessor,
+    def studies(
+        self, state: State | None = None, *, study_uid: str | None = None, due: float | None = None
+    ) -> list[StudyRow]:
+        """Give the versions of studies in a state, or of one study, or due at a time; the longest waiting first."""
+        wanted = {"state = :state": state, "study_uid = :uid": study_uid, DUE: due}
+        sql = f"""SELECT study_uid, version, state, predecessor,
             (SELECT count(*) FROM objects o WHERE o.study_uid = s.study_uid AND o.version <= s.version),
             last_received, coalesce(expected, (SELECT max(r.expected) FROM retrievals r
-                WHERE r.study_uid = s.study_uid AND r.state != 'given up')), tries, not_before, reason
-            FROM studies s WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR study_uid = ?2)
-            ORDER BY last_received, study_uid, version"""
-        return [StudyRow(*row) for row in self.rows(sql, (state, study_uid))]
+                WHERE r.study_uid = s.study_uid AND r.state != 'given up')), tries, reason
+            FROM studies s WHERE {" AND ".join(text for text, value in wanted.items() if value is not None) or "true"}
+            ORDER BY last_received, study_uid, version"""  # noqa: S608
+        return [StudyRow(*row) for row in self.rows(sql, {"state": state, "uid": study_uid, "now": due})]
 
     def move(
         self,
@@ -216,23 +212,19 @@ class Index:
         return self.execute(sql, values) == 1
 
     def counts(self) -> dict[str, int]:
-        """Count objects, failures, and studies by state."""
+        """Count the studies by state, and the objects."""
         found = dict.fromkeys((f"studies_{state}" for state in get_args(State)), 0)
         found |= {f"studies_{state}": n for state, n in self.rows("SELECT state, count(*) FROM studies GROUP BY 1")}
-        for table in ("objects", "failures"):
-            ((found[table],),) = self.rows(f"SELECT count(*) FROM {table}")  # noqa: S608
-        return found
+        return found | {"objects": self.rows("SELECT count(*) FROM objects")[0][0]}
 
 
 def add_objects(connection: sqlite3.Connection, rows: Sequence[ObjectRow]) -> None:
     """Insert new objects within a change, each in the open version of its study or a new one."""
-    values = json.dumps([tuple(vars(row).values()) for row in rows])
+    values = json.dumps(rows)
     connection.execute(_ADD_TO_STUDIES, (values,))
     connection.execute(_ADD_OBJECTS, (values,))
 
 
-def add_failure(connection: sqlite3.Connection, sha256: str, *, code: str, reason: str, sender: str) -> None:
-    """Note what was refused within a change, the first time it was."""
-    connection.execute(
-        "INSERT OR IGNORE INTO failures VALUES (?, ?, ?, ?, ?)", (sha256, code, reason, sender, time.time())
-    )
+def pause_s(first_s: float, tries: int) -> float:
+    """Give the pause after so many tries: twice as long after each, an hour at most."""
+    return min(first_s * 2.0 ** min(max(0, tries - 1), 20), _LONGEST_PAUSE_S)

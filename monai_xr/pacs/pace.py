@@ -1,4 +1,4 @@
-"""How fast, at which hours and until when a peer may be asked in; waiting that keeps to it out."""
+"""Waits so that a peer is asked no faster, at no other hours and no longer than the site says."""
 
 import time
 from collections.abc import Callable
@@ -22,14 +22,15 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = datetime.now,
         sleep: Callable[[float], None] = time.sleep,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._settings, self._clock, self._now, self._sleep = settings, clock, now, sleep
-        self._end = clock() + settings.deadline_s
-        self._next = clock()
+        self._settings, self._clock, self._now, self._sleep, self._say = settings, clock, now, sleep, say
+        self._end, self._next = clock() + settings.deadline_s, clock()
 
     def turn(self, images: int = 1) -> None:
         """Wait until so many images may be asked for; a DeadlineError where that is after the deadline."""
         while closed := seconds_closed(self._settings.hours, self._now()):
+            self._say(f"waiting for the hours of site.yaml: {', '.join(self._settings.hours)}")
             self.wait(closed)
         self.wait(max(0, self._next - self._clock()))
         self._next = max(self._next, self._clock()) + images * 60 / self._settings.images_per_minute

@@ -1,4 +1,4 @@
-"""A peer of site.yaml in; an association or a DICOMweb session with it out, or why there is none, in words."""
+"""Opens associations and DICOMweb sessions with the peers of a site, or tells in words why there are none."""
 
 import itertools
 import os
@@ -18,7 +18,6 @@ from pynetdicom.presentation import PresentationContext
 
 from monai_xr.errors import ConfigurationError, HostError, NetworkError
 from monai_xr.pacs.site import Peer
-from monai_xr.pacs.tls import client_context
 
 Answer = TypeVar("Answer")
 _LONGEST_PAUSE_S = 300
@@ -76,7 +75,7 @@ def association(
         raise ConfigurationError(f"{peer.ae_title} has no host or port", "site.yaml", "say where it listens")
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.connection_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_s
-    tls = (client_context(peer.tls), peer.host) if peer.tls else None
+    tls = (peer.tls.client_context(), peer.host) if peer.tls else None
     opened = ae.associate(
         peer.host,
         peer.port,
@@ -107,29 +106,41 @@ def _why_refused(tried: Association, peer: Peer) -> NetworkError:
         return (PassingNetworkError if answer.result == 2 else NetworkError)(said, where, way_out)
     if answer is not None and not tried.accepted_contexts:
         return NetworkError("none of the services asked for is offered", where, "let us query, retrieve or store there")
-    return unreachable(peer) or UnreachableError("association aborted or not answered", where, "see the peer's log")
+    try:
+        with connected(peer):
+            return UnreachableError("association aborted or not answered", where, "see the peer's log")
+    except NetworkError as error:
+        return error
 
 
-def unreachable(peer: Peer) -> NetworkError | None:
-    """Tell in words why no connection comes about: name, port, silence, TLS; None where one does."""
+@contextmanager
+def connected(peer: Peer) -> Iterator[socket.socket]:
+    """Connect to a peer, by TLS if it has some, without a word of DICOM.
+
+    Raises:
+        NetworkError: No connection comes about; the message tells why: name, port, silence, TLS.
+    """
     where = f"{peer.host}:{peer.port}"
     try:
         with socket.create_connection((peer.host, peer.port or 0), peer.timeout_s) as plain:
-            if peer.tls:
-                with client_context(peer.tls).wrap_socket(plain, server_hostname=peer.host):
-                    pass
+            if peer.tls is None:
+                yield plain
+            else:
+                with peer.tls.client_context().wrap_socket(plain, server_hostname=peer.host) as secure:
+                    yield secure
     except ssl.SSLCertVerificationError as error:
-        return NetworkError(f"certificate refused: {error.verify_message}", where, "check authorities, dates and name")
+        why = f"certificate refused: {error.verify_message}"
+        raise NetworkError(why, where, "check authorities, dates and name") from None
     except ssl.SSLError as error:
-        return NetworkError(f"no TLS: {error.reason or error}", where, "check its TLS port, and our certificate there")
+        why = f"no TLS: {error.reason or error}"
+        raise NetworkError(why, where, "check its TLS port, and our certificate there") from None
     except socket.gaierror:
-        return NetworkError("host name unknown", where, "check the name or give an address")
+        raise NetworkError("host name unknown", where, "check the name or give an address") from None
     except ConnectionRefusedError:
-        return UnreachableError("nobody listens", where, "start the peer, check its port")
+        raise UnreachableError("nobody listens", where, "start the peer, check its port") from None
     except OSError as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
-        return UnreachableError(f"no connection: {reason}", where, "check network and firewall")
-    return None
+        raise UnreachableError(f"no connection: {reason}", where, "check network and firewall") from None
 
 
 def web_session(peer: Peer) -> tuple[requests.Session, str]:

@@ -1,4 +1,4 @@
-"""The studies that a store received in; each in the data set, ignored, or in quarantine with a reason, out.
+"""Works on the studies that a store received: each ends in the data set, ignored, or in quarantine with a reason.
 
 Any process may be killed at any time: what was not finished is done again, with the same result. A hand-over that was
 interrupted is made again, too.
@@ -8,10 +8,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import cast
 
 from monai_xr.data.files.key_file import open_key
@@ -19,8 +18,8 @@ from monai_xr.data.files.locks import hold
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.commands import HOST_TROUBLE, build, hand_over, is_reviewed_since
-from monai_xr.pacs.index import Index, State, StudyRow
+from monai_xr.pacs.commands import HOST_TROUBLE, build, films_by_uid, hand_over, is_built, is_reviewed_since
+from monai_xr.pacs.index import Index, State, StudyRow, pause_s
 from monai_xr.pacs.rules import MAIN
 from monai_xr.pacs.site import Site
 from monai_xr.pacs.study_queue import Ask, StudyQueue, Tell
@@ -65,10 +64,10 @@ class Processing:
         self._lock = self._locked()
         self._audit, index = Audit(self._store / "log"), Index(self._store / "index.db")
         self._queue = StudyQueue(site, index, ask, tell=tell, say=say, audit=self._audit)
-        self._stop, self._halt, self._guard = threading.Event(), threading.Event(), threading.Lock()
+        self._stop, self._halt = threading.Event(), threading.Event()
         self._workers: set[StudyWorker] = set()
         self._idle: list[StudyWorker] = []  # they stay warm from round to round
-        self._next_build, self._failed_builds = 0.0, 0
+        self._is_swept, self._next_build, self._failed_builds = False, time.monotonic(), 0
 
     def _locked(self) -> int:
         folder, deadline = make_folder(self._store / "processing", mode=0o700), time.monotonic() + _LOCK_WAIT_S
@@ -84,7 +83,7 @@ class Processing:
 
     def close(self) -> None:
         """End what was started and let go of the store."""
-        self._end_crew()
+        self._stop.set()
         for worker in self._workers:
             worker.stop()
         self._queue.index.close()
@@ -110,89 +109,81 @@ class Processing:
         """Do all that is due now; build `at_once` when no study waits, whatever the time of the last build."""
         self._queue.recover()
         self._queue.line_up()
-        self._work_on(deque(self._queue.due("waiting")))
-        is_time = time.monotonic() >= self._next_build
+        self._work_on(self._queue.due("waiting"))
+        more_come = any(self._queue.index.studies(state) for state in ("received", "waiting"))
+        wait_s = self._dataset.build_every_s if more_come else 0  # for the end of a burst
+        is_time = time.monotonic() >= self._next_build + wait_s
         if is_time or (at_once and not self._failed_builds and not self._queue.index.studies("waiting")):
             self._build()
         self._hand_over(self._queue.due("built"))
 
-    def _work_on(self, due: deque[StudyRow]) -> None:
-        """Have a crew work on studies while no other process may change the de-identified folders."""
+    def _work_on(self, due: Sequence[StudyRow]) -> None:
+        """Work on studies while no other process may change the de-identified folders."""
         if not due:
             return
         with ExitStack() as stack:
             for name in self._data_sets:
-                job = open_job(self._store, self._clean, name)
+                job = open_job(self._site, name)
                 try:
                     stack.enter_context(job.folder.locked())
                 except ConfigurationError:  # a review is under way
                     return
-                job.start()
-            ends = time.monotonic() + _ROUND_S
-            self._crew(lambda: self._work(due, ends), min(self._site.queue.workers, len(due)))
+                if not self._is_swept:  # of what an earlier process left, or a worker that was killed
+                    job.start()
+            self._is_swept = True
+            self._each(due, self._work_on_one)
 
-    def _crew(self, work: Callable[[], None], count: int) -> None:
-        """Have several threads do the same work; the first trouble of one ends all."""
+    def _each(self, rows: Iterable[StudyRow], do: Callable[[StudyRow], None]) -> None:
+        """Do the same with studies, several at a time, until the round is over; the first trouble ends it."""
+        ends = time.monotonic() + _ROUND_S
         self._halt.clear()
-        with ThreadPoolExecutor(count) as threads:
-            crew = [threads.submit(work) for _ in range(count)]
+
+        def one(row: StudyRow) -> None:
+            if time.monotonic() > ends or self._halt.is_set():
+                return
             try:
-                wait(crew, return_when=FIRST_EXCEPTION)
+                do(row)
             except BaseException:
-                self._end_crew()
-                raise
-            finally:
                 self._halt.set()
-        for member in crew:
-            member.result()
+                raise
 
-    def _end_crew(self) -> None:
-        self._stop.set()
-        for worker in list(self._workers):
-            worker.kill()
+        with ThreadPoolExecutor(self._site.queue.workers) as threads:
+            try:
+                list(threads.map(one, rows))
+            except (KeyboardInterrupt, SystemExit):
+                self._halt.set()
+                self._stop.set()
+                for worker in list(self._workers):
+                    worker.kill()
+                raise
 
-    def _next(self, due: deque[StudyRow], ends: float) -> StudyRow | None:
-        with self._guard:
-            while due and time.monotonic() < ends and not self._halt.is_set():
-                if self._queue.claim(due[0]):
-                    return due.popleft()
-                due.popleft()
-        return None
-
-    def _work(self, due: deque[StudyRow], ends: float) -> None:
-        """Have one worker work on one study after the other."""
-        worker: StudyWorker | None = None
+    def _work_on_one(self, row: StudyRow) -> None:
+        if not self._queue.claim(row):
+            return
+        worker = self._worker()
+        files = [each.path for each in self._queue.index.objects(row.study_uid, row.version)]
         try:
-            while row := self._next(due, ends):
-                worker = worker or self._worker()
-                files = [each.path for each in self._queue.index.objects(row.study_uid, row.version)]
-                try:
-                    state, reason = worker.work(files, self._site.queue.study_timeout_s)
-                except StudyWorkerLostError as error:
-                    if self._stop.is_set():
-                        return
-                    state, reason = AGAIN, str(error)
-                    self._dismiss(worker)
-                    worker = None
-                self._settle(row, state, reason)
-        finally:
-            if worker:
-                self._idle.append(worker)
+            state, reason = worker.work(files, self._site.queue.study_timeout_s)
+            self._idle.append(worker)
+        except StudyWorkerLostError as error:
+            self._dismiss(worker)
+            if self._stop.is_set():
+                return
+            state, reason = AGAIN, str(error)
+        self._settle(row, state, reason)
 
     def _worker(self) -> StudyWorker:
         """Take a warm worker, or start one."""
-        while True:
-            try:
-                worker = self._idle.pop()
-            except IndexError:
-                worker = StudyWorker(self._store, self._site.rules, self._clean, self._lock, command=self._command)
-                self._workers.add(worker)
-                return worker
-            if worker.is_alive():
-                return worker
-            self._dismiss(worker)
+        with suppress(IndexError):  # there is none
+            while not (worker := self._idle.pop()).is_alive():
+                self._dismiss(worker)
+            return worker
+        worker = StudyWorker(self._site, self._lock, command=self._command)
+        self._workers.add(worker)
+        return worker
 
     def _dismiss(self, worker: StudyWorker) -> None:
+        self._is_swept = False
         self._workers.discard(worker)
         worker.stop()
 
@@ -213,44 +204,38 @@ class Processing:
         placed = self._queue.index.studies("placed")
         if not placed and not any(is_reviewed_since(name, self._clean, self._dataset) for name in self._data_sets):
             return
-        self._next_build = time.monotonic() + self._dataset.build_every_s
         endings = (build(name, self._clean, self._dataset, stop=self._stop) for name in self._data_sets)
         failed = next((ended for ended in endings if ended.failure), None)
         if failed is None:
-            self._failed_builds = 0
+            is_there = any(is_built(name, self._dataset) for name in self._data_sets)  # else there are too few patients
+            self._failed_builds, self._next_build = 0, time.monotonic() + self._dataset.build_every_s * is_there
             for row in placed:
                 self._queue.settle(row, "built" if self._site.hand_over else "done", row.reason)
             return
         self._tell(failed.failure)
         self._failed_builds += failed.code != HOST_TROUBLE
-        self._next_build = time.monotonic() + self._queue.backoff_s(self._failed_builds)
+        self._next_build = time.monotonic() + pause_s(self._site.queue.backoff_s, self._failed_builds)
         if self._failed_builds >= self._site.queue.tries:
             self._failed_builds = 0
             for row in placed:
                 self._queue.settle(row, "quarantined", failed.failure)
 
     def _hand_over(self, due: Sequence[StudyRow]) -> None:
-        rows, ends = deque(due), time.monotonic() + _ROUND_S
+        """Start the command of the site for studies that are in the data set."""
+        settings = self._site.hand_over
+        films = films_by_uid(self._clean.folder, self._data_sets) if due and settings else {}
 
-        def work() -> None:
-            while rows and time.monotonic() < ends and not self._halt.is_set():
-                with self._guard:
-                    row = rows.popleft() if rows else None
-                if row:
-                    self._hand_over_one(row)
+        def one(row: StudyRow) -> None:
+            if settings is None:  # it had one when the study was built
+                self._queue.settle(row, "done", row.reason)
+                return
+            objects = [self._store / each.path for each in self._queue.index.objects(row.study_uid, row.version)]
+            ended = hand_over(row, objects, films, settings, key=self._key, stop=self._stop)
+            if self._stop.is_set():
+                return
+            if ended.failure:
+                self._queue.postpone(row, "built", ended.failure)
+            else:
+                self._queue.settle(row, "done", row.reason)
 
-        if rows:
-            self._crew(work, min(self._site.queue.workers, len(rows)))
-
-    def _hand_over_one(self, row: StudyRow) -> None:
-        if self._site.hand_over is None:  # it had one when the study was built
-            self._queue.settle(row, "done", row.reason)
-            return
-        objects = [self._store / each.path for each in self._queue.index.objects(row.study_uid, row.version)]
-        ended = hand_over(row, objects, self._site.hand_over, self._clean, key=self._key, stop=self._stop)
-        if self._stop.is_set():
-            return
-        if ended.failure:
-            self._queue.postpone(row, "built", ended.failure)
-        else:
-            self._queue.settle(row, "done", row.reason)
+        self._each(due, one)

@@ -1,4 +1,4 @@
-"""What is wanted of a peer in; the studies and images that it says it has, by C-FIND or QIDO-RS, out.
+"""Asks a peer which studies and images it has, by C-FIND or QIDO-RS.
 
 Peers differ: some leave out every key that is not required (PS3.4 C.6.2), ignore what they cannot match, pad UIDs, page
 their answers, refuse too many or hang up in the middle. Nothing that names a patient is asked for.
@@ -6,12 +6,12 @@ their answers, refuse too many or hang up in the middle. Nothing that names a pa
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -67,16 +67,14 @@ class Wanted:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class FoundImage:
+class FoundImage(NamedTuple):
     """Where one image is."""
 
     sop_uid: str
     series_uid: str
 
 
-@dataclass(frozen=True)
-class FoundStudy:
+class FoundStudy(NamedTuple):
     """A study of a peer; `images` is the count it tells, if it does."""
 
     uid: str
@@ -151,7 +149,7 @@ def find_images(find: Find, study_uid: str) -> list[FoundImage]:
 
 
 def count_images(find: Find, study_uid: str) -> int | None:
-    """Tell how many films a peer has of a study: as it lists them, else as it says, else None."""
+    """Count the films that a peer has of a study: as it lists them, else as it says, else None."""
     if images := find_images(find, study_uid):
         return len(images)
     answers = map(_study, find("STUDY", {"StudyInstanceUID": study_uid}))
@@ -159,7 +157,7 @@ def count_images(find: Find, study_uid: str) -> int | None:
 
 
 def counted(site: Site, study_uid: str) -> int | None:
-    """Tell how many films the peer that `queue.ask` names has of a study, asked once."""
+    """Count the films that the peer named by `queue.ask` has of a study, asked once."""
     peer = site.peers.get(site.queue.ask or "")
     return count_images(finder(peer, site.receiver.ae_title, tries=1), study_uid) if peer else None
 
@@ -212,29 +210,29 @@ def _fits(find: Find, study: FoundStudy, wanted: Wanted) -> bool:
     return wanted.modality in modalities
 
 
+def identifier_of(level: str, values: Mapping[str, Any]) -> Dataset:
+    """Make the identifier of a query or retrieval."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    for keyword, value in values.items():
+        setattr(identifier, keyword, value)
+    return identifier
+
+
 def _c_find(peer: Peer, calling: str, level: str, match: dict[str, str]) -> list[Dataset]:
-    question = Dataset()
-    question.QueryRetrieveLevel = level
-    for keyword, value in (dict.fromkeys(_KEYS[level], "") | match).items():
-        setattr(question, keyword, value)
-    found = []
+    found, status = [], None
     with association(peer, calling, [build_context(_MODEL)]) as opened:
-        status: Any = None
-        for answer, identifier in opened.send_c_find(question, _MODEL):
+        for answer, one in opened.send_c_find(identifier_of(level, dict.fromkeys(_KEYS[level], "") | match), _MODEL):
             status = answer.get("Status")
-            if status in _PENDING and identifier is not None:
-                found.append(identifier)
-    if status == 0:
-        return found
-    raise _not_found(status, peer)
-
-
-def _not_found(status: int | None, peer: Peer) -> NetworkError:
+            if status in _PENDING and one is not None:
+                found.append(one)
     if status is None:
-        return PassingNetworkError("hung up before its last answer", peer.ae_title, "see the peer's log")
+        raise PassingNetworkError("hung up before its last answer", peer.ae_title, "see the peer's log")
     if status in _TOO_MANY:
-        return TooManyAnswersError("too many answers for it (0xA700)", peer.ae_title, "ask for fewer days")
-    return NotAnsweredError(f"C-FIND failed with 0x{status:04X}", peer.ae_title, "may our AE title query there?")
+        raise TooManyAnswersError("too many answers for it (0xA700)", peer.ae_title, "ask for fewer days")
+    if status:
+        raise NotAnsweredError(f"C-FIND failed with 0x{status:04X}", peer.ae_title, "may our AE title query there?")
+    return found
 
 
 def _qido(peer: Peer, calling: str, level: str, match: dict[str, str]) -> list[Dataset]:

@@ -1,4 +1,4 @@
-"""A site in; its receiver, which answers C-STORE, C-ECHO and storage commitment until it is told to stop, out."""
+"""The receiver of a site: answers C-STORE, C-ECHO and storage commitment until it is told to stop."""
 
 import gc
 import os
@@ -48,15 +48,13 @@ class Receiver:
         silence_libraries()
         self._site = site
         folder = make_folder(site.store.folder, mode=0o700)
-        busy = ConfigurationError(
-            "another receiver serves this store", folder, "stop it first, or give each its own folder"
-        )
         try:
             with host_trouble(folder):
-                self._lock, _ = hold(folder, busy)
+                self._lock, _ = hold(folder, ConfigurationError(""))
         except ConfigurationError:
-            raise HostError(busy.what, busy.where, busy.way_out) from None
-        rebuilt = rebuild and move_damaged_index(folder) is not None
+            way_out = "stop it first, or give each its own folder"
+            raise HostError("another receiver serves this store", folder, way_out) from None
+        rebuilt = rebuild and move_damaged_index(folder)
         self.store = ObjectStore(site.store)
         self.audit = Audit(folder / "log")
         self.swept = sweep(self.store, rebuilt=rebuilt)
@@ -72,8 +70,8 @@ class Receiver:
     def greeting(self) -> str:
         """Tell where it listens and what it found at start."""
         port = self.server.server_address[1]
-        found = ", ".join(f"{count} {what}" for what, count in vars(self.swept).items())
-        return f"listening on {self._site.receiver.host} port {port}; found at start: {found}"
+        found = ", ".join(f"{count} {what}" for what, count in vars(self.swept).items() if count)
+        return f"listening on {self._site.receiver.host} port {port}" + f"; found at start: {found}" * bool(found)
 
     def serve(self) -> None:
         """Answer until `close` is called, or an exception comes from outside."""
@@ -81,8 +79,6 @@ class Receiver:
         gc.collect()
         gc.freeze()  # what was imported need not be looked through again and again
         self._commitments.start()
-        if self._metrics:
-            self._metrics.start()
         self.server.serve_forever(poll_interval=0.2)
 
     def close(self) -> None:

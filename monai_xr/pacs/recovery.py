@@ -1,4 +1,4 @@
-"""A store as a killed process left it in; the same with no leftovers and an index that knows every file, out."""
+"""Puts the store that a killed process left in order: no parts of objects, and an index that knows every file."""
 
 import hashlib
 import mmap
@@ -8,17 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
-
-from monai_xr.data.files.locks import hold
+from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
-from monai_xr.dicom.top_uids import is_uid, top_uids
-from monai_xr.dicom.values import quiet
+from monai_xr.dicom.top_uids import SERIES_UID, STUDY_UID, is_uid, top_uids
 from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.index import ObjectRow, add_objects
+from monai_xr.pacs.spooling import split_file
 from monai_xr.pacs.storing import ObjectStore
 
-REBUILT = "the index was made anew: whether this study was processed is not known"
+_REBUILT = "the index was made anew: whether this study was processed is not known"
 
 
 @dataclass(frozen=True)
@@ -31,17 +29,13 @@ class Swept:
     missing: int
 
 
-def move_damaged_index(folder: Path) -> Path | None:
-    """Put the index aside, with its journal, so that a new one is made."""
-    index = folder / "index.db"
-    if not index.exists():
-        return None
-    aside = index.with_name(f"index.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db")
-    for ending in ("-wal", "-shm", ""):
-        part = index.with_name(index.name + ending)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + ending))
-    return aside
+def move_damaged_index(folder: Path) -> bool:
+    """Put the index aside, with its journal, so that a new one is made; False where there is none."""
+    is_there = (folder / "index.db").exists()
+    aside = f"index.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db"
+    for part in sorted(folder.glob("index.db*"), reverse=True):  # its journal first
+        part.rename(folder / part.name.replace("index.db", aside))
+    return is_there
 
 
 def sweep(store: ObjectStore, *, rebuilt: bool = False) -> Swept:
@@ -60,57 +54,41 @@ def sweep(store: ObjectStore, *, rebuilt: bool = False) -> Swept:
         row = read_back(store.folder, path)
         if row is None:
             damaged += 1
-            _set_aside(store, store.folder / path)
+            aside = store.quarantine / f"damaged-{time.time_ns()}.dcm"
+            os.replace(store.folder / path, aside)
+            write_text(aside.with_suffix(".json"), '{"code": "damaged", "reason": "found damaged at start"}\n')
             continue
         with store.index.change() as connection:
             if not store.index.known([row.sop_uid]):
                 indexed += 1
                 add_objects(connection, [row])
     if rebuilt:
-        with store.index.change() as connection:
-            connection.execute("UPDATE studies SET state = 'quarantined', reason = ?", (REBUILT,))
+        store.index.execute("UPDATE studies SET state = 'quarantined', reason = ?", (_REBUILT,))
     return Swept(parts, indexed, damaged, len(known - found))
 
 
 def _sweep_spool(folder: Path) -> int:
     try:
-        handle, _ = hold(folder, ConfigurationError(""))
+        with locked(folder, ConfigurationError("")):
+            parts = len(list(folder.glob("*.part")))
+            shutil.rmtree(folder, ignore_errors=True)
+            return parts
     except ConfigurationError:
         return 0
-    parts = len(list(folder.glob("*.part")))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.close(handle)
-    return parts
 
 
 def read_back(folder: Path, name: str) -> ObjectRow | None:
     """Read back what `Spooled` wrote, with its digest; None where the file is not whole or not ours."""
     path = folder / name
     try:
-        with quiet(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            meta = read_file_meta_info(path)
-            begin = 132 + 12 + int(meta.FileMetaInformationGroupLength)
-            uids = top_uids(data, begin, str(meta.TransferSyntaxUID))
-            row = ObjectRow(
-                sop_uid=str(meta.MediaStorageSOPInstanceUID),
-                study_uid=uids.get(0x0020000D, ""),
-                version=0,
-                series_uid=uids.get(0x0020000E, ""),
-                sop_class=str(meta.MediaStorageSOPClassUID),
-                transfer_syntax=str(meta.TransferSyntaxUID),
-                path=name,
-                sha256=hashlib.sha256(memoryview(data)[begin:]).hexdigest(),
-                bytes=len(data) - begin,
-                sender=str(meta.get("SourceApplicationEntityTitle", "")),
-                received=path.stat().st_mtime,
-            )
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            facts, begin = split_file(data)
+            uids = top_uids(data, begin, facts["transfer_syntax"])
+            digest = hashlib.sha256(memoryview(data)[begin:]).hexdigest()
+            found = {"study_uid": uids.get(STUDY_UID, ""), "series_uid": uids.get(SERIES_UID, ""), "sha256": digest}
+            size, received = len(data) - begin, path.stat().st_mtime
     except Exception:  # pydicom raises many kinds on damaged files
         return None
+    row = ObjectRow(**facts, **found, version=0, path=name, bytes=size, received=received)
     whole = path.name == f"{row.sop_uid}.dcm" and is_uid(row.study_uid) and is_uid(row.series_uid)
     return row if whole else None
-
-
-def _set_aside(store: ObjectStore, path: Path) -> None:
-    aside = store.quarantine / f"damaged-{time.time_ns()}.dcm"
-    os.replace(path, aside)
-    write_text(aside.with_suffix(".json"), '{"code": "damaged", "reason": "found damaged at start"}\n')

@@ -1,13 +1,12 @@
-"""The rules of a site and the header of a film in; which rule takes the film, and why the others do not, out.
+"""Finds the rule of a site that takes a film by its header, and tells why the others do not.
 
 Rules are tried in order; the first whose every criterion fits takes the film. A film that none takes is ignored. A site
 without rules keeps all films; the checks of the way to the data set (chest, origin, pixels) come after the rules.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from pydicom.dataset import Dataset
@@ -24,23 +23,10 @@ Patterns = Annotated[tuple[str, ...], Field(max_length=100)]
 
 
 class Rule(Section):
-    """Criteria, all of which must fit, and what becomes of a film that they fit.
+    """Criteria, all of which must fit, and what becomes of a film that they fit; see `hospital.example.yaml`.
 
     A criterion that is left out fits any film. Of a list one pattern has to fit: `*` and `?` stand for any letters,
-    case does not count, and `""` fits films that do not tell.
-
-    Args:
-        name: In reports and metrics.
-        then: keep it for the data set `main`, route it to another one, or ignore it.
-        to: The data set that a film is routed to.
-        modality: CR, DX, RG, ...
-        body_part: BodyPartExamined, without it the meaning of the anatomic region.
-        view: AP, PA, LL, RL, ...
-        description: Of the series or the study.
-        station: StationName.
-        derived: Whether the film was made from another one, by its Image Type; many DX films for presentation say so.
-        age_from: Whole or broken years, from this one on. A film without age and birth date fits no limit of age.
-        age_below: Years, below this one.
+    case does not count, and `""` fits films that do not tell. A film without age and birth date fits no limit of age.
     """
 
     name: PlainName
@@ -98,19 +84,12 @@ class Rule(Section):
         return "" if fits else f"age is outside {self.age_from or 0:g} to {self.age_below or 150:g}"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the rules say of a film.
+class Verdict(NamedTuple):
+    """What the rules say of a film."""
 
-    Attributes:
-        rule: The one that takes it, None where none does.
-        data_set: Where it goes, "" where it is ignored.
-        others: Name of each rule before that one, and why it does not take the film.
-    """
-
-    rule: Rule | None
-    data_set: str
-    others: tuple[tuple[str, str], ...] = ()
+    rule: Rule | None  # that takes it
+    data_set: str  # where it goes, "" where it is ignored
+    others: tuple[tuple[str, str], ...] = ()  # name of each rule before that one, and why it does not take the film
 
 
 def decide(ds: Dataset, rules: Sequence[Rule]) -> Verdict:

@@ -1,12 +1,13 @@
-"""Results and generated films in; the same at a peer, by C-STORE or STOW-RS, each tried until it is there, out.
+"""Sends results and generated films to a peer, by C-STORE or STOW-RS, each tried until it is there.
 
 What goes out is a report, a presentation state, or an object that says that it is synthetic or derived Secondary
 Capture. A film of a patient is never sent.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
@@ -16,23 +17,13 @@ from pynetdicom import build_context
 
 from monai_xr.dicom.header import is_dicom, read_header
 from monai_xr.dicom.values import quiet, text, uid
-from monai_xr.errors import ConfigurationError, InputDataError, NetworkError
-from monai_xr.pacs.index import DUE, LONGEST_PAUSE_S, Index
-from monai_xr.pacs.peers import PassingNetworkError, association, web_client, web_errors
-from monai_xr.pacs.site import Peer, Send, Site
+from monai_xr.errors import InputDataError, NetworkError
+from monai_xr.pacs.index import DUE, Index, pause_s
+from monai_xr.pacs.peers import UnreachableError, association, web_client, web_errors
+from monai_xr.pacs.site import Peer, Site, required
 
 _WITHOUT_PIXELS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.")  # reports, presentation states
 _WARNINGS = 0xB000  # stored with a change (PS3.4 table B.2-1)
-_BATCH = 100  # an association each; at most 128 contexts are in one
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A file in the queue."""
-
-    id: int
-    path: Path
-    tries: int
 
 
 def enqueue(index: Index, source: Path, peer: str) -> tuple[int, int]:
@@ -47,10 +38,8 @@ def enqueue(index: Index, source: Path, peer: str) -> tuple[int, int]:
         raise InputDataError("no DICOM files to send", source, "name a file or a folder of results")
     for path in files:
         _check(path)
-    with index.change() as connection:
-        rows = [(str(path), peer) for path in files]
-        added = connection.executemany("INSERT OR IGNORE INTO outgoing (path, peer) VALUES (?, ?)", rows).rowcount
-    return len(files), added
+    sql = "INSERT OR IGNORE INTO outgoing (path, peer) SELECT value, ? FROM json_each(?)"
+    return len(files), index.execute(sql, (peer, json.dumps([str(path) for path in files])))
 
 
 def _check(path: Path) -> None:
@@ -70,86 +59,58 @@ def push(
     """Send what is due of the queue; give how many files are in each state: sent, waiting, failed.
 
     What a peer does not take is tried again by the next `push` after a pause that doubles, and `send.tries` times at
-    most.
+    most. A peer that is not there is not asked again for the next file.
     """
-    settings = sending(site)
-    peer = site.peers[settings.peer]
-    sql = f"SELECT id, path, tries FROM outgoing WHERE peer = ? AND state = 'waiting' AND {DUE} ORDER BY id"  # noqa: S608
-    due = [Outgoing(id, Path(path), tries) for id, path, tries in index.rows(sql, (settings.peer, now(), now()))]
-    send = _stow if settings.method == "stow" else _c_store
-    for batch in (due[at : at + _BATCH] for at in range(0, len(due), _BATCH)):
-        left = {each.id: each for each in batch}
+    settings = required(site.send, "send")
+    peer, send = site.peers[settings.peer], _stow if settings.method == "stow" else _c_store
+    sql = f"SELECT id, path, tries FROM outgoing WHERE peer = :peer AND state = 'waiting' AND {DUE} ORDER BY id"  # noqa: S608
+    gone, reasons = "", Counter[str]()
+    for number, path, tries in index.rows(sql, {"peer": settings.peer, "now": now()}):
         try:
-            for each, reason in send(peer, site.receiver.ae_title, batch):
-                _note(index, settings, left.pop(each.id), reason, now())
-        except NetworkError as error:
+            ds = _read(path)
+            reason = gone or (send(peer, site.receiver.ae_title, ds) if ds else "the file is gone or damaged")
+        except UnreachableError as error:
+            gone = reason = error.what
             say(str(error))
-            for each in left.values():
-                _note(index, settings, each, error.what, now())
+        except NetworkError as error:
+            reason = error.what
+        reasons[reason] += reason not in ("", gone)
+        state = "sent" if not reason else "failed" if tries + 1 >= settings.tries else "waiting"
+        later = now() + pause_s(settings.backoff_s, tries + 1)
+        note = "UPDATE outgoing SET state = ?, tries = ?, not_before = ?, reason = ? WHERE id = ?"
+        index.execute(note, (state, tries + 1, later, reason or None, number))
+    for reason, count in (+reasons).items():
+        say(f"{count} not taken: {reason}")
     rows = index.rows("SELECT state, count(*) FROM outgoing WHERE peer = ? GROUP BY 1", (settings.peer,))
     return {"sent": 0, "waiting": 0, "failed": 0} | dict(rows)
 
 
-Sent = Iterator[tuple[Outgoing, str]]  # with why it was not taken, "" where it was
-
-
-def _read(each: Outgoing) -> Dataset | None:
+def _read(path: str) -> Dataset | None:
     """Read a file of ours once more; None where it is gone or was damaged since it was queued."""
     try:
         with quiet():
-            return pydicom.dcmread(each.path)
+            return pydicom.dcmread(path)
     except Exception:  # pydicom raises many kinds on damaged files
         return None
 
 
-def _c_store(peer: Peer, calling: str, batch: Sequence[Outgoing]) -> Sent:
-    read = [(each, _read(each)) for each in batch]
-    yield from ((each, "the file is gone or damaged") for each, ds in read if ds is None)
-    there = [(each, ds) for each, ds in read if ds is not None]
-    if not there:
-        return
-    pairs = dict.fromkeys((ds.SOPClassUID, ds.file_meta.TransferSyntaxUID) for _, ds in there)
-    contexts = [build_context(kind, syntax) for kind, syntax in pairs]
-    with association(peer, calling, contexts) as opened:
-        for each, ds in there:
-            try:
-                status = opened.send_c_store(ds).get("Status")
-            except ValueError:  # no context for it was accepted
-                yield each, "its kind or transfer syntax is not taken there"
-                continue
-            except RuntimeError:
-                status = None
-            if status is None:
-                raise PassingNetworkError("hung up before an answer", peer.ae_title, "see the peer's log")
-            taken = status == 0 or status & 0xF000 == _WARNINGS
-            yield each, "" if taken else f"refused with 0x{status:04X}"
+def _c_store(peer: Peer, calling: str, ds: Dataset) -> str:
+    """Send an object; give why it is not taken, or ""."""
+    with association(peer, calling, [build_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)]) as opened:
+        try:
+            status = opened.send_c_store(ds).get("Status")
+        except (RuntimeError, ValueError):  # lost, or cannot be encoded
+            status = None
+    if status is None:
+        return "no answer"
+    return "" if status == 0 or status & 0xF000 == _WARNINGS else f"refused with 0x{status:04X}"
 
 
-def _stow(peer: Peer, calling: str, batch: Sequence[Outgoing]) -> Sent:
-    client = web_client(peer)
-    for each in batch:
-        if (ds := _read(each)) is None:
-            yield each, "the file is gone or damaged"
-            continue
-        with quiet(), web_errors(peer):
-            answer = client.store_instances([ds])
-        failed = answer.get("FailedSOPSequence")
-        yield each, f"refused with 0x{failed[0].FailureReason:04X}" if failed else ""
-
-
-def sending(site: Site) -> Send:
-    """Give the section `send`, which a site that sends must have."""
-    if site.send is None:
-        raise ConfigurationError("no section send", "site.yaml", "name its peer and method")
-    return site.send
-
-
-def _note(index: Index, settings: Send, each: Outgoing, reason: str, now: float) -> None:
-    tries = each.tries + 1
-    state = "sent" if not reason else "failed" if tries >= settings.tries else "waiting"
-    pause = min(LONGEST_PAUSE_S, settings.backoff_s * 2 ** min(tries - 1, 20))
-    sql = "UPDATE outgoing SET state = ?, tries = ?, not_before = ?, reason = ? WHERE id = ?"
-    index.execute(sql, (state, tries, now + pause, reason or None, each.id))
+def _stow(peer: Peer, calling: str, ds: Dataset) -> str:
+    with quiet(), web_errors(peer):
+        answer = web_client(peer).store_instances([ds])
+    failed = answer.get("FailedSOPSequence")
+    return f"refused with 0x{failed[0].FailureReason:04X}" if failed else ""
 
 
 def retry_failed(index: Index, peer: str) -> None:

@@ -1,4 +1,4 @@
-"""Connections from the network in; messages of peers that belong here, served, and counts of refusals, out."""
+"""Listens to the network, lets peers in that belong here, serves their messages and counts whom it refused."""
 
 import socket
 import ssl
@@ -15,8 +15,7 @@ from pynetdicom.presentation import PresentationContext
 from monai_xr.pacs.audit import Audit
 from monai_xr.pacs.site import Site
 from monai_xr.pacs.spooling import Spooled
-from monai_xr.pacs.tls import server_context
-from monai_xr.pacs.upper_layer import C_CANCEL, BrokenRulesError, Connection, Message
+from monai_xr.pacs.upper_layer import C_CANCEL, BrokenRulesError, Connection, Message, NothingMoreError
 
 _CALLED, _CALLING, _FULL = (1, 1, 7), (1, 1, 3), (2, 3, 2)  # result, source, reason: PS3.8 table 9-21
 _TELL_S = 60.0
@@ -51,15 +50,15 @@ class Server(ThreadingTCPServer):
         self._lock = threading.Lock()
         self._half_open: dict[Any, socket.socket] = {}
         self._peers: dict[socket.socket, str] = {}
-        self._tls = server_context(site.receiver.tls) if site.receiver.tls else None
+        self._tls = site.receiver.tls.server_context() if site.receiver.tls else None
         self.address_family = socket.AF_INET6 if site.receiver.host.version == 6 else socket.AF_INET
         super().__init__((str(site.receiver.host), site.receiver.port), None)  # type: ignore[arg-type]
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether a connection comes from an address of a peer; too many half-open ones cost the oldest its place."""
         address = ip_address(client_address[0])
-        if not any(address in network for peer in self.site.peers.values() for network in peer.addresses):
-            self.audit.note("connection", "unknown address")
+        if not any(peer.comes_from(address) for peer in self.site.peers.values()):
+            self.audit.note("connection", "unknown address", address=str(address))
             return False
         with self._lock:
             full = len(self._half_open) >= self._settings.half_open
@@ -83,6 +82,8 @@ class Server(ThreadingTCPServer):
                         self._half_open[client_address] = request
                 request.do_handshake()
             self._associate(request, client_address)
+        except NothingMoreError:  # whether the port answers was all that was asked
+            self.audit.note("connection", "opened and closed")
         except ssl.SSLError:
             self.audit.note("connection", "TLS failed")
         except OSError:
@@ -124,8 +125,7 @@ class Server(ThreadingTCPServer):
         names = [
             name
             for name, peer in self.site.peers.items()
-            if peer.may_send and peer.ae_title == request.calling_ae_title
-            if any(address in network for network in peer.addresses)
+            if peer.may_send and peer.ae_title == request.calling_ae_title and peer.comes_from(address)
         ]
         with self._lock:
             self._half_open.pop(client_address, None)

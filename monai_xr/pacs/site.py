@@ -1,13 +1,13 @@
-"""The file site.yaml in; `Site`, everything one hospital decides about its intake, typed and checked, out.
+"""Everything one hospital decides about its intake: `Site`, read from site.yaml, typed and checked.
 
-Nothing in the file is evaluated: there are no expressions, no environment variables and no default passwords. Paths
-count from the folder of the file. A key that does not exist is refused with the nearest one that does. What each key
-means stands in `hospital.example.yaml`.
+Nothing in the file is evaluated: there are no expressions, no environment variables and no default passwords. What
+each key means stands in `hospital.example.yaml`.
 """
 
+import ssl
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -16,7 +16,6 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.pacs.rules import Rule
 
 EXAMPLE = "hospital.example.yaml"
-_SEE_EXAMPLE = f"see {EXAMPLE}, which `monai-xr intake init` writes"
 
 
 def _ae_title(text: str) -> str:
@@ -26,6 +25,7 @@ def _ae_title(text: str) -> str:
     return text
 
 
+Part = TypeVar("Part", bound=Section)
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -49,6 +49,32 @@ class TLS(Section):
     key: Path
     authorities: Path
     client_certificate_required: bool = True
+
+    def server_context(self) -> ssl.SSLContext:
+        """Make the context of our listener: TLS 1.2 or newer; by default peers must have certificates, too."""
+        context = self._context(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_REQUIRED if self.client_certificate_required else ssl.CERT_OPTIONAL
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        """Make the context of a call to a peer, whose certificate must be good for its host name or address."""
+        return self._context(ssl.PROTOCOL_TLS_CLIENT)
+
+    def _context(self, protocol: int) -> ssl.SSLContext:
+        for path in (self.certificate, self.key, self.authorities):
+            if not path.is_file():
+                raise ConfigurationError("no such file", path, "see tls in site.yaml")
+        if self.key.stat().st_mode & 0o077:
+            raise ConfigurationError("TLS key can be read or written by others", self.key, "chmod 600 it")
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            context.load_verify_locations(self.authorities)
+        except ssl.SSLError as error:
+            what = f"certificate, key or authorities cannot be used ({error.reason})"
+            raise ConfigurationError(what, self.certificate, "PEM files that belong together are needed") from None
+        return context
 
 
 class Store(Section):
@@ -99,6 +125,10 @@ class Peer(Section):
     query: Literal["c-find", "qido"] = "c-find"
     tls: TLS | None = None
     dicomweb: DICOMweb | None = None
+
+    def comes_from(self, address: Address) -> bool:
+        """Whether its associations come from an address."""
+        return any(address in network for network in self.addresses)
 
     @model_validator(mode="after")
     def _can_be_told_from_others(self) -> "Peer":
@@ -157,11 +187,10 @@ class HandOver(Section):
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         known = ("study", "version", "predecessor", "objects", "images", "output")
-        for part in command:
-            try:
-                part.format(**dict.fromkeys(known, ""))
-            except (KeyError, IndexError, ValueError, AttributeError):
-                raise Bad("braces", f"only these stand in braces: {', '.join(known)}") from None
+        try:
+            "\0".join(command).format(**dict.fromkeys(known, ""))
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise Bad("braces", f"only these stand in braces: {', '.join(known)}") from None
         return command
 
 
@@ -208,21 +237,26 @@ class Site(Section):
         return self
 
 
+def required(section: Part | None, name: str) -> Part:
+    """Give a section that a command cannot do without."""
+    if section is None:
+        raise ConfigurationError(f"no section {name}", "site.yaml", "name its peer and method")
+    return section
+
+
 def read_site(path: Path) -> Site:
     """Read and check site.yaml; raises ConfigurationError where it, a key or a value in it cannot be."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return parse_site(file.read(MAX_BYTES + 1), path)
     except OSError as error:
-        raise ConfigurationError(
-            f"cannot be read ({error.strerror})", path, "`monai-xr intake init` writes one"
-        ) from None
-    return parse_site(data, path)
+        way_out = "`monai-xr intake init` writes one"
+        raise ConfigurationError(f"cannot be read ({error.strerror})", path, way_out) from None
 
 
 def parse_site(data: bytes, path: Path) -> Site:
     """Check what stands, or is to stand, in the file at a path; raises as `read_site` does."""
-    return parse_model(Site, data, path, _SEE_EXAMPLE)
+    return parse_model(Site, data, path, f"see {EXAMPLE}, which `monai-xr intake init` writes")
 
 
 def example() -> bytes:

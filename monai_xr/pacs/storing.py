@@ -1,4 +1,4 @@
-"""Spooled objects in; `ObjectStore`, where each is on the disk, whole and indexed, before `add` returns, out.
+"""The store of a site: an object is on the disk, whole and indexed, before `ObjectStore.add` returns.
 
 The order is that of every promise made here: data fsynced, renamed, folder fsynced, row committed, answered. Objects
 that arrive together share the fsync of the index and that of their folder, which is one a day for that reason.
@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from monai_xr.data.files.locks import hold
@@ -20,7 +20,7 @@ from monai_xr.data.files.output import write_text
 from monai_xr.dicom.sandbox.same_film import is_same_film
 from monai_xr.dicom.top_uids import is_uid
 from monai_xr.disk import host_trouble, make_folder, sync
-from monai_xr.pacs.index import Index, ObjectRow, add_failure, add_objects
+from monai_xr.pacs.index import Index, ObjectRow, add_objects
 from monai_xr.pacs.site import Store
 from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled
 
@@ -57,13 +57,6 @@ class _Waiting:
     answer: Answer | ObjectRow | None = None
 
 
-@dataclass
-class _Batch:
-    known: dict[str, ObjectRow] = field(default_factory=dict)
-    new: list[ObjectRow] = field(default_factory=list)
-    renamed: list[Path] = field(default_factory=list)
-
-
 class ObjectStore:
     """The folder of a site: `objects`, `quarantine`, `spool` and `index.db`; several processes may add at once."""
 
@@ -79,8 +72,7 @@ class ObjectStore:
             self._mine, _ = hold(self.spool_folder)
         self._today = self.objects
         self.index = Index(self.folder / "index.db")
-        sizes = [path.stat().st_size + _LEAST_ON_DISK for path in self.quarantine.glob("*.dcm")]
-        self._quarantined_bytes = sum(sizes)
+        self._quarantined_bytes = sum(path.stat().st_size + _LEAST_ON_DISK for path in self.quarantine.glob("*.dcm"))
         self._turn, self._committing = threading.Condition(), False
         self._waiting: list[_Waiting] = []
 
@@ -109,12 +101,12 @@ class ObjectStore:
             spooled.sync()
             if reason := spooled.read_uids():
                 status = MISMATCH if "command" in reason else NOT_UNDERSTOOD
-                return self.set_aside(spooled, Refused(status, reason))
+                return self._set_aside(spooled, Refused(status, reason))
             answer = self._commit_together(spooled)
             if isinstance(answer, ObjectRow):
                 if is_same_film(self.folder / answer.path, spooled.path):
                     return Known()
-                return self.set_aside(spooled, Refused(OTHER_CONTENT, "SOP Instance UID is known with other content"))
+                return self._set_aside(spooled, Refused(OTHER_CONTENT, "SOP Instance UID is known with other content"))
             return answer
         except (OSError, sqlite3.Error) as error:
             return _out_of_resources(error)
@@ -147,22 +139,23 @@ class ObjectStore:
 
         What has the UID of a row and other bytes gives the row.
         """
-        batch = _Batch()
+        renamed: list[Path] = []
         try:
             with self.index.change() as connection:
-                batch.known = self.index.known([spooled.sop_uid for spooled in spools])
-                answers = [self._take(spooled, batch) for spooled in spools]
-                for folder in {path.parent for path in batch.renamed}:
+                known = self.index.known([spooled.sop_uid for spooled in spools])
+                before = len(known)
+                answers = [self._take(spooled, known, renamed) for spooled in spools]
+                for folder in {path.parent for path in renamed}:
                     sync(folder)
-                add_objects(connection, batch.new)
+                add_objects(connection, list(known.values())[before:])
             return answers
         except (OSError, sqlite3.Error) as error:
-            for path in batch.renamed:
+            for path in renamed:
                 path.unlink(missing_ok=True)
             return [_out_of_resources(error) for _ in spools]
 
-    def _take(self, spooled: Spooled, batch: _Batch) -> Answer | ObjectRow:
-        row = batch.known.get(spooled.sop_uid)
+    def _take(self, spooled: Spooled, known: dict[str, ObjectRow], renamed: list[Path]) -> Answer | ObjectRow:
+        row = known.get(spooled.sop_uid)
         if row and row.sha256 != spooled.sha256:
             return row
         try:
@@ -172,10 +165,9 @@ class ObjectStore:
             spooled.move(path)
         except OSError as error:
             return _out_of_resources(error)
-        batch.renamed.append(path)
+        renamed.append(path)
         if row is None:  # else its file was lost
-            batch.known[spooled.sop_uid] = _row(spooled, path.relative_to(self.folder))
-            batch.new.append(batch.known[spooled.sop_uid])
+            known[spooled.sop_uid] = spooled.row(str(path.relative_to(self.folder)))
         return Stored()
 
     def _day(self) -> Path:
@@ -187,28 +179,21 @@ class ObjectStore:
             self._today = day
         return day
 
-    def set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
+    def _set_aside(self, spooled: Spooled, refused: Refused) -> Refused:
         """Move an object that cannot be kept to the quarantine, once; nothing there is ever dropped by us."""
         path, size = self.quarantine / f"{spooled.sha256}.dcm", spooled.bytes + _LEAST_ON_DISK
-        told = {"code": f"{refused.status:04X}", "reason": refused.reason, "sender": spooled.sender}
-        with self.index.change() as connection:
-            if not path.exists():
-                if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
-                    return Refused(OUT_OF_RESOURCES, "the quarantine is full")
-                time_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                facts = told | {"time_utc": time_utc, "sha256": spooled.sha256}
-                write_text(path.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-                spooled.move(path)
-                sync(self.quarantine)
-                self._quarantined_bytes += size
-            add_failure(connection, spooled.sha256, **told)
+        with self._turn:
+            if path.exists():
+                return refused
+            if self._quarantined_bytes + size > self.settings.max_quarantine_gb * 1e9:
+                return Refused(OUT_OF_RESOURCES, "the quarantine is full")
+            told = {"code": f"{refused.status:04X}", "reason": refused.reason, "sender": spooled.sender}
+            told |= {"time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "sha256": spooled.sha256}
+            write_text(path.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
+            spooled.move(path)
+            sync(self.quarantine)
+            self._quarantined_bytes += size
         return refused
-
-
-def _row(spooled: Spooled, path: Path) -> ObjectRow:
-    each, uids = spooled, (spooled.sop_uid, spooled.study_uid, 0, spooled.series_uid)  # its version is found later
-    where = each.sop_class, each.transfer_syntax, str(path)
-    return ObjectRow(*uids, *where, each.sha256, each.bytes, each.sender, time.time())
 
 
 def _out_of_resources(error: Exception) -> Refused:

@@ -1,4 +1,4 @@
-"""The index of a store in; which study is taken next, and where each goes after that, out: `StudyQueue`.
+"""Decides which study is worked on next, and where each goes after that: `StudyQueue`.
 
 received -> waiting (quiet, and complete as far as is known) -> working -> placed (de-identified) -> built (in the data
 set) -> done; or ignored, or quarantined with a reason.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from monai_xr.data.identifiers import hashed
 from monai_xr.errors import NetworkError
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.index import LONGEST_PAUSE_S, Index, State, StudyRow
+from monai_xr.pacs.index import Index, State, StudyRow, pause_s
 from monai_xr.pacs.site import Site
 
 Ask = Callable[[Site, str], int | None]
@@ -39,15 +39,15 @@ class StudyQueue:
             quiet_s = abs(time.time() - row.last_received)  # clocks jump back
             if quiet_s < self._settings.quiet_s or self._ask_again.get(row.study_uid, 0) > time.monotonic():
                 continue
-            if quiet_s < self._settings.most_wait_s and not self._is_complete(row):
+            if quiet_s >= self._settings.most_wait_s or self._is_complete(row):
+                self._ask_again.pop(row.study_uid, None)
+                self._move(row, "waiting", row.reason)
+            else:
                 self._ask_again[row.study_uid] = time.monotonic() + max(self._settings.quiet_s, _SOONEST_S)
-                continue
-            self._ask_again.pop(row.study_uid, None)
-            self._move(row, "waiting", row.reason)
 
     def _is_complete(self, row: StudyRow) -> bool:
         expected = row.expected
-        if self._ask is not None and self._settings.ask is not None:
+        if self._ask and self._settings.ask:
             if self._ask_again.get("", 0) > time.monotonic():  # the archive did not answer a moment ago
                 return False
             try:
@@ -56,9 +56,7 @@ class StudyQueue:
                 self._tell(f"the count of a study is not known: {error.what}")
                 self._ask_again[""] = time.monotonic() + self._settings.backoff_s
                 return False
-        if expected is None:
-            return True
-        missing = expected - row.objects
+        missing = (expected or 0) - row.objects
         if expected != row.expected:
             sql = "UPDATE studies SET expected = ? WHERE study_uid = ? AND version = ?"
             self.index.execute(sql, (expected, row.study_uid, row.version))
@@ -68,8 +66,7 @@ class StudyQueue:
 
     def due(self, state: State) -> list[StudyRow]:
         """Give what is to be done now with studies of a state."""
-        now = time.time()
-        return [row for row in self.index.studies(state) if not now < row.not_before <= now + LONGEST_PAUSE_S]
+        return self.index.studies(state, due=time.time())
 
     def claim(self, row: StudyRow) -> bool:
         """Take up a study; False where an earlier version of it is still on its way."""
@@ -90,11 +87,8 @@ class StudyQueue:
         if tries >= self._settings.tries:
             self._move(row, "quarantined", f"tried {tries} times: {reason}")
         else:
-            self._move(row, state, reason, not_before=time.time() + self.backoff_s(tries), tries=tries)
-
-    def backoff_s(self, tries: int) -> float:
-        """Give the pause after so many tries."""
-        return min(self._settings.backoff_s * 2.0 ** max(0, tries - 1), LONGEST_PAUSE_S)
+            later = time.time() + pause_s(self._settings.backoff_s, tries)
+            self._move(row, state, reason, not_before=later, tries=tries)
 
     def is_empty(self) -> bool:
         """Tell whether nothing is on its way."""

@@ -1,4 +1,4 @@
-"""A process that works on studies, and its parent's end: `StudyWorker`. It can be killed at any time.
+"""A process that works on studies, which can be killed at any time, and its parent's end: `StudyWorker`.
 
 A request and an answer are JSON, so that nothing in them can run code. The child ends with its parent, even in the
 middle of a film.
@@ -18,8 +18,7 @@ from typing import Any
 
 import monai_xr
 from monai_xr.errors import ConfigurationError, HostError
-from monai_xr.pacs.rules import Rule
-from monai_xr.pacs.site import Deidentification
+from monai_xr.pacs.site import Site
 
 COMMAND = (sys.executable, "-P", "-m", "monai_xr.pacs.study_worker")
 HOST = "host"
@@ -43,15 +42,7 @@ class StudyWorker:
         HostError: It cannot be started.
     """
 
-    def __init__(
-        self,
-        store: Path,
-        rules: Sequence[Rule],
-        settings: Deidentification,
-        lock: int,
-        *,
-        command: Sequence[str] = COMMAND,
-    ) -> None:
+    def __init__(self, site: Site, lock: int, *, command: Sequence[str] = COMMAND) -> None:
         search = os.pathsep.join([str(Path(monai_xr.__file__).parents[1]), *filter(None, [os.getenv("PYTHONPATH")])])
         self._pipe, theirs = Pipe()
         try:
@@ -69,9 +60,8 @@ class StudyWorker:
             raise HostError(f"no process can be started ({error.strerror})") from None
         finally:
             theirs.close()
-        told = [rule.model_dump(mode="json") for rule in rules], settings.model_dump(mode="json")
         try:
-            self._ask([str(store), *told], _START_S)
+            self._ask(site.model_dump(mode="json"), _START_S)
         except StudyWorkerLostError as error:
             self.stop()
             raise HostError(f"the process that works on studies does not start ({error})") from None
@@ -97,11 +87,11 @@ class StudyWorker:
 
     def stop(self) -> None:
         """Kill the process and close the pipe."""
-        self.kill()
+        self._process.kill()
         self._pipe.close()
         self._process.wait()
 
-    def _ask(self, request: Sequence[Any], max_seconds: float) -> tuple[str, str]:
+    def _ask(self, request: Any, max_seconds: float) -> tuple[str, str]:
         try:
             self._pipe.send_bytes(json.dumps(request).encode("ascii"))
             if not self._pipe.poll(max_seconds):
@@ -118,9 +108,7 @@ def main() -> None:
     threading.Thread(target=end_with_parent, args=(pipe.fileno(),), daemon=True).start()
     from monai_xr.pacs.studying import StudyWork
 
-    store, rules, settings = json.loads(pipe.recv_bytes())
-    told = [Rule.model_validate(each) for each in rules], Deidentification.model_validate(settings)
-    work, answer = StudyWork(Path(store), *told), ("ready", "")
+    work, answer = StudyWork(Site.model_validate_json(pipe.recv_bytes())), ("ready", "")
     while True:
         pipe.send_bytes(json.dumps(answer).encode("ascii"))
         try:

@@ -1,13 +1,11 @@
-"""The received objects of one study in; each film judged, decoded and de-identified into its place, and the sum, out.
+"""Works on one study: each of its films is judged by the rules, decoded and de-identified into its place.
 
 The work can be done again at any time with the same result: what has its place is known there by its content. Nothing
-in a sum tells a value of a film.
+that is told of it repeats a value of a film.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydicom.dataset import Dataset
 
@@ -21,43 +19,44 @@ from monai_xr.dicom.header import read_header
 from monai_xr.dicom.identity import film_origin, patient_identity, sop_class
 from monai_xr.dicom.sandbox.isolated_reading import read_isolated
 from monai_xr.errors import InputDataError, PassingError
-from monai_xr.pacs.rules import Rule, decide
-from monai_xr.pacs.site import Deidentification
+from monai_xr.pacs.rules import decide
+from monai_xr.pacs.site import Site, required
 
-PLACED, IGNORED, QUARANTINED, AGAIN = "placed", "ignored", "quarantined", "again"
+# What may do better next time is done again; one film that fails brings its study to the quarantine.
+AGAIN, QUARANTINED, PLACED, IGNORED = _ORDER = ("again", "quarantined", "placed", "ignored")
 _MOST_REASONS = 5
 _PHANTOM = "a phantom: deidentification.accept_phantoms in site.yaml lets it in"
 _KEPT, _REVIEW = "in the data set", "wait for monai-xr review"
 
 
-@dataclass
 class Sum:
     """What became of the films of a study, counted by fixed words."""
 
-    passing: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)
-    ignored: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self._counts = {state: Counter[str]() for state in _ORDER}
+
+    def add(self, state: str, words: str) -> None:
+        """Count a film."""
+        self._counts[state][words] += 1
 
     @property
     def state(self) -> str:
-        """What may do better next time is done again; one film that fails brings its study to the quarantine."""
-        if self.passing or self.failed:
-            return AGAIN if self.passing else QUARANTINED
-        return PLACED if self.kept else IGNORED
+        """What becomes of the study."""
+        return next((state for state, counted in self._counts.items() if counted), IGNORED)
 
     @property
     def reason(self) -> str:
         """All counts in words."""
-        counts = (self.passing, self.failed, self.kept, self.ignored)
-        return "; ".join(f"{count} {words}" for each in counts for words, count in each.most_common(_MOST_REASONS))
+        counts = (each.most_common(_MOST_REASONS) for each in self._counts.values())
+        return "; ".join(f"{count} {words}" for each in counts for words, count in each)
 
 
 class StudyWork:
     """The rules and data sets of a site, for one study after the other."""
 
-    def __init__(self, store: Path, rules: Sequence[Rule], settings: Deidentification) -> None:
-        self.store, self.rules, self.settings = store, rules, settings
+    def __init__(self, site: Site) -> None:
+        self._site, self._store = site, site.store.folder
+        self._settings = required(site.deidentification, "deidentification")
         self._jobs: dict[str, tuple[int, SharedJob]] = {}
 
     def work(self, files: Sequence[str]) -> Sum:
@@ -65,7 +64,7 @@ class StudyWork:
         done = Sum()
         chosen, patients = self._chosen(files, done)
         if len(patients) > 1:
-            done.failed[f"its films name {len(patients)} patients"] += 1
+            done.add(QUARANTINED, f"its films name {len(patients)} patients")
             return done
         good = [file for file in chosen if self._decodes(file, done)]
         with disk_trouble():
@@ -79,14 +78,14 @@ class StudyWork:
         patients: set[tuple[str, ...]] = set()
         for file in files:
             try:
-                header = read_header(self.store / file)
+                header = read_header(self._store / file)
                 patients.add(patient_identity(header)[:2])  # a study is of one patient, whoever issued his id
                 data_set, why_not = self._data_set(header)
             except InputDataError as error:
-                done.failed[error.what] += 1
+                done.add(QUARANTINED, error.what)
                 continue
             if why_not:
-                done.ignored[f"ignored: {why_not}"] += 1
+                done.add(IGNORED, f"ignored: {why_not}")
             else:
                 chosen[file] = data_set
         return chosen, patients
@@ -94,47 +93,41 @@ class StudyWork:
     def _data_set(self, header: Dataset) -> tuple[str, str]:
         if sop_class(header) not in SOP_CLASSES and "Rows" not in header:
             return "", "no image"
-        verdict = decide(header, self.rules)
+        verdict = decide(header, self._site.rules)
         if not verdict.data_set:
             return "", f"rule {verdict.rule.name}" if verdict.rule else "no rule takes it"
-        if film_origin(header) == "phantom" and "phantom" not in self.settings.admit:
+        if film_origin(header) == "phantom" and "phantom" not in self._settings.admit:
             raise InputDataError(_PHANTOM)
         doubt = chest_doubt(header)
-        if is_other_than_chest(doubt) and not self.settings.accept_non_chest:
+        if is_other_than_chest(doubt) and not self._settings.accept_non_chest:
             return "", doubt
         return verdict.data_set, ""
 
     def _decodes(self, file: str, done: Sum) -> bool:
         try:
-            read_isolated(self.store / file, frame=None, window=0, admit=self.settings.admit)
+            read_isolated(self._store / file, frame=None, window=0, admit=self._settings.admit)
         except InputDataError as error:
-            (done.passing if isinstance(error, PassingError) else done.failed)[error.what] += 1
+            done.add(AGAIN if isinstance(error, PassingError) else QUARANTINED, error.what)
             return False
         return True
 
     def _take(self, files: Sequence[str], data_set: str, done: Sum) -> None:
-        decisions = DeidentifiedFolder(self.settings.folder / data_set).decisions
+        decisions = DeidentifiedFolder(self._settings.folder / data_set).decisions
         stamp = decisions.stat().st_mtime_ns if decisions.exists() else 0
         opened, job = self._jobs.get(data_set, (-1, None))
         if job is None or opened != stamp:  # what a review decided is read at the beginning
-            job = SharedJob(open_job(self.store, self.settings, data_set))
+            job = SharedJob(open_job(self._site, data_set))
             self._jobs[data_set] = stamp, job
         for entry in job.take(files):
             if entry.status == REFUSED:
-                done.failed[entry.reason] += 1
+                done.add(QUARANTINED, entry.reason)
             else:
-                done.kept[_REVIEW if entry.status == WAITING else _KEPT] += 1
+                done.add(PLACED, _REVIEW if entry.status == WAITING else _KEPT)
 
 
-def open_job(store: Path, settings: Deidentification, data_set: str) -> Job:
+def open_job(site: Site, data_set: str) -> Job:
     """Open the de-identification of a data set, whose source is the store."""
-    options = DeidentificationOptions(
-        shift_dates=settings.shift_dates, keep_characteristics=settings.keep_characteristics
-    )
-    return Job.open(
-        store,
-        settings.folder / data_set,
-        settings.key,
-        options,
-        Admission(settings.admit, accept_non_chest=settings.accept_non_chest, allow_times=settings.allow_times),
-    )
+    told = required(site.deidentification, "deidentification")
+    options = DeidentificationOptions(shift_dates=told.shift_dates, keep_characteristics=told.keep_characteristics)
+    admission = Admission(told.admit, accept_non_chest=told.accept_non_chest, allow_times=told.allow_times)
+    return Job.open(site.store.folder, told.folder / data_set, told.key, options, admission)

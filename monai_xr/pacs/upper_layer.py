@@ -1,4 +1,4 @@
-"""A TCP connection of an unknown peer in; its DICOM messages, within limits of bytes and time, out, and answers back.
+"""Speaks DICOM over a connection of an unknown peer: takes its messages within limits of bytes and time, and answers.
 
 One association as its acceptor, in the one thread that reads, serves and answers (PS3.8 section 9, PS3.7). The PDUs
 that negotiate are pynetdicom's; the loops that carry data are not, because its own take any length that a peer claims,
@@ -35,6 +35,10 @@ Sink = Callable[["Message"], Spooled]
 
 class BrokenRulesError(Exception):
     """A peer that does not keep to the standard or to our limits, in words; it loses the association."""
+
+
+class NothingMoreError(ConnectionError):
+    """A peer that closed the connection between two PDUs, or before the first."""
 
 
 @dataclass
@@ -236,8 +240,9 @@ class Connection:
             if limit_s != self._limit_s:
                 set_time_limit(self._socket, limit_s)
                 self._limit_s = limit_s
-            if self._socket.recv_into(wanted, count, socket.MSG_WAITALL) < count:  # the limit is on the whole of it
-                raise ConnectionError
+            came = self._socket.recv_into(wanted, count, socket.MSG_WAITALL)  # the limit is on the whole of it
+            if came < count:
+                raise ConnectionError if came else NothingMoreError
         return wanted
 
 
@@ -250,13 +255,13 @@ def set_time_limit(connection: socket.socket, seconds: float) -> None:
 
 
 def _receive(connection: ssl.SSLSocket, wanted: memoryview, limit_s: float) -> None:
-    until = time.monotonic() + limit_s
-    while wanted:
+    until, left = time.monotonic() + limit_s, wanted
+    while left:
         connection.settimeout(max(0.001, until - time.monotonic()))
-        count = connection.recv_into(wanted)
+        count = connection.recv_into(left)
         if not count:
-            raise ConnectionError
-        wanted = wanted[count:]
+            raise NothingMoreError if left is wanted else ConnectionError
+        left = left[count:]
 
 
 def _fragments(body: memoryview) -> Iterator[tuple[int, int, memoryview]]:

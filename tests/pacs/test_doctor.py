@@ -86,6 +86,9 @@ def test_each_link_that_is_right_is_ok_and_each_wrong_one_tells_its_way_out(
     assert {mark for mark, _ in after.values()} == {"ok"}, after
     assert after["pacs: one study by c-move to us"] == ("ok", "1 films came")
     assert after["pacs: C-ECHO from it"][1].startswith("seen at 20")
+    noted = "".join(path.read_text() for path in (tmp_path / "store/log").iterdir())
+    assert "opened and closed" in noted  # a look at the port is no trouble
+    assert "silent or broken" not in noted
     orthanc.rest("PUT", "/modalities/monai_xr", json={"AET": "MONAI_XR", "Host": "127.0.0.1", "Port": 1})
     unknown = told(read_site(path))["pacs: one study by c-move to us"]
     assert unknown[0] == "FAIL"
@@ -216,6 +219,7 @@ class TestInit:
         code, out, _ = monai_xr("intake", "init")
         assert code == 0
         assert "Its AE title: " in out
+        assert "a destination: AE title OURS, address 127.0.0.1, port 11112." in out
         assert "Our AE title [MONAI_XR]: " in out
         found = yaml.safe_load((tmp_path / "site.yaml").read_text())
         assert found["receiver"]["ae_title"] == "OURS"

@@ -38,6 +38,9 @@ def test_hours_of_the_day_are_kept(hours: tuple[str, ...], now: str, seconds: fl
 
 def test_hours_after_the_deadline_are_not_waited_for() -> None:
     settings = Retrieve(peer="x", hours=("19:00-06:00",), deadline_s=3600)
-    pace = Pace(settings, now=lambda: datetime(2026, 1, 5, 12), sleep=lambda _: pytest.fail("it waited"))
+    said: list[str] = []
+    noon = datetime(2026, 1, 5, 12)
+    pace = Pace(settings, now=lambda: noon, sleep=lambda _: pytest.fail("it waited"), say=said.append)
     with pytest.raises(DeadlineError, match="deadline reached"):
         pace.turn()
+    assert said == ["waiting for the hours of site.yaml: 19:00-06:00"]

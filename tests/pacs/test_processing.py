@@ -2,11 +2,12 @@
 
 import json
 import stat
+import time
 from pathlib import Path
 
 import pydicom
 import pytest
-from intake_site import chest, images, manifest, receive, site_in, studies, work
+from intake_site import WORKER, chest, images, manifest, receive, site_in, studies, work
 
 from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
 from monai_xr.errors import ConfigurationError, NetworkError
@@ -175,6 +176,26 @@ def test_a_count_that_never_comes_is_not_waited_for_for_ever(tmp_path: Path) -> 
     receive(site, chest(1))
     work(site, ask=lambda asked, study_uid: 2)
     assert ends(site) == {("1.2.4.1", 1): ("done", "partial, 1 of 2 objects: 1 in the data set")}
+
+
+def test_the_data_set_is_built_at_the_end_of_a_burst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_xr.pacs.study_queue._SOONEST_S", 0.01)
+    waits = {"dataset": {"build_every_s": 900}, "queue": {"ask": "pacs"}, "peers": {"pacs": {"ae_title": "PACS"}}}
+    site = site_in(tmp_path, **waits)
+    counts = {"1.2.4.4": 2}
+    processing = Processing(site, ask=lambda _, study_uid: counts.get(study_uid, 1), command=WORKER)
+    receive(site, chest(8))
+    processing.turn()
+    assert {row.state for row in studies(site).values()} == {"done"}  # one patient makes no data set
+    receive(site, *(chest(number) for number in range(1, 5)))
+    processing.turn()
+    assert sorted(row.state for row in studies(site).values()) == ["done", "placed", "placed", "placed", "received"]
+    receive(site, chest(9, study=4, patient=4))
+    time.sleep(0.05)
+    processing.turn()
+    processing.close()
+    assert {row.state for row in studies(site).values()} == {"done"}
+    assert len(manifest(site)) == 6
 
 
 def test_a_command_is_handed_each_study_without_a_name_of_the_hospital(tmp_path: Path) -> None:

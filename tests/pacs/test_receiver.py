@@ -66,6 +66,7 @@ def test_an_unknown_address_is_closed_unheard_and_counted(stopped, tmp_path):
     sent = stopped.send(*write_films(tmp_path / "films", 1))
     assert sent.returncode != 0
     wait_for(lambda: stopped.counted("connection", "unknown address") == 1)
+    assert '"address": "127.0.0.1"' in "".join(path.read_text() for path in stopped.store.glob("log/*.jsonl"))
 
 
 def test_a_known_title_from_the_address_of_another_peer_is_rejected(stopped, tmp_path):
@@ -89,7 +90,11 @@ def test_other_pixels_under_a_known_uid_fail_with_a_comment(receiver, tmp_path):
     sent = receiver.send(second)
     assert "Unknown Status: 0xc111" in sent.stderr or "CannotUnderstand" in sent.stderr
     assert len(list((receiver.store / "quarantine").glob("*.dcm"))) == 1
-    assert receiver.status()["failures"] == 1
+    assert receiver.status()["quarantined_objects"] == 1
+
+
+def test_a_first_start_tells_of_no_leftovers(stopped):
+    assert stopped.start() == f"listening on 127.0.0.1 port {stopped.port}\n"
 
 
 def test_a_second_receiver_on_the_same_folder_is_refused(receiver, tmp_path):

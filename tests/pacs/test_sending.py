@@ -85,7 +85,9 @@ def test_a_file_that_goes_missing_fails_in_the_end_and_stops_no_other(
     missing = results / "1.dcm"
     content = missing.read_bytes()
     missing.unlink()
-    assert push(site, index, now=lambda: 0) == {"sent": 3, "waiting": 1, "failed": 0}
+    said: list[str] = []
+    assert push(site, index, now=lambda: 0, say=said.append) == {"sent": 3, "waiting": 1, "failed": 0}
+    assert said == ["1 not taken: the file is gone or damaged"]
     assert push(site, index, now=lambda: 10) == {"sent": 3, "waiting": 0, "failed": 1}
     assert index.rows("SELECT reason FROM outgoing WHERE state = 'failed'") == [("the file is gone or damaged",)]
     missing.write_bytes(content)

@@ -10,7 +10,6 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_xr.data.deidentifying.deidentified_folder import encoded
-from monai_xr.pacs.rules import Rule
 from monai_xr.pacs.studying import StudyWork, open_job
 
 READ = (
@@ -28,8 +27,7 @@ RULES = [
 
 @pytest.mark.parametrize("keyword", READ)
 def test_no_reason_repeats_a_value(tmp_path: Path, keyword: str) -> None:
-    site = site_in(tmp_path)
-    assert site.deidentification
+    site = site_in(tmp_path, rules=RULES)
     store = tmp_path / "store"
     store.mkdir()
     for number, vr in enumerate(("LO", dictionary_VR(tag_for_keyword(keyword) or 0)), start=1):
@@ -38,8 +36,8 @@ def test_no_reason_repeats_a_value(tmp_path: Path, keyword: str) -> None:
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         put(ds, keyword, canary(vr), vr)
         (store / f"{number}.dcm").write_bytes(encoded(ds))
-    open_job(store, site.deidentification, "main").start()
-    work = StudyWork(store, [Rule.model_validate(rule) for rule in RULES], site.deidentification)
+    open_job(site, "main").start()
+    work = StudyWork(site)
     for number in (1, 2):
         reason = work.work([f"{number}.dcm"]).reason
         assert reason
