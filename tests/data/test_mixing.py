@@ -19,24 +19,26 @@ from monai_xr.errors import ConfigurationError, InputDataError
 MARK = {"Synthetic": "generated", "Model_Hash": "abc", "Run_Id": "run-1", "Seed": "7"}
 
 
-@pytest.fixture
-def real(tmp_path: Path, png: Any) -> PixelCache:
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, png: Any) -> PixelCache:
     """Ten films of sick and twenty of well patients."""
+    root = tmp_path_factory.mktemp("real")
     for index in range(30):
-        png(tmp_path / "real" / ("sick" if index < 10 else "well") / f"{index}.png", index)
-    return build_store(find_records(tmp_path / "real"), size=8, folder=tmp_path / "cache")
+        png(root / "real" / ("sick" if index < 10 else "well") / f"{index}.png", index)
+    return build_store(find_records(root / "real"), size=8, folder=root / "cache")
 
 
-@pytest.fixture
-def generated(tmp_path: Path) -> PixelCache:
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> PixelCache:
     """Forty generated images of each class."""
+    root = tmp_path_factory.mktemp("generated")
     for index in range(80):
-        folder = tmp_path / "generated" / ("sick" if index < 40 else "well")
+        folder = root / "generated" / ("sick" if index < 40 else "well")
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(1000 + index).random((32, 32), np.float32)
         write_png(folder / f"{index}.png", pixels, MARK)
-    records = find_records(tmp_path / "generated")
-    return build_store(records, size=8, folder=tmp_path / "cache", admit=("generated",))
+    records = find_records(root / "generated")
+    return build_store(records, size=8, folder=root / "cache", admit=("generated",))
 
 
 def _labels(mixture: Mixture, epoch: int) -> tuple[Counter[str], Counter[str]]:
@@ -136,6 +138,9 @@ def test_sides_that_are_not_what_they_should_be(real: PixelCache, generated: Pix
 
 
 def test_lineage_is_known_without_the_files(real: PixelCache, generated: PixelCache, tmp_path: Path) -> None:
-    (tmp_path / "generated").rename(tmp_path / "away")
-    lineage = mix(real, PixelCache(generated.folder), ratio=1, seed=0).lineage()
+    generated.records.root.rename(tmp_path / "away")
+    try:
+        lineage = mix(real, PixelCache(generated.folder), ratio=1, seed=0).lineage()
+    finally:
+        (tmp_path / "away").rename(generated.records.root)
     assert lineage["generators"] == [{"model_hash": "abc", "run_id": "run-1", "seed": "7", "images": 80}]

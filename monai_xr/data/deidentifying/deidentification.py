@@ -23,6 +23,7 @@ from monai_xr.data.records import SkippedFile
 from monai_xr.data.sources.shown_paths import shown_path, shown_skipped
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.data_set import BASIC_PROFILE, DeidentificationOptions
+from monai_xr.dicom.deidentification.secrets import names_of_people
 from monai_xr.errors import ConfigurationError, InputDataError
 
 Progress = Callable[[int, int], None]
@@ -95,7 +96,7 @@ def _refused(source: Path, report: DeidentificationReport) -> tuple[SkippedFile,
 def _shown(source: Path, file: str) -> str:
     """Give a path as reports may show it; "" where no header tells whom it must not name."""
     try:
-        return shown_path(file, read_header(source / file))
+        return shown_path(file, names_of_people(read_header(source / file)))
     except (InputDataError, RecursionError):
         return ""
 

@@ -1,6 +1,7 @@
 """Writes a template and its values as a self-contained HTML page that loads nothing and prints well: `render_page`."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ def render_page(template: Path, **content: Any) -> str:
         template: The file.
         content: What it shows; text is escaped, and all that the template names must be there.
     """
+    return _templates(template.parent).get_template(template.name).render(**content)
+
+
+@cache
+def _templates(folder: Path) -> jinja2.Environment:
+    """Give the templates of a folder, each compiled once, which takes longer than most pages."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=jinja2.select_autoescape(("html.j2",), default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
-    return environment.get_template(template.name).render(**content)
+    return environment
 
 
 def plain(value: Any) -> str:

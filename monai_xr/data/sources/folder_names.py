@@ -32,12 +32,13 @@ def note_folder(root: Path) -> None:
     _folders.update(part for part in parts if canonical_split(part) not in SPLITS)
 
 
-def note_names(header: Dataset) -> None:
-    """Note the words that name the patient of a film."""
+def note_names(header: Dataset) -> Secrets:
+    """Note the words that name the patient of a film; gives all names in its header."""
+    names = names_of_people(header)
     if film_origin(header) == "patient":
-        names = names_of_people(header)
         _within.update(names.within)
         _alone.update(names.alone)
+    return names
 
 
 def note_names_of_files(files: Iterable[Path]) -> None:

@@ -109,8 +109,7 @@ def _read_header(root: Path, file: str) -> FoundFile:
         raise InputDataError(f"DICOM without image (modality {modality_name(header)})", root / file)
     identity = film_identity(header)
     patient, issuer, study = (hashed_id(each) for each in identity[:3])
-    note_names(header)
-    name, _, shown = shown_path(f"{root.name}/{file}", header).partition("/")
+    name, _, shown = shown_path(f"{root.name}/{file}", note_names(header)).partition("/")
     return FoundFile(file, shown, patient, issuer, study, identity.instance, names_folder=name != root.name)
 
 

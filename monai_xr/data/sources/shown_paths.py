@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pydicom.dataset import Dataset
-
 from monai_xr.data.files.file_kinds import files_under
 from monai_xr.data.identifiers import hashed
 from monai_xr.data.records import SPLITS, SkippedFile, canonical_split
@@ -24,9 +22,8 @@ HOW_TO_FIND = "a name with ~ stands for one that names a patient: monai-xr inspe
 LEFT_OUT = re.compile("\N{HORIZONTAL ELLIPSIS}/" + rf"|(?<![^/]){HIDDEN}[0-9a-f]{{16}}(?![^/])")
 
 
-def shown_path(file: str, header: Dataset) -> str:
-    """Give the path of a film without what names the patient of its header."""
-    names = names_of_people(header)
+def shown_path(file: str, names: Secrets) -> str:
+    """Give the path of a film without what names the patient of its header, as `names_of_people` tells."""
     return "/".join(
         hidden(part) if names.are_in(part) and canonical_split(part) not in SPLITS else part for part in file.split("/")
     )

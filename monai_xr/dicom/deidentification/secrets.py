@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from monai_xr.dicom.deidentification.rules import RULES, TRADE_WORDS, Keep, Terms
@@ -207,6 +208,9 @@ def elements(ds: Dataset) -> Iterator[Any]:
 def element_of(ds: Dataset, tag: Any) -> Any:
     """Give an element, None where its value cannot be parsed."""
     try:
+        known = ds.get_item(tag)
+        if isinstance(known, DataElement):
+            return known  # parsed before
         with quiet():
             return ds[tag]
     except RecursionError:
