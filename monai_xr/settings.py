@@ -1,6 +1,7 @@
 """Values as they come from a command line: text that means a flag, a list or nothing."""
 
 import ast
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -57,17 +58,26 @@ def parse_typed(knob: str, text: str) -> Any:
 def parse_names(value: Any, known: Iterable[str] = ()) -> list[str] | None:
     """Read a list of names, or one text with commas between them; None, "" and "none" mean no choice was made.
 
+    A name in double quotes may have commas.
+
     Args:
         value: As it was given.
         known: Names that there are; where one of them has commas itself, the longest that fits is taken.
     """
     if value is None or str(value).strip().lower() in ("", "none", "null"):
         return None
+    if isinstance(value, str) and '"' in value:
+        return [name.strip() for name in next(csv.reader([value], skipinitialspace=True)) if name.strip()]
     if isinstance(value, str):
         return _names_in([part.strip() for part in value.split(",")], {_bare(name): name for name in known})
     if isinstance(value, Sequence):
         return [str(name).strip() for name in value]
     return [str(value)]
+
+
+def joined_names(names: Iterable[str]) -> str:
+    """Write names as one text that `parse_names` reads."""
+    return ",".join(f'"{name}"' if "," in name else name for name in names)
 
 
 def _names_in(parts: list[str], known: Mapping[str, str]) -> list[str]:

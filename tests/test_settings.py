@@ -2,7 +2,7 @@
 
 import pytest
 
-from monai_xr.settings import parse_names
+from monai_xr.settings import joined_names, parse_names
 
 KNOWN = ("Pneumonia", "Pneumonia, viral", "a,b,c", "well")
 
@@ -28,3 +28,9 @@ def test_the_longest_known_name_is_taken(typed: object, names: list[str] | None)
 
 def test_without_known_names_commas_part_names() -> None:
     assert parse_names("Pneumonia, viral") == ["Pneumonia", "viral"]
+
+
+def test_a_name_in_quotes_may_have_commas_without_knowing_the_names():
+    names = ["Pneumonia, viral", "NORMAL"]
+    assert parse_names('"Pneumonia, viral",NORMAL') == parse_names('"Pneumonia, viral", NORMAL') == names
+    assert joined_names(names) == '"Pneumonia, viral",NORMAL'

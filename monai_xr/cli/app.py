@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 from monai_xr.settings import FLAGS
 
-_RESUMABLE = ("prepare", "deidentify", "pull")
+_RESUMABLE = ("prepare", "deidentify", "pull", "run", "plan")
 
 
 class FlagCommand(TyperCommand):
@@ -27,6 +27,10 @@ class FlagCommand(TyperCommand):
             again = "goes on where it was" if self.name in _RESUMABLE else "begins anew"
             typer.echo(f"\nmonai_xr: stopped; the same command {again}", err=True)
             raise typer.Exit(128 + signal.SIGINT) from None
+        except SystemExit as error:
+            if type(error) is SystemExit and error.code == 128 + signal.SIGTERM and self.name in _RESUMABLE:
+                typer.echo("the same command goes on where it was", err=True)
+            raise
 
     def _without_values(self, arguments: list[str]) -> list[str]:
         flags = {name: each for each in self.params for name in each.opts if getattr(each, "is_flag", False)}

@@ -1,5 +1,6 @@
 """Commands on films: make phantoms, look at a folder, take names away, prepare a data set, deal its splits."""
 
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,21 @@ def phantoms(
     manifest: Annotated[bool, typer.Option(help="Also write manifest.csv with patient-level splits.")] = True,
 ) -> None:
     """Write chest phantoms as DICOM studies with labels, to try things without patient data."""
+    say("drawing phantoms ...")
     from rich.console import Console
 
     from monai_xr.data.phantoms import write_phantom_studies
 
-    rows = write_phantom_studies(folder, patients=patients, seed=seed, size=size, manifest=manifest)
+    with progress_bar("images") as progress:
+        done = count(1)
+        rows = write_phantom_studies(
+            folder,
+            patients=patients,
+            seed=seed,
+            size=size,
+            manifest=manifest,
+            on_image=lambda: progress(next(done), patients),
+        )
     Console().print(f"{len(rows)} images of {patients} phantom patients in {folder}")
 
 
@@ -131,7 +142,7 @@ def review(
     sheets: Annotated[bool, typer.Option(help="Write the waiting images as PNG sheets to look at.")] = False,
 ) -> None:
     """List the images whose pixels may name a patient; let them out, black out their text, or reject them."""
-    from monai_xr.data.deidentifying import review_folder, waiting_images, write_review_sheets
+    from monai_xr.data.deidentifying import is_ended, review_folder, waiting_images, write_review_sheets
 
     if release or reject or blank or by:
         choices = {"release": release or (), "reject": reject or (), "blank": blank or ()}
@@ -143,13 +154,19 @@ def review(
     typer.echo(f"{len(waiting)} images wait")
     for sheet in write_review_sheets(output, waiting) if sheets else ():
         typer.echo(f"sheet: {sheet}")
-    if not waiting:
+    if not is_ended(output):
+        typer.echo("the last run was stopped before its end: the same `monai-xr deidentify` goes on where it was")
+    elif not waiting:
         typer.echo(f"next: monai-xr prepare {output} DATA_SET    # or name {output} as --dataset_dir of a training")
-        return
-    if not sheets:
-        typer.echo(f"see them: monai-xr review {output} --sheets")
-    for choice, what in (("release", "let one out"), ("blank", "black out its text first"), ("reject", "keep it back")):
-        typer.echo(f"{what}: monai-xr review {output} --{choice} {waiting[0].name} --by YOUR_NAME")
+    if waiting:
+        typer.echo("\n".join(_ways_on(output, waiting[0].name, sheets)))
+
+
+def _ways_on(output: Path, name: str, sheets: bool) -> list[str]:
+    """Give the commands for an image that waits."""
+    ways = (("release", "let one out"), ("blank", "black out its text first"), ("reject", "keep it back"))
+    see = [] if sheets else [f"see them: monai-xr review {output} --sheets"]
+    return see + [f"{what}: monai-xr review {output} --{choice} {name} --by YOUR_NAME" for choice, what in ways]
 
 
 @app.command()

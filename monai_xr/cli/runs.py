@@ -16,7 +16,6 @@ def runs(
     ] = None,
 ) -> None:
     """List trainings: how each stands and what it reached; of several, the settings in which they differ."""
-    from monai_xr.cli.help_tables import print_table
     from monai_xr.runs.summary import differing_settings, find_runs, summary_of
 
     found = [summary_of(run) for run in find_runs(places or [_usual_place()])]
@@ -27,13 +26,16 @@ def runs(
     differing = differing_settings(found)
     if differing:
         names = [Path(each.name).name for each in found]
-        print_table("settings that differ", ("setting", *names), [(name, *row) for name, row in differing.items()])
+        typer.echo("settings that differ")
+        for setting, row in differing.items():
+            values = zip(names, row, strict=True)
+            typer.echo(f"    {setting}: " + ", ".join(f"{name} {value or '-'}" for name, value in values))
 
 
 def _usual_place() -> Path:
     """Give `runs`, or the working folder where that is the one that holds trainings."""
     runs = Path("runs")
-    return Path() if not runs.is_dir() and any(Path().glob("*/run.json")) else runs
+    return Path() if not any(runs.rglob("run.json")) and any(Path().glob("*/run.json")) else runs
 
 
 @app.command()

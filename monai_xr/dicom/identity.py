@@ -39,7 +39,11 @@ _DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
 _REFUSALS: dict[Origin, tuple[str, str, str]] = {
     "patient": ("a patient's film where only synthetic images are wanted", "", "admit patient"),
-    "phantom": ("a phantom, not a film of a patient", "", "accept phantoms, for demonstrations and tests only"),
+    "phantom": (
+        "a phantom, not a film of a patient",
+        "",
+        "let them in with --accept-phantoms, for demonstrations and tests",
+    ),
     "generated": ("a generated image, not a film of a patient", "", "generated images are no input"),
 }
 

@@ -98,6 +98,9 @@ class Progress:
         self.told_at = time.monotonic()
 
 
+_OF_NO_CLASS = "the generator is not told the class, and its images are of no known one: --classes NAME takes one"
+
+
 def head_lines(title: str, data: Mapping[str, Any], engine: Any) -> list[str]:
     """Give the head of a training: what, on which films, with what, how much."""
     state, loader = engine.state, getattr(engine, "data_loader", None)
@@ -108,9 +111,11 @@ def head_lines(title: str, data: Mapping[str, Any], engine: Any) -> list[str]:
     amount = f"{state.max_epochs * state.epoch_length:,}: {epochs} of {state.epoch_length}"
     amount += f", after {state.epoch} that are done" if state.epoch else ""
     batches = getattr(loader, "batch_size", None)
+    mixed = len(data.get("images_per_class", ())) > 1 and getattr(engine, "condition", "") == "none"
     rows = {
         "bundle": title,
         "films": _films(data) if data else "",
+        "note": _OF_NO_CLASS * mixed,
         "device": ", ".join(filter(None, (str(state.device), precision))),
         "parameters": ", ".join(sizes),
         "iterations": amount + (f", batches of {batches}" if batches else ""),

@@ -52,7 +52,8 @@ class Summary:
         told = [f"trained     {self.name}: {self.state}, epoch {self.epochs}"]
         told += [f"reached     {self.reached}"] if self.reached else []
         told += [f"checkpoint  {self.checkpoint}"] if self.checkpoint else []
-        return [*told, *(f"next        {command}" for command in self.next_commands)]
+        first, *others = self.next_commands
+        return [*told, f"next        {first}", *(f"then        {command}" for command in others)]
 
 
 def summary_of(run: RunFolder, *, films: str = "") -> Summary:

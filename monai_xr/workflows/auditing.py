@@ -86,7 +86,8 @@ class Audit:
 
     def lines(self) -> Iterator[str]:
         """Give what was found, a line for each thing that tells another, and the verdict."""
-        yield f"{self.films} films of {self.patients} patients; on films of patients that the model did not see"
+        asked = "; each told from films of other patients" if self.rows else ""
+        yield f"{self.films} films of {self.patients} patients, a film of an unknown one counted for one{asked}"
         for row in self.rows:
             yield f"{row.what:7} {row.words()}" + "  <- shortcut" * row.is_shortcut
         yield self.words()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mlflow.tracking import MlflowClient
 from monai.bundle import ConfigParser, verify_metadata
 from PIL import Image
@@ -153,6 +154,7 @@ def test_plain_command_from_a_copy_elsewhere_trains_tracks_resumes_and_samples(
     second = plain_command(tmp_path, "--config_file", config, *typed)
     assert second.returncode == 0, second.stderr
     assert epochs_of(output) == [1, 2]
+    assert yaml.safe_load(RunFolder(output).config.read_text())["resume"] is False  # the next one says it by itself
     client = MlflowClient(tracking_uri=store)
     (tracked,) = client.search_runs([client.get_experiment_by_name(bundle.name).experiment_id])
     assert tracked.info.status == "FINISHED"

@@ -29,7 +29,7 @@ def test_training_is_told_listed_compared_paged_and_found_in_mlflow(
     code, out, error = monai_xr("train", "chest_xray_dcgan", "--dataset_dir", "films", *TINY)
     assert code == 0, error
     assert "next        monai-xr sample runs/chest_xray_dcgan --count 500\n" in out
-    assert "next        monai-xr evaluate films runs/chest_xray_dcgan\n" in out
+    assert "then        monai-xr evaluate films runs/chest_xray_dcgan\n" in out
     assert out.count("\nepoch ") == 2
     assert (tmp_path / "runs" / "chest_xray_dcgan" / "curves.png").is_file()
     again = ("--output_dir", "runs/other", "--seed", "1", "--track", "false")

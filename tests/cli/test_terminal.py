@@ -86,7 +86,7 @@ def test_training_that_ctrl_c_stopped_goes_on_by_the_command_that_it_names(tmp_p
     code, out, error = monai_xr(*shlex.split(told[1]), "--max_epochs", str(done + 2))
     assert code == 0, error
     assert f"epoch {done + 2}/{done + 2}: " in out
-    assert "next        monai-xr evaluate 'my films' run" in out
+    assert "then        monai-xr evaluate 'my films' run" in out
 
 
 def test_sampling_and_evaluating_that_ctrl_c_stopped_begin_anew(tmp_path, monai_xr):

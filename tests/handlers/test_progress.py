@@ -18,9 +18,10 @@ def test_head_tells_films_device_parameters_and_amount(make_engine, capsys):
     lines = capsys.readouterr().out.splitlines()
     players = engine.generator, engine.discriminator
     generator, discriminator = (sum(p.numel() for p in player.parameters()) for player in players)
-    assert lines[:5] == [
+    assert lines[:6] == [
         "bundle      chest_xray_dcgan",
         "films       5 NORMAL, 1,200 SICK; split train, 7 patients",
+        "note        the generator is not told the class, and its images are of no known one: --classes NAME takes one",
         "device      cpu, float32",
         f"parameters  generator {generator:,}, discriminator {discriminator:,}",
         "iterations  4: 2 epochs of 2, batches of 4",

@@ -46,8 +46,8 @@ def test_end_of_a_generator_tells_measures_checkpoint_and_its_own_next_commands(
         "reached     MS-SSIM of generated minus real images 0.2 in epoch 3",
         f"checkpoint  epoch_000003.pt in {run.path}/checkpoints, the last",
         f"next        monai-xr sample {place} --count 500",
-        f"next        monai-xr evaluate 'my films' {place}",
-        f"next        monai-xr report {place}",
+        f"then        monai-xr evaluate 'my films' {place}",
+        f"then        monai-xr report {place}",
     ]
 
 

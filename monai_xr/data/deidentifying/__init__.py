@@ -8,12 +8,13 @@ from monai_xr.data.deidentifying.deidentification import deidentify_folder
 from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
 from monai_xr.data.deidentifying.outcomes import DeidentificationReport
 from monai_xr.data.deidentifying.review_sheets import write_review_sheets
-from monai_xr.data.deidentifying.reviewing import review_folder, waiting_images
+from monai_xr.data.deidentifying.reviewing import is_ended, review_folder, waiting_images
 
 __all__ = [
     "DeidentificationReport",
     "DeidentifiedFolder",
     "deidentify_folder",
+    "is_ended",
     "review_folder",
     "waiting_images",
     "write_review_sheets",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from monai_xr.data.deidentifying.deidentified_folder import disk_trouble
+from monai_xr.data.deidentifying.deidentified_folder import REPORT, disk_trouble
 from monai_xr.data.deidentifying.deidentified_labels import join_labels, write_labels
 from monai_xr.data.deidentifying.job import Admission, Job
 from monai_xr.data.deidentifying.outcomes import REFUSED, DeidentificationReport
@@ -72,6 +72,7 @@ def deidentify_folder(
 
 def _take_all(job: Job, report: DeidentificationReport, progress: Progress | None) -> None:
     report.notes = job.start()
+    write_whole(job.folder.root / REPORT, b'{"ended": false}')
     files = job.files()
     for number, each in enumerate(files, start=1):
         entry, reused = job.take(each)
@@ -102,9 +103,9 @@ def _shown(source: Path, file: str) -> str:
 
 
 def _write_report(job: Job, report: DeidentificationReport, crosswalk: str | Path | None) -> None:
-    content = {name: value for name, value in vars(report).items() if name != "entries"} | job.facts()
+    content = {name: value for name, value in vars(report).items() if name != "entries"} | job.facts() | {"ended": True}
     content["refused"] = [asdict(each) for each in report.refused]
-    write_whole(job.folder.root / "report.json", json.dumps(content, indent=2).encode("ascii"))
+    write_whole(job.folder.root / REPORT, json.dumps(content, indent=2).encode("ascii"))
     if crosswalk is not None:
         lines = "".join(json.dumps({"file": file, **asdict(entry)}) + "\n" for file, entry in report.entries)
         write_whole(Path(crosswalk), lines.encode("ascii"))

@@ -27,7 +27,8 @@ from monai_xr.errors import ConfigurationError
 
 _PRIVATE = 0o700
 MAY_GO_OUT = 0o640
-_NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, "report.json", ".lock")
+REPORT = "report.json"  # of the last run: its counts, or that it has not ended
+_NAMES = (IMAGES, QUARANTINE, "labels.csv", "manifest.jsonl", "decisions.jsonl", JOB, REPORT, ".lock")
 
 
 class DeidentifiedFolder:

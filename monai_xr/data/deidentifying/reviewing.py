@@ -12,6 +12,7 @@ import pydicom
 
 from monai_xr.data.deidentifying.deidentified_folder import (
     MAY_GO_OUT,
+    REPORT,
     DeidentifiedFolder,
     disk_trouble,
     encoded,
@@ -51,6 +52,16 @@ class WaitingImage:
     def name(self) -> str:
         """The last 8 digits of the UID."""
         return self.sop_uid[-8:]
+
+
+def is_ended(output: str | Path) -> bool:
+    """Tell whether the last run of `deidentify` came to its end; an intake, which has none, always has.
+
+    Raises:
+        ConfigurationError: Not the output of a de-identification.
+    """
+    report = _folder(output).root / REPORT
+    return not report.exists() or bool(json.loads(report.read_bytes()).get("ended", True))
 
 
 def waiting_images(output: str | Path) -> tuple[WaitingImage, ...]:

@@ -15,6 +15,7 @@ from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import exports_note
 from monai_xr.data.images.png_exports import exports_under
+from monai_xr.data.inspecting.alike_classes import alike_notes
 from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED, worst_of
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
 from monai_xr.data.inspecting.inspection_result import Inspection, shown
@@ -116,10 +117,12 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         records = find_records(root)
         patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
         data_set = {**records.facts(), **_unusable(found.films, patients), **_splits_of(records), **told_columns(root)}
-        told = records.notes + unused_notes(root, found.films, found.others, patients)
+        told = records.notes + alike_notes(records.classes)
+        told += unused_notes(root, found.films, found.others, patients)
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
-        data_set = {"not usable for training": error.what}
+        told = (error.what, error.where if error.where in OWN_FILES else "", error.way_out)
+        data_set = {"not usable for training": " : ".join(filter(None, told))}
     except Exception as error:  # one odd file among thousands does not end the work
         data_set = {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
     twins = {file for group in found.duplicates for file in group}
@@ -159,7 +162,7 @@ def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
 
 
 def _notes(films: Sequence[FilmReport]) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if others := sum(any(map(is_other_than_chest, film.problems)) for film in films):
         notes.append(f"{others} no chest radiographs: prepare and deidentify refuse them without --accept-non-chest")
     generated = sum(film.origin == "generated" for film in films)

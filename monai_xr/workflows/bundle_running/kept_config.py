@@ -46,6 +46,7 @@ def keep_config(parser: ConfigParser) -> None:
         return
     run = RunFolder(str(parser.get_parsed_content("output_dir")))
     content = {name: _plain(value) for name, value in parser.get().items() if name != parser.meta_key}
+    content |= {"resume": False} if "resume" in content else {}  # each command says whether it goes on
     write_text(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     metadata = run.path / "metadata.json"
     if not metadata.exists():  # a classifier writes its own

@@ -13,6 +13,7 @@ from monai_xr.runs import RunFolder
 from monai_xr.workflows.judging_images.headline import TOO_FEW
 
 _COLOURS = {"grey": "bright_black"}
+_MANY = 0.5  # of the images: so many stand out however few films say what is usual
 _HEAD = f"{'light':<7}{'question':<10}{'value':>8} {'95 % interval':<21}{'real':>8}  answer"
 _MEANT = (
     "faithful: distance over that of real films; diverse: MS-SSIM of pairs;\n"
@@ -40,13 +41,12 @@ def what_lights_mean(lights: Sequence[Light]) -> str:
 
 
 def next_lines(measures: Measures, real: Path, training: RunFolder | None) -> list[str]:
-    """Give the command that follows from the verdict, where the training behind the images is known."""
+    """Give the pairs to look at, and the command that follows where the training behind the images is known."""
+    if measures.headline == TOO_FEW:
+        return [*_pairs_of_few(measures), *_samples_more(measures, training)]
     if training is None:
         return []
     run, films = (shlex.quote(str(path)) for path in (training.path, real))
-    if measures.headline == TOO_FEW:
-        fewest = min(measures.counts, key=lambda name: measures.counts[name])
-        return [f"next: monai-xr sample {run} --count 500"] if fewest == "synthetic" else []
     if any(light.question == "copies?" and light.finding == "bad" for light in measures.lights):
         earlier = f"monai-xr sample {run} --checkpoint CHECKPOINT    # an earlier one of {run}/checkpoints"
         return ["next: look at the pairs in the report: copies, or bland images near to all?", f"next: {earlier}"]
@@ -56,6 +56,21 @@ def next_lines(measures: Measures, real: Path, training: RunFolder | None) -> li
         f"next: monai-xr pack {run} BUNDLE    # its bundle with the weights, for others' tools",
         "next: monai-xr study run STUDY_FILE    # whether such images help a classifier",
     ]
+
+
+def _pairs_of_few(measures: Measures) -> list[str]:
+    """Say what nearness to training films there is, though too few other films tell how much would be usual."""
+    near = (row for row in measures.rows if row.name.startswith("near_training_"))
+    beyond = [row for row in near if row.value is not None and row.value >= _MANY]
+    told = "of the images lie nearer to a training film than other films do, of which there are few: copies?"
+    return [f"next: look at the pairs in the report: {row.value_text} {told}" for row in beyond[:1]]
+
+
+def _samples_more(measures: Measures, training: RunFolder | None) -> list[str]:
+    fewest = min(measures.counts, key=lambda name: measures.counts[name])
+    if training is None or fewest != "synthetic":
+        return []
+    return [f"next: monai-xr sample {shlex.quote(str(training.path))} --count 500"]
 
 
 def _more_epochs(training: RunFolder) -> str:

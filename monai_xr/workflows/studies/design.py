@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.errors import ConfigurationError
-from monai_xr.settings import parse_names
+from monai_xr.settings import joined_names, parse_names
 from monai_xr.workflows.studies.study_file import DUPLICATES, REAL_ONLY, Arm, Size, Study, read_study
 
 
@@ -101,7 +101,7 @@ def read_design(
     if not study.dataset_dir and not chosen.phantoms:
         raise ConfigurationError("a study without films", path, "name a folder with --dataset-dir")
     study = study.model_copy(update={"no_patients": study.no_patients or no_patients})
-    options = (*(("--classes", ",".join(named)) if named else ()), *(("--no-patients",) if no_patients else ()))
+    options = (*(("--classes", joined_names(named)) if named else ()), *(("--no-patients",) if no_patients else ()))
     return Design(path.stem, study, chosen, name, test_set, options)
 
 
@@ -111,7 +111,7 @@ def _named(names: list[str], minority: str, of_file: tuple[str, str]) -> tuple[s
         return (minority, next(name for name in reversed(of_file) if name != minority)) if minority else None
     if len(set(names)) != 2 or minority not in ("", *names):
         given = f"classes {', '.join(names)}" + (f", of which {minority} is rare" if minority else "")
-        raise ConfigurationError(given, "--classes", "two, the rare one first: --classes SICK,WELL")
+        raise ConfigurationError(given, "--classes", "two, the rare one first: --classes SICK,WELL, or '\"A, B\",WELL'")
     rare = minority or names[0]
     return rare, next(name for name in names if name != rare)
 

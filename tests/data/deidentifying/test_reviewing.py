@@ -9,7 +9,14 @@ import pydicom
 import pytest
 from PIL import Image
 
-from monai_xr.data.deidentifying import deidentify_folder, review_folder, reviewing, waiting_images, write_review_sheets
+from monai_xr.data.deidentifying import (
+    deidentify_folder,
+    is_ended,
+    review_folder,
+    reviewing,
+    waiting_images,
+    write_review_sheets,
+)
 from monai_xr.data.deidentifying.review_sheets import SIDE
 from monai_xr.errors import ConfigurationError, HostError, InputDataError
 
@@ -261,3 +268,16 @@ def test_an_image_that_cannot_be_decoded_says_so(out):
     ds.PixelData = ds.PixelData[:100]
     ds.save_as(image.path)
     assert len(write_review_sheets(out, waiting_images(out))) == 2
+
+
+def test_a_run_that_was_stopped_has_not_ended(tmp_path, tree):
+    output = tmp_path / "out"
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deidentify_folder(tree, output, progress=stop)
+    assert not is_ended(output)
+    deidentify_folder(tree, output)
+    assert is_ended(output)

@@ -85,3 +85,20 @@ def test_images_of_ones_own_generator_are_nothing_odd(tmp_path: Path) -> None:
     found = inspect_folder(tmp_path / "made")
     assert found.findings() == ()
     assert found.notes == ("6 images were generated: training material, which nothing here takes for films",)
+
+
+def test_classes_that_may_be_one_are_told(tmp_path: Path, png: Any) -> None:
+    for place, label in enumerate(("PNEUMONIA", "PNEUMONA", "normal", "NORMAL", "grade 1", "grade 2")):
+        png(tmp_path / label / f"{place}.png", place)
+    told = [note for note in inspect_folder(tmp_path).notes if note.startswith("classes")]
+    assert sorted(told) == [
+        "classes NORMAL and normal differ by little: is one of them meant?",
+        "classes PNEUMONA and PNEUMONIA differ by little: is one of them meant?",
+    ]
+
+
+def test_a_table_that_is_wrong_is_named_with_the_way_out(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "1.png")
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id\n1.png\n")
+    told = as_data_set(inspect_folder(tmp_path))["not usable for training"]
+    assert told.startswith("line 2 has 1 fields, the header 3 : manifest.csv : ")

@@ -53,3 +53,14 @@ def test_a_uid_labels_every_file_of_it(tmp_path: Path, dicom: Any) -> None:
         dicom(tmp_path / name, 1, SOPInstanceUID="1.2.3")
     (tmp_path / "labels.csv").write_text("uid,label\n1.2.3,sick\n")
     assert [record.label for record in find_records(tmp_path)] == ["sick", "sick"]
+
+
+def test_a_table_that_divides_a_patient_of_the_headers_is_told(tmp_path: Path, dicom: Any) -> None:
+    for index, patient in enumerate(("P1", "P1", "P2")):
+        dicom(tmp_path / f"{index}.dcm", index, PatientID=patient)
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,patient_id\n0.dcm,x,A\n1.dcm,x,A\n2.dcm,x,B\n")
+    assert find_records(tmp_path).notes == ()
+    table.write_text("path,label,patient_id\n0.dcm,x,A\n1.dcm,x,B\n2.dcm,x,B\n")
+    (note,) = find_records(tmp_path).notes
+    assert note.startswith("films of 1 patients of the headers are of several patients each in labels.csv")

@@ -73,6 +73,16 @@ def test_five_against_five_images_are_too_few_to_judge_not_a_collapse() -> None:
     assert evaluate_sets(textures(40, seed=0), textures(1, seed=1).repeat(20, 1, 1, 1)).headline == "Collapse"
 
 
+def test_copies_are_pointed_at_even_where_few_films_say_what_is_usual() -> None:
+    real, noise = textures(40, seed=0), torch.rand(40, 1, 32, 32, generator=torch.Generator().manual_seed(3))
+    found = evaluate_sets(real, (real + 0.02 * noise).clamp(0, 1), floor=textures(12, seed=2))
+    assert found.headline == "Too few to judge"
+    (line,) = next_lines(found, Path("films"), None)
+    assert line.startswith("next: look at the pairs in the report: 1.00 of the images lie nearer to a training film")
+    other = evaluate_sets(real, textures(40, seed=5), floor=textures(12, seed=2))
+    assert next_lines(other, Path("films"), None) == []
+
+
 def test_few_patients_with_many_films_are_too_few() -> None:
     patients = [str(number // 4) for number in range(80)]
     found = evaluate_sets(textures(80, seed=0), textures(60, seed=1), floor=textures(60, seed=2), patients=patients)
