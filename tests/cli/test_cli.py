@@ -136,7 +136,7 @@ def test_batch_larger_than_the_data_set_is_as_large_as_it(monai_xr, phantoms, tm
     batch = images - images % 4  # as a multiple of 4 as was asked for
     assert f"the data set has {images} images: a batch is {batch}, not 500" in error
     assert f"{images} images are enough to see a training run, no more" in error
-    assert f"1: 1 epochs of 1, batches of {batch}" in out
+    assert f"1: 1 epoch of 1, batches of {batch}" in out
 
 
 def test_five_films_train(monai_xr, phantoms, tmp_path):
