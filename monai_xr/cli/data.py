@@ -1,6 +1,5 @@
 """Commands on films: make phantoms, look at a folder, take names away, prepare a data set, deal its splits."""
 
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -32,15 +31,9 @@ def phantoms(
 
     from monai_xr.data.phantoms import write_phantom_studies
 
-    with progress_bar("images") as progress:
-        done = count(1)
+    with progress_bar("patients") as progress:
         rows = write_phantom_studies(
-            folder,
-            patients=patients,
-            seed=seed,
-            size=size,
-            manifest=manifest,
-            on_image=lambda: progress(next(done), patients),
+            folder, patients=patients, seed=seed, size=size, manifest=manifest, progress=progress
         )
     Console().print(f"{len(rows)} images of {patients} phantom patients in {folder}")
 

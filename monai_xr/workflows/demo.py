@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from tqdm import tqdm
 
 from monai_xr.data.phantoms import write_phantom_studies
 from monai_xr.errors import ConfigurationError
+from monai_xr.progress import progress_bar
 from monai_xr.runs import RunFolder
 from monai_xr.workflows.bundle_running.bundle_folders import find_bundle
 from monai_xr.workflows.bundle_running.bundles import run_bundle
@@ -40,8 +40,8 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
     bundle = find_bundle("chest_xray_stylegan2")
 
     say("[bold]1/4[/] phantom DICOM studies")
-    with tqdm(desc="phantoms", unit="image") as bar:
-        write_phantom_studies(studies, patients=patients, seed=0, size=256, on_image=bar.update)
+    with progress_bar("patients") as progress:
+        write_phantom_studies(studies, patients=patients, seed=0, size=256, progress=progress)
     say("[bold]2/4[/] read, normalise with AIIN, train a StyleGAN2")
     knobs = {"dataset_dir": str(studies), "output_dir": str(training), "accept_phantoms": True, "aiin": _AIIN}
     small = {"image_size": _SIZE, "width": 8, "batch_size": 16, "max_epochs": epochs}

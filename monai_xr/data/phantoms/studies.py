@@ -43,7 +43,7 @@ def write_phantom_studies(
     manifest: bool = True,
     png: bool = False,
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
-    on_image: Callable[[], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[PhantomRow]:
     """Write a folder of phantoms and give its rows; the same arguments give the same bytes.
 
@@ -58,7 +58,7 @@ def write_phantom_studies(
         manifest: Whether to write `manifest.csv` with splits beside the pictures.
         png: Class folders of PNG instead of a DICOM tree with `labels.csv`.
         fractions: Of the patients of each finding in train, val and test.
-        on_image: Called after each picture, for progress.
+        progress: Called with (done, total) after each patient.
 
     Raises:
         ConfigurationError: Unknown finding, no patients, fractions that do not add up, or a folder in use.
@@ -67,7 +67,7 @@ def write_phantom_studies(
     parse_count(seed, "seed", least=0)
     trouble = host_trouble(folder, "check the folder and the space", what="cannot write phantoms: {}")
     with trouble, whole_folder(folder) as building:
-        rows = _write_all(building, (patients, seed, size), (findings, fractions), png=png, on_image=on_image)
+        rows = _write_all(building, (patients, seed, size), (findings, fractions), png=png, progress=progress)
         _write_tables(building, rows, labels=not png, manifest=manifest)
     return rows
 
@@ -121,7 +121,7 @@ def _write_all(
     plan: tuple[Sequence[str], tuple[float, float, float]],
     *,
     png: bool,
-    on_image: Callable[[], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> list[PhantomRow]:
     """Write every picture of every patient."""
     (patients, seed, size), (findings, fractions) = amount, plan
@@ -135,8 +135,8 @@ def _write_all(
             place = _write_png if png else _write_dicom
             name = place(folder, phantom, (seed, number, image), chance)
             rows.append(PhantomRow(name, label, _patient_id(number), split))
-            if on_image is not None:
-                on_image()
+        if progress:
+            progress(number + 1, patients)
     return rows
 
 
