@@ -100,11 +100,11 @@ def test_without_manifest_only_labels_are_written(tmp_path: Path) -> None:
 
 
 def test_class_folders_of_png_carry_the_mark(tmp_path: Path) -> None:
-    ticks: list[None] = []
+    ticks: list[tuple[int, int]] = []
     rows = write_phantom_studies(
-        tmp_path / "a", patients=6, size=64, png=True, manifest=False, on_image=lambda: ticks.append(None)
+        tmp_path / "a", patients=6, size=64, png=True, manifest=False, progress=lambda *at: ticks.append(at)
     )
-    assert len(ticks) == len(rows)
+    assert ticks == [(done, 6) for done in range(1, 7)]
     assert {path.name for path in (tmp_path / "a").iterdir()} == set(FINDINGS)
     for row in rows:
         text = Image.open(tmp_path / "a" / row.image).text  # type: ignore[attr-defined]
