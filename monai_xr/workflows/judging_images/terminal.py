@@ -19,7 +19,7 @@ _MEANT = (
     "faithful: distance over that of real films; diverse: MS-SSIM of pairs;\n"
     "covers: {} of real films; copies: {}; enough: patients"
 )
-_COPIES = {"attack": "AUROC of telling training films", "near": "share near training"}  # by how the measure begins
+_COPIES = {"attack": "AUROC of an attack", "near": "share near training"}  # by how the measure begins
 
 
 def print_lights(measures: Measures) -> None:

@@ -49,7 +49,8 @@ def test_terminal_names_the_measure_that_an_answer_stands_on() -> None:
     worst_of_recall = five_lights(judged((0.9, 1.4), **GOOD | {"recall": "open"}), 100)
     assert "covers: recall of real films; copies: share near training" in what_lights_mean(worst_of_recall)
     told = what_lights_mean(five_lights(judged((0.9, 1.4), **GOOD | {"coverage": "bad", "attack": "open"}), 100))
-    assert "covers: coverage of real films; copies: AUROC of telling training films" in told
+    assert "covers: coverage of real films; copies: AUROC of an attack; enough: patients" in told
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_few_images_turn_every_light_off() -> None:
