@@ -52,7 +52,8 @@ def test_marker_at_the_border_of_one_class_is_found_and_one_at_random_is_not(tmp
 
     found = audit_folder(as_png(tmp_path / "of_class", lambda p, label: marked(p, label == "NORMAL")))
     assert found.verdict == "confounded"
-    assert found.words().startswith("Confounded: borders tell NORMAL with AUROC 0.9")
+    assert found.words().startswith("Confounded: borders tell NORMAL with AUROC ")
+    assert found.shortcuts[0].auroc > 0.9  # how far above hangs on the deal of the patients, and that on the tests' key
     assert any("<- shortcut" in line for line in found.lines())
     found = audit_folder(as_png(tmp_path / "random", lambda p, label: marked(p, rng.random() < 0.5)))
     assert found.verdict == "no shortcut found"
