@@ -11,6 +11,12 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # as malloc.h of glibc numb
 _KEPT_BYTES = 2**30
 
 
+def settle() -> None:
+    """Do both, once all is imported."""
+    keep_what_is_loaded()
+    keep_freed_memory()
+
+
 def keep_freed_memory() -> None:
     """Have glibc keep up to 1 GB that tensors give back, for the next ones, in one heap for all threads.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-from monai_xr.process import keep_freed_memory, keep_what_is_loaded
+from monai_xr.process import settle
 
 _SECONDS_TO_FIRST_LINE = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
@@ -84,8 +84,7 @@ def loading(*packages: str) -> None:
                 warnings.filterwarnings("ignore", "Current stack size", RuntimeWarning)  # of an extra that monai loads
                 import_module(package)
     gc.enable()
-    keep_what_is_loaded()
-    keep_freed_memory()
+    settle()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from monai_xr.cli import main
 from monai_xr.data.deidentifying import job as deidentification_job
 from monai_xr.data.deidentifying import pixel_text
 from monai_xr.data.phantoms import studies
-from monai_xr.process import keep_freed_memory, keep_what_is_loaded
+from monai_xr.process import settle
 
 SLOW = (  # that start trainings, servers, readers of text, whole commands, or hundreds of drawn cases
     "bundles",
@@ -82,8 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Settle the process as a command does: what is imported is never looked through again."""
-    keep_what_is_loaded()
-    keep_freed_memory()
+    settle()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

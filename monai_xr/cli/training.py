@@ -92,7 +92,7 @@ def sample(
     place = plan.carry_out()
     typer.echo(f"{count} synthetic images in {place}")
     films = str(RunFolder(run).setting("dataset_dir", ""))
-    typed, told = ("FOLDER", f"FOLDER: {films}, the films of the training")
+    typed, told = "FOLDER", "beside the films of the training" + f", {films}" * bool(films)
     if films and Path(films).is_dir():
         typed, told = shlex.quote(films), "beside the films of the training"
     typer.echo(f"next: monai-xr evaluate {typed} {shlex.quote(str(place))}    # {told}")

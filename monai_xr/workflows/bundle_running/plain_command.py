@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_xr.exits import guard_plain_command, is_plain_command
-from monai_xr.process import keep_freed_memory, keep_what_is_loaded
+from monai_xr.process import settle
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS, parse_typed
 from monai_xr.workflows.bundle_running.kept_config import as_literal, parser_at_work
 
@@ -20,8 +20,7 @@ def prepare_plain_command() -> None:
     parser = parser_at_work()
     if parser is None or not is_plain_command():
         return
-    keep_what_is_loaded()
-    keep_freed_memory()
+    settle()
     typed = {knob: text for knob, text in typed_knobs(sys.argv).items() if knob in parser}
     for knob, text in typed.items():
         parser[knob] = literal(parser[knob] if text[:1] in ("'", '"') else parse_typed(knob, text))
