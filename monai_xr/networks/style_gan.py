@@ -114,9 +114,10 @@ class _ModulatedConv2d(nn.Module):
         weight = self.weight * self.scale
         scales = self.scales(styles)  # (B, before)
         power = scales.float().square() @ weight.float().square().sum((2, 3)).t()  # (B, after)
-        norms = torch.rsqrt(power + 1e-8).to(features.dtype)
         mapped = F.conv2d(features * scales.to(features.dtype)[:, :, None, None], weight, padding=1)
-        return F.leaky_relu(mapped * norms[:, :, None, None] + self.bias[:, None, None], 0.2) * 2**0.5
+        norms = (torch.rsqrt(power + 1e-8) * 2**0.5).to(mapped.dtype)  # the gain of the leaky ReLU is in them
+        bias = (self.bias * 2**0.5).to(mapped.dtype)
+        return F.leaky_relu(torch.addcmul(bias[:, None, None], mapped, norms[:, :, None, None]), 0.2)
 
 
 class StyleGANDiscriminator(Discriminator):
