@@ -12,18 +12,20 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from monai_xr.data.files.file_kinds import file_kind
+from monai_xr.data.files.file_kinds import file_kind, stamp_of
+from monai_xr.data.identifiers import NO_ID, HashedId, hashed_id
 from monai_xr.data.records import SPLITS, canonical_split
 from monai_xr.data.sources.shown_paths import hidden
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import Secrets, names_of_people
-from monai_xr.dicom.identity import film_origin
+from monai_xr.dicom.identity import film_identity, film_origin
 from monai_xr.errors import InputDataError
 
 _BOUNDS = r"""/'",=\[\]\n"""
 _folders: set[str] = set()
 _within: set[str] = set()
 _alone: set[str] = set()
+_patients: dict[tuple[Path, tuple[int, int]], HashedId] = {}
 
 
 def note_folder(root: Path) -> None:
@@ -41,12 +43,27 @@ def note_names(header: Dataset) -> Secrets:
     return names
 
 
-def note_names_of_files(files: Iterable[Path]) -> None:
-    """Note the words of the DICOM files among some; one that cannot be read is refused elsewhere."""
+def patients_of_headers(files: Iterable[Path]) -> list[HashedId]:
+    """Give the patient in the header of each file, "" where there is no header; note the words that name him.
+
+    A header is read once in a process; one that cannot be read is refused elsewhere.
+    """
+    found = []
     for file in files:
-        with suppress(InputDataError, OSError):
-            if file_kind(file) == "DICOM":
-                note_names(read_header(file))
+        key = (file, stamp_of(file))
+        if key not in _patients:
+            _patients[key] = _patient_of(file)
+        found.append(_patients[key])
+    return found
+
+
+def _patient_of(file: Path) -> HashedId:
+    with suppress(InputDataError, OSError):
+        if file_kind(file) == "DICOM":
+            header = read_header(file)
+            note_names(header)
+            return hashed_id(film_identity(header).patient)
+    return NO_ID
 
 
 def without_names(text: str) -> str:

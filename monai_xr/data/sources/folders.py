@@ -11,7 +11,7 @@ from monai_xr.data.identifiers import HashedId, hashed, hashed_id, ids_of_severa
 from monai_xr.data.records import SPLITS, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_names
 from monai_xr.data.sources.header_memory import FoundFile, HeaderMemory
-from monai_xr.data.sources.label_table import LABELS, LabelTable
+from monai_xr.data.sources.label_table import LABELS, LabelTable, divided_patients
 from monai_xr.data.sources.shown_paths import HIDDEN, hidden, shown_path, shown_skipped
 from monai_xr.data.splits.split_table import SPLITS_FILE
 from monai_xr.dicom import read_header
@@ -20,10 +20,6 @@ from monai_xr.errors import InputDataError
 
 _OWN = (LABELS, SPLITS_FILE)  # in the folder itself
 _LINEAGE = "lineage.json"  # beside generated images, wherever they lie
-DIVIDED = (
-    "films of {} patients of the headers are of several patients each in labels.csv, which is believed: they may stand "
-    "on both sides of a split; take its column patient_id out to go by the headers"
-)
 NAMELESS = (
     "{} films have no label: the name of their first folder, which would be their class, holds a word of the patient's "
     "name or id, and such names are hidden; name their classes in a labels.csv beside the folders"
@@ -51,21 +47,21 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
         raise InputDataError(
             f"no PNG/JPEG/DICOM image ({len(files)} files seen{_list_of(kinds)}{_first_reason(kinds, skipped)})",
             root,
-            "set dataset_dir to a folder of images",
+            "name a folder that holds films",
         )
     table = root / LABELS
     rows, fileless = _label_rows(table, found, skipped) if table.is_file() else (None, ())
     found = _told_apart(found, {hashed_id(row.first("patient_id")) for row in (rows or {}).values()})
     splits = _split_level(found)
     items = tuple(_record(root, each, rows, splits) for each in found)
-    divided = _divided(found, items)
+    divided = divided_patients(LABELS, (each.patient_id for each in found), items)
     source = "DICOM folder" if kinds["DICOM"] else "PNG/JPEG folder"
     if kinds["DICOM"]:
         skipped = list(shown_skipped(root, ((each.file, each.shown) for each in found), skipped))
     nameless = sum(_class_folder(each, splits).startswith(HIDDEN) for each in found) if rows is None else 0
     name = hidden(root.name) if any(each.names_folder for each in found) else root.name
     skipped += fileless
-    notes = (NAMELESS.format(nameless),) * bool(nameless) + (DIVIDED.format(divided),) * bool(divided)
+    notes = (NAMELESS.format(nameless),) * bool(nameless) + divided
     return Records(root, items, source, skipped=tuple(skipped), notes=notes, name=name)
 
 
@@ -142,15 +138,6 @@ def _label_rows(
     fileless = labels.without_file(keys)
     rows = {each.file: labels.row(each.file, each.sop_uid) for each in found}
     return {file: row for file, row in rows.items() if row is not None}, fileless
-
-
-def _divided(found: Sequence[FoundFile], records: Sequence[Record]) -> int:
-    """Count the patients of headers whose films a table gives to several patients."""
-    named: dict[str, set[str]] = defaultdict(set)
-    for each, record in zip(found, records, strict=True):
-        if each.patient_id:
-            named[each.patient_id].add(record.patient_id)
-    return sum(len(patients) > 1 for patients in named.values())
 
 
 def _split_level(found: Sequence[FoundFile]) -> int | None:

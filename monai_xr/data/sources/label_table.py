@@ -1,16 +1,49 @@
 """Reads a table that names images by path or SOP Instance UID, and finds the one row of an image: `LabelTable`."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
-from monai_xr.data.records import SkippedFile
+from monai_xr.data.records import Record, SkippedFile
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
 KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
+_TOLD = 5
+_DIVIDED = (
+    "films of {} patients of the headers are of several patients each in {}, which is believed: they may stand on both "
+    "sides of a split; correct its column patient_id if the headers are right"
+)
 _OF_AN_IMAGE = {"label": "labels", "patient_id": "patients", "group_id": "groups", "split": "splits"}
+
+
+class Faults:
+    """Collects what is wrong with the rows of a table: `with faults` around each row, `tell` after the last."""
+
+    def __init__(self) -> None:
+        self.found: list[InputDataError] = []
+
+    def __enter__(self) -> None:
+        """Look at a row."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Keep what is wrong with it, and go on."""
+        if isinstance(error, InputDataError):
+            self.found.append(error)
+        return isinstance(error, InputDataError)
+
+    def tell(self) -> None:
+        """Tell the first five and count the others.
+
+        Raises:
+            InputDataError: Anything was wrong.
+        """
+        if self.found:
+            more = len(self.found) - _TOLD
+            told = [each.what for each in self.found[:_TOLD]] + [f"and {more} more"] * (more > 0)
+            raise InputDataError("; ".join(told), self.found[0].where, self.found[0].way_out)
 
 
 @dataclass(frozen=True)
@@ -35,9 +68,12 @@ class LabelTable:
         rows = read_table(path)
         require_columns(rows, path, KEY_COLUMNS, ("label",))
         by_key: dict[str, TableRow] = {}
+        faults = Faults()
         for row in rows:
-            if key := _key(row):
-                check_same(by_key.setdefault(key, row), row, path)
+            with faults:
+                if key := _key(row):
+                    check_same(by_key.setdefault(key, row), row, path)
+        faults.tell()
         return cls(path, rows, by_key)
 
     def also_named(self, stands_for: Callable[[str], str]) -> "LabelTable":
@@ -72,6 +108,22 @@ class LabelTable:
 def lines_without_file(table: Path, lines: Iterable[int]) -> tuple[SkippedFile, ...]:
     """Give the rows of a table that name no file here, by their lines: what they name may be a patient."""
     return tuple(SkippedFile(f"{table.name} line {line}", "names no file here") for line in lines)
+
+
+def divided_patients(table: str, in_headers: Iterable[str], records: Sequence[Record]) -> tuple[str, ...]:
+    """Say where a table gives films of one patient, by their headers, to several patients; nothing where it does not.
+
+    Args:
+        table: Its name.
+        in_headers: The patient in the header of each film, "" where there is none.
+        records: The films, as the table has them.
+    """
+    named: dict[str, set[str]] = defaultdict(set)
+    for patient, record in zip(in_headers, records, strict=True):
+        if patient:
+            named[patient].add(record.patient_id)
+    divided = sum(len(patients) > 1 for patients in named.values())
+    return (_DIVIDED.format(divided, table),) * bool(divided)
 
 
 def _key(row: TableRow) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from monai_xr.data.files.tables import TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
-from monai_xr.data.sources.folder_names import note_names_of_files
-from monai_xr.data.sources.label_table import check_same, lines_without_file
+from monai_xr.data.sources.folder_names import patients_of_headers
+from monai_xr.data.sources.label_table import Faults, check_same, divided_patients, lines_without_file
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"
@@ -36,17 +36,20 @@ def manifest_records(root: Path) -> Records:
     is_inside = cache(lambda path: f"{os.path.realpath(path)}{os.sep}".startswith(inside))
     missing: list[int] = []
     first_of: dict[str, TableRow] = {}
+    faults = Faults()
     for row in rows:
-        name = _name_of(row, table, is_inside)
-        if not os.path.isfile(root / name):
-            missing.append(row.line)
-        else:
-            check_same(first_of.setdefault(name, row), row, table)
+        with faults:
+            name = _name_of(row, table, is_inside)
+            if not os.path.isfile(root / name):
+                missing.append(row.line)
+            else:
+                check_same(first_of.setdefault(name, row), row, table)
+    faults.tell()
     if not first_of:
         raise InputDataError(f"none of the {len(missing)} files is there", table, "give paths relative to the manifest")
     items = tuple(_record(root, name, row) for name, row in first_of.items())
-    note_names_of_files(record.image for record in items)
-    return Records(root, items, "manifest", skipped=lines_without_file(table, missing))
+    notes = divided_patients(MANIFEST, patients_of_headers(record.image for record in items), items)
+    return Records(root, items, "manifest", skipped=lines_without_file(table, missing), notes=notes)
 
 
 def _prepared_records(root: Path, rows: list[TableRow]) -> Records:

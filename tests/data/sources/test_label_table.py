@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.label_table import LabelTable
@@ -55,12 +56,28 @@ def test_a_uid_labels_every_file_of_it(tmp_path: Path, dicom: Any) -> None:
     assert [record.label for record in find_records(tmp_path)] == ["sick", "sick"]
 
 
-def test_a_table_that_divides_a_patient_of_the_headers_is_told(tmp_path: Path, dicom: Any) -> None:
+@pytest.mark.parametrize("name", ["labels.csv", "manifest.csv"])
+def test_a_table_that_divides_a_patient_of_the_headers_is_told(tmp_path: Path, dicom: Any, name: str) -> None:
     for index, patient in enumerate(("P1", "P1", "P2")):
         dicom(tmp_path / f"{index}.dcm", index, PatientID=patient)
-    table = tmp_path / "labels.csv"
-    table.write_text("path,label,patient_id\n0.dcm,x,A\n1.dcm,x,A\n2.dcm,x,B\n")
+    table = tmp_path / name
+    table.write_text("file,label,patient_id\n0.dcm,x,A\n1.dcm,x,A\n2.dcm,x,B\n")
     assert find_records(tmp_path).notes == ()
-    table.write_text("path,label,patient_id\n0.dcm,x,A\n1.dcm,x,B\n2.dcm,x,B\n")
+    table.write_text("file,label,patient_id\n0.dcm,x,A\n1.dcm,x,B\n2.dcm,x,B\n")
     (note,) = find_records(tmp_path).notes
-    assert note.startswith("films of 1 patients of the headers are of several patients each in labels.csv")
+    assert note.startswith(f"films of 1 patients of the headers are of several patients each in {name}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("1.png,,", "1.png,B,"), "lines 2 and 3 give one image two labels"),
+        ((",x,", "../1.png,x,"), "line 2 names no image; line 3 leads out of the folder"),
+        ((",x,",) * 7, "line 4 names no image; line 5 names no image; line 6 names no image; and 2 more"),
+    ],
+)
+def test_all_that_is_wrong_with_a_table_is_told_at_once(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "manifest.csv").write_text("\n".join(("file,label,patient_id", *lines)) + "\n")
+    with pytest.raises(InputDataError, match=told):
+        find_records(tmp_path)
