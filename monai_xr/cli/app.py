@@ -5,10 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from monai_xr.settings import FLAGS
 
+JOURNEY = {  # as `--help` lists the commands
+    "begin": ("demo", "phantoms"),
+    "films": ("inspect", "audit", "aiin", "deidentify", "review", "split", "prepare"),
+    "generators": ("train", "sample", "evaluate", "runs", "report", "mlflow", "pack"),
+    "classifiers": ("study", "test", "judge"),
+    "clinic": ("intake", "export", "verify-app", "accept", "drift"),
+}
 _RESUMABLE = ("prepare", "deidentify", "pull", "run", "plan")
 
 
@@ -49,6 +56,17 @@ class FlagCommand(TyperCommand):
         return kept
 
 
+class Journey(TyperGroup):
+    """All commands, in the order in which one needs them."""
+
+    def list_commands(self, context: Any) -> list[str]:
+        """Give their names, and each command its panel."""
+        panels = {name: panel for panel, names in JOURNEY.items() for name in names}
+        for name, command in self.commands.items():
+            command.rich_help_panel = panels.get(name)  # type: ignore[attr-defined]
+        return sorted(self.commands, key=[*panels].index)
+
+
 class App(typer.Typer):
     """Typer with such commands."""
 
@@ -66,6 +84,7 @@ def _version(wanted: bool) -> None:
 
 
 app = App(
+    cls=Journey,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -12,6 +12,18 @@ def told(output):
     return " ".join(output.split())
 
 
+def test_help_lists_every_command_in_the_order_in_which_one_needs_them(monai_xr):
+    code, out, _ = monai_xr("--help")
+    told_at = [out.index(f"\u2502 {name} ") for name in ("demo", "inspect", "train", "study", "intake", "drift")]
+    assert (code, told_at) == (0, sorted(told_at))
+
+
+def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(monai_xr, tmp_path):
+    for name, value, told_of_it in (("image_size", 65, "one of [32, 64"), ("max_epochs", 0, "of at least 1")):
+        code, _, error = monai_xr("train", "chest_xray_dcgan", f"--{name}", str(value), "--dataset_dir", str(tmp_path))
+        assert (code, told_of_it in error) == (2, True)
+
+
 def test_help_of_train_lists_the_bundles_with_their_tasks(monai_xr):
     code, out, _ = monai_xr("train", "--help")
     assert code == 0

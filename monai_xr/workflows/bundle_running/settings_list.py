@@ -14,7 +14,7 @@ import yaml
 from monai_xr.data.sources.finding import check_folder
 from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
-from monai_xr.settings import PATH_KNOBS, parse_flag, parse_typed
+from monai_xr.settings import PATH_KNOBS, parse_count, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
@@ -22,6 +22,8 @@ _PATH = re.compile("::|#")
 _WIRING = frozenset(
     ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
 )
+_COUNTS = ("image_size", "batch_size", "max_epochs")
+_GENERATED = (32, 64, 128, 256, 512)  # image sizes that networks of generators double up to
 _MOST = 22  # characters of a default
 _EXPRESSION = ("$", "@", "%")
 
@@ -51,8 +53,14 @@ class Setting:
             return ""
         if self.default is None:
             return "none"
-        text = str(self.default).lower() if self.is_flag else str(self.default)
-        return text if len(text) <= _MOST else text[: _MOST - 3] + "..."
+        return str(self.default).lower() if self.is_flag else str(self.default)
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """The setting as it would be typed with its default, and its comment, which begins with a long default."""
+        if len(self.shown) <= _MOST:
+            return f"--{self.name} {self.shown}".strip(), self.comment
+        return f"--{self.name}", ", ".join(filter(None, (self.shown, self.comment)))
 
 
 class SettingsList:
@@ -113,6 +121,8 @@ class SettingsList:
                 raise ConfigurationError("no such setting", name, nearest(top, self.content))
             if name in self.settings:
                 _check_kind(self.settings[name], value)
+            if name == "image_size" and "generator" in self.content and value not in _GENERATED:
+                raise ConfigurationError(f"image_size {value} is not supported", name, f"one of {list(_GENERATED)}")
         folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
         if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
             self._check_films(folder, typed)
@@ -140,7 +150,7 @@ class SettingsList:
 
     def lines(self) -> list[tuple[str, str]]:
         """Give each setting as it would be typed with its default, and its comment."""
-        return [(f"--{each.name} {each.shown}".strip(), each.comment) for each in self.settings.values()]
+        return [each.line for each in self.settings.values()]
 
     def _flag(self, name: str, rest: list[str]) -> tuple[str, str] | None:
         """Read a flag without a value; None for any other."""
@@ -187,3 +197,5 @@ def _check_kind(setting: Setting, value: Any) -> None:
     elif isinstance(setting.default, int | float) and not isinstance(value, int | float):
         kind = "whole number" if isinstance(setting.default, int) else "number"
         raise ConfigurationError(f"{value!r} is not a {kind}", setting.name, f"such as {setting.default}")
+    elif setting.name in _COUNTS:
+        parse_count(value, setting.name)
