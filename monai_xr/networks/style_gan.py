@@ -66,7 +66,7 @@ class StyleGANGenerator(Generator):
         self.growing = nn.ModuleList(
             _ModulatedConv2d(latent_size, before, after) for before, after in itertools.pairwise(widths)
         )
-        self.staying = nn.ModuleList(_ModulatedConv2d(latent_size, after, after) for after in widths[1:])
+        self.staying = nn.ModuleList(_ModulatedConv2d(latent_size, after, after, doubled=True) for after in widths[1:])
         self.first_image = EqualizedConv2d(widths[0], channels, 1, gain=0.5)
         self.to_image = nn.ModuleList(EqualizedConv2d(after, channels, 1, gain=0.5) for after in widths[1:])
 
@@ -90,8 +90,7 @@ class StyleGANGenerator(Generator):
         features = self.first(self.start.expand(latents.shape[0], -1, -1, -1), styles)
         image = self.first_image(features)
         for grow, stay, to_image in zip(self.growing, self.staying, self.to_image):  # noqa: B905 - TorchScript
-            features = F.interpolate(grow(features, styles), scale_factor=2.0, mode="bilinear")
-            features = stay(features, styles)
+            features = stay(grow(features, styles), styles)
             image = F.interpolate(image, scale_factor=2.0, mode="bilinear") + to_image(features)
         return [image]
 
@@ -101,23 +100,34 @@ class StyleGANGenerator(Generator):
 
 
 class _ModulatedConv2d(nn.Module):
-    """A 3 x 3 convolution whose weights are scaled by each sample's style and normed, then leaky ReLU."""
+    """A 3 x 3 convolution whose weights are scaled by each sample's style and normed, then leaky ReLU.
 
-    def __init__(self, style_size: int, before: int, after: int) -> None:
+    Args:
+        style_size: Z.
+        before: Channels.
+        after: Channels.
+        doubled: Whether maps are first enlarged to twice their size. They are scaled before: a quarter of the pixels.
+    """
+
+    def __init__(self, style_size: int, before: int, after: int, *, doubled: bool = False) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.randn(after, before, 3, 3)), nn.Parameter(torch.zeros(after))
-        self.scale = 1 / (9 * before) ** 0.5
+        self.scale, self.doubled = 1 / (9 * before) ** 0.5, doubled
         self.scales = EqualizedLinear(style_size, before, gain=1.0, bias=1.0)
 
     def forward(self, features: Tensor, styles: Tensor) -> Tensor:
-        """(B, before, H, W) and (B, Z) to (B, after, H, W) of about unit power."""
+        """(B, before, H, W) and (B, Z) to (B, after, H, W), or twice that size, of about unit power."""
         weight = self.weight * self.scale
         scales = self.scales(styles)  # (B, before)
         power = scales.float().square() @ weight.float().square().sum((2, 3)).t()  # (B, after)
-        mapped = F.conv2d(features * scales.to(features.dtype)[:, :, None, None], weight, padding=1)
+        features = features * scales.to(features.dtype)[:, :, None, None]
+        if self.doubled:
+            features = F.interpolate(features, scale_factor=2.0, mode="bilinear")
+        mapped = F.conv2d(features, weight, padding=1)
         norms = (torch.rsqrt(power + 1e-8) * 2**0.5).to(mapped.dtype)  # the gain of the leaky ReLU is in them
-        bias = (self.bias * 2**0.5).to(mapped.dtype)
-        return F.leaky_relu(torch.addcmul(bias[:, None, None], mapped, norms[:, :, None, None]), 0.2)
+        bias = (self.bias * 2**0.5).to(mapped.dtype)[None, :, None, None].expand(-1, -1, 1, mapped.shape[3])
+        bias = bias.contiguous(memory_format=torch.channels_last)  # a row: adding few channels at a time is slow
+        return F.leaky_relu(mapped * norms[:, :, None, None] + bias, 0.2)
 
 
 class StyleGANDiscriminator(Discriminator):
