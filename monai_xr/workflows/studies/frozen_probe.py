@@ -1,29 +1,19 @@
-"""Logistic regression on features of the frozen ImageNet network of the extra `features`.
+"""Fits a logistic regression on features of a frozen network: the bar that synthetic films must pass, `linear_probe`.
 
-The bar that synthetic films must pass: it needs no training of a network. The origin of the network's training is not
-stated, see `monai_xr.networks.lite0`.
+It needs no training of a network.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from monai_xr.disk import host_trouble, make_folder, whole_file
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.metrics import FeatureSpace, lite0_space
-from monai_xr.networks.lite0 import SHA256
 from monai_xr.settings import parse_flag, parse_number
 
 Array = npt.NDArray[Any]
-_AT_ONCE = 8  # images; larger batches are slower on a CPU
 WAY_OUT = "pip install 'monai-xr[features]'"
 
 
@@ -39,31 +29,6 @@ class LinearProbe:
         logits = features @ self.weight.T + self.bias
         powers = np.exp(logits - logits.max(1, keepdims=True))
         return np.asarray(powers / powers.sum(1, keepdims=True))
-
-
-def frozen_features(
-    images: Iterable[Array], *, cache_dir: str | Path | None = None, device: str | torch.device = "cpu"
-) -> npt.NDArray[np.float32]:
-    """Give the 1280 features of each image, (N, 1280), by the network of `lite0_space`.
-
-    Args:
-        images: Each (H, W) or (1, H, W): floating in [0, 1], or whole levels of 8 or 16 bits. They are resized to 224.
-        cache_dir: Folder that keeps the features by the digest of the pixels; none are computed twice.
-        device: Where the network runs.
-    """
-    found = _Kept(Path(cache_dir) if cache_dir is not None else None)
-    order: list[str] = []
-    levels = _as_levels(images)
-    while batch := list(islice(levels, _AT_ONCE)):
-        digests = [_digest(each) for each in batch]
-        order += digests
-        new = {key: each for key, each in zip(digests, batch, strict=True) if key not in found.known}
-        for shape in {each.shape for each in new.values()}:
-            found.add({key: each for key, each in new.items() if each.shape == shape}, _space(str(device)))
-    found.write()
-    if not order:
-        raise InputDataError("no images", "frozen features", "give some")
-    return np.stack([found.known[key] for key in order])
 
 
 def linear_probe(features: Array, labels: Sequence[int] | Array, *, classes: int = 2, c: float = 0.01) -> LinearProbe:
@@ -110,43 +75,3 @@ def fit_head(features: Array, targets: Array, *, multi_label: Any = False, c: An
     each = [linear_probe(features[of], targets[of, place].astype(int), c=strength) for place, of in enumerate(known.T)]
     weight, bias = (np.stack([2 * getattr(one, name)[1] for one in each]) for name in ("weight", "bias"))
     return LinearProbe(weight, bias)
-
-
-class _Kept:
-    """Features by digest, of this call and of earlier ones in the same folder, which hold a file a call."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.known: dict[str, Array] = {}
-        self.new: dict[str, Array] = {}
-        for path in sorted(folder.glob(f"lite0-{SHA256[:8]}-*.npz")) if folder else ():
-            with np.load(path) as held:
-                self.known |= dict(zip(held["digests"].tolist(), held["features"], strict=True))
-
-    def add(self, images: dict[str, Array], space: FeatureSpace) -> None:
-        found = space(torch.from_numpy(np.stack(list(images.values()))[:, None])).numpy()
-        self.new |= dict(zip(images, found, strict=True))
-        self.known |= self.new
-
-    def write(self) -> None:
-        if self.folder is None or not self.new:
-            return
-        name = blake2b("".join(self.new).encode(), digest_size=8).hexdigest()
-        path = make_folder(self.folder) / f"lite0-{SHA256[:8]}-{name}.npz"
-        with host_trouble(path), whole_file(path) as file:
-            np.savez(file, digests=np.array(list(self.new)), features=np.stack(list(self.new.values())))
-
-
-def _as_levels(images: Iterable[Array]) -> Iterator[npt.NDArray[np.float32]]:
-    for each in images:
-        scale = np.iinfo(each.dtype).max if np.issubdtype(each.dtype, np.integer) else 1
-        yield np.ascontiguousarray(each.reshape(each.shape[-2:]) / np.float32(scale), np.float32)
-
-
-def _digest(image: Array) -> str:
-    return blake2b(image.data, digest_size=16, key=repr(image.shape).encode()).hexdigest()
-
-
-@lru_cache(1)
-def _space(device: str) -> FeatureSpace:
-    return lite0_space(device=device)

@@ -2,31 +2,9 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from monai_xr.errors import ConfigurationError, InputDataError
-from monai_xr.metrics import lite0_space
-from monai_xr.workflows.studies import frozen_probe
-from monai_xr.workflows.studies.frozen_probe import fit_head, frozen_features, linear_probe
-
-RNG = np.random.default_rng(0)
-LEVELS = RNG.integers(256, size=(5, 40, 40), dtype=np.uint8)
-
-
-@pytest.mark.slow
-def test_features_are_those_of_the_space_in_order_and_none_is_computed_twice(tmp_path, monkeypatch):
-    images = [LEVELS[3], LEVELS[0], LEVELS[3], LEVELS[1][:30]]  # one twice, one of another shape
-    found = frozen_features(iter(images), cache_dir=tmp_path / "kept")
-    for one, image in zip(found, images, strict=True):
-        expected = lite0_space()(torch.from_numpy(image / 255).float()[None, None])[0]
-        torch.testing.assert_close(torch.from_numpy(one), expected, rtol=1e-4, atol=1e-5)
-    computed = []
-    monkeypatch.setattr(frozen_probe, "_space", lambda device: lambda images: computed.append(images) or images)
-    as_floats = [image.astype(np.float32) / 255 for image in images]  # the same pixels
-    assert np.array_equal(frozen_features(as_floats, cache_dir=tmp_path / "kept"), found)
-    assert not computed
-    with pytest.raises(InputDataError, match="no images"):
-        frozen_features([])
+from monai_xr.workflows.studies.frozen_probe import fit_head, linear_probe
 
 
 def films(counts, seed=0):
