@@ -246,9 +246,9 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     first = (tmp_path / "out" / "synthetic" / "000000.png").read_bytes()
     code, out, error = monai_xr("sample", "out", "--count", "2")
-    assert (code, "these are new ones, from seed 1, in synthetic_2" in out) == (0, True)
+    assert (code, "these are new ones, from seed 1, in synthetic-2" in out) == (0, True)
     assert (tmp_path / "out" / "synthetic" / "000000.png").read_bytes() == first
-    assert (tmp_path / "out" / "synthetic_2" / "000000.png").read_bytes() != first
+    assert (tmp_path / "out" / "synthetic-2" / "000000.png").read_bytes() != first
     code, _, error = monai_xr("sample", "out", "--synthetic-dir", "out/synthetic")
     assert (code, last_line(error)) == (
         2,

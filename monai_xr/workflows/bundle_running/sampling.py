@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.output import free_folder
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
@@ -103,8 +104,7 @@ def _next_place(run: RunFolder) -> tuple[Path, int, str]:
     if not full:
         return run.synthetic, 0, ""
     seed = max(map(_seed_of, full)) + 1
-    number = next(n for n in range(2, len(full) + 3) if not _is_full(run.path / f"{run.synthetic.name}_{n}"))
-    place = run.synthetic if not _is_full(run.synthetic) else run.path / f"{run.synthetic.name}_{number}"
+    place = free_folder(run.synthetic)
     held = ", ".join(sorted(each.name for each in full))
     return place, seed, f"{held} of this run hold images already: these are new ones, from seed {seed}, in {place.name}"
 

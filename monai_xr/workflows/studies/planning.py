@@ -19,7 +19,7 @@ from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.metrics.benefit import minimum_detectable_effect
 from monai_xr.metrics.intervals import numbered
 from monai_xr.metrics.pulls import auroc
-from monai_xr.progress import as_time
+from monai_xr.progress import as_time, told_if_long
 from monai_xr.runs.provenance import machine
 from monai_xr.workflows.studies.classifying import PROBE, read_scores
 from monai_xr.workflows.studies.design import Design
@@ -91,7 +91,9 @@ def _done(root: Path, design: Design, *steps: Step) -> list[Done]:
 
     def do(step: Step) -> Done:
         if step.key not in found:
-            found[step.key] = carry_out(root, step, {role: do(each) for role, each in step.inputs.items()}, kinds)
+            inputs = {role: do(each) for role, each in step.inputs.items()}
+            with told_if_long(f"measuring: {step.label or step.kind}"):
+                found[step.key] = carry_out(root, step, inputs, kinds)
         done: Done = found[step.key]
         if done.error:
             raise InputDataError(done.error, "", "mend it; what is done is kept")

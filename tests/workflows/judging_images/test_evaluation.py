@@ -461,28 +461,28 @@ def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(
     opened: list[Path] = []
     monkeypatch.setattr(run_folder, "lineage_of", lambda path: opened.append(path) or lineage_of(path))
     split_films(tmp_path / "real", 96)
-    for name in ("synthetic", "synthetic_2"):
+    for name in ("synthetic", "synthetic-2"):
         generated(tmp_path / "run" / name, 24, seed=len(name))
         (tmp_path / "run" / name / "manifest.csv").write_text("image,label,patient_id\n000.png,A,P0\n001.png,A,P1\n")
     record = {"settings": {"image_size": 32, "aiin": "none", "max_epochs": 7}, "data": {"images_per_class": {"A": 48}}}
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     code, out, error = monai_xr("evaluate", "real", "run")
     assert code == 0, error
-    assert "comparing the images in run/synthetic; for others of this training name run/synthetic_2" in error
+    assert "comparing the images in run/synthetic; for others of this training name run/synthetic-2" in error
     assert "report: run/evaluation/report.html" in out
     assert "next: monai-xr sample run --count 500" in out  # its manifest names two images
-    for name in ("synthetic", "synthetic_2"):
+    for name in ("synthetic", "synthetic-2"):
         (tmp_path / "run" / name / "manifest.csv").unlink()
-    code, out, error = monai_xr("evaluate", "real", "run/synthetic_2")
+    code, out, error = monai_xr("evaluate", "real", "run/synthetic-2")
     assert code == 0, error
-    assert error.startswith("comparing the images in run/synthetic_2\n")
+    assert error.startswith("comparing the images in run/synthetic-2\n")
     assert len(opened) == 2 * 24  # each image is opened for its lineage once a command
     assert "report: run/evaluation-2/report.html" in out
     assert re.search("next: (monai-xr (pack run BUNDLE|train run --resume --dataset_dir real)|look at the pairs)", out)
     before = (tmp_path / "run" / "evaluation" / "report.html").read_bytes()
     with pytest.raises(ConfigurationError, match="report on other synthetic images"):
         evaluate_folders(
-            tmp_path / "real", tmp_path / "run" / "synthetic_2", tmp_path / "run" / "evaluation", image_size=32
+            tmp_path / "real", tmp_path / "run" / "synthetic-2", tmp_path / "run" / "evaluation", image_size=32
         )
     assert (tmp_path / "run" / "evaluation" / "report.html").read_bytes() == before
     code, _, error = monai_xr("evaluate", "real", "run", "--class", "B")
