@@ -9,6 +9,7 @@ import typer
 from monai_xr.cli.app import app
 from monai_xr.cli.help_tables import print_table
 from monai_xr.progress import loading, progress_bar, say, working
+from monai_xr.settings import parse_typed
 
 _SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _COLUMNS = ("setting and default", "")
@@ -122,7 +123,7 @@ def evaluate(
     classes: _Classes = None,
     split: Annotated[str | None, typer.Option(help="Split of the real side, where it names splits.")] = None,
     held_out_split: _HeldOutSplit = "auto",
-    aiin: Annotated[str | None, typer.Option(help="Normalisation of the real side: none, opencv or exact.")] = None,
+    aiin: Annotated[str | None, typer.Option(help="Of real films: none, opencv, exact, or {'clip_limit': 5}.")] = None,
     space: _Space = "random",
     accept_phantoms: Annotated[bool, typer.Option(help="Let phantoms stand for real images.")] = False,
     no_patients: Annotated[bool, typer.Option("--no-patients", help="Let splits be made image by image.")] = False,
@@ -139,7 +140,8 @@ def evaluate(
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
     made = GeneratedImages(synthetic)
-    given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split, "aiin": aiin}
+    given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split}
+    given["aiin"] = aiin and parse_typed("aiin", aiin)
     chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
     settings = settings_asked(real, made, given, **chosen)
     say(images_told(made, settings["aiin"]))

@@ -442,15 +442,17 @@ def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_
     for label, seed in (("A", 0), ("B", 1), ("C", 2)):
         write_set(tmp_path / "real" / label, textures(6, seed=seed))
         generated(tmp_path / "synthetic" / label, 4, seed=seed + 5)
-    common = ("evaluate", "real", "synthetic", "--image-size", "32", "--aiin", "none")
-    for chosen in (("--class", "A", "--class", "B"), ("--classes", "A,B")):
+    common = ("evaluate", "real", "synthetic", "--image-size", "32", "--aiin")
+    aiin = "{'mode': 'exact', 'clip_limit': 4}"
+    for chosen in (("none", "--class", "A", "--class", "B"), (aiin, "--classes", "A,B")):
         code, out, error = monai_xr(*common, *chosen, "--output", "out")
         assert code == 0, error
         measures = json.loads((tmp_path / "out" / "measures.json").read_text())
         assert measures["counts"] == {"real": 12, "synthetic": 8}
         assert "ms_ssim_gap_B" in measures["measures"]
         assert "report: out/report.html" in out
-    code, _, error = monai_xr(*common, "--space", "inception=weights.pth")
+    assert (measures["settings"]["aiin"]["mode"], measures["settings"]["aiin"]["clip_limit"]) == ("exact", 4)
+    code, _, error = monai_xr(*common, "none", "--space", "inception=weights.pth")
     assert code == 6
     assert "weights cannot be read (No such file or directory) : weights.pth : download https://" in error
 
