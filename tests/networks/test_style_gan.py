@@ -48,6 +48,15 @@ def test_linear_layer_learns_as_slowly_as_its_rate_says_and_starts_alike():
     torch.testing.assert_close(moved, torch.full((1, 300), 0.01 * 400 / 20))  # rate * fan-in / its root
 
 
+def test_scaling_before_doubling_is_scaling_after():
+    torch.manual_seed(0)
+    layer = _ModulatedConv2d(6, 5, 7, doubled=True)
+    features, styles = torch.randn(2, 5, 8, 8), torch.randn(2, 6)
+    found = layer(features, styles)
+    layer.doubled = False
+    torch.testing.assert_close(found, layer(F.interpolate(features, scale_factor=2.0, mode="bilinear"), styles))
+
+
 @pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_shapes_at_every_supported_size(size):
     generator = StyleGANGenerator(image_size=size, latent_size=10, classes=3, width=2, max_width=8)
