@@ -194,9 +194,9 @@ def aiin(
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     patients: Annotated[int, typer.Option(help="Phantom patients.")] = 1000,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 70,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
 ) -> None:
-    """From phantom DICOM studies to a report, in about five minutes on two cores."""
+    """From phantom DICOM studies to a report, with five minutes of training on two cores."""
     loading("torch", "monai")
     from monai_xr.workflows.demo import run_demo
 

@@ -44,7 +44,7 @@ def run_demo(output: Path, *, patients: int, epochs: int) -> Path:
         write_phantom_studies(studies, patients=patients, seed=0, size=256, progress=progress)
     say("[bold]2/4[/] read, normalise with AIIN, train a StyleGAN2")
     knobs = {"dataset_dir": str(studies), "output_dir": str(training), "accept_phantoms": True, "aiin": _AIIN}
-    small = {"image_size": _SIZE, "width": 8, "batch_size": 16, "max_epochs": epochs}
+    small = {"image_size": _SIZE, "width": 8, "batch_size": 8, "decay_images": 7000, "max_epochs": epochs}
     run_bundle(bundle, "training", "train", {**knobs, **small, "checkpoint_every": 20, "grid_every": 20})
     say("[bold]3/4[/] sample")
     synthetic = sample_run(training, 256, {})
