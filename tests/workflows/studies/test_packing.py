@@ -44,6 +44,16 @@ def test_what_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "there" / "outside").exists()
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_what_is_no_file_is_refused(tmp_path: Path, kind: bytes) -> None:
+    entry = tarfile.TarInfo("steps/a")
+    entry.type, entry.linkname = kind, "/etc/hostname"
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        archive.addfile(entry)
+    with pytest.raises(InputDataError, match="no packed study"):
+        unpack_study(tmp_path / "evil.tar", tmp_path / "study")
+
+
 def test_a_study_without_a_finished_step_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(InputDataError, match="no finished step"):
         pack_study(tmp_path, tmp_path / "study.tar")
