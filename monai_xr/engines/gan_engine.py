@@ -265,7 +265,8 @@ class GanEngine(Trainer):
             return None
         dataset: Any = self.data_loader.dataset
         if self.condition == "labels":
-            return list(range(len(dataset.classes)))
+            named = dataset if hasattr(dataset, "classes") else dataset.data  # MONAI's data sets wrap others so
+            return list(range(len(named.classes)))
         films = min(count, len(dataset))
         return [dataset[i * len(dataset) // films]["image"] for i in range(films)]
 
