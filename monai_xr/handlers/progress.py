@@ -14,7 +14,7 @@ from monai_xr.progress import as_time, say
 from monai_xr.runs.curves import told_measures
 
 _BETWEEN_LINES_S = 10.0
-_TO_ESTIMATE_S = 3.0
+_TO_ESTIMATE_S = 10.0  # the first iterations are slower than others, for about 5 s
 _WORTH_TELLING_S = 1.0
 
 
@@ -32,8 +32,8 @@ class Progress:
     def __init__(self, title: str = "", data: Mapping[str, Any] | None = None) -> None:
         self.title, self.data = title, data
         self.bar: tqdm[Any] | None = None
-        self.epoch_began = self.told_at = self.timed_from = 0.0
-        self.timed: int | None = None  # iteration from which the time is taken; the first one is slower than others
+        self.epoch_began = self.told_at = 0.0
+        self.ends: list[float] = []  # of iterations, until the time that is left is told
         self.estimated = False
 
     def attach(self, engine: Engine) -> None:
@@ -73,11 +73,13 @@ class Progress:
         self.bar.update()
         now, done = time.monotonic(), engine.state.iteration
         total = engine.state.max_epochs * engine.state.epoch_length
-        if self.timed is None:
-            self.timed, self.timed_from = done, now
-        elif not self.estimated and (now - self.timed_from >= _TO_ESTIMATE_S or done % engine.state.epoch_length == 0):
+        if not self.estimated:
+            self.ends.append(now)
+        late = self.ends[(len(self.ends) - 1) // 2 :]
+        enough = now - self.ends[0] >= _TO_ESTIMATE_S or done % engine.state.epoch_length == 0
+        if not self.estimated and len(late) > 1 and enough:
             self.estimated = True
-            left_s = (now - self.timed_from) / (done - self.timed) * (total - done)
+            left_s = (now - late[0]) / (len(late) - 1) * (total - done)
             if left_s >= _WORTH_TELLING_S:
                 self._write(f"time        about {as_time(left_s)} more, without what comes between epochs")
         elif self.bar.disable and now - self.told_at >= _BETWEEN_LINES_S:

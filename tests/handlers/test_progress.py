@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from monai_xr.handlers import CurvePicture, EpochLosses, Progress, RunRecord, Tracking, progress
 from monai_xr.handlers.counted import Counted
+from monai_xr.handlers.events import RunEvents
 
 FILMS = {"images_per_class": {"NORMAL": 5, "SICK": 1200}, "split": "train", "patients": 7}
 
@@ -37,6 +38,23 @@ def test_time_is_estimated_from_iterations_after_the_first(make_engine, capsys, 
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("time")]
     # one iteration of 2 s was timed, four are left
     assert told == ["time        about 8.0 s more, without what comes between epochs"]
+
+
+def test_time_is_estimated_without_the_slow_iterations_of_the_start(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def step(engine, batch):
+        now[0] += 2.0 if engine.state.iteration < 4 else 0.5
+
+    engine = Engine(step)
+    engine.register_events(*RunEvents)
+    engine.state.device = "cpu"
+    Progress().attach(engine)
+    engine.run(range(100), max_epochs=2)
+    # told 10 s after the first iteration's end, when 3 of 2 s and 12 of 0.5 s are over
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("time")]
+    assert told == ["time        about 92 s more, without what comes between epochs"]
 
 
 def test_time_that_is_over_at_once_is_not_told(make_engine, capsys):
