@@ -250,9 +250,7 @@ def _write_tiles(plan: _Plan, sources: Sequence[FilmSource], building: Path, alo
 
 def _nothing_usable(root: Path, refused: Sequence[Mapping[str, Any]], way_out: str) -> InputDataError:
     counts = Counter(each["reason"] for each in refused).most_common(3)
-    first = {
-        reason: next(Path(each["file"]).name for each in refused if each["reason"] == reason) for reason, _ in counts
-    }
+    first = {each["reason"]: each["file"] for each in reversed(refused)}
     reasons = "; ".join(f"{count} like {first[reason]}: {reason}" for reason, count in counts)
     return InputDataError(f"none of {len(refused)} images can be used ({reasons})", root, way_out or "see the reasons")
 

@@ -215,6 +215,14 @@ def test_nothing_usable_tells_the_first_reasons(tmp_path: Path, png: Any) -> Non
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_example_of_what_cannot_be_used_is_one_that_the_reason_is_of(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "films" / "a" / "1.png", pixels=np.eye(4, dtype=np.uint8))
+    for name in ("b", "c"):
+        png(tmp_path / "films" / name / "1.png", pixels=np.full((40, 40), 7, np.uint8))
+    with pytest.raises(InputDataError, match=r"\(2 like b/1\.png: constant.*; 1 like a/1\.png: 4x4 pixels"):
+        _build(tmp_path / "films", tmp_path / "cache")
+
+
 def test_phantoms_are_let_in_only_where_admitted(tmp_path: Path, dicom: Any) -> None:
     marks = {"SyntheticData": "YES", "ManufacturerModelName": "monai_xr phantom"}
     dicom(tmp_path / "films" / "1.dcm", **marks)
