@@ -36,6 +36,11 @@ def settings_of(knobs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in knobs.items() if name not in _OF_THE_RUN}
 
 
+def compared(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Give as text the settings that a resumed training must share."""
+    return {name: as_text(value) for name, value in settings_of(settings).items() if name not in FREE_KNOBS}
+
+
 def as_text(value: Any) -> str:
     """A knob such that typed and written values compare equal: true and True, lists and tuples."""
     return json.dumps(value, default=str, sort_keys=True).lower().strip('"')

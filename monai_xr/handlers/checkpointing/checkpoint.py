@@ -23,7 +23,7 @@ from monai_xr.handlers.non_finite import networks_of, not_finite
 from monai_xr.networks import FinestImage, Generator
 from monai_xr.runs import RunFolder
 from monai_xr.runs.checkpoint_files import checkpoint_name, newest_checkpoint, remove_leftovers, save_checkpoint
-from monai_xr.runs.resumed_settings import FREE_KNOBS, as_text, refuse_other_settings
+from monai_xr.runs.resumed_settings import compared, refuse_other_settings
 from monai_xr.runs.run_lock import alone_in_run
 from monai_xr.runs.trained.weight_files import fill
 from monai_xr.settings import parse_count, parse_flag
@@ -69,7 +69,7 @@ class Checkpoint:
         self.every = parse_count(every, "checkpoint_every")
         self.every_iterations = parse_count(every_iterations, "checkpoint_every_iterations", least=0)
         self.keep = parse_count(keep, "keep", least=2)
-        self.settings = {name: as_text(value) for name, value in (settings or {}).items() if name not in FREE_KNOBS}
+        self.settings = compared(settings or {})
         self.allow_changed_data = parse_flag(allow_changed_data, "allow_changed_data")
         self.lock = ExitStack()
         self.stop = StopRequest()

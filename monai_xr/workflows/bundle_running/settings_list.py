@@ -14,6 +14,8 @@ import yaml
 from monai_xr.data.sources.finding import check_folder
 from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
+from monai_xr.runs import RunFolder
+from monai_xr.runs.resumed_settings import compared, refuse_other_settings
 from monai_xr.settings import PATH_KNOBS, parse_count, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
 
@@ -108,10 +110,10 @@ class SettingsList:
         return typed
 
     def check(self, typed: Mapping[str, Any]) -> None:
-        """Refuse names that the config does not have, values of another kind, and a data folder that will not do.
+        """Refuse unknown names, values of another kind, a data folder that will not do, and a run that cannot go on.
 
         Raises:
-            ConfigurationError: Naming the nearest name, or what is allowed.
+            ConfigurationError: Naming the nearest name, or what is allowed; as `refuse_other_settings`.
             InputDataError: As `check_folder`.
         """
         self.check_paths(typed)
@@ -126,6 +128,18 @@ class SettingsList:
         folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
         if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
             self._check_films(folder, typed)
+        self._check_resumed(typed)
+
+    def _check_resumed(self, typed: Mapping[str, Any]) -> None:
+        """Compare plain values with those of the run that is to go on; the training compares all when it starts."""
+        now = {**self.content, **typed}
+        run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
+        saved = run.config.is_file() and any(run.path.glob("checkpoints/epoch_*.pt"))
+        if saved and not _is_expression(resume) and parse_flag(resume, "resume"):
+            names = ("bundle", *self.settings)
+            sides = [{name: side.get(name, "$") for name in names} for side in (_content(run.config), now)]
+            known = [name for name in names if all(_is_known(side[name]) for side in sides)]
+            refuse_other_settings(*(compared({name: side[name] for name in known}) for side in sides))
 
     def _check_films(self, folder: str, typed: Mapping[str, Any]) -> None:
         known = {name: typed.get(name, self.content.get(name)) for name in ("classes", "split", "no_patients")}
@@ -187,6 +201,11 @@ def _is_setting(name: str, value: Any, comments: Mapping[str, str]) -> bool:
 
 def _is_expression(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_EXPRESSION)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a value is what it will be: no expression within, no path that the record cut."""
+    return not re.search(r"(?:^|['\"])[$@%]", str(value)) and not LEFT_OUT.search(str(value))
 
 
 def _check_kind(setting: Setting, value: Any) -> None:

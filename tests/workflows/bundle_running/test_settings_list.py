@@ -77,6 +77,30 @@ def test_what_cannot_be_is_refused(settings, typed, message):
         settings.check(settings.read(typed))
 
 
+@pytest.fixture
+def begun(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "epoch_1.pt").touch()
+    (run / "config.yaml").write_text(f"{CONFIG}max_epochs: 3\n")
+    return run
+
+
+def test_resume_with_other_settings_is_refused_before_anything_is_loaded(settings, begun):
+    with pytest.raises(ConfigurationError, match="size was 64 when the training stopped and is 128 now"):
+        settings.check(settings.read(["--output_dir", str(begun), "--resume"]))
+
+
+@pytest.mark.parametrize("arguments", [["--size", "64", "--resume"], ["--size", "32"]])
+def test_resume_with_the_same_settings_and_a_new_training_pass(settings, begun, arguments):
+    settings.check(settings.read(["--output_dir", str(begun), *arguments]))
+
+
+def test_resume_of_a_run_that_saved_nothing_passes(settings, begun):
+    (begun / "checkpoints" / "epoch_1.pt").unlink()
+    settings.check(settings.read(["--output_dir", str(begun), "--resume"]))
+
+
 def test_expressions_and_other_whole_numbers_pass(settings, tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "film.png")
     settings.check(settings.read(["--size", "$32 * 2", "--rate", "1", "--dataset_dir", str(tmp_path)]))
