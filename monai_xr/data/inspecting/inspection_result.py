@@ -15,6 +15,13 @@ from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail
 from monai_xr.data.records import SkippedFile
 
 _COUNTED = ("kind", "modality", "photometric", "transfer_syntax", "bits", "view", "body_part", "equipment", "origin")
+_CALLED = {  # facts of a data set, in a table
+    "images": "films",
+    "images_by_class": "films per class",
+    "images_without_patient_id": "films without patient id",
+    "images_that_cannot_be_read": "films that cannot be read",
+    "skipped_files": "skipped files",
+}
 _FILM_COLUMNS = (
     *("#", "file", "modality", "photometric", "syntax", "size", "bits", "window", "spacing", "view"),
     *("to look at",),
@@ -74,7 +81,8 @@ class Inspection:
 
     def tables(self, most_films: int = 40) -> tuple[Table, ...]:
         """Give what to print: the data set, counts, findings and the first films."""
-        data_set = tuple((name, shown(value)) for name, value in self.data_set.items() if value != "")
+        told = ((_CALLED.get(name, name), value) for name, value in self.data_set.items())
+        data_set = tuple((name, shown(value)) for name, value in told if value != "")
         counts = tuple((name, shown(values)) for name, values in self.counts().items() if set(values) != {"-"})
         findings = tuple(_finding_row(finding, problems) for finding, problems in self.findings())
         others = tuple((each.file, each.reason) for each in self.others[:most_films])

@@ -29,6 +29,14 @@ def test_splits_and_columns_of_a_manifest_are_told(tmp_path: Path, png: Any) -> 
     assert told["age"] == "9 values, in 9 of 12 rows"  # the age of one patient is nobody's business
 
 
+def test_facts_are_told_in_words_and_columns_by_their_own_names(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "1.png")
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id,tube_kv\n1.png,x,P1,90\n")
+    told = as_data_set(inspect_folder(tmp_path))
+    assert (told["films per class"], told["tube_kv"]) == ("x 1", "1 values")
+    assert [name for name in told if "_" in name] == ["tube_kv"]
+
+
 def test_folder_without_splits_says_when_they_come(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "x" / "1.png")
     told = as_data_set(inspect_folder(tmp_path))["splits"]
@@ -58,7 +66,7 @@ def test_what_a_training_would_not_use_is_told(tmp_path: Path, png: Any, dicom: 
     png(tmp_path / "more" / "1.png")
     (tmp_path / "more" / "labels.csv").write_text("path,label\n1.png,x\n")
     found = inspect_folder(tmp_path)
-    assert as_data_set(found)["images_that_cannot_be_read"] == "1"
+    assert as_data_set(found)["films that cannot be read"] == "1"
     assert "1 PNG image is not used beside DICOM films: give them a folder of their own" in found.notes
     assert "more/labels.csv is not used: a table counts in the folder that is named" in found.notes
 
