@@ -33,11 +33,11 @@ def _templates(folder: Path) -> jinja2.Environment:
 
 
 def plain(value: Any) -> str:
-    """Write a value for people: no brackets, quotes and None of Python; of a path its last name."""
+    """Write a value as it would be typed: no brackets, quotes and None of Python; of a path its last name."""
     if value is None:
         return "none"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return str(value).lower()
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {plain(part)}" for name, part in value.items())
     if isinstance(value, list | tuple | set | frozenset):

@@ -13,7 +13,7 @@ from monai_xr.data.files.pages import plain, render_page
     ("value", "text"),
     [
         (None, "none"),
-        (True, "yes"),
+        (True, "true"),
         ({"mode": "opencv", "tiles": [4, 4]}, "mode opencv, tiles 4, 4"),
         (Path("/home/somebody/run"), "run"),
         (0.25, "0.25"),

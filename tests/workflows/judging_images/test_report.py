@@ -85,7 +85,7 @@ def test_page_says_what_was_measured_and_what_not(tmp_path: Path) -> None:
 
 def test_settings_are_readable_and_paths_are_cut_to_their_name(tmp_path: Path) -> None:
     text = report(tmp_path)
-    assert "<dt>resume</dt><dd>no</dd>" in text
+    assert "<dt>resume</dt><dd>false</dd>" in text
     assert "<dt>dataset_dir</dt><dd>films</dd>" in text
     assert "secret" not in text
 
