@@ -1,11 +1,13 @@
 """Reads the real, held-out and synthetic images that an evaluation compares: `load_compared`."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from monai_xr.data import Records, find_records
+from monai_xr.data.records import canonical_split
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.metrics import FeatureSpace
@@ -132,6 +134,21 @@ def _present(folder: str | Path, real: Records, chosen: Chosen) -> list[str]:
         return []
     there = chosen.find(folder, None, deal=False).splits
     return [split for split in _HELD_OUT if split in there and split != real.split_used]
+
+
+def larger_split(real_dir: str | Path, chosen: Chosen, compared: Compared) -> str:
+    """Name the largest split with more patients than the held-out one, but that of the training; "" without one."""
+    trained_on = compared.training.setting("split") if compared.training else None
+    known = {canonical_split(str(name)) for name in (chosen.split, compared.held_out, trained_on)}
+    there = chosen.find(real_dir, None, deal=False)
+    patients = zip(there, there.patients, strict=True)
+    counts = Counter(
+        split for split, _ in {(record.split, patient) for record, patient in patients} if split not in known
+    )
+    split, count = next(iter(counts.most_common(1)), ("", 0))
+    held_out = compared.sets["held-out"]
+    more = count > len(set(held_out.patients or range(len(held_out.labels))))
+    return f"The split {split} has {count} patients: --held-out-split {split}." if split and more else ""
 
 
 def _apart(others: Records, real: Records) -> Records:

@@ -22,10 +22,12 @@ from monai_xr.runs.provenance import provenance
 from monai_xr.settings import parse_count
 from monai_xr.transforms import make_aiin
 from monai_xr.workflows.feature_spaces import own_training, space_of
-from monai_xr.workflows.judging_images.compared import Chosen, Compared, load_compared
+from monai_xr.workflows.judging_images.compared import Chosen, Compared, larger_split, load_compared
 from monai_xr.workflows.judging_images.evaluate_sets import measure_image_sets
 from monai_xr.workflows.judging_images.grids import closest_pairs, shown_images
+from monai_xr.workflows.judging_images.headline import TOO_FEW
 from monai_xr.workflows.judging_images.image_sets import ImageSet, load_image_set
+from monai_xr.workflows.judging_images.lights import smallest_set
 from monai_xr.workflows.judging_images.measure_log import log_measures
 from monai_xr.workflows.judging_images.measuring import Evidence, Judges
 from monai_xr.workflows.judging_images.plots import evaluation_plots
@@ -98,12 +100,22 @@ def evaluate_folders(
     rows = (_before_aiin(compared.sets["real"], measures),) if normalise else ()
     told = {**vars(choice), "held_out_split": compared.held_out or None, **_fingerprints(sets)}
     settings = {**measures.settings, **told, "aiin": asdict(normalise.settings) if normalise else "none"}
-    measures = replace(measures, rows=measures.rows + rows, settings=settings, notes=_notes(compared, measures))
+    verdict = f"{measures.verdict} {_way_out(measures, compared, real_dir, choice)}".strip()
+    notes = _notes(compared, measures)
+    measures = replace(measures, rows=measures.rows + rows, settings=settings, verdict=verdict, notes=notes)
     with told_if_long("drawing the report"):
         _write(output, measures, about, _Shown(sets, evidence, page or Page()))
     if compared.training:
         log_measures(measures, [output / MEASURES, output / REPORT], run=compared.training.path)
     return measures
+
+
+def _way_out(measures: Measures, compared: Compared, real_dir: str | Path, choice: Chosen) -> str:
+    """Name a larger split where too few films are held out to judge."""
+    patients = {name: each.patients for name, each in compared.sets.items() if name != "synthetic"}
+    smallest, _ = smallest_set({name: each.pixels for name, each in compared.sets.items()}, patients)
+    few = measures.headline == TOO_FEW and smallest == "held-out"
+    return larger_split(real_dir, choice, compared) if few else ""
 
 
 def _space(space: str | FeatureSpace, device: Any, real_dir: str | Path, choice: Chosen) -> FeatureSpace:

@@ -388,6 +388,19 @@ def test_the_held_out_split_is_taken_where_there_is_one(tmp_path: Path) -> None:
     assert (whole.counts, whole.settings["held_out_split"]) == ({"real": 48, "synthetic": 8}, None)
 
 
+def test_a_larger_split_is_named_where_the_held_out_one_has_too_few(tmp_path: Path) -> None:
+    real, fake = split_films(tmp_path / "real", 80), generated(tmp_path / "fake", 24)
+    table = real / "manifest.csv"
+    table.write_text(table.read_text().replace("7,val", "7,test").replace("5,val", "5,test"))
+    found = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train")
+    assert found.counts["held-out"] == 12
+    assert found.verdict.endswith(" The split test has 28 patients: --held-out-split test.")
+    of_test = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train", held_out_split="test")
+    assert "The split" not in of_test.verdict
+    few = evaluate_folders(real, generated(tmp_path / "few"), tmp_path / "few_out", image_size=32, split="train")
+    assert "The split" not in few.verdict  # more generated images are needed first
+
+
 def test_a_held_out_split_that_the_generator_knows_is_passed_over(tmp_path: Path) -> None:
     real, fake = split_films(tmp_path / "real"), generated(tmp_path / "fake")
     cache = build_store(find_records(real, split="val"), size=32, folder=tmp_path / "cache", admit=("patient",))
