@@ -136,6 +136,7 @@ def evaluate(
     What is not given is taken from the training that the synthetic images come from, where its run.json lies beside
     their folder; else 64 px, split train, and AIIN as in the bundles for images of our generators, none for others.
     """
+    from monai_xr.data.files.output import no_empty_folders
     from monai_xr.runs import GeneratedImages
     from monai_xr.workflows.judging_images.asked import images_told, settings_asked, usual_folder
 
@@ -152,7 +153,8 @@ def evaluate(
     from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 
     chosen |= {"accept_phantoms": accept_phantoms, "space": space, "seed": seed, "cache_dir": cache}
-    measures = evaluate_folders(real, made, output, **settings, **chosen)
+    with no_empty_folders(cache, output):
+        measures = evaluate_folders(real, made, output, **settings, **chosen)
     if as_json:
         typer.echo((output / MEASURES).read_text(encoding="utf-8"), nl=False)
         return

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,19 @@ def free_folder(wanted: str | Path) -> Path:
     wanted = Path(wanted)
     others = (wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 10_000))
     return next(each for each in (wanted, *others) if not each.exists() or not any(each.iterdir()))
+
+
+@contextmanager
+def no_empty_folders(*folders: Path) -> Iterator[None]:
+    """Remove the folders that work made and left empty where it fails, and those above that it made for them."""
+    absent = [each for folder in folders for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    except BaseException:
+        for each in absent:
+            with suppress(OSError):  # not made, or not empty
+                each.rmdir()
+        raise
 
 
 def write_json(path: Path, content: Any) -> None:

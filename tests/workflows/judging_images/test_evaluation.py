@@ -451,6 +451,14 @@ def test_the_command_prints_five_lines_or_all_or_json(monai_xr: Any, tmp_path: P
     assert {"light", "value", "interval_95", "real_against_real", "says"} <= set(printed["lights"][0])
 
 
+def test_a_command_that_fails_leaves_no_folder(monai_xr: Any, tmp_path: Path) -> None:
+    write_set(tmp_path / "real", torch.full((3, 1, 32, 32), 0.5))
+    generated(tmp_path / "synthetic")
+    code, _, error = monai_xr("evaluate", "real", "synthetic", "--image-size", "32", "--output", "out/report")
+    assert (code, "none of 3 images can be used" in error) == (3, True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["real", "synthetic"]
+
+
 def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_path: Path) -> None:
     for label, seed in (("A", 0), ("B", 1), ("C", 2)):
         write_set(tmp_path / "real" / label, textures(6, seed=seed))
