@@ -1,5 +1,6 @@
 """Finds the training behind generated images, and what they may be compared with: `GeneratedImages`."""
 
+import json
 import logging
 from contextlib import suppress
 from functools import cached_property
@@ -7,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.data_folder import data_folder
+from monai_xr.data.files.output import write_json
 from monai_xr.data.images.lineage import lineage_of
+from monai_xr.data.trained_on import LINEAGE
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
+
+_BEHIND = {  # the bundles' defaults of what real films must go through
+    "image_size": 64,
+    "classes": None,
+    "split": "train",
+    "aiin": {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10},
+}
 
 
 class GeneratedImages:
@@ -45,26 +55,40 @@ class GeneratedImages:
     def settings(self) -> dict[str, Any]:
         """Give what real images must go through to be compared with these.
 
-        Taken from the training behind them; the bundles' defaults where it is not here, and no AIIN where they are not
-        of a generator of ours: nothing says then that its films went through it.
+        Taken from the training behind them, or from what is kept beside them, see `keep_settings`; the bundles'
+        defaults where neither is here, and no AIIN where they are not of a generator of ours: nothing says then that
+        its films went through it.
         """
-        settings = {
-            "image_size": 64,
-            "classes": None,
-            "split": "train",
-            "aiin": {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10},
-        }
+        kept = self._kept()
+        settings = _BEHIND | kept
         if self.training is not None:
-            settings = {name: self.training.setting(name, default) for name, default in settings.items()}
-        elif not self._of_our_generator():
+            settings = _settings_of(self.training)
+        elif not kept and not self._of_our_generator():
             settings["aiin"] = "none"
         return {**settings, "split": settings["split"] or None}  # "" took all
+
+    def _kept(self) -> dict[str, Any]:
+        with suppress(ConfigurationError, InputDataError, OSError, ValueError, KeyError, TypeError):
+            kept = dict(json.loads((data_folder(self.folder) / LINEAGE).read_bytes())["settings"])
+            return {name: value for name, value in kept.items() if name in _BEHIND}
+        return {}
 
     def _of_our_generator(self) -> bool:
         with suppress(ConfigurationError, InputDataError):  # told by whoever reads the images
             files = _images_in(data_folder(self.folder))
             return bool(files and lineage_of(files[0])["run_id"])
         return False
+
+
+def keep_settings(folder: Path, run: RunFolder) -> None:
+    """Keep beside images that a training made what real films must go through, so that they may lie anywhere."""
+    if (folder / LINEAGE).is_file() and run.is_recorded and run.made(_images_in(folder)[:1]):
+        kept = json.loads((folder / LINEAGE).read_bytes())
+        write_json(folder / LINEAGE, kept | {"settings": _settings_of(run)})
+
+
+def _settings_of(run: RunFolder) -> dict[str, Any]:
+    return {name: run.setting(name, default) for name, default in _BEHIND.items()}
 
 
 def settings_behind(folder: str | Path) -> dict[str, Any]:

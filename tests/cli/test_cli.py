@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_xr.data.images.png import write_png
 from monai_xr.data.phantoms import write_phantom_studies
+from monai_xr.runs import GeneratedImages
 
 TINY = ["--accept_phantoms", "true", "--max_epochs", "1", "--batch_size", "4", "--width", "4", "--image_size", "32"]
 
@@ -234,7 +235,7 @@ def test_sampling_a_folder_without_training(monai_xr, tmp_path):
 
 
 def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
-    code, _, error = train(monai_xr, phantoms, *TINY)
+    code, _, error = train(monai_xr, phantoms, *TINY, "--aiin", "{'mode': 'exact', 'clip_limit': 7}")
     assert code == 0, error
     code, out, error = monai_xr("sample", "out", "--count", "12")
     assert code == 0, error
@@ -255,6 +256,11 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
         "monai_xr: error: folder already holds images : synthetic : choose another with --synthetic_dir, "
         "or leave it out for a new one",
     )
+    code, out, error = monai_xr("sample", "out", "--count", "2", "--synthetic-dir", "elsewhere")
+    assert code == 0, error
+    behind = [GeneratedImages(tmp_path / name).settings() for name in ("out", "elsewhere")]
+    assert behind[0] == behind[1]
+    assert (behind[1]["image_size"], behind[1]["aiin"]["clip_limit"]) == (32, 7)
     code, _, error = train(monai_xr, tmp_path / "out" / "synthetic", *TINY)
     assert (code, "generated" in error) == (3, True)
     code, out, error = monai_xr("pack", "out", "packed")
