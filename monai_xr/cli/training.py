@@ -1,6 +1,5 @@
 """Commands on models: train a bundle, sample it, judge its images; AIIN by itself; the demo."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +75,7 @@ def sample(
     Whatever is not typed is as it was in the training.
     """
     from monai_xr.runs import RunFolder
+    from monai_xr.runs.summary import next_commands
     from monai_xr.workflows.bundle_running.sampling import plan_samples, settings_of_all, settings_of_sampling
 
     if run is None:
@@ -92,11 +92,7 @@ def sample(
     loading("torch", "monai")
     place = plan.carry_out()
     typer.echo(f"{count} synthetic images in {place}")
-    films = str(RunFolder(run).setting("dataset_dir", ""))
-    typed, told = "FOLDER", "beside the films of the training" + f", {films}" * bool(films)
-    if films and Path(films).is_dir():
-        typed, told = shlex.quote(films), "beside the films of the training"
-    typer.echo(f"next: monai-xr evaluate {typed} {shlex.quote(str(place))}    # {told}")
+    typer.echo(f"next: {next_commands(RunFolder(run), images=place)[0]}")
 
 
 @app.command()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from monai_xr.data.files.json_lines import read_lines
-from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import as_time
 from monai_xr.runs.curves import CURVES, PLACE, numbers, told_measures
@@ -108,24 +107,43 @@ def differing_settings(summaries: Sequence[Summary]) -> dict[str, list[str]]:
     return {name: row for name, row in values.items() if len(set(row)) > 1}
 
 
-def next_commands(run: RunFolder, films: str = "") -> list[str]:
-    """Give the commands that the metadata of a run's bundle names, with its folder, and the one for its page.
+def next_commands(run: RunFolder, films: str = "", images: Path | None = None) -> list[str]:
+    """Give the commands that the metadata of a run's bundle names, and the one for its page.
 
-    `{run}` and `{films}` in them stand for the folder of the run and for that of the films, as they were typed.
+    `{run}` and `{films}` in them stand for the folder of the run and for that of the films, as they were typed. Images
+    are made first where there are none yet, and evaluated first where there are.
+
+    Args:
+        run: Of a training.
+        films: Where its films are; else as the record holds it, where that is there.
+        images: Those that were just made; else the newest of the run, unless it was trained further since.
     """
     try:
         metadata = json.loads((run.path / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         metadata = {}
-    films = films or str(run.setting("dataset_dir", ""))
-    known = {
-        "{run}": shlex.quote(str(run.path)),
-        "{films}": "FOLDER" if not films or LEFT_OUT.search(films) else shlex.quote(films),
-    }
+    recorded = str(run.setting("dataset_dir", ""))
+    films = films or (recorded if Path(recorded).is_dir() else "")
+    images = images or _newest_images(run)
     commands = [str(each) for each in metadata.get("next_commands", ())]
+    if images:
+        commands.sort(key=lambda each: each.startswith("monai-xr sample"))
+        made = shlex.quote(str(images))
+        commands = [each.replace("{run}", made) if each.startswith("monai-xr evaluate") else each for each in commands]
+    folder = ", ".join(filter(None, ("    # FOLDER: the films of the training", recorded)))
+    known = {"{run}": shlex.quote(str(run.path)), "{films}": shlex.quote(films) if films else "FOLDER"}
+    commands = [each + folder * ("{films}" in each and not films) for each in commands]
     for word, text in known.items():
         commands = [each.replace(word, text) for each in commands]
     return [*commands, f"monai-xr report {known['{run}']}"]
+
+
+def _newest_images(run: RunFolder) -> Path | None:
+    """Give the folder of images that were made last, of those made since the last epoch."""
+    curves = run.path / CURVES
+    ended = curves.stat().st_mtime if curves.is_file() else 0.0
+    times = {each.parent: each.stat().st_mtime for each in run.path.glob(f"{run.synthetic.name}*/manifest.csv")}
+    return max((each for each, time in times.items() if time >= ended), key=lambda each: times[each], default=None)
 
 
 def _state(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:

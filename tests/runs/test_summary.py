@@ -1,6 +1,7 @@
 """How a run stands in words, from the text that it left."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.runs import RunFolder
 from monai_xr.runs.curve_picture import draw_curves, write_curves
 from monai_xr.runs.curves import curve_panels, read_curves, told_measures
-from monai_xr.runs.summary import differing_settings, find_runs, summary_of
+from monai_xr.runs.summary import differing_settings, find_runs, next_commands, summary_of
 from monai_xr.runs.tracking_store import noted_store, store_of
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -31,7 +32,9 @@ def line(epoch, **metrics):
     return {**metrics, "epoch": epoch, "iteration": epoch * 4, "time": time.time()}
 
 
-def test_end_of_a_generator_tells_measures_checkpoint_and_its_own_next_commands(tmp_path):
+def test_end_of_a_generator_tells_measures_checkpoint_and_its_own_next_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my films").mkdir()
     run = make_run(
         tmp_path / "a run",
         lines=[line(1, **GAN), line(3, **GAN, ms_ssim_gap=0.2)],
@@ -64,7 +67,26 @@ def test_end_of_a_classifier_tells_the_auroc_of_its_best_epoch(tmp_path):
 
 def test_folder_that_the_record_hides_is_left_to_the_reader(tmp_path):
     run = make_run(tmp_path / "run", commands=["monai-xr test {run} {films}"], settings={"dataset_dir": "…/films"})
-    assert summary_of(run).next_commands[0] == f"monai-xr test {run.path} FOLDER"
+    told = f"monai-xr test {run.path} FOLDER    # FOLDER: the films of the training, …/films"
+    assert summary_of(run).next_commands[0] == told
+
+
+def test_images_of_a_training_are_evaluated_next_until_it_goes_on(tmp_path):
+    commands = ["monai-xr sample {run} --count 500", "monai-xr evaluate {films} {run}"]
+    run = make_run(tmp_path / "run", commands=commands)
+    for seconds, name in enumerate(("synthetic", "synthetic-2"), start=10):
+        (run.path / name).mkdir()
+        (run.path / name / "manifest.csv").touch()
+        os.utime(run.path / name / "manifest.csv", (time.time() + seconds,) * 2)
+    told = [each.partition("    #")[0] for each in next_commands(run, "films")]
+    assert told == [
+        f"monai-xr evaluate films {run.path}/synthetic-2",
+        f"monai-xr sample {run.path} --count 500",
+        f"monai-xr report {run.path}",
+    ]
+    assert next_commands(run, "films", Path("else where"))[0] == "monai-xr evaluate films 'else where'"
+    os.utime(run.path / "metrics.jsonl", (time.time() + 100,) * 2)
+    assert next_commands(run, "films")[0] == f"monai-xr sample {run.path} --count 500"
 
 
 def test_running_training_tells_when_its_last_epoch_ended(tmp_path):
