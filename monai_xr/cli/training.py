@@ -191,8 +191,8 @@ def aiin(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
-    patients: Annotated[int, typer.Option(help="Phantom patients.")] = 1000,
-    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 60,
+    patients: Annotated[int, typer.Option(help="Phantom patients.")] = 500,
+    epochs: Annotated[int, typer.Option(help="Training epochs.")] = 120,
 ) -> None:
     """From phantom DICOM studies to a report, with five minutes of training on two cores."""
     loading("torch", "monai")

@@ -1,12 +1,9 @@
-r"""Makes the pictures of the README anew, from phantoms; the picture of films, AIIN and generated images needs a run.
+"""Makes the pictures of the README anew, from phantoms; the picture of films, AIIN and generated images needs a run.
 
-It was made so, in about twelve minutes of a shared processor:
+It is that of the demo, about six minutes:
 
-    monai-xr phantoms films --patients 300 --size 64
-    monai-xr train chest_xray_dcgan --dataset_dir films --classes NORMAL --accept_phantoms true --split none \
-        --output_dir run --width 32 --batch_size 16 --max_epochs 200
-    monai-xr sample run
-    python tests/bench/readme_pictures.py configs/experiments/results films run
+    make demo
+    python tests/bench/readme_pictures.py configs/experiments/results runs/demo/phantoms runs/demo/training
 """
 
 import io
@@ -61,8 +58,9 @@ def draw_first_picture(path: Path, phantoms: Path, run: Path) -> None:
 
 
 def _images(folder: Path, origin: str, classes: str | None) -> list[NDArray[np.float32]]:
-    """Give the first nine images of a folder, at one size; images of another origin are refused."""
-    files = [record.image for record in find_records(folder, classes=classes)][: _ACROSS**2]
+    """Give nine images of a folder at even distances, at one size; images of another origin are refused."""
+    found = [record.image for record in find_records(folder, classes=classes)]
+    files = [found[i * len(found) // _ACROSS**2] for i in range(_ACROSS**2)]
     read = (read_image(file, admit=(origin,)).pixels for file in files)
     return [cv2.resize(each, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for each in read]
 
