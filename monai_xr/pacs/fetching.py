@@ -12,7 +12,7 @@ from pynetdicom import build_context, build_role, evt
 from monai_xr.dicom.chest import SOP_CLASSES
 from monai_xr.dicom.pixels.decoding import JPEG, JPEG_2000, JPEG_LS, NATIVE
 from monai_xr.errors import HostError, NetworkError
-from monai_xr.pacs.pace import Pace
+from monai_xr.pacs.pace import DeadlineError, Pace
 from monai_xr.pacs.peers import PassingNetworkError, association, web_errors, web_session
 from monai_xr.pacs.querying import FoundImage, identifier_of
 from monai_xr.pacs.site import Peer
@@ -43,10 +43,8 @@ def fetcher(method: str, peer: Peer, calling: str, store: ObjectStore, pace: Pac
     def fetch(study: str, images: list[FoundImage] | None) -> None:
         try:
             ask(study, images)
-        except PassingNetworkError:
-            raise
-        except NetworkError:
-            if images is None:
+        except NetworkError as error:
+            if images is None or isinstance(error, PassingNetworkError | DeadlineError):
                 raise
             ask(study, None)  # some peers retrieve nothing less than a study
 

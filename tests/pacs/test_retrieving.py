@@ -271,6 +271,19 @@ class TestDeath:
         assert len(held(store)) == len(phantoms)
 
 
+def test_a_deadline_in_the_middle_of_a_study_has_it_not_asked_for_as_a_whole(
+    odd: Callable[..., tuple[OddPeer, Peer]], store: ObjectStore, tmp_path: Path
+) -> None:
+    odd_peer, peer = odd()
+    site = site_of(tmp_path, peer)
+    assert site.retrieve
+    pace = Pace(site.retrieve, clock=lambda: 1e6 * bool(odd_peer.sent))
+    said: list[str] = []
+    assert pull(site, store, ALL, pace=pace, say=said.append) == (0, 3)
+    assert [line.partition(" : ")[0] for line in said] == ["deadline reached"]
+    assert len(set(odd_peer.sent)) == len(odd_peer.sent)
+
+
 def test_what_is_given_up_is_no_longer_partial(
     odd: Callable[..., tuple[OddPeer, Peer]], store: ObjectStore, tmp_path: Path
 ) -> None:
