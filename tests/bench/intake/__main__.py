@@ -26,6 +26,7 @@ def measure(kind: type[Receiver], folder: Path, films: list[Path]) -> tuple[int,
     receiver.start()
     count, seconds = send_all(receiver.port, receiver.title, films)
     receiver.end()
+    shutil.rmtree(folder, ignore_errors=True)
     os.sync()  # what one leaves to the disk is not for the next one to wait for
     return count, seconds
 
