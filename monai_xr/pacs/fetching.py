@@ -65,7 +65,7 @@ def _identifiers(study: str, images: list[FoundImage] | None) -> Iterator[Datase
 
 def _c_move(peer: Peer, calling: str, identifier: Dataset, pace: Pace, store: ObjectStore) -> None:
     with association(peer, calling, [build_context(_MOVE_MODEL)]) as opened:
-        _finish(opened, opened.send_c_move(identifier, calling, _MOVE_MODEL), peer, pace)
+        _finish(opened.send_c_move(identifier, calling, _MOVE_MODEL), peer, pace)
 
 
 def getting() -> dict[str, Any]:
@@ -94,19 +94,17 @@ def _c_get(peer: Peer, calling: str, identifier: Dataset, pace: Pace, store: Obj
 
     with association(peer, calling, **getting(), handlers=[(evt.EVT_C_STORE, keep)]) as opened:
         try:
-            _finish(opened, opened.send_c_get(identifier, _GET_MODEL), peer, pace)
+            _finish(opened.send_c_get(identifier, _GET_MODEL), peer, pace)
         finally:
             stop_if_full(*answers)
 
 
-def _finish(opened: Any, answers: Iterator[tuple[Dataset, Dataset | None]], peer: Peer, pace: Pace) -> None:
+def _finish(answers: Iterator[tuple[Dataset, Dataset | None]], peer: Peer, pace: Pace) -> None:
     """Take the answers of a retrieval up to the last, which tells how it went (PS3.4 tables C.4-2 and C.4-3)."""
     status = None
     for answer, _ in answers:
         status = answer.get("Status")
-        if pace.over():
-            opened.abort()
-            pace.wait(0)
+        pace.wait(0)
     if status == 0:
         return
     if status is None:

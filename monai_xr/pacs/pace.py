@@ -42,10 +42,6 @@ class Pace:
         if seconds:
             self._sleep(seconds)
 
-    def over(self) -> bool:
-        """Whether the deadline has passed."""
-        return self._clock() > self._end
-
 
 def seconds_closed(hours: tuple[str, ...], now: datetime) -> float:
     """Seconds until the next of the hours begins, at most a day; 0 within them and where there are none."""
