@@ -35,7 +35,7 @@ class Spooled:
         self.path, self.sender = path, sender
         self.sop_class, self.sop_uid, self.transfer_syntax = sop_class, sop_uid, transfer_syntax
         self.study_uid = self.series_uid = ""
-        self.bytes, self.is_moved = 0, False
+        self.bytes = 0
         self.error: OSError | None = None
         self._digest = hashlib.sha256()
         meta = _file_meta(self)
@@ -95,17 +95,11 @@ class Spooled:
         return ObjectRow(*uids, path, self.sha256, self.bytes, self.sender, time.time())
 
     def discard(self) -> None:
-        """Let go of the file, and remove it from the spool unless it was moved from there."""
+        """Let go of the file, and remove it if it is still in the spool."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-            if not self.is_moved:
-                self.path.unlink(missing_ok=True)
-
-    def move(self, path: Path) -> None:
-        """Give the file its place."""
-        os.replace(self.path, path)
-        self.is_moved = True
+            self.path.unlink(missing_ok=True)
 
 
 def _file_meta(spooled: Spooled) -> bytes:

@@ -162,7 +162,7 @@ class ObjectStore:
             path = self._day() / f"{spooled.sop_uid}.dcm" if row is None else self.folder / row.path
             if row and path.exists():
                 return Known()
-            spooled.move(path)
+            os.replace(spooled.path, path)
         except OSError as error:
             return _out_of_resources(error)
         renamed.append(path)
@@ -190,7 +190,7 @@ class ObjectStore:
             told = {"code": f"{refused.status:04X}", "reason": refused.reason, "sender": spooled.sender}
             told |= {"time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "sha256": spooled.sha256}
             write_text(path.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
-            spooled.move(path)
+            os.replace(spooled.path, path)
             sync(self.quarantine)
             self._quarantined_bytes += size
         return refused
