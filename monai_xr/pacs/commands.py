@@ -24,7 +24,6 @@ from monai_xr.disk import make_folder
 from monai_xr.pacs.index import StudyRow
 from monai_xr.pacs.site import Dataset, Deidentification, HandOver
 
-HOST_TROUBLE = 4  # exit code of the house
 _TICK_S = 0.05
 _ERROR = "monai_xr: error: "
 

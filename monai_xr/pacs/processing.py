@@ -18,7 +18,7 @@ from monai_xr.data.files.locks import hold
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, HostError
 from monai_xr.pacs.audit import Audit
-from monai_xr.pacs.commands import HOST_TROUBLE, build, films_by_uid, hand_over, is_built, is_reviewed_since
+from monai_xr.pacs.commands import build, films_by_uid, hand_over, is_built, is_reviewed_since
 from monai_xr.pacs.index import Index, State, StudyRow, pause_s
 from monai_xr.pacs.rules import MAIN
 from monai_xr.pacs.site import Site
@@ -213,7 +213,7 @@ class Processing:
                 self._queue.settle(row, "built" if self._site.hand_over else "done", row.reason)
             return
         self._tell(failed.failure)
-        self._failed_builds += failed.code != HOST_TROUBLE
+        self._failed_builds += failed.code != HostError.exit_code
         self._next_build = time.monotonic() + pause_s(self._site.queue.backoff_s, self._failed_builds)
         if self._failed_builds >= self._site.queue.tries:
             self._failed_builds = 0
