@@ -3,7 +3,6 @@
 Whatever a sender puts into a data set, nothing but four UIDs of it is decoded here.
 """
 
-import errno
 import hashlib
 import io
 import mmap
@@ -19,7 +18,6 @@ from monai_xr.dicom.top_uids import SERIES_UID, SOP_CLASS, SOP_UID, STUDY_UID, i
 from monai_xr.dicom.values import quiet
 from monai_xr.pacs.index import ObjectRow
 
-SPACE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HEAD_BYTES = 2**14
 _IMPLEMENTATION = "2.25.202616127349527104618402215793527362087"
 
@@ -52,12 +50,11 @@ class Spooled:
         """Digest of the data set so far."""
         return self._digest.hexdigest()
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> None:
         """Append to the data set."""
         self._digest.update(data)
         self.bytes += len(data)
         self._put(data)
-        return len(data)
 
     def _put(self, data: bytes | memoryview) -> None:
         try:

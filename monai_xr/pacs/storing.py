@@ -4,6 +4,7 @@ The order is that of every promise made here: data fsynced, renamed, folder fsyn
 that arrive together share the fsync of the index and that of their folder, which is one a day for that reason.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -22,9 +23,10 @@ from monai_xr.dicom.top_uids import is_uid
 from monai_xr.disk import host_trouble, make_folder, sync
 from monai_xr.pacs.index import Index, ObjectRow, add_objects
 from monai_xr.pacs.site import Store
-from monai_xr.pacs.spooling import SPACE_ERRORS, Spooled
+from monai_xr.pacs.spooling import Spooled
 
 OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, OTHER_CONTENT = 0xA700, 0xA900, 0xC000, 0xC111  # PS3.4 table B.2-1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEAST_ON_DISK = 8192  # of an object in quarantine with its reason: nobody fills the disk with empty ones
 
 
@@ -197,7 +199,7 @@ class ObjectStore:
 
 
 def _out_of_resources(error: Exception) -> Refused:
-    full = getattr(error, "errno", None) in SPACE_ERRORS or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+    full = getattr(error, "errno", None) in _FULL or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
     return Refused(OUT_OF_RESOURCES, "the disk is full" if full else f"it could not be stored ({type(error).__name__})")
 
 
