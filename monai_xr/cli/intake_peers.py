@@ -50,7 +50,7 @@ def pull(
     with closing(ObjectStore(site.store)) as store:
         wanted = retrieving.unfinished(store.index, name) if unfinished else wanted
         if dry_run:
-            _show(retrieving.plan(retrieving.retrieval(site)[0], store.index, wanted))
+            _show(retrieving.plan(retrieving.retrieval(site), store.index, wanted))
             return
         complete, partial = retrieving.pull(site, store, wanted, say=lambda line: typer.echo(line, err=True))
         if give_up:

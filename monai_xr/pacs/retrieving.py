@@ -48,11 +48,10 @@ class StudyPlan(NamedTuple):
         return f"{hashed(self.uid)}  {','.join(self.modalities) or '?':8}  {told:>4} images  {lacks:>4} lack  {state}"
 
 
-def retrieval(site: Site, wait: Callable[[float], None] = time.sleep) -> tuple[Find, str]:
-    """Give the function that asks the peer of `retrieve`, and the name of the peer."""
+def retrieval(site: Site, wait: Callable[[float], None] = time.sleep) -> Find:
+    """Give the function that asks the peer of `retrieve`."""
     settings = required(site.retrieve, "retrieve")
-    peer = site.peers[settings.peer]
-    return finder(peer, site.receiver.ae_title, tries=settings.tries, wait=wait), settings.peer
+    return finder(site.peers[settings.peer], site.receiver.ae_title, tries=settings.tries, wait=wait)
 
 
 def plan(find: Find, index: Index, wanted: Wanted) -> Iterable[StudyPlan]:
@@ -97,8 +96,9 @@ def pull(
     """
     settings = required(site.retrieve, "retrieve")
     pace = pace or Pace(settings, say=say)
-    find, name = retrieval(site, pace.wait)
-    job = _Job(store, name, fetcher(settings.method, site.peers[name], site.receiver.ae_title, store, pace), pace, say)
+    find, peer = retrieval(site, pace.wait), site.peers[settings.peer]
+    ask = fetcher(settings.method, peer, site.receiver.ae_title, store, pace)
+    job = _Job(store, settings.peer, ask, pace, say)
     try:
         todo = [study for study in plan(find, store.index, wanted) if not job.note(study).complete]
         for round_ in range(settings.tries):

@@ -172,7 +172,7 @@ def test_only_what_is_missing_is_asked_for(
     assert pull(site_of(tmp_path, peer), store, ALL) == (1, 0)
     odd_peer.held = HELD
     odd_peer.sent.clear()
-    find, _ = retrieval(site_of(tmp_path, peer))
+    find = retrieval(site_of(tmp_path, peer))
     assert [(study.expected, len(study.missing or ())) for study in plan(find, store.index, ALL)] == [
         (3, 1),
         (1, 1),
