@@ -37,7 +37,7 @@ QUESTIONS = (
     Question("web_password_file", "File with our password there (chmod 600)", ""),
     Question("method", "How films are fetched: c-move, c-get or wado", "c-move", "Method"),
     Question("hours", "When they may be fetched, as in 19:00-06:00; empty for any time", "", "Hours"),
-    Question("rate", "Films a minute, at most", "60", "Rate"),
+    Question("rate", "Films a minute, at most", "60", "PositiveFloat"),
     Question("key", "Secret file for pseudonyms; made if absent", "site.key"),
     Question("dataset", "Folder of the de-identified data set", "dataset"),
 )

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
 
 from monai_xr.data.files.typed_file import MAX_BYTES, Bad, Section, matching, parse_model
 from monai_xr.errors import ConfigurationError
@@ -28,13 +28,10 @@ def _ae_title(text: str) -> str:
 Part = TypeVar("Part", bound=Section)
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(ge=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
 Limit = Annotated[float, Field(gt=0, le=7 * 86400)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-Rate = Annotated[float, Field(gt=0)]
 Method = Literal["c-move", "c-get", "wado"]
 Hours = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", "hours look like 19:00-06:00")]
 WebURL = Annotated[
@@ -81,9 +78,9 @@ class Store(Section):
     """Where received objects are kept, and when no more are taken."""
 
     folder: Path
-    min_free_gb: Annotated[float, Field(ge=0)] = 5.0
+    min_free_gb: NonNegativeFloat = 5.0
     max_object_mb: Annotated[int, Field(ge=1, le=4096)] = 256
-    max_quarantine_gb: Annotated[float, Field(ge=0)] = 20.0
+    max_quarantine_gb: NonNegativeFloat = 20.0
 
 
 class Receiver(Section):
@@ -141,12 +138,12 @@ class Queue(Section):
     """When a study is taken, and what is tried again."""
 
     ask: str | None = None
-    quiet_s: Seconds = 60
-    most_wait_s: Seconds = 3600
+    quiet_s: NonNegativeFloat = 60
+    most_wait_s: NonNegativeFloat = 3600
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     tries: Count = 5
-    backoff_s: Seconds = 30
-    study_timeout_s: PositiveSeconds = 900
+    backoff_s: NonNegativeFloat = 30
+    study_timeout_s: PositiveFloat = 900
 
 
 class Deidentification(Section):
@@ -172,8 +169,8 @@ class Dataset(Section):
     folder: Path
     size: Annotated[int, Field(ge=1, le=4096)] = 256
     fit: Literal["squash", "pad", "crop"] = "squash"
-    build_every_s: Seconds = 900
-    build_timeout_s: PositiveSeconds = 6 * 3600
+    build_every_s: NonNegativeFloat = 900
+    build_timeout_s: PositiveFloat = 6 * 3600
 
 
 class HandOver(Section):
@@ -181,7 +178,7 @@ class HandOver(Section):
 
     folder: Path
     command: Annotated[tuple[str, ...], Field(min_length=1)]
-    timeout_s: PositiveSeconds = 600
+    timeout_s: PositiveFloat = 600
 
     @field_validator("command")
     @classmethod
@@ -200,7 +197,7 @@ class Retrieve(Section):
     peer: str
     method: Method = "c-move"
     hours: tuple[Hours, ...] = ()
-    images_per_minute: Rate = 60
+    images_per_minute: PositiveFloat = 60
     tries: Count = 5
     deadline_s: Limit = 12 * 3600
 
