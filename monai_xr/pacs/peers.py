@@ -1,7 +1,6 @@
 """Opens associations and DICOMweb sessions with the peers of a site, or tells in words why there are none."""
 
 import itertools
-import os
 import random
 import socket
 import ssl
@@ -16,7 +15,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from monai_xr.errors import ConfigurationError, HostError, NetworkError
+from monai_xr.data.files.key_file import read_private
+from monai_xr.errors import ConfigurationError, NetworkError
 from monai_xr.pacs.site import Peer
 
 Answer = TypeVar("Answer")
@@ -152,7 +152,7 @@ def web_session(peer: Peer) -> tuple[requests.Session, str]:
     session = requests.Session()
     session.trust_env = False  # neither proxies nor passwords of the environment
     if peer.dicomweb.password_file:
-        session.auth = (peer.dicomweb.user, read_secret(peer.dicomweb.password_file))
+        session.auth = (peer.dicomweb.user, _password(peer.dicomweb.password_file))
     if peer.dicomweb.authorities:
         session.verify = str(peer.dicomweb.authorities)
     return session, peer.dicomweb.url.rstrip("/")
@@ -201,15 +201,8 @@ def _refused(answer: Any, where: str) -> NetworkError:
     return NetworkError(f"HTTP {code}", where, way_out.get(code, "look at the peer's log"))
 
 
-def read_secret(path: Path) -> str:
-    """Read a password from a file that its owner alone may read."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise ConfigurationError("password file can be read or written by others", path, "chmod 600 it")
-            secret = file.readline(4096).rstrip("\r\n")
-    except OSError as error:
-        raise HostError(f"password file cannot be read ({error.strerror})", path, "check its owner") from None
+def _password(path: Path) -> str:
+    secret = read_private(path, "password file").partition(b"\n")[0].decode().rstrip("\r")
     if not secret:
         raise ConfigurationError("password file is empty", path, "write the password into it")
     return secret

@@ -1,4 +1,4 @@
-"""Reads or makes the secret key of a de-identification; refuses a key file that others may read: `open_key`."""
+"""Reads or makes the secret key of a de-identification: `open_key`. No secret file may be read by others."""
 
 import os
 import secrets
@@ -47,14 +47,19 @@ def _make(path: Path) -> None:
         os.unlink(part)
 
 
-def _read(path: Path) -> bytes:
+def read_private(path: Path, what: str) -> bytes:
+    """Read a short file that its owner alone may read; raises as `open_key`, and calls the file what is said."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & _OTHERS:
-                raise ConfigurationError("key file can be read or written by others", path, "chmod 600 it")
-            text = file.read(4096).strip()
+                raise ConfigurationError(f"{what} can be read or written by others", path, "chmod 600 it")
+            return file.read(4096)
     except OSError as error:
-        raise HostError(f"key file cannot be read ({error.strerror})", path, "check its owner and folder") from None
+        raise HostError(f"{what} cannot be read ({error.strerror})", path, "check its owner and folder") from None
+
+
+def _read(path: Path) -> bytes:
+    text = read_private(path, "key file").strip()
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError:
