@@ -36,7 +36,7 @@ class Ended:
     failure: str = ""
 
 
-def run_command(
+def _run_command(
     command: Sequence[str], log: Path, *, max_seconds: float, stop: threading.Event, more: Mapping[str, str]
 ) -> Ended:
     """Run a command to its end, or to the end of its time; then it is killed with all that it started.
@@ -83,7 +83,7 @@ def build(data_set: str, clean: Deidentification, settings: Dataset, *, stop: th
     command += ["--accept-phantoms"] * clean.accept_phantoms + ["--accept-non-chest"] * clean.accept_non_chest
     make_folder(settings.folder)
     key = {KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or str(clean.key)}
-    ended = run_command(command, log, max_seconds=settings.build_timeout_s, stop=stop, more=key)
+    ended = _run_command(command, log, max_seconds=settings.build_timeout_s, stop=stop, more=key)
     lines = log.read_text("utf-8", "replace").splitlines() if ended.failure else []
     told = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
     return Ended(ended.code, ended.failure and f"data set {data_set}: {told[-1] if told else ended.failure}")
@@ -135,7 +135,7 @@ def hand_over(
             _link(image, places["images"] / image.parts[-4] / image.name)
     values = {"study": study, "version": row.version, "predecessor": row.predecessor or 0}
     command = [part.format(**values, **places) for part in settings.command]
-    ended = run_command(command, folder / "command.log", max_seconds=settings.timeout_s, stop=stop, more={})
+    ended = _run_command(command, folder / "command.log", max_seconds=settings.timeout_s, stop=stop, more={})
     for name in ("objects", "images"):
         shutil.rmtree(places[name], ignore_errors=True)
     return Ended(ended.code, ended.failure and f"hand-over: the command {ended.failure}")

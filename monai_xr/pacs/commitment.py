@@ -89,7 +89,7 @@ class Commitments:
             for transaction, name, objects, tries in self._store.index.rows(due, {"now": time.time()}):
                 report = self._report(transaction, json.loads(objects))
                 peer = self._site.peers.get(name)
-                told = peer is not None and send_report(self._site.receiver.ae_title, peer, report)
+                told = peer is not None and _send_report(self._site.receiver.ae_title, peer, report)
                 self._note(transaction, name, tries + 1, told)
 
     def _note(self, transaction: str, name: str, tries: int, told: bool) -> None:
@@ -124,7 +124,7 @@ class Commitments:
         return report
 
 
-def send_report(ae_title: str, peer: Peer, report: Dataset) -> bool:
+def _send_report(ae_title: str, peer: Peer, report: Dataset) -> bool:
     """Tell a peer by N-EVENT-REPORT on an association of its own; whether it took the report."""
     context = build_context(StorageCommitmentPushModel, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     roles = [build_role(StorageCommitmentPushModel, scp_role=True)]

@@ -54,7 +54,7 @@ class Metrics:
             def do_GET(self) -> None:
                 status, text = 404, "/metrics or /health\n"
                 if self.path == "/metrics":
-                    status, text = 200, metrics_text(store, audit)
+                    status, text = 200, _metrics_text(store, audit)
                 elif self.path == "/health":
                     status, text = (200, "accepting\n") if free_bytes(store.settings) > 0 else (503, "no space\n")
                 self.send_response(status)
@@ -76,7 +76,7 @@ class Metrics:
         self._server.server_close()
 
 
-def metrics_text(store: ObjectStore, audit: Audit) -> str:
+def _metrics_text(store: ObjectStore, audit: Audit) -> str:
     """Write facts and counts in the text format of Prometheus."""
     lines = []
     for name, number in store_facts(store.settings, store.index).items():

@@ -238,7 +238,7 @@ class Connection:
             _receive(self._socket, wanted, limit_s)
         elif count:
             if limit_s != self._limit_s:
-                set_time_limit(self._socket, limit_s)
+                _set_time_limit(self._socket, limit_s)
                 self._limit_s = limit_s
             came = self._socket.recv_into(wanted, count, socket.MSG_WAITALL)  # the limit is on the whole of it
             if came < count:
@@ -246,7 +246,7 @@ class Connection:
         return wanted
 
 
-def set_time_limit(connection: socket.socket, seconds: float) -> None:
+def _set_time_limit(connection: socket.socket, seconds: float) -> None:
     """Let the system end a call that has waited this long for all it wants; asking in between would be slower."""
     connection.settimeout(None)
     value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
