@@ -47,6 +47,8 @@ class KernelDistance:
     def beyond(self, floor: "KernelDistance") -> "KernelDistance":
         """Give how much farther this set is than another from the same first set, with the interval of the difference.
 
+        It is below 0 for a nearer set; which of the two is compared with which changes the sign alone.
+
         Args:
             floor: Distance of the other set to the same first set.
         """
@@ -55,7 +57,8 @@ class KernelDistance:
             return KernelDistance(value, None, count)
         shared = self.pulls[0] - floor.pulls[0]
         null = self.null_variance[1] + floor.null_variance[1]
-        return KernelDistance(value, _interval(value, (shared, self.pulls[1], floor.pulls[1]), null), count)
+        low, high = _interval(abs(value), (shared, self.pulls[1], floor.pulls[1]), null)
+        return KernelDistance(value, (low, high) if value > 0 else (-high, -low), count)
 
 
 @full_precision

@@ -90,6 +90,17 @@ def test_a_shift_that_a_z_test_sees_is_seen() -> None:
     assert overlap <= seen
 
 
+def test_a_set_is_as_much_nearer_as_the_other_is_farther() -> None:
+    # a set nearer than other films of the first set's population are, as films of two hospitals are: below 0, all of it
+    x, y, z = (normal(150, seed=s, mean=0.35 * (s == 2)) for s in range(3))
+    near, far = kernel_distance(x, y), kernel_distance(x, z)
+    nearer, farther = near.beyond(far), far.beyond(near)
+    assert nearer.interval is not None
+    assert farther.interval is not None
+    assert nearer.interval == pytest.approx((-farther.interval[1], -farther.interval[0]))
+    assert nearer.interval[0] < nearer.value < nearer.interval[1] < 0
+
+
 def test_equals_torch_fidelity_with_one_subset_that_is_the_whole_set() -> None:
     x, y = normal(80, seed=2, width=40), normal(80, seed=3, width=40, mean=0.2)
     theirs = kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=80, verbose=False)
