@@ -88,7 +88,7 @@ def check_folder(
     kinds = (kind for _, kind in files_under(root) if kind in IMAGE_KINDS)
     if not (root / MANIFEST).is_file() and next(kinds, "") == "DICOM":
         return
-    with told_if_long("looking at the films"):
+    with told_if_long("looking at the films", after_s=0.4):
         records, wanted = _of_classes(read_folder(dataset_dir), classes), _wanted(split)
     if wanted and records.splits:
         _of_split(records, wanted)
