@@ -138,7 +138,7 @@ def evaluate(
 
     made = GeneratedImages(synthetic)
     given = {"image_size": image_size, "classes": ",".join(classes or ()) or None, "split": split}
-    given["aiin"] = aiin and parse_typed("aiin", aiin)
+    given |= {"aiin": aiin and parse_typed("aiin", aiin), "accept_phantoms": accept_phantoms or None}
     chosen: dict[str, Any] = {"held_out_split": held_out_split, "no_patients": no_patients}
     settings = settings_asked(real, made, given, **chosen)
     say(images_told(made, settings["aiin"]))
@@ -148,7 +148,7 @@ def evaluate(
     from monai_xr.workflows.judging_images.evaluation import MEASURES, REPORT, evaluate_folders
     from monai_xr.workflows.judging_images.terminal import next_lines, print_lights, print_measures
 
-    chosen |= {"accept_phantoms": accept_phantoms, "space": space, "seed": seed, "cache_dir": cache}
+    chosen |= {"space": space, "seed": seed, "cache_dir": cache}
     with no_empty_folders(cache, output):
         measures = evaluate_folders(real, made, output, **settings, **chosen)
     if as_json:

@@ -21,6 +21,7 @@ _BEHIND = {  # the bundles' defaults of what real films must go through
     "classes": None,
     "split": "train",
     "aiin": {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10},
+    "accept_phantoms": False,
 }
 
 
