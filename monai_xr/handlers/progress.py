@@ -33,8 +33,7 @@ class Progress:
         self.title, self.data = title, data
         self.bar: tqdm[Any] | None = None
         self.epoch_began = self.told_at = 0.0
-        self.ends: list[float] = []  # of iterations, until the time that is left is told
-        self.estimated = False
+        self.ends: list[float] | None = []  # of iterations, until the time that is left is estimated
 
     def attach(self, engine: Engine) -> None:
         """Open at the start, close at the end."""
@@ -73,18 +72,24 @@ class Progress:
         self.bar.update()
         now, done = time.monotonic(), engine.state.iteration
         total = engine.state.max_epochs * engine.state.epoch_length
-        if not self.estimated:
-            self.ends.append(now)
-        late = self.ends[(len(self.ends) - 1) // 2 :]
-        enough = now - self.ends[0] >= _TO_ESTIMATE_S or done % engine.state.epoch_length == 0
-        if not self.estimated and len(late) > 1 and enough:
-            self.estimated = True
-            left_s = (now - late[0]) / (len(late) - 1) * (total - done)
+        seconds = self._of_an_iteration(now, epoch_ends=done % engine.state.epoch_length == 0)
+        if seconds is not None:
+            left_s = seconds * (total - done)
             if left_s >= _WORTH_TELLING_S:
                 self._write(f"time        about {as_time(left_s)} more, without what comes between epochs")
         elif self.bar.disable and now - self.told_at >= _BETWEEN_LINES_S:
             self.told_at = now
             say(f"iteration {done} of {total}")
+
+    def _of_an_iteration(self, now: float, *, epoch_ends: bool) -> float | None:
+        """Give once, when there are enough, how long the later half of the iterations took on average."""
+        if self.ends is None:
+            return None
+        self.ends.append(now)
+        if len(self.ends) == 1 or not (epoch_ends or now - self.ends[0] >= _TO_ESTIMATE_S):
+            return None
+        late, self.ends = self.ends[(len(self.ends) - 1) // 2 :], None
+        return (now - late[0]) / (len(late) - 1)
 
     def tell(self, engine: Any) -> None:
         """Write the epoch, its measures and its time."""
