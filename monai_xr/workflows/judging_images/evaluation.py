@@ -112,10 +112,11 @@ def evaluate_folders(
 
 def _way_out(measures: Measures, compared: Compared, real_dir: str | Path, choice: Chosen) -> str:
     """Name a larger split where too few films are held out to judge."""
+    if measures.headline != TOO_FEW:
+        return ""
     patients = {name: each.patients for name, each in compared.sets.items() if name != "synthetic"}
     smallest, _ = smallest_set({name: each.pixels for name, each in compared.sets.items()}, patients)
-    few = measures.headline == TOO_FEW and smallest == "held-out"
-    return larger_split(real_dir, choice, compared) if few else ""
+    return larger_split(real_dir, choice, compared) if smallest == "held-out" else ""
 
 
 def _space(space: str | FeatureSpace, device: Any, real_dir: str | Path, choice: Chosen) -> FeatureSpace:
