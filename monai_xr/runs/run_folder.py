@@ -48,6 +48,16 @@ class RunFolder:
         """Where its images go unless told otherwise."""
         return self.path / SYNTHETIC
 
+    @property
+    def sampled(self) -> list[Path]:
+        """The folders in it that hold its images, by name."""
+        return sorted(each.parent for each in self.path.glob(f"{SYNTHETIC}*/manifest.csv"))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from, where checkpoints are unless told otherwise."""
+        return any(self.path.glob("checkpoints/epoch_*.pt"))
+
     @cached_property
     def record(self) -> dict[str, Any]:
         """What `run.json` holds.

@@ -142,7 +142,7 @@ def _newest_images(run: RunFolder) -> Path | None:
     """Give the folder of images that were made last, of those made since the last epoch."""
     curves = run.path / CURVES
     ended = curves.stat().st_mtime if curves.is_file() else 0.0
-    times = {each.parent: each.stat().st_mtime for each in run.path.glob(f"{run.synthetic.name}*/manifest.csv")}
+    times = {each: (each / "manifest.csv").stat().st_mtime for each in run.sampled}
     return max((each for each, time in times.items() if time >= ended), key=lambda each: times[each], default=None)
 
 

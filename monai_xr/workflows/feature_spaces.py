@@ -63,9 +63,8 @@ def own_training(films: str | Path, *, accept_phantoms: Any, no_patients: Any, p
         return run.path
     say(f"feature space: learning these films, once, in {run.path}")
     knobs = {"dataset_dir": str(films), "output_dir": str(run.path), "cache_dir": str(cache), **admitted}
-    begun = any((run.path / "checkpoints").glob("epoch_*.pt"))
     with redirect_stdout(sys.stderr):
-        return run_bundle(bundle, "training", "train", {**knobs, "no_patients": no_patients, "resume": begun})
+        return run_bundle(bundle, "training", "train", {**knobs, "no_patients": no_patients, "resume": run.is_begun})
 
 
 def own_space(run: str | Path, *, device: str | torch.device = "cpu") -> FeatureSpace:

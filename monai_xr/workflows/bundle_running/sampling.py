@@ -89,7 +89,7 @@ def plan_samples(
     place, seed, note = _next_place(run)
     knobs = {"output_dir": str(folder), _IMAGES: str(place), "count": count, "seed": seed, **overrides}
     images = Path(knobs[_IMAGES])
-    if _is_full(images):
+    if (images / "manifest.csv").is_file():
         way_out = "choose another with --synthetic_dir, or leave it out for a new one"
         raise ConfigurationError("folder already holds images", images, way_out)
     return SamplePlan(trained, knobs, "" if overrides.keys() & {_IMAGES, "seed"} else note)
@@ -102,17 +102,13 @@ def sample_run(folder: Path, count: int, overrides: Mapping[str, Any], *, bundle
 
 def _next_place(run: RunFolder) -> tuple[Path, int, str]:
     """Give a folder without images, a seed that none of the others has, and what to say of it."""
-    full = [each for each in run.path.glob(f"{run.synthetic.name}*") if _is_full(each)]
+    full = run.sampled
     if not full:
         return run.synthetic, 0, ""
     seed = max(map(_seed_of, full)) + 1
     place = free_folder(run.synthetic)
-    held = ", ".join(sorted(each.name for each in full))
+    held = ", ".join(each.name for each in full)
     return place, seed, f"{held} of this run hold images already: these are new ones, from seed {seed}, in {place.name}"
-
-
-def _is_full(folder: Path) -> bool:
-    return (folder / "manifest.csv").is_file()
 
 
 def _seed_of(folder: Path) -> int:

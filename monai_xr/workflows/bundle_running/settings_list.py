@@ -134,8 +134,7 @@ class SettingsList:
         """Compare plain values with those of the run that is to go on; the training compares all when it starts."""
         now = {**self.content, **typed}
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
-        saved = run.config.is_file() and any(run.path.glob("checkpoints/epoch_*.pt"))
-        if saved and not _is_expression(resume) and parse_flag(resume, "resume"):
+        if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
             names = ("bundle", *self.settings)
             sides = [{name: side.get(name, "$") for name in names} for side in (_content(run.config), now)]
             known = [name for name in names if all(_is_known(side[name]) for side in sides)]

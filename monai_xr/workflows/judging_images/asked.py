@@ -42,15 +42,8 @@ def _check_trained(training: RunFolder, classes: str) -> None:
 def images_told(synthetic: GeneratedImages, aiin: Any) -> str:
     """Say which images are compared, which others of the same training are not, and what real films go through."""
     images = data_folder(synthetic.folder)
-    others = (
-        [
-            each
-            for each in sorted(images.parent.glob(f"{RunFolder(images.parent).synthetic.name}*"))
-            if each != images and (each / "manifest.csv").is_file()
-        ]
-        if is_training(synthetic.folder)
-        else []
-    )
+    sampled = RunFolder(images.parent).sampled if is_training(synthetic.folder) else []
+    others = [each for each in sampled if each != images]
     beside = f"; for others of this training name {' or '.join(map(str, others))}" if others else ""
     if synthetic.training is None:
         beside += f"; no training is recorded beside them, real films go through AIIN: {as_text(aiin)} (--aiin)"
