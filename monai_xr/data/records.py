@@ -14,6 +14,7 @@ from monai_xr.data.identifiers import hashed, hashed_id
 SPLITS = ("train", "val", "test")
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 NAMED, DEALT = "named by the data", "dealt by patient"
+UNLABELLED = "no label, others have one"  # why a film is left out
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -56,6 +57,11 @@ class SkippedFile:
 
     file: str
     reason: str
+
+
+def reasons(files: Iterable[SkippedFile]) -> dict[str, int]:
+    """Count files that are not used by reason, the most frequent first."""
+    return dict(Counter(each.reason for each in files).most_common())
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def run_to_outcome(engine: Engine, run: Callable[[], Any]) -> None:
         engine.state.outcome = "failed"
         raise
     except BaseException:
-        engine.state.outcome = "killed"
+        engine.state.outcome = "stopped"
         raise
     finally:
         engine.fire_event(RunEvents.STOPPED)

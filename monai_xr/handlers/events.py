@@ -6,7 +6,7 @@ from ignite.engine import EventEnum
 class RunEvents(EventEnum):
     """STOPPED fires exactly once when a run ends, however it ends.
 
-    `state.outcome` then says how: "finished", "failed" or "killed".
+    `state.outcome` then says how: "finished", "failed" or "stopped" by a signal.
     """
 
     STOPPED = "run_stopped"

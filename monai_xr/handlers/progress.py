@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from monai_xr.handlers.events import RunEvents
 from monai_xr.progress import as_time, say
-from monai_xr.runs.curves import told_measures
+from monai_xr.runs.curves import in_words, told_measures
 
 _BETWEEN_LINES_S = 10.0
 _TO_ESTIMATE_S = 10.0  # the first iterations are slower than others, for about 5 s
@@ -59,7 +59,8 @@ class Progress:
             leave=False,
             disable=not sys.stderr.isatty(),
         )
-        self.told_at = time.monotonic()
+        if self.bar.disable:
+            say("first iteration ...")
 
     def begin(self) -> None:
         """Note when the epoch began."""
@@ -94,7 +95,7 @@ class Progress:
     def tell(self, engine: Any) -> None:
         """Write the epoch, its measures and its time."""
         state = engine.state
-        measures = ", ".join(f"{name} {value:.3g}" for name, value in told_measures(state.metrics).items())
+        measures = in_words(told_measures(state.metrics))
         best = ", the new best" if 1 < state.epoch == getattr(state, "best", {}).get("epoch") else ""
         took = as_time(time.monotonic() - self.epoch_began)
         self._write(f"epoch {state.epoch}/{state.max_epochs}: {measures}{best}, {took}")

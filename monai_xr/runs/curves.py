@@ -22,6 +22,11 @@ MEANINGS = {
     "val/balanced_accuracy": "mean over classes of the share that is right, on the validation films",
     "val/loss": "loss on the validation films",
 }
+_TITLES = {  # the main measures, as told
+    "val/auroc": "validation AUROC",
+    "val/loss": "validation loss",
+    "ms_ssim_gap": "MS-SSIM of generated minus real images",
+}
 _ASIDE = ("fake_spread", "t0")  # told in the curves, not in the line of an epoch
 Curve = list[tuple[float, float]]
 
@@ -52,6 +57,14 @@ def told_measures(metrics: Mapping[str, Any]) -> dict[str, float]:
     rest = {name: value for name, value in found.items() if name.rpartition("/")[0] not in (*totals, "alarm")}
     alarms = {name: value for name, value in found.items() if name.startswith("alarm/") and value}
     return {**totals, **rest, **alarms}
+
+
+def in_words(measures: Mapping[str, float | None], *, main_first: bool = False) -> str:
+    """Give measures as words and numbers in one line, in their order or those first by which a training is judged."""
+    names = [name for name in _TITLES if name in measures] if main_first else []
+    ordered = dict.fromkeys([*names, *measures])
+    found = {name: measures[name] for name in ordered if measures[name] is not None}
+    return ", ".join(f"{_TITLES.get(name, name.replace('_', ' '))} {value:.3g}" for name, value in found.items())
 
 
 def read_curves(run: Path) -> dict[str, Curve]:

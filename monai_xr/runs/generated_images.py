@@ -60,7 +60,7 @@ class GeneratedImages:
         defaults where neither is here, and no AIIN where they are not of a generator of ours: nothing says then that
         its films went through it.
         """
-        kept = self._kept()
+        kept = self.kept_settings
         settings = _BEHIND | kept
         if self.training is not None:
             settings = _settings_of(self.training)
@@ -68,7 +68,9 @@ class GeneratedImages:
             settings["aiin"] = "none"
         return {**settings, "split": settings["split"] or None}  # "" took all
 
-    def _kept(self) -> dict[str, Any]:
+    @property
+    def kept_settings(self) -> dict[str, Any]:
+        """What `keep_settings` kept beside the images; nothing where it did not."""
         with suppress(ConfigurationError, InputDataError, OSError, ValueError, KeyError, TypeError):
             kept = dict(json.loads((data_folder(self.folder) / LINEAGE).read_bytes())["settings"])
             return {name: value for name, value in kept.items() if name in _BEHIND}

@@ -11,14 +11,9 @@ from typing import Any
 from monai_xr.data.files.json_lines import read_lines
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import as_time
-from monai_xr.runs.curves import CURVES, PLACE, numbers, told_measures
+from monai_xr.runs.curves import CURVES, PLACE, in_words, numbers, told_measures
 from monai_xr.runs.run_folder import RunFolder
 
-_TITLES = {
-    "val/auroc": "validation AUROC",
-    "val/loss": "validation loss",
-    "ms_ssim_gap": "MS-SSIM of generated minus real images",
-}
 _LOSSES = ("generator", "discriminator", "classifier")
 _ASIDE = "until_"  # begins the folder of an earlier run that was set aside
 
@@ -28,7 +23,7 @@ class Summary:
     """What a person asks of a run.
 
     Attributes:
-        state: finished, failed, killed or running.
+        state: finished, failed, stopped or running.
         epochs: Done, of those asked for.
         films: Of each class.
         reached: The best measures with their epoch, else the last ones.
@@ -77,7 +72,7 @@ def summary_of(run: RunFolder, *, films: str = "") -> Summary:
         films=", ".join(f"{count} {name}" for name, count in data.get("images_per_class", {}).items()),
         reached=_reached(record, last),
         checkpoint=_checkpoint(run, record),
-        next_commands=next_commands(run, films),
+        next_commands=[*_resuming(run, films), *next_commands(run, films)],
         settings=settings,
     )
 
@@ -103,7 +98,10 @@ def find_runs(places: Iterable[Path]) -> list[RunFolder]:
 def differing_settings(summaries: Sequence[Summary]) -> dict[str, list[str]]:
     """Give the settings in which runs differ, with the value of each run; "" where a run has no such setting."""
     names = dict.fromkeys(name for each in summaries for name in each.settings)
-    values = {name: [json.dumps(each.settings.get(name, "")).strip('"') for each in summaries] for name in names}
+    values = {
+        name: [json.dumps(each.settings.get(name, ""), ensure_ascii=False).strip('"') for each in summaries]
+        for name in names
+    }
     return {name: row for name, row in values.items() if len(set(row)) > 1}
 
 
@@ -123,7 +121,7 @@ def next_commands(run: RunFolder, films: str = "", images: Path | None = None) -
     except (OSError, ValueError):
         metadata = {}
     recorded = str(run.setting("dataset_dir", ""))
-    films = films or (recorded if Path(recorded).is_dir() else "")
+    films = films or _recorded_films(run)
     images = images or _newest_images(run)
     commands = [str(each) for each in metadata.get("next_commands", ())]
     if images:
@@ -136,6 +134,24 @@ def next_commands(run: RunFolder, films: str = "", images: Path | None = None) -
     for word, text in known.items():
         commands = [each.replace(word, text) for each in commands]
     return [*commands, f"monai-xr report {known['{run}']}"]
+
+
+def resume_command(run: Path, films: str) -> str:
+    """Give the command that goes on with a training."""
+    return f"monai-xr train {shlex.quote(str(run))} --resume --dataset_dir {shlex.quote(films or 'FOLDER')}"
+
+
+def _resuming(run: RunFolder, films: str) -> list[str]:
+    """Give the command that goes on with a training that did not come to its end."""
+    if run.record.get("state") not in ("stopped", "failed") or not run.is_begun:
+        return []
+    return [resume_command(run.path, films or _recorded_films(run))]
+
+
+def _recorded_films(run: RunFolder) -> str:
+    """Give the folder of the films as the record holds it, "" where that is not there."""
+    recorded = str(run.setting("dataset_dir", ""))
+    return recorded if Path(recorded).is_dir() else ""
 
 
 def _newest_images(run: RunFolder) -> Path | None:
@@ -157,15 +173,10 @@ def _reached(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     best = dict(record.get("best", {}))
     if best:
         epoch = best.pop("epoch")
-        return f"{_in_words(numbers(best))} in epoch {epoch}, the best"
+        return f"{in_words(numbers(best), main_first=True)} in epoch {epoch}, the best"
     measures = told_measures({name: value for name, value in last.items() if name not in PLACE})
     quality = {name: value for name, value in measures.items() if name not in _LOSSES}
-    return f"{_in_words(quality or measures)} in epoch {last['epoch']}" if measures else ""
-
-
-def _in_words(measures: Mapping[str, float | None]) -> str:
-    known = sorted(measures, key=lambda name: list(_TITLES).index(name) if name in _TITLES else len(_TITLES))
-    return ", ".join(f"{_TITLES.get(name, name)} {measures[name]:.3g}" for name in known if measures[name] is not None)
+    return f"{in_words(quality or measures, main_first=True)} in epoch {last['epoch']}" if measures else ""
 
 
 def _checkpoint(run: RunFolder, record: Mapping[str, Any]) -> str:

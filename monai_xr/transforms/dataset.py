@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from monai_xr.data import PixelCache, Records, build_store, find_records, read_image
 from monai_xr.data.images.tiles import Pixels, Tile
 from monai_xr.data.pixel_store.tile_making import source_of
-from monai_xr.data.records import SkippedFile
+from monai_xr.data.records import SkippedFile, reasons
 from monai_xr.data.sources.shown_paths import how_to_find
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
@@ -180,7 +180,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
             "source": self.source.source,
             "generated": self.generated,
             "refused": len(self.cache.refused),
-            "refused_by_reason": _reasons(self.cache.refused),
+            "refused_by_reason": reasons(self.cache.refused),
             "chest_doubts": self.chest_doubts,
             "manifest_sha256": self.cache.manifest_sha256,
             "fit": (PixelCache(self.source.store) if self.source.store else self.cache).settings["fit"],
@@ -199,7 +199,7 @@ def _tell(what: str, files: Sequence[SkippedFile], most: int = 20) -> None:
     for sentence in how_to_find(files[:most]):
         logger.warning("%s", sentence)
     if len(files) > most:
-        counts = "; ".join(f"{count} {reason}" for reason, count in _reasons(files).items())
+        counts = "; ".join(f"{count} {reason}" for reason, count in reasons(files).items())
         logger.warning("%s %d files in all (%s); `monai-xr inspect` lists them", what, len(files), counts)
 
 
@@ -208,8 +208,3 @@ def _tell_doubts(doubts: Mapping[str, int]) -> None:
     if doubts:
         counts = "; ".join(f"{count} {doubt}" for doubt, count in doubts.items())
         logger.warning("among the images are: %s; `monai-xr prepare` leaves other parts out", counts)
-
-
-def _reasons(files: Sequence[SkippedFile]) -> dict[str, int]:
-    """Count files by reason, the most frequent first."""
-    return dict(Counter(each.reason for each in files).most_common())

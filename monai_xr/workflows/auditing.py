@@ -1,7 +1,7 @@
 """Tells in words and as a record whether something beside the finding tells the label: `audit_folder`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_xr.data import PixelCache, build_store, find_records
 from monai_xr.data.auditing import as_numbers, held_out_scores, shortcuts_of, told_of
+from monai_xr.data.records import reasons
 from monai_xr.metrics.intervals import Interval, numbered
 from monai_xr.metrics.pulls import auroc
 
@@ -61,12 +62,14 @@ class Audit:
         films: How many were looked at.
         patients: Whose they are; where nobody knows, each film counts for one.
         rows: All that could be measured.
+        left_out: How many files were not looked at, by the reason.
     """
 
     verdict: str
     films: int
     patients: int
     rows: tuple[Told, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shortcuts(self) -> tuple[Told, ...]:
@@ -88,6 +91,8 @@ class Audit:
         """Give what was found, a line for each thing that tells another, and the verdict."""
         asked = "; each told from films of other patients" if self.rows else ""
         yield f"{self.films} films of {self.patients} patients, a film of an unknown one counted for one{asked}"
+        for reason, count in self.left_out.items():
+            yield f"left out {count}: {reason}"
         for row in self.rows:
             yield f"{row.what:7} {row.words()}" + "  <- shortcut" * row.is_shortcut
         yield self.words()
@@ -125,7 +130,8 @@ def audit_folder(
     admit = ("patient", *("phantom",) * accept_phantoms)
     with TemporaryDirectory() as passing:
         kept = passing if cache_dir is None else cache_dir
-        return audit(build_store(records, size=SIZE, folder=kept, admit=admit, progress=progress))
+        cache = build_store(records, size=SIZE, folder=kept, admit=admit, progress=progress)
+        return replace(audit(cache), left_out=reasons((*records.skipped, *cache.refused)))
 
 
 def audit(cache: PixelCache) -> Audit:

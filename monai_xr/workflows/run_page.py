@@ -33,6 +33,7 @@ def write_run_page(run: RunFolder, summary: Summary, path: Path) -> None:
         panels=panels,
         picture=_newest_picture(run.path / "grids"),
         facts=_facts(summary, run.record),
+        typed_above=run.path.is_absolute(),
         commands=[_without_folders(each, run.path) for each in summary.next_commands],
         meanings={name: text for name, text in MEANINGS.items() if name in curves},
         alarms=read_alarms(run.path),

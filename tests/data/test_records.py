@@ -400,3 +400,12 @@ def test_a_class_that_is_hidden_because_a_patient_is_named_like_it_is_told(
     (tmp_path / "in" / "labels.csv").write_text("image,label\n" + rows)
     records = find_records(tmp_path / "in")
     assert ({record.label for record in records}, records.notes) == ({"NORMAL"}, ())
+
+
+def test_films_without_label_among_labelled_ones_are_left_out_of_a_split(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/1.png,x,P1,train\na/2.png,,P2,train\nb/3.png,,P3,test\n")
+    records = find_records(tmp_path, split="train")
+    assert [r.image.name for r in records] == ["1.png"]
+    assert [(each.file, each.reason) for each in records.skipped] == [("a/2.png", "no label, others have one")]
+    assert len(find_records(tmp_path, split="test")) == 1  # none of them has a label
+    assert len(find_records(tmp_path)) == 3

@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_weights(images):
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
-    [(None, "finished"), (ValueError, "failed"), (KeyboardInterrupt, "killed"), (SystemExit, "killed")],
+    [(None, "finished"), (ValueError, "failed"), (KeyboardInterrupt, "stopped"), (SystemExit, "stopped")],
 )
 def test_stopped_fires_once_and_tells_how_the_run_ended(images, error, outcome):
     engine, told = make_engine(images), []

@@ -10,7 +10,7 @@ import pytest
 from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.runs import RunFolder
 from monai_xr.runs.curve_picture import draw_curves, write_curves
-from monai_xr.runs.curves import curve_panels, read_curves, told_measures
+from monai_xr.runs.curves import curve_panels, in_words, read_curves, told_measures
 from monai_xr.runs.summary import differing_settings, find_runs, next_commands, summary_of
 from monai_xr.runs.tracking_store import noted_store, store_of
 
@@ -169,3 +169,21 @@ def test_reason_is_told_where_mlflow_has_nothing(tmp_path, monkeypatch):
     found = noted_store(run)
     assert (found.uri, found.run_id) == (f"sqlite:///{tmp_path}/mlflow.db", "abc")
     assert "sqlite" not in repr(found)
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "finished"])
+def test_a_training_that_did_not_end_goes_on_first(tmp_path, state):
+    run = make_run(tmp_path / "run", commands=["monai-xr sample {run} --count 500"], state=state)
+    (run.path / "checkpoints").mkdir()
+    assert summary_of(run).next_commands[0] == f"monai-xr sample {run.path} --count 500"
+    (run.path / "checkpoints" / "epoch_000001.pt").touch()
+    again = [f"monai-xr train {run.path} --resume --dataset_dir FOLDER"] * (state != "finished")
+    assert summary_of(run).next_commands[:-2] == again
+    assert summary_of(run, films="my films").next_commands[:-2] == [
+        each.replace("FOLDER", "'my films'") for each in again
+    ]
+
+
+def test_measures_are_told_in_words():
+    told = in_words({"discriminator_accuracy": 0.5, "x": None, "ms_ssim_gap": 0.25})
+    assert told == "discriminator accuracy 0.5, MS-SSIM of generated minus real images 0.25"

@@ -97,3 +97,13 @@ def test_covid_and_normal_of_other_hospitals_are_confounded(real_data, monai_xr,
     assert "Confounded: borders tell Normal with AUROC 0.7" in out or "AUROC 0.8" in out
     kept = json.loads((tmp_path / "audit.json").read_text())
     assert (kept["verdict"], kept["films"]) == ("confounded", 993)
+
+
+def test_what_was_not_looked_at_is_told(tmp_path):
+    as_png(tmp_path / "films")
+    damaged = tmp_path / "films" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    found = audit_folder(tmp_path / "films")
+    assert (found.films, list(found.left_out.values())) == (79, [1])
+    assert list(found.lines())[1].startswith("left out 1: ")
+    assert json.loads(json.dumps(found.as_dict()))["left_out"] == found.left_out

@@ -14,6 +14,7 @@ from typing import Any
 from monai_xr.errors import InputDataError
 
 _MAX_BYTES = 1 << 30
+_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,38 @@ class TableRow:
         return next((self.fields[name] for name in columns if self.fields.get(name)), "")
 
 
+class Faults:
+    """Collects what is wrong with the rows of a table: `with faults` around each row, `tell` after the last."""
+
+    def __init__(self) -> None:
+        self.found: list[InputDataError] = []
+
+    def __enter__(self) -> None:
+        """Look at a row."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Keep what is wrong with it, and go on."""
+        if isinstance(error, InputDataError):
+            self.found.append(error)
+        return isinstance(error, InputDataError)
+
+    def tell(self) -> None:
+        """Tell the first five and count the others.
+
+        Raises:
+            InputDataError: Anything was wrong.
+        """
+        if self.found:
+            more = len(self.found) - _TOLD
+            told = [each.what for each in self.found[:_TOLD]] + [f"and {more} more"] * (more > 0)
+            raise InputDataError("; ".join(told), self.found[0].where, self.found[0].way_out)
+
+
 def read_table(path: Path) -> list[TableRow]:
     """Read a CSV file with a header line.
 
     Raises:
-        InputDataError: Not UTF-8, no header, a column twice, a row with another number of fields: with the line.
+        InputDataError: Not UTF-8, no header, a column twice, rows with another number of fields: with the lines.
     """
     text = _text_of(path)
     header_line = text.lstrip("\r\n").split("\n", 1)[0]
@@ -61,6 +89,7 @@ def _text_of(path: Path) -> str:
 def _rows_of(reader: Iterator[list[str]], path: Path) -> Iterator[TableRow]:
     header: list[str] = []
     line = 1
+    faults = Faults()
     for fields in reader:
         start, line = line, reader.line_num + 1  # type: ignore[attr-defined]
         if not any(field.strip() for field in fields):
@@ -69,11 +98,17 @@ def _rows_of(reader: Iterator[list[str]], path: Path) -> Iterator[TableRow]:
             header = _header_of(fields, path, start)
             continue
         row = [field.strip() for field in fields]
-        if len(row) < len(header) or any(row[len(header) :]):
-            raise InputDataError(
-                f"line {start} has {len(row)} fields, the header {len(header)}", path, "quote fields that hold commas"
-            )
-        yield TableRow(start, dict(zip(header, row, strict=False)))
+        with faults:
+            _check_count(row, header, path, start)
+            yield TableRow(start, dict(zip(header, row, strict=False)))
+    faults.tell()
+
+
+def _check_count(row: list[str], header: list[str], path: Path, line: int) -> None:
+    more = any(row[len(header) :])
+    if more or len(row) < len(header):
+        way_out = "quote fields that hold commas" if more else "write each field, an empty one, too: a,,b"
+        raise InputDataError(f"line {line} has {len(row)} fields, the header {len(header)}", path, way_out)
 
 
 def _header_of(fields: list[str], path: Path, line: int) -> list[str]:

@@ -121,8 +121,8 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         told += unused_notes(root, found.films, found.others, patients)
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
-        told = (error.what, error.where if error.where in OWN_FILES else "", error.way_out)
-        data_set = {"not usable for training": " : ".join(filter(None, told))}
+        parts = (error.what, error.where if error.where in OWN_FILES else "", error.way_out)
+        data_set = {"not usable for training": " : ".join(filter(None, parts))}
     except Exception as error:  # one odd file among thousands does not end the work
         data_set = {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
     twins = {file for group in found.duplicates for file in group}

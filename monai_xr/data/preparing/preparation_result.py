@@ -7,7 +7,7 @@ from typing import Any
 
 from monai_xr.data.pixel_store.duplicates import Duplicates
 from monai_xr.data.pixel_store.pixel_cache import PixelCache
-from monai_xr.data.records import Record, Records, SkippedFile
+from monai_xr.data.records import UNLABELLED, Record, Records, SkippedFile, reasons
 from monai_xr.dicom.chest import is_other_than_chest
 
 
@@ -66,7 +66,7 @@ class Preparation:
 
     def reasons(self) -> dict[str, int]:
         """Count the refused files by reason, the most frequent first."""
-        return dict(Counter(each.reason for each in self.refused).most_common())
+        return reasons(self.refused)
 
 
 def drop_unusable(cache: PixelCache, *, accept_non_chest: bool) -> tuple[list[int], list[SkippedFile]]:
@@ -83,7 +83,7 @@ def drop_unusable(cache: PixelCache, *, accept_non_chest: bool) -> tuple[list[in
     places: list[int] = []
     dropped: list[SkippedFile] = []
     for place, record in enumerate(cache.records):
-        reason = "" if record.label or not has_labels else "no label, others have one"
+        reason = "" if record.label or not has_labels else UNLABELLED
         doubt = cache.facts[place].chest_doubt
         reason = doubt if is_other_than_chest(doubt) and not accept_non_chest else reason
         reason = _twin(cache, first, place, record) or reason

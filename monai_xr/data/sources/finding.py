@@ -20,7 +20,7 @@ from pathlib import Path
 
 from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
-from monai_xr.data.records import Records, canonical_split
+from monai_xr.data.records import UNLABELLED, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
 from monai_xr.data.sources.header_memory import HeaderMemory
@@ -49,8 +49,9 @@ def find_records(
     Args:
         dataset_dir: One of the three kinds of folder above.
         classes: Labels to keep; None keeps all. One string may hold several, see `monai_xr.settings.parse_names`.
-        split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
-            of the folder has them, see `monai_xr.data.splits.split_table`.
+        split: Keeps the images of this split, and of those none without label where others have one; None, "" and
+            "none" keep all. Where the data names no splits, the table of the folder has them, see
+            `monai_xr.data.splits.split_table`.
         deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
         no_patients: Lets that deal split images of unknown patients one by one.
         labelled: Whether an image without label is an error.
@@ -157,7 +158,17 @@ def _of_split(records: Records, wanted: str) -> Records:
     kept = records.keeping(record for record in records if record.split == wanted)
     if not kept:
         raise ConfigurationError(f"no images of split {wanted!r}", "split", _known(wanted, records.splits, "splits"))
-    return replace(kept, split_used=wanted)
+    return replace(_labelled_like_others(kept), split_used=wanted)
+
+
+def _labelled_like_others(records: Records) -> Records:
+    """Leave images without label out where others have one, told as skipped: what has no label is no class."""
+    bare = [record for record in records if not record.label]
+    if not bare or len(bare) == len(records):
+        return records
+    names = (each.shown or each.image.relative_to(records.root).as_posix() for each in bare)
+    skipped = tuple(SkippedFile(name, UNLABELLED) for name in names)
+    return replace(records, items=tuple(each for each in records if each.label), skipped=records.skipped + skipped)
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:

@@ -5,45 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_xr.data.files.tables import TableRow, read_table, require_columns
+from monai_xr.data.files.tables import Faults, TableRow, read_table, require_columns
 from monai_xr.data.records import Record, SkippedFile
 from monai_xr.errors import InputDataError
 
 LABELS = "labels.csv"
 KEY_COLUMNS = ("image", "file", "path", "filename", "sopinstanceuid", "sop_instance_uid", "uid")
-_TOLD = 5
 _DIVIDED = (
     "films of {} patients of the headers are of several patients each in {}, which is believed: they may stand on both "
     "sides of a split; correct its column patient_id if the headers are right"
 )
 _OF_AN_IMAGE = {"label": "labels", "patient_id": "patients", "group_id": "groups", "split": "splits"}
-
-
-class Faults:
-    """Collects what is wrong with the rows of a table: `with faults` around each row, `tell` after the last."""
-
-    def __init__(self) -> None:
-        self.found: list[InputDataError] = []
-
-    def __enter__(self) -> None:
-        """Look at a row."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Keep what is wrong with it, and go on."""
-        if isinstance(error, InputDataError):
-            self.found.append(error)
-        return isinstance(error, InputDataError)
-
-    def tell(self) -> None:
-        """Tell the first five and count the others.
-
-        Raises:
-            InputDataError: Anything was wrong.
-        """
-        if self.found:
-            more = len(self.found) - _TOLD
-            told = [each.what for each in self.found[:_TOLD]] + [f"and {more} more"] * (more > 0)
-            raise InputDataError("; ".join(told), self.found[0].where, self.found[0].way_out)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from monai_xr.data.files.tables import TableRow, read_table, require_columns
+from monai_xr.data.files.tables import Faults, TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
 from monai_xr.data.sources.folder_names import patients_of_headers
-from monai_xr.data.sources.label_table import Faults, check_same, divided_patients, lines_without_file
+from monai_xr.data.sources.label_table import check_same, divided_patients, lines_without_file
 from monai_xr.errors import InputDataError
 
 MANIFEST = "manifest.csv"

@@ -33,7 +33,7 @@ RETRY_S = 10.0
 PATIENCE_S = 8.0  # of a training that ends, for a server that may be dead
 LONG_PATIENCE_S = 60.0  # for a sqlite file that may be locked or in the making, and for weights to be registered
 _THREAD = "monai_xr MLflow sender"
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _CURVES = {"metrics.jsonl": ("epoch", ""), "iterations.jsonl": ("iteration", "iteration/")}
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -102,7 +102,7 @@ class MlflowSender:
         self.left = {"its end": self._send_end, "its files": self._send_last_files}
         if register:
             self.left["its registered weights"] = lambda: register(self._open(), self.run_id)
-        long = outcome != "killed" and (register or self.uri.startswith("sqlite:"))
+        long = outcome != "stopped" and (register or self.uri.startswith("sqlite:"))
         self.start()
         self.ended.set()
         self.news.set()

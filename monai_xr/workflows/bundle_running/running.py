@@ -1,7 +1,8 @@
 """What the configs of the bundles call, as `xr`: the engines, seeded, and told when they are to stop."""
 
-import shlex
+import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
@@ -13,7 +14,7 @@ from monai_xr.engines import pick_device
 from monai_xr.exits import is_plain_command
 from monai_xr.handlers.checkpointing.stopping import Stopped
 from monai_xr.runs import RunFolder, settings_behind
-from monai_xr.runs.summary import summary_of
+from monai_xr.runs.summary import resume_command, summary_of
 from monai_xr.settings import parse_count
 from monai_xr.workflows.bundle_running.kept_config import (
     keep_config,
@@ -63,10 +64,18 @@ def run_training(trainer: Any) -> None:
     try:
         trainer.run()
     except Stopped as stopped:
-        again = f"monai-xr train {shlex.quote(output)} --resume --dataset_dir {shlex.quote(films)}"
-        told = [stopped.told, *([again] if output and stopped.told and not is_plain_command() else [])]
-        print(f"\nmonai_xr: stopped{stopped.told and '; '}{': '.join(told)}", file=sys.stderr)  # noqa: T201
+        again = [resume_command(Path(output), films)] * bool(output and stopped.told and not is_plain_command())
+        _tell_end(": ".join((f"stopped; {stopped.told}" if stopped.told else "stopped", *again)))
         raise
+    except KeyboardInterrupt:
+        if getattr(trainer.state, "outcome", "") != "finished":
+            raise
+        _tell_end("the training is finished and saved; MLflow may lack its end")
+        raise SystemExit(128 + signal.SIGINT) from None
     run = RunFolder(output)
     if output and idist.get_rank() == 0 and run.is_recorded:
         print(*summary_of(run, films=films).end_lines(), sep="\n", flush=True)  # noqa: T201
+
+
+def _tell_end(how: str) -> None:
+    print(f"\nmonai_xr: {how}", file=sys.stderr)  # noqa: T201

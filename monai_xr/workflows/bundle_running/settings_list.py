@@ -27,6 +27,7 @@ _WIRING = frozenset(
 _COUNTS = ("image_size", "batch_size", "max_epochs")
 _GENERATED = (32, 64, 128, 256, 512)  # image sizes that networks of generators double up to
 _MOST = 22  # characters of a default
+_USUAL_OUTPUT = "$'runs/' + @bundle"
 _EXPRESSION = ("$", "@", "%")
 
 
@@ -126,6 +127,8 @@ class SettingsList:
             if name == "image_size" and "generator" in self.content and value not in _GENERATED:
                 raise ConfigurationError(f"image_size {value} is not supported", name, f"one of {list(_GENERATED)}")
         folder = typed.get("dataset_dir", self.content.get("dataset_dir"))
+        if "dataset_dir" not in typed and isinstance(folder, str) and not _is_expression(folder):
+            _check_named(folder)
         if isinstance(folder, str) and folder and (not _is_expression(folder) or "dataset_dir" in typed):
             self._check_films(folder, typed)
         self._check_resumed(typed)
@@ -133,6 +136,8 @@ class SettingsList:
     def _check_resumed(self, typed: Mapping[str, Any]) -> None:
         """Compare plain values with those of the run that is to go on; the training compares all when it starts."""
         now = {**self.content, **typed}
+        if now.get("output_dir") == _USUAL_OUTPUT:
+            now["output_dir"] = f"runs/{now.get('bundle', '')}"
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
         if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
             names = ("bundle", *self.settings)
@@ -172,6 +177,11 @@ class SettingsList:
             return (name, "true") if alone and self.settings[name].is_flag else None
         positive = self.settings.get(name.removeprefix("no_"))
         return (positive.name, "false") if positive and positive.is_flag and alone else None
+
+
+def _check_named(folder: str) -> None:
+    if folder and not Path(folder).exists():
+        raise ConfigurationError("say where the films are", "dataset_dir", "--dataset_dir FOLDER")
 
 
 def _content(file: Path) -> dict[str, Any]:

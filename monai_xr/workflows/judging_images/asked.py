@@ -46,7 +46,8 @@ def images_told(synthetic: GeneratedImages, aiin: Any) -> str:
     others = [each for each in sampled if each != images]
     beside = f"; for others of this training name {' or '.join(map(str, others))}" if others else ""
     if synthetic.training is None:
-        beside += f"; no training is recorded beside them, real films go through AIIN: {as_text(aiin)} (--aiin)"
+        known = "as is kept beside them" if synthetic.kept_settings else "no training is recorded beside them"
+        beside += f"; {known}, real films go through AIIN: {as_text(aiin)} (--aiin)"
     return f"comparing the images in {images}{beside}"
 
 

@@ -153,9 +153,8 @@ def larger_split(real_dir: str | Path, chosen: Chosen, compared: Compared) -> st
 
 def _apart(others: Records, real: Records) -> Records:
     if {record.image for record in real} & {record.image for record in others}:
-        raise ConfigurationError(
-            "held-out images are among the real ones", "held_out_split", "set `split` and another `held_out_split`"
-        )
+        way_out = "name a split that the real images are not of, or none to halve them"
+        raise ConfigurationError("held-out images are among the real ones", "held_out_split", way_out)
     return others
 
 

@@ -23,7 +23,7 @@ from monai_xr.workflows.judging_images.headline import (
 LEAST = 20  # patients: of fewer, one in 20 cannot be seen, and one in 20 is what every verdict may get wrong
 _WHERE_MORE = {
     "synthetic": "Generate them with monai-xr sample RUN --count 500.",
-    "held-out": "Take a larger split with --held-out-split, or add films of further patients to the folder.",
+    "held-out": "Add films of further patients to the folder.",
     "real": "Take all splits with --split none, or add films of further patients to the folder.",
     "half of the real": "Real films are halved where no split is held out: add films of further patients.",
 }
@@ -106,7 +106,7 @@ def _copies(rows: Mapping[str, Measure]) -> Light:
     attack = next((each for each in rows_named(rows, "attack_auc_") if each.finding == "open"), None)
     if attack:
         return Light("copies?", "open", attack, "training films are told")
-    return Light("copies?", "fine", row, "no more than real films")
+    return Light("copies?", "fine", row, "none that can be shown")
 
 
 def _enough(rows: Mapping[str, Measure], units: int) -> Light:
@@ -115,7 +115,7 @@ def _enough(rows: Mapping[str, Measure], units: int) -> Light:
     if units < LEAST:
         return Light("enough?", "bad", row, TOO_FEW.lower())
     if rows["ms_ssim_excess"].finding == "open":
-        return Light("enough?", "open", row, "more would decide")
+        return Light("enough?", "open", row, "not to decide all")
     return Light("enough?", "fine", row, "yes")
 
 

@@ -17,7 +17,8 @@ _MANY = 0.5  # of the images: so many stand out however few films say what is us
 _HEAD = f"{'light':<7}{'question':<10}{'value':>8} {'95 % interval':<21}{'real':>8}  answer"
 _MEANT = (
     "faithful: distance over that of real films; diverse: MS-SSIM of pairs;\n"
-    "covers: {} of real films; copies: {}; enough: patients"
+    "covers: {} of real films; copies: {}; enough: patients;\n"
+    "real: {}"
 )
 _COPIES = {"attack": "AUROC of an attack", "near": "share near training"}  # by how the measure begins
 
@@ -31,13 +32,14 @@ def print_lights(measures: Measures) -> None:
         line = light_line(light)
         colour = _COLOURS.get(light.colour, light.colour)
         console.print(Text(line[:7], colour) + Text(line[7:]), soft_wrap=True)
-    console.print(Text(what_lights_mean(measures.lights), "bright_black"))
+    console.print(Text(what_lights_mean(measures.lights, measures.settings.get("held_out_split")), "bright_black"))
 
 
-def what_lights_mean(lights: Sequence[Light]) -> str:
+def what_lights_mean(lights: Sequence[Light], held_out: str | None = None) -> str:
     """Give what the values are: of coverage and of copies that measure is shown which the answer stands on."""
     begins = {light.question: light.row.name.partition("_")[0] for light in lights}
-    return _MEANT.format(begins["covers?"], _COPIES[begins["copies?"]])
+    others = f"the films of split {held_out}" if held_out else "one half of the real films beside the other"
+    return _MEANT.format(begins["covers?"], _COPIES[begins["copies?"]], others)
 
 
 def next_lines(measures: Measures, real: Path, training: RunFolder | None) -> list[str]:

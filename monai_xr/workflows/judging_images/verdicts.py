@@ -69,7 +69,7 @@ def _excess_verdict(excess: float, interval: Interval | None, matters: float | N
         return f"More alike than other real films are, by more than {least}.", "bad"
     if interval[1] < matters:
         return f"Not more alike than other real films, or by less than {least}.", "fine"
-    return f"More images would tell whether it is more than {least}.", "open"
+    return f"More images would tell whether they are more alike than other real films by more than {least}.", "open"
 
 
 def gap_row(

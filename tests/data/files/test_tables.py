@@ -63,3 +63,16 @@ def test_rows_are_written_as_lists_or_by_column(tmp_path: Path) -> None:
     assert text == 'image,label\n"a,b.png",x\nc.png,"say ""y"""\n'
     (tmp_path / "t.csv").write_text(text)
     assert [row.fields["label"] for row in read_table(tmp_path / "t.csv")] == ["x", 'say "y"']
+
+
+@pytest.mark.parametrize(
+    ("rows", "way_out"), [("a.png\nb.png,x\nc.png\n", "write each field"), ("a.png,x,y\nc.png\n", "quote fields")]
+)
+def test_all_rows_with_another_number_of_fields_are_told(tmp_path: Path, rows: str, way_out: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"image,label\n{rows}")
+    lines = [place for place, row in enumerate(rows.splitlines(), start=2) if row.count(",") != 1]
+    wanted = "; ".join(f"line {line} has . fields, the header 2" for line in lines)
+    with pytest.raises(InputDataError, match=wanted) as told:
+        read_table(path)
+    assert told.value.way_out.startswith(way_out)

@@ -40,7 +40,7 @@ def test_signal_ends_the_running_iteration_saves_and_leaves_with_its_code(tmp_pa
     assert capsys.readouterr().err.splitlines()[-1] == message
     assert newest_checkpoint(tmp_path / "c")["iteration"] == 9
     assert engine.state.checkpoint_name == "epoch_000001_plus_000003.pt"
-    assert engine.state.outcome == "killed"
+    assert engine.state.outcome == "stopped"
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 

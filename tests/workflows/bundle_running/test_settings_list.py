@@ -121,3 +121,27 @@ def test_path_that_a_kept_config_left_out_must_be_typed(tmp_path):
         kept.check({})
     Image.new("L", (8, 8)).save(tmp_path / "film.png")
     kept.check({"dataset_dir": str(tmp_path)})
+
+
+def test_training_without_a_word_on_its_films_is_asked_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.yaml").write_text("dataset_dir: data\n")
+    settings = SettingsList([tmp_path / "train.yaml"])
+    with pytest.raises(ConfigurationError, match="say where the films are : dataset_dir : --dataset_dir FOLDER"):
+        settings.check({})
+    with pytest.raises(ConfigurationError, match="data folder does not exist : data"):
+        settings.check({"dataset_dir": "data"})
+
+
+def test_run_in_the_usual_folder_is_not_resumed_with_another_setting(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "some_bundle"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "epoch_000001.pt").touch()
+    config = "bundle: some_bundle\noutput_dir: $'runs/' + @bundle\nseed: {}\nresume: false\n"
+    (run / "config.yaml").write_text(config.format(0))
+    (tmp_path / "train.yaml").write_text(config.format(0))
+    settings = SettingsList([tmp_path / "train.yaml"])
+    with pytest.raises(ConfigurationError, match="seed was 0 when the training stopped and is 1 now"):
+        settings.check({"seed": 1, "resume": True})
+    settings.check({"resume": True})

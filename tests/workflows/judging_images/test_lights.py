@@ -51,6 +51,8 @@ def test_terminal_names_the_measure_that_an_answer_stands_on() -> None:
     told = what_lights_mean(five_lights(judged((0.9, 1.4), **GOOD | {"coverage": "bad", "attack": "open"}), 100))
     assert "covers: coverage of real films; copies: AUROC of an attack; enough: patients" in told
     assert max(map(len, told.splitlines())) <= 80
+    assert told.endswith("real: one half of the real films beside the other")
+    assert what_lights_mean(worst_of_recall, "val").endswith("real: the films of split val")
 
 
 def test_few_images_turn_every_light_off() -> None:
@@ -93,7 +95,7 @@ def test_few_patients_with_many_films_are_too_few() -> None:
     assert few.headline == "Too few to judge"
     assert few.lights[-1].row.value == 10
     assert "held-out, has 10 patients or images: 10 more are needed" in few.verdict
-    assert "--held-out-split" in few.verdict
+    assert few.verdict.endswith("Add films of further patients to the folder.")
 
 
 def test_real_films_have_one_likeness_beside_that_of_synthetic_images() -> None:
