@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.data_folder import LINEAGE
 from monai_xr.data.files.output import write_json
 from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import Records, keys_of
 from monai_xr.errors import InputDataError
 
-LINEAGE = "lineage.json"  # in a folder of generated images
 _WORDS = {"patient": "patients", "group": "groups", "film": "films"}
 
 
@@ -114,9 +114,9 @@ def lineage_behind(images: Iterable[Path]) -> TrainedOn:
     return found
 
 
-def write_lineage(folder: str | Path, behind: TrainedOn) -> None:
-    """Keep beside generated images whom their generator was trained on."""
-    write_json(Path(folder) / LINEAGE, {"trained_on": behind.as_dict()})
+def write_lineage(folder: str | Path, behind: TrainedOn, settings: Mapping[str, Any] | None = None) -> None:
+    """Keep beside generated images whom their generator was trained on, and what its films went through."""
+    write_json(Path(folder) / LINEAGE, {"trained_on": behind.as_dict(), **({"settings": settings} if settings else {})})
 
 
 def read_lineage(folder: str | Path) -> TrainedOn:

@@ -45,6 +45,7 @@ class SyntheticWriter:
         self.lineage = {name: str(value) for name, value in lineage.items()}
         self.formats = parse_names(formats) or list(_FORMATS)
         self.trained_on = trained_on
+        self.film_settings: dict[str, Any] = {}
         self.rows: list[dict[str, str]] = []
         if unknown := set(self.formats) - set(_FORMATS):
             raise ConfigurationError(f"unknown format {sorted(unknown)}", "formats", "png, dicom or both")
@@ -63,9 +64,10 @@ class SyntheticWriter:
         if weights is not None:
             self.lineage = {"model_hash": weights.sha256, "run_id": weights.run_id, **self.lineage}
             self.trained_on = weights.trained_on | (self.trained_on or NOBODY)
+            self.film_settings = dict(weights.film_settings)
         self._remove_leftovers()
         if self.trained_on:
-            write_lineage(self.folder, self.trained_on)
+            write_lineage(self.folder, self.trained_on, self.film_settings)
 
     def _remove_leftovers(self) -> None:
         """Remove what a sampling of the same training wrote here that was stopped before its manifest."""

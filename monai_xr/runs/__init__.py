@@ -4,8 +4,8 @@ Reads `run.json`, curves and alarms; `monai_xr.runs.trained` loads the networks.
 """
 
 from monai_xr.runs.alarm_log import read_alarms
-from monai_xr.runs.generated_images import GeneratedImages, keep_settings, settings_behind
+from monai_xr.runs.generated_images import GeneratedImages, film_settings, settings_behind
 from monai_xr.runs.openings import note_opening
 from monai_xr.runs.run_folder import RunFolder
 
-__all__ = ["GeneratedImages", "RunFolder", "keep_settings", "note_opening", "read_alarms", "settings_behind"]
+__all__ = ["GeneratedImages", "RunFolder", "film_settings", "note_opening", "read_alarms", "settings_behind"]

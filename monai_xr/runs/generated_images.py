@@ -7,10 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.data_folder import data_folder
-from monai_xr.data.files.output import write_json
+from monai_xr.data.files.data_folder import LINEAGE, data_folder
 from monai_xr.data.images.lineage import lineage_of
-from monai_xr.data.trained_on import LINEAGE
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.runs.run_folder import RunFolder
 
@@ -56,21 +54,21 @@ class GeneratedImages:
     def settings(self) -> dict[str, Any]:
         """Give what real images must go through to be compared with these.
 
-        Taken from the training behind them, or from what is kept beside them, see `keep_settings`; the bundles'
+        Taken from the training behind them, or from what is kept beside them, see `SyntheticWriter`; the bundles'
         defaults where neither is here, and no AIIN where they are not of a generator of ours: nothing says then that
         its films went through it.
         """
         kept = self.kept_settings
         settings = _BEHIND | kept
         if self.training is not None:
-            settings = _settings_of(self.training)
+            settings = film_settings(self.training)
         elif not kept and not self._of_our_generator():
             settings["aiin"] = "none"
         return {**settings, "split": settings["split"] or None}  # "" took all
 
     @property
     def kept_settings(self) -> dict[str, Any]:
-        """What `keep_settings` kept beside the images; nothing where it did not."""
+        """What was kept beside the images when they were written; empty where nothing was."""
         with suppress(ConfigurationError, InputDataError, OSError, ValueError, KeyError, TypeError):
             kept = dict(json.loads((data_folder(self.folder) / LINEAGE).read_bytes())["settings"])
             return {name: value for name, value in kept.items() if name in _BEHIND}
@@ -83,14 +81,8 @@ class GeneratedImages:
         return False
 
 
-def keep_settings(folder: Path, run: RunFolder) -> None:
-    """Keep beside images that a training made what real films must go through, so that they may lie anywhere."""
-    if (folder / LINEAGE).is_file() and run.is_recorded and run.made(_images_in(folder)[:1]):
-        kept = json.loads((folder / LINEAGE).read_bytes())
-        write_json(folder / LINEAGE, kept | {"settings": _settings_of(run)})
-
-
-def _settings_of(run: RunFolder) -> dict[str, Any]:
+def film_settings(run: RunFolder) -> dict[str, Any]:
+    """Give what real films went through in a training: size, classes, split, AIIN, and whether phantoms were let in."""
     return {name: run.setting(name, default) for name, default in _BEHIND.items()}
 
 

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 import pydicom
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from PIL import Image
 
 from monai_xr.data import read_image
 from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.handlers.synthetic_writer import SyntheticWriter
+from monai_xr.runs import GeneratedImages
+from monai_xr.runs.trained import LoadedGenerator
 
 LINEAGE = {"model_hash": "ab" * 32, "run_id": "run-7", "seed": "11"}
 
@@ -65,6 +67,16 @@ def test_images_of_a_killed_sampling_say_whom_their_generator_knows(tmp_path):
     images = sorted((tmp_path / "made").glob("*.png"))
     assert len(images) == 1
     assert lineage_behind(images) == known
+
+
+def test_images_keep_what_real_films_went_through_wherever_they_lie(tmp_path):
+    films = {"image_size": 32, "classes": None, "split": "train", "aiin": "none", "accept_phantoms": True}
+    weights = LoadedGenerator(torch.nn.Identity(), "ab", "run-1", 3, film_settings=films)
+    engine = Engine(lambda _, batch: [{"pred": torch.zeros(1, 64, 64)} for _ in batch])
+    engine.add_event_handler(Events.STARTED, lambda: setattr(engine.state, "weights", weights))
+    SyntheticWriter(tmp_path / "made", {"seed": "0"}).attach(engine)
+    engine.run([[{"index": 0, "label": "PNEUMONIA"}]])
+    assert GeneratedImages(tmp_path / "made").settings() == films
 
 
 def test_what_a_stopped_sampling_left_is_not_beside_the_images_of_the_next(folder):

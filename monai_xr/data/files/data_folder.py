@@ -10,6 +10,7 @@ from monai_xr.errors import ConfigurationError, InputDataError
 
 IMAGES, QUARANTINE, JOB = "images", "quarantine", "job.json"
 SYNTHETIC, RECORD = "synthetic", "run.json"
+LINEAGE = "lineage.json"  # beside generated images, wherever they lie
 TABLES = ("manifest.csv", "labels.csv")
 OWN_FILES = (*TABLES, "splits.json")  # of a data folder, beside its images
 

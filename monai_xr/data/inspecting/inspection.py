@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from monai_xr.data.files.data_folder import OWN_FILES, data_folder
+from monai_xr.data.files.data_folder import LINEAGE, OWN_FILES, data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.images.image_file import Decode
 from monai_xr.data.images.png_depth import exports_note
@@ -26,7 +26,6 @@ from monai_xr.data.records import SPLITS, Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
 from monai_xr.data.sources.shown_paths import find_shown
-from monai_xr.data.trained_on import LINEAGE
 from monai_xr.dicom.chest import is_other_than_chest
 from monai_xr.errors import ConfigurationError, XrError
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from monai_xr.data.files.data_folder import LINEAGE
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under, printable
 from monai_xr.data.files.tables import TableRow
 from monai_xr.data.identifiers import HashedId, hashed, hashed_id, ids_of_several
@@ -19,7 +20,6 @@ from monai_xr.dicom.identity import film_identity, modality_name
 from monai_xr.errors import InputDataError
 
 _OWN = (LABELS, SPLITS_FILE)  # in the folder itself
-_LINEAGE = "lineage.json"  # beside generated images, wherever they lie
 NAMELESS = (
     "{} films have no label: the name of their first folder, which would be their class, holds a word of the patient's "
     "name or id, and such names are hidden; name their classes in a labels.csv beside the folders"
@@ -66,7 +66,7 @@ def folder_records(root: Path, memory: HeaderMemory | None = None) -> Records:
 
 
 def _is_own(file: str) -> bool:
-    return file in _OWN or file.rpartition("/")[2] == _LINEAGE
+    return file in _OWN or file.rpartition("/")[2] == LINEAGE
 
 
 def _list_of(kinds: Counter[str]) -> str:

@@ -1,14 +1,16 @@
 """Loads a generator, ready to sample, from a checkpoint or a file of weights: `load_generator`."""
 
 import pydoc
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from monai_xr.data.trained_on import UNSAID, TrainedOn
 from monai_xr.errors import ModelError
 from monai_xr.networks import Discriminator, Generator
-from monai_xr.runs import RunFolder
+from monai_xr.runs import RunFolder, film_settings
 from monai_xr.runs.checkpoint_files import find_checkpoint
 from monai_xr.runs.trained.weight_files import fill, load_weights, run_of
 
@@ -22,6 +24,7 @@ class LoadedGenerator:
         run_id: Of the training, see `RunFolder`.
         epoch: Whole epochs that the weights were trained.
         trained_on: Whom it knows; of safetensors nobody says.
+        film_settings: What real films went through in its training, see `film_settings`; empty where nobody says.
     """
 
     network: Generator
@@ -29,6 +32,7 @@ class LoadedGenerator:
     run_id: str
     epoch: int
     trained_on: TrainedOn = UNSAID
+    film_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerator:
@@ -54,8 +58,9 @@ def load_generator(network: Generator, checkpoint: str | Path) -> LoadedGenerato
             content["name"],
             "add the overlays of the training",
         )
-    known = TrainedOn.from_dict(content.get("trained_on", {}))
-    return LoadedGenerator(network.eval(), content["sha256"], RunFolder(run_of(path)).run_id, content["epoch"], known)
+    run, known = RunFolder(run_of(path)), TrainedOn.from_dict(content.get("trained_on", {}))
+    films = film_settings(run) if run.is_recorded else {}
+    return LoadedGenerator(network.eval(), content["sha256"], run.run_id, content["epoch"], known, films)
 
 
 def generator_as_trained(run: RunFolder, network: partial[Generator]) -> Generator:

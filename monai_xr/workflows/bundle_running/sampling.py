@@ -8,7 +8,7 @@ from typing import Any
 from monai_xr.data.files.output import free_folder
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError
-from monai_xr.runs import RunFolder, keep_settings
+from monai_xr.runs import RunFolder
 from monai_xr.workflows.bundle_running.bundle_folders import config_files, find_bundle, known_bundles
 from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
@@ -34,9 +34,7 @@ class SamplePlan:
         from monai_xr.workflows.bundle_running.bundles import run_bundle
 
         run_bundle(self.bundle, "inference", "inference", self.knobs)
-        place = Path(self.knobs[_IMAGES])
-        keep_settings(place, RunFolder(self.knobs["output_dir"]))
-        return place
+        return Path(self.knobs[_IMAGES])
 
 
 def settings_of_sampling(folder: Path, bundle: str | Path | None = None) -> tuple[Path, SettingsList]:
