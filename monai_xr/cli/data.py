@@ -68,7 +68,7 @@ def inspect(
     with progress_bar("films") as progress:
         inspection = inspect_folder(folder, decode=decode, workers=workers, progress=progress)  # type: ignore[arg-type]
     if inspection.films or inspection.others:
-        print_inspection(inspection)
+        print_inspection(inspection, folder)
     if not inspection.films:
         raise InputDataError("no image in it", folder, "name a folder of DICOM, PNG or JPEG files")
     if json_file:
@@ -187,6 +187,7 @@ def prepare(
     say("reading the headers ...")
     from monai_xr.data.preparing import PrepareSettings, parse_fractions, prepare
     from monai_xr.data.preparing.console import print_preparation
+    from monai_xr.workflows.tables import training_next
 
     del options["source"], options["out"]
     settings = PrepareSettings(**options | {"fractions": parse_fractions(fractions) if fractions else None})
@@ -194,6 +195,7 @@ def prepare(
         result = prepare(source, out, settings, progress=progress)
     print_preparation(result)
     typer.echo(f"report: {out / 'report.html'}")
+    typer.echo(training_next(out, "--accept_phantoms" * accept_phantoms))
 
 
 @app.command()

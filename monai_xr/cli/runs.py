@@ -12,13 +12,14 @@ from monai_xr.progress import loading, working
 @app.command()
 def runs(
     places: Annotated[
-        list[Path] | None, typer.Argument(help="Runs, or folders that hold some; else runs, or the working folder.")
+        list[Path] | None,
+        typer.Argument(help="Runs, or folders that hold some; else those here and in runs."),
     ] = None,
 ) -> None:
     """List trainings: how each stands and what it reached; of several, the settings in which they differ."""
     from monai_xr.runs.summary import differing_settings, find_runs, summary_of
 
-    found = [summary_of(run) for run in find_runs(places or [_usual_place()])]
+    found = [summary_of(run) for run in find_runs(places or _usual_places())]
     for each in found:
         typer.echo(f"{each.name}  {each.bundle}")
         typer.echo(f"    {each.state}, epoch {each.epochs}, films: {each.films}")
@@ -32,10 +33,11 @@ def runs(
             typer.echo(f"    {setting}: " + ", ".join(f"{name} {value or '-'}" for name, value in values))
 
 
-def _usual_place() -> Path:
-    """Give `runs`, or the working folder where that is the one that holds trainings."""
+def _usual_places() -> list[Path]:
+    """Give the runs of the working folder, and `runs` unless that holds none beside them."""
+    beside = sorted(each.parent for each in Path().glob("*/run.json"))
     runs = Path("runs")
-    return Path() if not any(runs.rglob("run.json")) and any(Path().glob("*/run.json")) else runs
+    return [*beside, *([runs] if not beside or any(runs.rglob("run.json")) else [])]
 
 
 @app.command()

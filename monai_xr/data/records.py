@@ -14,6 +14,7 @@ from monai_xr.data.identifiers import hashed, hashed_id
 SPLITS = ("train", "val", "test")
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 NAMED, DEALT = "named by the data", "dealt by patient"
+RESPLIT = "monai-xr prepare FOLDER OUT --resplit"  # the command that deals splits anew where the data names some
 UNLABELLED = "no label, others have one"  # why a film is left out
 _SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 

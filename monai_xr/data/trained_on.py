@@ -55,7 +55,9 @@ class TrainedOn:
     def __or__(self, other: "TrainedOn") -> "TrainedOn":
         return TrainedOn(self.units | other.units, self.keys | other.keys, self.splits | other.splits)
 
-    def refuse(self, units: frozenset[str], what: str, way_out: str, *, where: Any = "") -> None:
+    def refuse(
+        self, units: frozenset[str], what: str, way_out: str, *, where: Any = "", cache: PixelCache | None = None
+    ) -> None:
         """Refuse films of which some were trained on.
 
         Args:
@@ -63,6 +65,7 @@ class TrainedOn:
             what: How the message calls the training.
             way_out: What the user can do.
             where: Their folder.
+            cache: Of the films, by which the first one is named, too.
 
         Raises:
             InputDataError: Some were; names how many, and the first by its hash.
@@ -71,7 +74,8 @@ class TrainedOn:
             both = sorted(unit for unit in units & self.units if unit.startswith(f"{kind}/"))
             if both:
                 total = sum(unit.startswith(f"{kind}/") for unit in units)
-                raise InputDataError(f"{len(both)} of {total} {word} {what}, such as {both[0]}", where, way_out)
+                such = f"{both[0]}{_file_of(both[0], cache)}"
+                raise InputDataError(f"{len(both)} of {total} {word} {what}, such as {such}", where, way_out)
 
     def cannot_tell(self, source: Records) -> str:
         """Give a note where the patients behind the weights cannot be compared with those of a folder, else ""."""
@@ -88,6 +92,16 @@ class TrainedOn:
                 "was checked by the pixels of the films alone."
             )
         return ""
+
+
+def _file_of(unit: str, cache: PixelCache | None) -> str:
+    """Name the first film of a unit in brackets, as reports may show it; "" where nothing tells."""
+    if cache is None:
+        return ""
+    films = zip(cache.records, cache.facts, strict=True)
+    of_films = ((*keys_of(record, cache.records.root), f"film/{facts.film}") for record, facts in films)
+    place = next((place for place, units in enumerate(of_films) if unit in units), None)
+    return f" ({cache.records[place].shown})" if place is not None and cache.records[place].shown else ""
 
 
 NOBODY = TrainedOn()

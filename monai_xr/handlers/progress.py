@@ -59,7 +59,9 @@ class Progress:
             leave=False,
             disable=not sys.stderr.isatty(),
         )
-        if self.bar.disable:
+        if engine.state.epoch >= engine.state.max_epochs:
+            self._write("note        all epochs are done already: a larger --max_epochs goes on")
+        elif self.bar.disable:
             say("first iteration ...")
 
     def begin(self) -> None:

@@ -54,6 +54,13 @@ def settings_as_run(settings: Mapping[str, Any], engine: Any) -> dict[str, Any]:
     return {name: other.get(name, value) for name, value in settings.items()}
 
 
+def _whole_epochs(engine: Any) -> int:
+    """Count the epochs that ended; the state counts the one that runs, too."""
+    state = engine.state
+    is_whole = state.outcome == "finished" or not state.epoch_length
+    return int(state.epoch if is_whole else state.iteration // state.epoch_length)
+
+
 class RunRecord:
     """Writes `run.json` at the start, and again with the outcome at the end; of several processes the first one does.
 
@@ -104,7 +111,7 @@ class RunRecord:
             return
         self.content |= {
             "ended": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "epochs": engine.state.epoch,
+            "epochs": _whole_epochs(engine),
             "metrics": numbers(engine.state.metrics),
             "best": getattr(engine.state, "best", {}),
             "state": engine.state.outcome,

@@ -176,7 +176,8 @@ def _reached(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
         return f"{in_words(numbers(best), main_first=True)} in epoch {epoch}, the best"
     measures = told_measures({name: value for name, value in last.items() if name not in PLACE})
     quality = {name: value for name, value in measures.items() if name not in _LOSSES}
-    return f"{in_words(quality or measures, main_first=True)} in epoch {last['epoch']}" if measures else ""
+    hint = "; MS-SSIM above 0 is more alike than real images" * ("ms_ssim_gap" in quality)
+    return f"{in_words(quality or measures, main_first=True)} in epoch {last['epoch']}{hint}" if measures else ""
 
 
 def _checkpoint(run: RunFolder, record: Mapping[str, Any]) -> str:

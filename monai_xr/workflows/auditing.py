@@ -46,6 +46,13 @@ class Told:
         known = self.interval is not None and self.interval[0] > 0.5
         return self.what == "label" and self.by != _INNOCENT and self.auroc > CONFOUNDED_ABOVE and known
 
+    @property
+    def remark(self) -> str:
+        """Say whether it is a shortcut, or may be the finding itself."""
+        if self.what == "label" and self.by == _INNOCENT and self.auroc > CONFOUNDED_ABOVE:
+            return "  (may be the finding itself)"
+        return "  <- shortcut" * self.is_shortcut
+
     def words(self) -> str:
         """Say it: `borders tell PNEUMONIA with AUROC 0.94 [0.93, 0.95]`."""
         reach = f" [{self.interval[0]:.2f}, {self.interval[1]:.2f}]" if self.interval else ""
@@ -89,12 +96,13 @@ class Audit:
 
     def lines(self) -> Iterator[str]:
         """Give what was found, a line for each thing that tells another, and the verdict."""
-        asked = "; each told from films of other patients" if self.rows else ""
-        yield f"{self.films} films of {self.patients} patients, a film of an unknown one counted for one{asked}"
+        yield f"{self.films} films of {self.patients} patients; a film of an unknown patient counts for one"
         for reason, count in self.left_out.items():
             yield f"left out {count}: {reason}"
+        if self.rows:
+            yield "AUROC with which something else tells the label, on patients that the model did not see:"
         for row in self.rows:
-            yield f"{row.what:7} {row.words()}" + "  <- shortcut" * row.is_shortcut
+            yield f"{row.what:7} {row.words()}{row.remark}"
         yield self.words()
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Findings as tables for a terminal."""
 
+import shlex
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,8 +18,8 @@ _NARROW = (
 )
 
 
-def print_inspection(inspection: Inspection) -> None:
-    """Print what is in a folder: counts, problems, films and other files."""
+def print_inspection(inspection: Inspection, folder: Path) -> None:
+    """Print what is in a folder: counts, problems, films and other files, and the command that trains on it."""
     console = Console()
     for found in inspection.tables():
         narrow = next((each for each in _NARROW if console.width < _WIDE and each[0] in found.columns), None)
@@ -27,6 +30,14 @@ def print_inspection(inspection: Inspection) -> None:
         for row in found.rows:
             table.add_row(*(escape(row[place]) for place in shown))
         console.print(table)
+    if inspection.is_usable:
+        console.print(training_next(folder, *inspection.training_flags), soft_wrap=True, markup=False, highlight=False)
+
+
+def training_next(folder: Path, *flags: str) -> str:
+    """Give the line that tells how to train on a folder."""
+    words = ("next: monai-xr train chest_xray_stylegan2 --dataset_dir", shlex.quote(str(folder)), *filter(None, flags))
+    return " ".join(words)
 
 
 def print_version() -> None:

@@ -409,3 +409,11 @@ def test_films_without_label_among_labelled_ones_are_left_out_of_a_split(tmp_pat
     assert [(each.file, each.reason) for each in records.skipped] == [("a/2.png", "no label, others have one")]
     assert len(find_records(tmp_path, split="test")) == 1  # none of them has a label
     assert len(find_records(tmp_path)) == 3
+
+
+def test_split_that_is_nearly_one_of_the_three_is_told(tmp_path: Path, png: Any) -> None:
+    _manifest(tmp_path, png, "a/1.png,x,P1,train\na/2.png,x,P2,tset\nb/3.png,x,P3,site A\n")
+    assert find_records(tmp_path).notes == ("split tset of 1 films is not test: is that meant?",)
+    _manifest(tmp_path, png, "a/1.png,x,P1,train\na/2.png,x,P1,tset\n")
+    with pytest.raises(InputDataError, match="split tset of 1 films is not test: is that meant"):
+        find_records(tmp_path)

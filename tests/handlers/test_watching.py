@@ -44,6 +44,18 @@ def test_run_record_tells_settings_data_parameters_and_outcome(make_engine, tmp_
     assert content["packages"]["torch"] == torch.__version__.split("+")[0]
 
 
+def test_record_of_a_stopped_training_counts_the_epochs_that_ended(make_engine, tmp_path):
+    def stop():
+        raise KeyboardInterrupt
+
+    engine = make_engine(3, [RunRecord(tmp_path, {}, {})])
+    engine.add_event_handler(Events.EPOCH_STARTED(once=2), stop)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert (content["state"], content["epochs"]) == ("stopped", 1)
+
+
 def test_paths_lose_their_folders_wherever_they_stand():
     found = without_folders(
         {"a": ["/x/Smith/films", "runs/a"], "b": {"c": "../Smith/films"}, "d": Path("/y/z"), "e": 3}

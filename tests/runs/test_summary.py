@@ -46,7 +46,8 @@ def test_end_of_a_generator_tells_measures_checkpoint_and_its_own_next_commands(
     place = f"'{run.path}'"
     assert summary_of(run).end_lines() == [
         f"trained     {run.path}: finished, epoch 3/3",
-        "reached     MS-SSIM of generated minus real images 0.2 in epoch 3",
+        "reached     MS-SSIM of generated minus real images 0.2 in epoch 3; "
+        "MS-SSIM above 0 is more alike than real images",
         f"checkpoint  epoch_000003.pt in {run.path}/checkpoints, the last",
         f"next        monai-xr sample {place} --count 500",
         f"then        monai-xr evaluate 'my films' {place}",

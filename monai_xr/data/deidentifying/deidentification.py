@@ -7,6 +7,7 @@ go along. The folder is described in `deidentified_folder`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -110,7 +111,9 @@ def _write_report(job: Job, report: DeidentificationReport, crosswalk: str | Pat
         lines = "".join(json.dumps({"file": file, **asdict(entry)}) + "\n" for file, entry in report.entries)
         write_whole(Path(crosswalk), lines.encode("ascii"))
     if (total := report.counts.total()) == report.counts[REFUSED]:
-        raise InputDataError(f"none of {total} files could be de-identified", job.folder.root, "see report.json there")
+        why = "; ".join(f"{count} {reason}" for reason, count in report.reasons.get(REFUSED, Counter()).most_common(3))
+        what = f"none of {total} files could be de-identified: {why}"
+        raise InputDataError(what, job.folder.root, "see report.json there")
 
 
 def _check_crosswalk(crosswalk: str | Path | None, job: Job) -> None:

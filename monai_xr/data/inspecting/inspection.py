@@ -18,7 +18,7 @@ from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting.alike_classes import alike_notes
 from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED, worst_of
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
-from monai_xr.data.inspecting.inspection_result import Inspection, shown
+from monai_xr.data.inspecting.inspection_result import NO_SPLITS, NOT_USABLE, Inspection, shown
 from monai_xr.data.inspecting.table_columns import told_columns
 from monai_xr.data.inspecting.unused_files import unused_notes
 from monai_xr.data.pixel_store.building import check_decoding
@@ -112,6 +112,7 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     """Add what only the whole folder tells: twins, patients that a table names, what training would find."""
     patients: dict[str, str] = {}
     told: tuple[str, ...] = ()
+    unread = False
     try:
         records = find_records(root)
         patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
@@ -120,12 +121,13 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         told += unused_notes(root, found.films, found.others, patients)
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
-        parts = (error.what, error.where if error.where in OWN_FILES else "", error.way_out)
-        data_set = {"not usable for training": " : ".join(filter(None, parts))}
+        unread = error.where in OWN_FILES
+        parts = (error.what, error.where if unread else "", error.way_out)
+        data_set = {NOT_USABLE: " : ".join(filter(None, parts))}
     except Exception as error:  # one odd file among thousands does not end the work
-        data_set = {"not usable for training": f"{READER_FAILED} ({type(error).__name__})"}
+        data_set = {NOT_USABLE: f"{READER_FAILED} ({type(error).__name__})"}
     twins = {file for group in found.duplicates for file in group}
-    films = tuple(_marked(film, film.file in twins, patients.get(film.file, "")) for film in found.films)
+    films = tuple(_marked(film, film.file in twins, patients.get(film.file, ""), unread=unread) for film in found.films)
     notes = (*_notes(films), *told, *exports_note(exports))
     return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
 
@@ -143,8 +145,8 @@ def _splits_of(records: Records) -> dict[str, str]:
         unknown = sum(not (record.patient_id or record.group_id) for record in records)
         if unknown:
             told = f"{unknown} of {len(records)} films name no patient: --no_patients true splits them one by one"
-            return {"splits": f"none yet, {told}"}
-        return {"splits": "none yet: dealt by patient at the first training, or by monai-xr split"}
+            return {"splits": f"{NO_SPLITS}, {told}"}
+        return {"splits": f"{NO_SPLITS}: dealt by patient at the first training, or by monai-xr split"}
     return {
         "splits": ", ".join(
             f"{name} {counts[name]}" for name in (*SPLITS, *sorted(set(counts) - set(SPLITS))) if counts[name]
@@ -152,9 +154,10 @@ def _splits_of(records: Records) -> dict[str, str]:
     }
 
 
-def _marked(film: FilmReport, is_twin: bool, patient: str) -> FilmReport:
+def _marked(film: FilmReport, is_twin: bool, patient: str, *, unread: bool) -> FilmReport:
+    """Add what the folder tells of a film; whose it is, nobody can say while the table that may is not read."""
     problems = (*film.problems, *[DUPLICATE] * is_twin)
-    problems = tuple(problem for problem in problems if not (patient and problem == NO_PATIENT))
+    problems = tuple(problem for problem in problems if not ((patient or unread) and problem == NO_PATIENT))
     if film.origin == "generated":
         problems = tuple(problem for problem in problems if problem not in OF_GENERATED)
     return replace(film, problems=problems, patient=patient or film.patient)

@@ -28,6 +28,10 @@ _FILM_COLUMNS = (
 )
 
 
+NO_SPLITS = "none yet"  # begins what is told of the splits of a folder that names none
+NOT_USABLE = "not usable for training"  # in what is told of the data set, with the reason
+
+
 @dataclass(frozen=True)
 class Table:
     """A table ready to print."""
@@ -56,6 +60,21 @@ class Inspection:
     notes: tuple[str, ...] = ()
     thumbnails: dict[int, Thumbnail] = field(repr=False, compare=False, default_factory=dict)
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether a training would find films of patients here."""
+        usable = bool(self.data_set) and NOT_USABLE not in self.data_set
+        return usable and any(film.origin != "generated" and worst_of(film.problems) != "error" for film in self.films)
+
+    @property
+    def training_flags(self) -> tuple[str, ...]:
+        """What a training here must be told: that patients are unknown, that the films are phantoms."""
+        alone = (
+            str(self.data_set.get("splits", "")).startswith(NO_SPLITS) and self.data_set["images_without_patient_id"]
+        )
+        phantoms = any(film.origin == "phantom" for film in self.films)
+        return (*["--no_patients"] * bool(alone), *["--accept_phantoms"] * phantoms)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the films by each of their properties; "-" is unknown."""
         counts = {name: Counter(str(getattr(film, name) or "-") for film in self.films) for name in _COUNTED}
@@ -79,7 +98,7 @@ class Inspection:
             sorted(by_code.items(), key=lambda item: (SEVERITIES.index(item[0].severity), -_number_of(item[1])))
         )
 
-    def tables(self, most_films: int = 40) -> tuple[Table, ...]:
+    def tables(self, most_films: int = 20) -> tuple[Table, ...]:
         """Give what to print: the data set, counts, findings and the first films."""
         told = ((_CALLED.get(name, name), value) for name, value in self.data_set.items())
         data_set = tuple((name, shown(value)) for name, value in told if value != "")

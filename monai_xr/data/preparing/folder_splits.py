@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from monai_xr.data.records import RESPLIT
 from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.splits.split_table import check_same_deal, dealt, read_table, table_place
 from monai_xr.errors import ConfigurationError
@@ -25,7 +26,7 @@ def split_folder(
     """
     records = read_folder(folder)
     if records.splits:
-        way_out = "make new splits with monai-xr prepare --resplit"
+        way_out = f"make new splits with {RESPLIT}"
         raise ConfigurationError(f"the data names its splits: {', '.join(records.splits)}", records.root, way_out)
     place = table_place(records.root)
     before = read_table(place, any_key=resplit)

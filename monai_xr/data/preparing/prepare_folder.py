@@ -29,7 +29,7 @@ from monai_xr.data.preparing.report import write_reports
 from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.preparing.splits_of_films import split_prepared
 from monai_xr.data.preparing.tile_size import chosen_size, earlier_note, earlier_size, film_shapes, size_note
-from monai_xr.data.records import Records, SkippedFile, SplitTable
+from monai_xr.data.records import RESPLIT, Records, SkippedFile, SplitTable, reasons
 from monai_xr.data.sources.finding import read_folder
 from monai_xr.data.sources.header_memory import HeaderMemory
 from monai_xr.data.sources.manifest import STORES
@@ -75,7 +75,7 @@ def prepare(
         except InputDataError as error:
             where = result.source if error.where == root.name else error.where
             told = " : ".join(filter(None, (error.what, where, error.way_out)))
-            write_reports(folder, replace(result, error=told))
+            write_reports(folder, replace(result, error=told, refused=getattr(error, "refused", ())))
             raise
         return _written(folder, result, behind)
 
@@ -97,7 +97,7 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
     )
     places, dropped = drop_unusable(cache, accept_non_chest=settings.accept_non_chest)
     if not places:
-        raise InputDataError("no image is left", root, "see report.html in the output folder")
+        raise _NoneLeftError((*cache.refused, *dropped), root)
     facts = [cache.facts[place] for place in places]
     tiles, hashes = [cache[place] for place in places], [each.phash for each in facts]
     found = find_duplicates(tiles, hashes, [each.sha256 for each in facts])
@@ -113,13 +113,22 @@ def _prepared(root: Path, folder: Path, settings: PrepareSettings, progress: Pro
         records=split.records,
         unit=split.unit,
         size_note=fitting,
-        notes=(fitting, *records.notes, *split.notes, *_notes(records, split.records, found, settings), *film_notes),
+        notes=(fitting, *_notes(records, split.records, found, settings), *split.notes, *film_notes),
         refused=(*cache.refused, *dropped),
         blank=tuple(SkippedFile(r.shown, f.range_doubt) for r, f in zip(usable, facts, strict=True) if f.range_doubt),
         skipped=records.skipped,
         duplicates=found,
         leaks=across_splits(split.records, found),
     )
+
+
+class _NoneLeftError(InputDataError):
+    """All images were refused, each for its reason."""
+
+    def __init__(self, refused: Sequence[SkippedFile], root: Path) -> None:
+        told = "; ".join(f"{count} {reason}" for reason, count in reasons(refused).items())
+        super().__init__(f"no image is left: {told}", root, "report.html in the output folder names them")
+        self.refused = tuple(refused)
 
 
 def _written(folder: Path, result: Preparation, behind: TrainedOn) -> Preparation:
@@ -199,7 +208,8 @@ def _notes(found: Records, usable: Records, duplicates: Duplicates, settings: Pr
     empty = tuple(f"class {name} has no usable image" for name in found.classes if name not in usable.classes)
     size = settings.size or COMPARED_SIDE
     small = (f"near copies are not looked for below {COMPARED_SIDE} pixels",) if size < COMPARED_SIDE else ()
-    return (*empty, *labels, *small)
+    of_source = (note for note in found.notes if not (settings.resplit and RESPLIT in note))  # advice that was taken
+    return (*of_source, *empty, *labels, *small)
 
 
 def _film_notes(films: Records, facts: Sequence[TileFacts], exports: Sequence[int]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ layout of a known data set (`monai_xr.data.sources.layouts`) is read by its rule
 folders of that level are named train, val or test, it gives the split and the next level the label.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
-from monai_xr.data.records import UNLABELLED, Records, SkippedFile, canonical_split
+from monai_xr.data.records import RESPLIT, SPLITS, UNLABELLED, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
 from monai_xr.data.sources.header_memory import HeaderMemory
@@ -32,6 +33,8 @@ from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.progress import told_if_long
 from monai_xr.settings import parse_names
+
+_SPLIT_WORDS = (*SPLITS, "training", "validation", "testing")
 
 
 def find_records(
@@ -114,7 +117,15 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
     records = known_records(root, layout)
     if records is None:
         records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
-    return records
+    return replace(records, notes=(*records.notes, *_odd_splits(records)))
+
+
+def _odd_splits(records: Records) -> list[str]:
+    """Give a note for each split whose name is nearly train, val or test."""
+    found = Counter(record.split for record in records if record.split and record.split not in SPLITS)
+    near = {split: get_close_matches(split.lower(), _SPLIT_WORDS, n=1, cutoff=0.7) for split in found}
+    odd = {split: names[0] for split, names in near.items() if names}
+    return [f"split {split} of {found[split]} films is not {name}: is that meant?" for split, name in odd.items()]
 
 
 def _wanted(split: str | None) -> str | None:
@@ -145,7 +156,8 @@ def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Record
 def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
     """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
     if records.splits:
-        way_out = "keep a patient or group in one split, or make new splits with `monai-xr prepare --resplit`"
+        odd = "".join(f"{note} " for note in _odd_splits(records))
+        way_out = f"{odd}keep a patient or group in one split, or make new splits with {RESPLIT}"
         check_one_split_each(records, units_of(records, no_patients=True), way_out)
         return replace(records, table=named_table(records))
     if deal:

@@ -164,7 +164,8 @@ class SettingsList:
         """
         for name, value in self.content.items():
             if isinstance(value, str) and LEFT_OUT.search(value) and name not in typed:
-                raise ConfigurationError("the record does not hold this path whole", name, f"give --{name} PATH")
+                told = "the record of the run keeps no folders above this one"
+                raise ConfigurationError(told, name, f"add --{name} PATH to the command")
 
     def lines(self) -> list[tuple[str, str]]:
         """Give each setting as it would be typed with its default, and its comment."""

@@ -86,6 +86,8 @@ def _told(folder: Path) -> list[str]:
     classes = shown_classes(decision)
     counts = {name: Counter(film["findings"][name]["decision"] for film in films) for name in classes}
     lines = [f"{name}: {', '.join(f'{counts[name][each]} {each}' for each in _ORDER)}" for name in classes]
+    if len(films) == 1:
+        lines = [f"{name}: {said}" for name, said in zip(classes, _answers(films[0], classes), strict=True)]
     left_out = Counter(each["reason"] for each in content["refused"])
     lines += [f"left out, {count} files: {reason}" for reason, count in left_out.most_common()]
     if any("beside DICOM files" in reason for reason in left_out):
@@ -100,6 +102,7 @@ def _told(folder: Path) -> list[str]:
         cards=[_card(folder, film, classes) for film in ordered[:_MOST_SHOWN] if film["map"]],
         films=[(film["shown"], _answers(film, classes)) for film in ordered[:_MOST_ROWS]],
         classes=classes,
+        thresholds={name: f"{films[0]['findings'][name]['threshold']:.3f}" for name in classes} if films else {},
         refused=content["refused"][:_MOST_ROWS],
         model={**content["model"], "decision": decision_words(decision)},
         provenance=provenance(),

@@ -92,7 +92,7 @@ def _open(trained: TrainedClassifier, dataset: LabelledXrays) -> None:
     """Refuse films that the classifier knows, and note in the record of its training that they were opened."""
     source, cache = dataset.real.source, dataset.real.cache
     way_out = "judge it on a split that it was not trained on, or on other films"
-    trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root)
+    trained.trained_on.refuse(units_in(cache), "were trained on", way_out, where=source.root, cache=cache)
     note_opening(trained.run, source.split_used or "all", films=len(dataset), data_sha256=cache.manifest_sha256)
 
 

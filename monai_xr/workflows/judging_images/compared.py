@@ -15,6 +15,7 @@ from monai_xr.progress import told_if_long
 from monai_xr.runs import GeneratedImages, RunFolder, note_opening
 from monai_xr.settings import parse_flag
 from monai_xr.workflows.judging_images.image_sets import ImageSet, Transform, find_synthetic
+from monai_xr.workflows.judging_images.lights import LEAST
 
 _HELD_OUT = ("val", "test")  # what "auto" takes, the first that there is
 Load = Callable[..., ImageSet]
@@ -147,8 +148,8 @@ def larger_split(real_dir: str | Path, chosen: Chosen, compared: Compared) -> st
     )
     split, count = next(iter(counts.most_common(1)), ("", 0))
     held_out = compared.sets["held-out"]
-    more = count > len(set(held_out.patients or range(len(held_out.labels))))
-    return f"The split {split} has {count} patients: --held-out-split {split}." if split and more else ""
+    more = count >= max(LEAST, 1 + len(set(held_out.patients or range(len(held_out.labels)))))
+    return f"The split {split} has {count} patients or images: --held-out-split {split}." if split and more else ""
 
 
 def _apart(others: Records, real: Records) -> Records:

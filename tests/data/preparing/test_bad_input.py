@@ -1,5 +1,6 @@
 """`prepare`: one line for everything that is wrong, nothing half-written."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def test_empty_tree(tmp_path: Path, run: Any) -> None:
     with pytest.raises(InputDataError, match=r"no PNG/JPEG/DICOM image \(0 files seen\)"):
         run(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_set_of_which_nothing_is_left_tells_why_in_the_line_and_in_the_report(
+    tmp_path: Path, dicom: Any, run: Any
+) -> None:
+    for place in range(3):
+        dicom(tmp_path / "in" / f"{place}.dcm", place, BodyPartExamined="HIP")
+    with pytest.raises(InputDataError, match=r"no image is left: 3 .*report.html in the output folder names them"):
+        run(tmp_path / "in", tmp_path / "out")
+    refused = json.loads((tmp_path / "out" / "report.json").read_text())["refused"]
+    assert sorted(each["file"] for each in refused) == ["0.dcm", "1.dcm", "2.dcm"]
 
 
 def test_labels_of_files_that_do_not_exist(archive: Path, tmp_path: Path, run: Any) -> None:

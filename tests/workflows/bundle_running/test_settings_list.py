@@ -116,7 +116,7 @@ def test_path_that_a_kept_config_left_out_must_be_typed(tmp_path):
     (tmp_path / "config.yaml").write_text("dataset_dir: …/films\nsize: 64\n", encoding="utf-8")
     kept = SettingsList([tmp_path / "config.yaml"])
     with pytest.raises(
-        ConfigurationError, match="does not hold this path whole : dataset_dir : give --dataset_dir PATH"
+        ConfigurationError, match="keeps no folders above this one : dataset_dir : add --dataset_dir PATH"
     ):
         kept.check({})
     Image.new("L", (8, 8)).save(tmp_path / "film.png")

@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 
 from monai_xr.data.files.file_kinds import printable
-from monai_xr.data.records import Record, SkippedFile
+from monai_xr.data.records import RESPLIT, Record, SkippedFile
 from monai_xr.data.sources.chest_findings import conclude
 from monai_xr.data.sources.layouts.layout import Contents, Layout, image_files, stem_of, without_leaks
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?P<patient>person\d+_(?P<cause>bacteria|virus)|(?:NORMAL2-
 _CAUSES = {"bacteria": "bacterial_pneumonia", "virus": "viral_pneumonia"}
 _SPLITS, _CLASSES = ("train", "val", "test"), ("NORMAL", "PNEUMONIA")
 _NOTES = (
-    "NORMAL films of the official train and test differ in how they were taken (AUC 0.91): consider --resplit",
+    f"NORMAL films of the official train and test differ in how they were taken (AUC 0.91); new splits: {RESPLIT}",
     "children of 1 to 5 years: do not pool with the pneumonia of adults",
 )
 
