@@ -38,8 +38,9 @@ controls: $(VENV)/dev.done       ## verdicts on 100 of each set whose quality is
 
 prove: $(VENV)/dev.done          ## the long counts: 50 trainings and receivers killed, 10,000 fuzzed peers, 100 of each control of verdicts
 	MONAI_XR_KILLS=50 MONAI_XR_CONTROLS=100 MONAI_XR_INTAKE_FUZZ=10000 MONAI_XR_EXAMPLES=all OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest -v -rP tests/prove tests/pacs/test_hostile_peers.py tests/dicom/test_properties.py \
-		tests/dicom/pixels/test_encoding.py tests/dicom/deidentification/test_data_set.py
+		$(BIN)/python -m pytest -v -rP tests/prove tests/pacs/test_receiver_hostile_peers.py \
+		tests/dicom/test_reading_properties.py tests/dicom/test_reading_encodings.py \
+		tests/dicom/deidentification/test_data_set.py
 
 image-test: $(VENV)/dev.done     ## the CPU image of an app (APP=DIR of monai-xr export) built and run in podman, confined
 	test -n "$(APP)" || { rm -rf build/small_app && $(BIN)/python tests/small_app.py build/small_app; }

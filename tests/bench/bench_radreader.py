@@ -28,7 +28,7 @@ from pairs import compare
 
 sys.path.append(str(Path(__file__).parents[1]))
 from dicom import public_sets
-from dicom.test_optional_values import table
+from dicom.test_reading_optional_values import table
 from films import film_dataset, save_film
 
 from monai_xr.dicom import read_xray

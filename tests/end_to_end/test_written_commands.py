@@ -23,12 +23,12 @@ ELSEWHERE = {
     "make": "tests/test_makefile.py",
     "torchrun": "tests/end_to_end/test_distributed.py",
     "monai-xr accept": "tests/deploy/test_accepting.py",
-    "monai-xr export": "tests/deploy/test_export.py",
+    "monai-xr export": "tests/deploy/test_exporting.py",
     "monai-xr intake": "tests/end_to_end/test_pacs.py",
     "monai-xr study": "tests/workflows/studies/test_study.py",
     "monai-xr mlflow": "tests/cli/test_runs_commands.py",
     "monai-xr verify-app": "tests/deploy/test_verifying.py",
-    "python APP/app": "tests/deploy/test_export.py",
+    "python APP/app": "tests/deploy/test_exporting.py",
 }
 SHORT = {"--max_epochs": "1", "--count": "12", "--image_size": "32"}
 TRAINING = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from canary import CANARIES, canary, film
-from dicom.sandbox.test_hostile import HOSTILE
+from dicom.test_reading_hostile import HOSTILE
 from intake_site import WORKER, chest, images, manifest, receive, site_in, studies, work
 from pydicom.dataset import Dataset
 

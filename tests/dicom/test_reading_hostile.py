@@ -1,6 +1,7 @@
 """Broken and hostile files: one clear refusal each, quickly, within memory, and the caller lives.
 
-Every file is made here, byte by byte, and read in this process and in a child. Compressed streams: test_streams.
+Every file is made here, byte by byte, and read in this process and in a child. Compressed streams are in
+`pixels/test_decoding_broken_streams.py`.
 """
 
 import functools

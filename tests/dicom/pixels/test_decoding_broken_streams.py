@@ -1,4 +1,4 @@
-"""Broken and hostile compressed streams in good files: one clear refusal each, as in test_hostile."""
+"""Broken and hostile compressed streams in good files: one clear refusal each, as in test_reading_hostile."""
 
 import struct
 from collections.abc import Callable
