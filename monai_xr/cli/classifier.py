@@ -9,7 +9,7 @@ import typer
 from monai_xr.cli.app import app
 from monai_xr.progress import loading
 
-_Run = Annotated[Path, typer.Argument(help="Output folder of a training of chest_xray_vit_classification.")]
+_Run = Annotated[Path, typer.Argument(help="Output folder of a training of a classifier.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 _Phantoms = Annotated[bool, typer.Option("--accept-phantoms", help="Let phantoms in.")]
 

@@ -40,6 +40,12 @@ def test_training_is_told_listed_compared_paged_and_found_in_mlflow(
     assert "runs/chest_xray_dcgan  chest_xray_dcgan\n    finished, epoch 2/2, films: " in out
     assert "\n    seed: chest_xray_dcgan 0, other 1\n" in out
 
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "runs" / "other")
+    assert [line.split()[0] for line in monai_xr("runs")[1].splitlines() if "  chest_xray_dcgan" in line] == [
+        "elsewhere",
+        "runs/chest_xray_dcgan",
+        "runs/other",
+    ]
     monkeypatch.chdir(tmp_path / "runs")
     assert monai_xr("runs")[1].startswith("chest_xray_dcgan  chest_xray_dcgan\n")
     monkeypatch.chdir(tmp_path)

@@ -64,6 +64,8 @@ def test_films_are_known_again_under_another_patient_name_size_and_folder(folder
     again = XrayDataset(tmp_path / "set", image_size=8, cache_dir=tmp_path / "cache", split="test")
     with pytest.raises(InputDataError, match=r"8 of 8 films were trained on, such as film/[0-9a-f]{16} : set : other"):
         known.refuse(units_in(again.cache), "were trained on", "other", where=tmp_path / "set")
+    with pytest.raises(InputDataError, match=r"such as film/[0-9a-f]{16} \(\d+\.png\) : "):
+        known.refuse(units_in(again.cache), "were trained on", "other", where=tmp_path / "set", cache=again.cache)
 
 
 def test_other_films_of_a_patient_are_refused_by_the_hash_of_the_patient(folder: Path, tmp_path: Path) -> None:

@@ -45,8 +45,9 @@ def serve(tmp_path: Path) -> Any:
 
 @pytest.mark.usefixtures("_logging_as_it_was")
 def test_studies_of_a_pacs_become_marked_films_in_it(
-    orthanc: OrthancServer, monai_xr: Any, serve: Any, tmp_path: Path
+    orthanc: OrthancServer, monai_xr: Any, serve: Any, mlflow_store: Any, tmp_path: Path
 ) -> None:
+    mlflow_store(tmp_path)
     films = write_phantom_studies(tmp_path / "phantoms", patients=STUDIES, seed=3, size=64, manifest=False)
     orthanc.put(sorted((tmp_path / "phantoms").rglob("*.dcm")))
     studies = len(orthanc.rest("GET", "/studies"))
