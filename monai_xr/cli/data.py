@@ -69,7 +69,7 @@ def inspect(
         inspection = inspect_folder(folder, decode=decode, workers=workers, progress=progress)  # type: ignore[arg-type]
     if inspection.films or inspection.others:
         print_inspection(inspection, folder)
-    if not inspection.films:
+    if not inspection.films and not inspection.is_usable:
         raise InputDataError("no image in it", folder, "name a folder of DICOM, PNG or JPEG files")
     if json_file:
         write_text(json_file, inspection.to_json() + "\n")

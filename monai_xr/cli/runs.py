@@ -24,10 +24,14 @@ def runs(
         typer.echo(f"{each.name}  {each.bundle}")
         typer.echo(f"    {each.state}, epoch {each.epochs}, films: {each.films}")
         typer.echo(f"    {each.reached or 'no epoch has ended'}")
-    differing = differing_settings(found)
-    if differing:
-        names = [Path(each.name).name for each in found]
-        typer.echo("settings that differ")
+        if each.is_resumable:
+            typer.echo(f"    {each.next_commands[0]}")
+    for bundle in dict.fromkeys(each.bundle for each in found):
+        alike = [each for each in found if each.bundle == bundle]
+        names = [Path(each.name).name for each in alike]
+        differing = differing_settings(alike)
+        if differing:
+            typer.echo(f"settings that differ, {bundle}")
         for setting, row in differing.items():
             values = zip(names, row, strict=True)
             typer.echo(f"    {setting}: " + ", ".join(f"{name} {value or '-'}" for name, value in values))
@@ -50,12 +54,14 @@ def report(
     from monai_xr.runs.summary import summary_of
 
     page = output or run / "training.html"
-    summary = summary_of(RunFolder(run))
+    summary_of(RunFolder(run))  # refuses what is no run before anything heavy is loaded
     with working("drawing"):
         from monai_xr.workflows.run_page import write_run_page
 
+        summary = summary_of(RunFolder(run))
         write_run_page(RunFolder(run), summary, page)
     typer.echo(f"{summary.state}, epoch {summary.epochs}; page: {page}")
+    typer.echo(f"next: {summary.next_commands[0]}")
 
 
 @app.command()

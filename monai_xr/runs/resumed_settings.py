@@ -58,7 +58,7 @@ def refuse_other_settings(before: Mapping[str, str], now: Mapping[str, str]) -> 
             raise ConfigurationError(
                 f"{name} was {was} when the training stopped and is {is_now} now",
                 "resume",
-                "use the same settings and images, or start anew with --resume false",
+                "use the same settings and images, or start anew in another --output_dir",
             )
 
 

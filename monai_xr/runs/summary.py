@@ -28,7 +28,8 @@ class Summary:
         films: Of each class.
         reached: The best measures with their epoch, else the last ones.
         checkpoint: File to take, or "".
-        next_commands: What its bundle says comes next.
+        next_commands: What comes next; first how it goes on, where it did not come to its end.
+        is_resumable: Whether it is such a training.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Summary:
     reached: str
     checkpoint: str
     next_commands: Sequence[str]
+    is_resumable: bool
     settings: Mapping[str, Any]
 
     def end_lines(self) -> list[str]:
@@ -64,15 +66,22 @@ def summary_of(run: RunFolder, *, films: str = "") -> Summary:
     lines = read_lines(run.path / CURVES, cut=True)[0]
     last = lines[-1] if lines else {}
     data = record.get("data", {})
+    resumable = record.get("state") in ("stopped", "failed") and run.is_begun
     return Summary(
         name=str(run.path),
         bundle=str(settings.get("bundle", "")),
         state=_state(record, last),
         epochs=f"{record.get('epochs', last.get('epoch', 0))}/{settings.get('max_epochs', '?')}",
-        films=", ".join(f"{count} {name}" for name, count in data.get("images_per_class", {}).items()),
+        films=", ".join(
+            f"{count} {name or 'without label'}" for name, count in data.get("images_per_class", {}).items()
+        ),
         reached=_reached(record, last),
         checkpoint=_checkpoint(run, record),
-        next_commands=[*_resuming(run, films), *next_commands(run, films)],
+        next_commands=[
+            *[resume_command(run.path, films or _recorded_films(run))] * resumable,
+            *next_commands(run, films),
+        ],
+        is_resumable=resumable,
         settings=settings,
     )
 
@@ -139,13 +148,6 @@ def next_commands(run: RunFolder, films: str = "", images: Path | None = None) -
 def resume_command(run: Path, films: str) -> str:
     """Give the command that goes on with a training."""
     return f"monai-xr train {shlex.quote(str(run))} --resume --dataset_dir {shlex.quote(films or 'FOLDER')}"
-
-
-def _resuming(run: RunFolder, films: str) -> list[str]:
-    """Give the command that goes on with a training that did not come to its end."""
-    if run.record.get("state") not in ("stopped", "failed") or not run.is_begun:
-        return []
-    return [resume_command(run.path, films or _recorded_films(run))]
 
 
 def _recorded_films(run: RunFolder) -> str:

@@ -26,6 +26,9 @@ def test_phantom_studies_are_prepared_twice(monai_xr: Any, phantoms: Path, tmp_p
     assert names == ["headers.json", "manifest.csv", "pixels", "report.html", "report.json", "splits.json"]
     code, out, error = monai_xr("prepare", phantoms, "set", "--size", 32, "--accept-phantoms")
     assert (code, "split by patient" in out) == (0, True), error
+    assert out.endswith("next: monai-xr train chest_xray_stylegan2 --dataset_dir set --accept_phantoms\n")
+    code, out, error = monai_xr("inspect", "set")
+    assert (code, out.splitlines()[-1]) == (0, "next: monai-xr train chest_xray_stylegan2 --dataset_dir set"), error
 
 
 def test_refused_files_are_listed_and_the_exit_is_0(monai_xr: Any, phantoms: Path, tmp_path: Path) -> None:

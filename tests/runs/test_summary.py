@@ -180,6 +180,7 @@ def test_a_training_that_did_not_end_goes_on_first(tmp_path, state):
     (run.path / "checkpoints" / "epoch_000001.pt").touch()
     again = [f"monai-xr train {run.path} --resume --dataset_dir FOLDER"] * (state != "finished")
     assert summary_of(run).next_commands[:-2] == again
+    assert summary_of(run).is_resumable == bool(again)
     assert summary_of(run, films="my films").next_commands[:-2] == [
         each.replace("FOLDER", "'my films'") for each in again
     ]

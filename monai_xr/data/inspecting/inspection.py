@@ -119,6 +119,10 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         data_set = {**records.facts(), **_unusable(found.films, patients), **_splits_of(records), **told_columns(root)}
         told = records.notes + alike_notes(records.classes)
         told += unused_notes(root, found.films, found.others, patients)
+        bare = sum(not record.label for record in records)
+        told += (f"{bare} films have no label, others have one: trainings on a split leave them out",) * (
+            0 < bare < len(records)
+        )
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
         unread = error.where in OWN_FILES

@@ -63,8 +63,11 @@ class Inspection:
     @property
     def is_usable(self) -> bool:
         """Whether a training would find films of patients here."""
-        usable = bool(self.data_set) and NOT_USABLE not in self.data_set
-        return usable and any(film.origin != "generated" and worst_of(film.problems) != "error" for film in self.films)
+        if not self.data_set or NOT_USABLE in self.data_set:
+            return False
+        return self.data_set.get("source") == "prepared" or any(
+            film.origin != "generated" and worst_of(film.problems) != "error" for film in self.films
+        )
 
     @property
     def training_flags(self) -> tuple[str, ...]:

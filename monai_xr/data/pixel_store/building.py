@@ -123,7 +123,7 @@ def _opened(plan: _Plan) -> PixelCache:
 def _built(plan: _Plan) -> Path:
     """Give the folder of the finished cache."""
     if plan.store and plan.store.size < plan.settings.size:
-        way_out = f"the data was prepared at {plan.store.size}: prepare it larger"
+        way_out = f"the data was prepared at {plan.store.size}: prepare it larger, or --image_size {plan.store.size}"
         raise ConfigurationError(f"image size {plan.settings.size}", "size", way_out)
     sources = _sources(plan)
     base = plan.folder / f"{plan.settings.size}px-{_key(plan, sources)[:16]}"

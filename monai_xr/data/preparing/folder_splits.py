@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from monai_xr.data.records import RESPLIT
-from monai_xr.data.sources.finding import read_folder
+from monai_xr.data.sources.finding import odd_splits, read_folder
 from monai_xr.data.splits.split_table import check_same_deal, dealt, read_table, table_place
 from monai_xr.errors import ConfigurationError
 
@@ -26,7 +26,8 @@ def split_folder(
     """
     records = read_folder(folder)
     if records.splits:
-        way_out = f"make new splits with {RESPLIT}"
+        odd = "".join(f"{note} " for note in odd_splits(records))
+        way_out = f"{odd}new splits: {RESPLIT}"
         raise ConfigurationError(f"the data names its splits: {', '.join(records.splits)}", records.root, way_out)
     place = table_place(records.root)
     before = read_table(place, any_key=resplit)

@@ -117,10 +117,10 @@ def read_folder(dataset_dir: str | Path, *, layout: str = "auto", memory: Header
     records = known_records(root, layout)
     if records is None:
         records = manifest_records(root) if (root / MANIFEST).is_file() else folder_records(root, memory)
-    return replace(records, notes=(*records.notes, *_odd_splits(records)))
+    return replace(records, notes=(*records.notes, *odd_splits(records)))
 
 
-def _odd_splits(records: Records) -> list[str]:
+def odd_splits(records: Records) -> list[str]:
     """Give a note for each split whose name is nearly train, val or test."""
     found = Counter(record.split for record in records if record.split and record.split not in SPLITS)
     near = {split: get_close_matches(split.lower(), _SPLIT_WORDS, n=1, cutoff=0.7) for split in found}
@@ -156,7 +156,7 @@ def _of_classes(records: Records, classes: str | Sequence[str] | None) -> Record
 def _with_splits(records: Records, *, deal: bool, no_patients: bool) -> Records:
     """Give the records with their table: that of the data where it names splits, else that of the folder, if any."""
     if records.splits:
-        odd = "".join(f"{note} " for note in _odd_splits(records))
+        odd = "".join(f"{note} " for note in odd_splits(records))
         way_out = f"{odd}keep a patient or group in one split, or make new splits with {RESPLIT}"
         check_one_split_each(records, units_of(records, no_patients=True), way_out)
         return replace(records, table=named_table(records))

@@ -102,7 +102,7 @@ def _told(folder: Path) -> list[str]:
         cards=[_card(folder, film, classes) for film in ordered[:_MOST_SHOWN] if film["map"]],
         films=[(film["shown"], _answers(film, classes)) for film in ordered[:_MOST_ROWS]],
         classes=classes,
-        thresholds={name: f"{films[0]['findings'][name]['threshold']:.3f}" for name in classes} if films else {},
+        heads=decision_words(decision).split("; "),
         refused=content["refused"][:_MOST_ROWS],
         model={**content["model"], "decision": decision_words(decision)},
         provenance=provenance(),

@@ -105,6 +105,23 @@ def test_classes_that_may_be_one_are_told(tmp_path: Path, png: Any) -> None:
     ]
 
 
+def test_films_without_label_among_labelled_ones_are_counted(tmp_path: Path, png: Any) -> None:
+    for place in range(3):
+        png(tmp_path / f"{place}.png", place)
+    (tmp_path / "manifest.csv").write_text("image,label,patient_id\n0.png,A,P0\n1.png,,P1\n2.png,B,P2\n")
+    found = inspect_folder(tmp_path)
+    assert "1 films have no label, others have one: trainings on a split leave them out" in found.notes
+    assert (found.is_usable, found.training_flags) == (True, ())
+
+
+def test_training_on_films_of_unknown_patients_needs_a_flag(tmp_path: Path, png: Any) -> None:
+    png(tmp_path / "A" / "1.png")
+    found = inspect_folder(tmp_path)
+    assert (found.is_usable, found.training_flags) == (True, ("--no_patients",))
+    (tmp_path / "A" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert not inspect_folder(tmp_path).is_usable
+
+
 def test_a_table_that_is_wrong_is_named_with_the_way_out(tmp_path: Path, png: Any) -> None:
     png(tmp_path / "1.png")
     (tmp_path / "manifest.csv").write_text("image,label,patient_id\n1.png\n")
