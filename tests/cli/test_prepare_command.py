@@ -28,7 +28,10 @@ def test_phantom_studies_are_prepared_twice(monai_xr: Any, phantoms: Path, tmp_p
     assert (code, "split by patient" in out) == (0, True), error
     assert out.endswith("next: monai-xr train chest_xray_stylegan2 --dataset_dir set --accept_phantoms\n")
     code, out, error = monai_xr("inspect", "set")
-    assert (code, out.splitlines()[-1]) == (0, "next: monai-xr train chest_xray_stylegan2 --dataset_dir set"), error
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "next: monai-xr train chest_xray_stylegan2 --dataset_dir set --accept_phantoms",
+    ), error
 
 
 def test_refused_files_are_listed_and_the_exit_is_0(monai_xr: Any, phantoms: Path, tmp_path: Path) -> None:

@@ -52,7 +52,10 @@ def test_training_is_told_listed_compared_paged_and_found_in_mlflow(
 
     code, out, error = monai_xr("report", "runs/other")
     assert code == 0, error
-    assert out == "finished, epoch 2/2; page: runs/other/training.html\n"
+    assert out.splitlines() == [
+        "finished, epoch 2/2; page: runs/other/training.html",
+        "next: monai-xr sample runs/other --count 500",
+    ]
     page = (tmp_path / "runs" / "other" / "training.html").read_text()
     assert "monai-xr sample runs/other --count 500" in page
     assert "Generated in epoch 2" in page

@@ -18,10 +18,11 @@ from monai_xr.data.images.png_exports import exports_under
 from monai_xr.data.inspecting.alike_classes import alike_notes
 from monai_xr.data.inspecting.faults import DUPLICATE, NO_PATIENT, OF_GENERATED, READER_FAILED, worst_of
 from monai_xr.data.inspecting.film_report import FilmReport, Thumbnail, film_report
-from monai_xr.data.inspecting.inspection_result import NO_SPLITS, NOT_USABLE, Inspection, shown
+from monai_xr.data.inspecting.inspection_result import NO_SPLITS, NOT_USABLE, PHANTOMS, Inspection, shown
 from monai_xr.data.inspecting.table_columns import told_columns
 from monai_xr.data.inspecting.unused_files import unused_notes
 from monai_xr.data.pixel_store.building import check_decoding
+from monai_xr.data.pixel_store.pixel_cache import PixelCache
 from monai_xr.data.records import SPLITS, Records, SkippedFile
 from monai_xr.data.sources.finding import find_records
 from monai_xr.data.sources.folder_names import without_names
@@ -116,7 +117,13 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     try:
         records = find_records(root)
         patients = {printable(each.image.relative_to(root).as_posix()): each.patient_id for each in records}
-        data_set = {**records.facts(), **_unusable(found.films, patients), **_splits_of(records), **told_columns(root)}
+        data_set = {
+            **records.facts(),
+            **_phantoms_in(records),
+            **_unusable(found.films, patients),
+            **_splits_of(records),
+            **told_columns(root),
+        }
         told = records.notes + alike_notes(records.classes)
         told += unused_notes(root, found.films, found.others, patients)
         bare = sum(not record.label for record in records)
@@ -134,6 +141,13 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     films = tuple(_marked(film, film.file in twins, patients.get(film.file, ""), unread=unread) for film in found.films)
     notes = (*_notes(films), *told, *exports_note(exports))
     return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
+
+
+def _phantoms_in(records: Records) -> dict[str, int]:
+    """Count the phantoms of a prepared data set, which has no files to look at."""
+    facts = PixelCache(records.store).facts if records.store else ()
+    count = sum(each.origin == "phantom" for each in facts)
+    return {PHANTOMS: count} if count else {}
 
 
 def _unusable(films: Sequence[FilmReport], used: Collection[str]) -> dict[str, int]:

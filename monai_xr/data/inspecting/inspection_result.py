@@ -28,6 +28,7 @@ _FILM_COLUMNS = (
 )
 
 
+PHANTOMS = "phantoms"  # in what is told of a prepared data set, with their number
 NO_SPLITS = "none yet"  # begins what is told of the splits of a folder that names none
 NOT_USABLE = "not usable for training"  # in what is told of the data set, with the reason
 
@@ -75,7 +76,7 @@ class Inspection:
         alone = (
             str(self.data_set.get("splits", "")).startswith(NO_SPLITS) and self.data_set["images_without_patient_id"]
         )
-        phantoms = any(film.origin == "phantom" for film in self.films)
+        phantoms = PHANTOMS in self.data_set or any(film.origin == "phantom" for film in self.films)
         return (*["--no_patients"] * bool(alone), *["--accept_phantoms"] * phantoms)
 
     def counts(self) -> dict[str, dict[str, int]]:
