@@ -9,6 +9,7 @@ from rich.table import Table
 
 from monai_xr import __version__
 from monai_xr.data.inspecting import Inspection
+from monai_xr.data.sources.folder_names import without_names
 from monai_xr.dicom.sandbox.isolated_reading import can_look_for_text, confinement_in_force
 
 _WIDE = 150  # columns of a terminal that shows all that is known of a film
@@ -35,9 +36,9 @@ def print_inspection(inspection: Inspection, folder: Path) -> None:
 
 
 def training_next(folder: Path, *flags: str) -> str:
-    """Give the line that tells how to train on a folder."""
-    words = ("next: monai-xr train chest_xray_stylegan2 --dataset_dir", shlex.quote(str(folder)), *filter(None, flags))
-    return " ".join(words)
+    """Give the line that tells how to train on a folder, without its name where that names a patient."""
+    name = shlex.quote(str(folder)) if without_names(str(folder)) == str(folder) else "FOLDER"
+    return " ".join(("next: monai-xr train chest_xray_stylegan2 --dataset_dir", name, *filter(None, flags)))
 
 
 def print_version() -> None:

@@ -83,7 +83,7 @@ def test_what_is_typed_wins_over_what_was_recorded(trained):
 
 def test_run_is_resumed_from_its_config_without_its_overlays(trained, films, monai_xr):
     code, _, error = monai_xr("train", trained, "--resume", "true", "--max_epochs", "2")
-    assert (code, "give --dataset_dir PATH" in error) == (2, True)
+    assert (code, "add --dataset_dir PATH to the command" in error) == (2, True)
     code, _, error = monai_xr("train", trained, "--resume", "true", "--max_epochs", "2", "--dataset_dir", films[0])
     assert code == 0, error
     assert [json.loads(line)["epoch"] for line in (trained / "metrics.jsonl").read_text().splitlines()] == [1, 2]

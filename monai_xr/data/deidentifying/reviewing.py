@@ -100,7 +100,7 @@ def review_folder(
         InputDataError: An image is damaged, cannot be looked at, or text is still found in it.
     """
     folder, by = _folder(output), by.strip()
-    if by in ("", "YOUR_NAME") or not by.isprintable() or len(by) > 64:
+    if not by or not by.isprintable() or len(by) > 64:
         raise ConfigurationError("nobody is named who decides", "by", "give a name of at most 64 characters")
     with disk_trouble(), folder.locked():
         carry_out_decisions(folder)

@@ -394,7 +394,7 @@ def test_a_larger_split_is_named_where_the_held_out_one_has_too_few(tmp_path: Pa
     table.write_text(table.read_text().replace("7,val", "7,test").replace("5,val", "5,test"))
     found = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train")
     assert found.counts["held-out"] == 12
-    assert found.verdict.endswith(" The split test has 28 patients: --held-out-split test.")
+    assert found.verdict.endswith(" The split test has 28 patients or images: --held-out-split test.")
     of_test = evaluate_folders(real, fake, tmp_path / "out", image_size=32, split="train", held_out_split="test")
     assert "The split" not in of_test.verdict
     few = evaluate_folders(real, generated(tmp_path / "few"), tmp_path / "few_out", image_size=32, split="train")
