@@ -48,7 +48,7 @@ DEEDS = {
     "start a program": "import subprocess; subprocess.run(['/bin/true'], check=True); reached(1)",
     "become a program": "os.execv('/bin/true', ['true'])",
     "fork": "pid = os.fork(); reached(1) if pid else os._exit(0)",
-    "start a thread": "import _thread; _thread.start_new_thread(len, ("",)); reached(1)",
+    "start a thread": "import _thread; _thread.start_new_thread(len, ((),)); reached(1)",
     "signal the parent": "os.kill(PARENT, signal.SIGUSR1); reached(1)",
     "ask whether the parent lives": "os.kill(PARENT, 0); reached(1)",
     "signal the parent by pidfd": "signal.pidfd_send_signal(os.pidfd_open(PARENT), signal.SIGUSR1); reached(1)",
