@@ -51,6 +51,11 @@ class Record:
         for name in ("patient_id", "group_id"):
             object.__setattr__(self, name, hashed_id(getattr(self, name)))
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether anything is known of it: its class, or findings that are there or not there."""
+        return bool(self.label or self.present or self.absent)
+
 
 @dataclass(frozen=True)
 class SkippedFile:

@@ -126,7 +126,7 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         }
         told = records.notes + alike_notes(records.classes)
         told += unused_notes(root, found.films, found.others, patients)
-        bare = sum(not record.label for record in records)
+        bare = sum(not record.is_labelled for record in records)
         told += (f"{bare} films have no label, others have one: trainings on a split leave them out",) * (
             0 < bare < len(records)
         )

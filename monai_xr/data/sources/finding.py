@@ -174,13 +174,15 @@ def _of_split(records: Records, wanted: str) -> Records:
 
 
 def _labelled_like_others(records: Records) -> Records:
-    """Leave images without label out where others have one, told as skipped: what has no label is no class."""
-    bare = [record for record in records if not record.label]
+    """Leave images of which nothing is known out where others have a label, told as skipped: they are no class."""
+    bare = [record for record in records if not record.is_labelled]
     if not bare or len(bare) == len(records):
         return records
     names = (each.shown or each.image.relative_to(records.root).as_posix() for each in bare)
     skipped = tuple(SkippedFile(name, UNLABELLED) for name in names)
-    return replace(records, items=tuple(each for each in records if each.label), skipped=records.skipped + skipped)
+    return replace(
+        records, items=tuple(each for each in records if each.is_labelled), skipped=records.skipped + skipped
+    )
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:
