@@ -1,7 +1,7 @@
 """Keeps beside weights who was trained on, and refuses to score them: `TrainedOn`."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,7 @@ def _file_of(unit: str, cache: PixelCache | None) -> str:
     """Name the first film of a unit in brackets, as reports may show it; "" where nothing tells."""
     if cache is None:
         return ""
-    films = zip(cache.records, cache.facts, strict=True)
-    of_films = ((*keys_of(record, cache.records.root), f"film/{facts.film}") for record, facts in films)
-    place = next((place for place, units in enumerate(of_films) if unit in units), None)
+    place = next((place for place, units in enumerate(_units_of_films(cache)) if unit in units), None)
     return f" ({cache.records[place].shown})" if place is not None and cache.records[place].shown else ""
 
 
@@ -110,9 +108,14 @@ UNSAID = TrainedOn(keys=frozenset({"unsaid"}))  # of weights and images that do 
 
 def units_in(cache: PixelCache) -> frozenset[str]:
     """Give the units of the films of a cache: their patients and groups, and the films themselves."""
-    root = cache.records.root
-    ids = {key for record in cache.records for key in keys_of(record, root) if not key.startswith("image/")}
-    return frozenset(ids | {f"film/{facts.film}" for facts in cache.facts})
+    return frozenset(unit for units in _units_of_films(cache) for unit in units)
+
+
+def _units_of_films(cache: PixelCache) -> Iterator[list[str]]:
+    """Give the units of each film."""
+    for record, facts in zip(cache.records, cache.facts, strict=True):
+        known = [key for key in keys_of(record, cache.records.root) if not key.startswith("image/")]
+        yield [*known, f"film/{facts.film}"]
 
 
 def lineage_behind(images: Iterable[Path]) -> TrainedOn:

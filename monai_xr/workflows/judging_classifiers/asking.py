@@ -83,7 +83,7 @@ def _told(folder: Path) -> list[str]:
     """Write the page on the answers in a folder, and give the lines that count them."""
     content = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
     decision, films = Decision.from_dict(content["model"]["decision"]), content["films"]
-    classes = shown_classes(decision)
+    classes, words = shown_classes(decision), decision_words(decision)
     counts = {name: Counter(film["findings"][name]["decision"] for film in films) for name in classes}
     lines = [f"{name}: {', '.join(f'{counts[name][each]} {each}' for each in _ORDER)}" for name in classes]
     if len(films) == 1:
@@ -102,9 +102,9 @@ def _told(folder: Path) -> list[str]:
         cards=[_card(folder, film, classes) for film in ordered[:_MOST_SHOWN] if film["map"]],
         films=[(film["shown"], _answers(film, classes)) for film in ordered[:_MOST_ROWS]],
         classes=classes,
-        heads=decision_words(decision).split("; "),
+        heads=words,
         refused=content["refused"][:_MOST_ROWS],
-        model={**content["model"], "decision": decision_words(decision)},
+        model={**content["model"], "decision": "; ".join(words)},
         provenance=provenance(),
     )
     write_text(folder / "findings.html", page)

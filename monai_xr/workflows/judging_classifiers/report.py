@@ -58,7 +58,7 @@ def write_classification_report(
         headline=told,
         sentence=sentence,
         films=films,
-        settings={**settings, "decision": decision_words(decision)},
+        settings={**settings, "decision": "; ".join(decision_words(decision))},
         provenance=provenance(),
     )
     write_text(path, page)

@@ -62,8 +62,8 @@ def _finds_and_clears(finding: str, measures: Mapping[str, Estimate]) -> str:
     return f"{finding}: finds {hits:.0%} of the films with it, clears {passes:.0%} of those without."
 
 
-def decision_words(decision: Decision) -> str:
-    """Say from which probability on an answer is yes, and between which two it is unsure."""
+def decision_words(decision: Decision) -> list[str]:
+    """Say of each shown class from which probability on an answer is yes, and between which two it is unsure."""
     parts = []
     for name in shown_classes(decision):
         place = decision.classes.index(name)
@@ -72,4 +72,4 @@ def decision_words(decision: Decision) -> str:
         low, high = (1 / (1 + math.exp(-(odds + step))) for step in (-half, half))
         unsure = f", unsure between {low:.3f} and {high:.3f}" if half else ""
         parts.append(f"{name} from a probability of {middle:.3f} on{unsure}")
-    return "; ".join(parts)
+    return parts

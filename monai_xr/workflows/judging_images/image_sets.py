@@ -1,6 +1,5 @@
 """Loads a folder of images as one tensor, with patients, classes and doubts: `load_image_set`."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from monai_xr.data import Record, Records, build_store, find_records
 from monai_xr.data.images.tiles import FULL_SCALE
+from monai_xr.data.records import reasons
 from monai_xr.data.trained_on import units_in
 from monai_xr.errors import InputDataError
 from monai_xr.settings import parse_names
@@ -75,8 +75,8 @@ def load_image_set(
     cache = build_store(records, size=image_size, folder=cache_dir, admit=admit)
     pixels = torch.from_numpy(cache.pixels.astype(np.float32) / np.float32(FULL_SCALE))[:, None]
     known = tuple(record.patient_id or record.group_id for record in cache.records)
-    reasons = Counter(skipped.reason for skipped in (*records.skipped, *cache.refused))
-    notes = tuple(f"{count} {name} file(s) left out: {reason}." for reason, count in reasons.most_common())
+    left_out = reasons((*records.skipped, *cache.refused))
+    notes = tuple(f"{count} {name} file(s) left out: {reason}." for reason, count in left_out.items())
     labels = tuple(record.label for record in cache.records)
     return ImageSet(pixels, known if all(known) else None, notes, cache.manifest_sha256, labels, units_in(cache))
 
