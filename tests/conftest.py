@@ -55,7 +55,7 @@ SLOW = (  # that start trainings, servers, readers of text, whole commands, or h
     "pacs/test_studying",
     "prove",
     "test_imports",
-    "workflows/experiments",
+    "workflows/judging_measures",
     "workflows/judging_images/test_evaluation",
     "workflows/test_aiin_picture",
 )

@@ -68,6 +68,8 @@ class XrayDataset(Dataset[dict[str, Any]]):
         aiin: See `make_aiin`.
         accept_phantoms: Whether phantoms are let in beside real films.
         no_patients: Lets a deal of splits, where there is none yet, split images of unknown patients one by one.
+        accept_synthetic: Whether generated images are let in, too.
+        findings: As in `find_records`.
 
     Raises:
         ConfigurationError: No such folder, class or setting.
@@ -90,6 +92,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
         accept_phantoms: Any = False,
         no_patients: Any = False,
         accept_synthetic: Any = False,
+        findings: bool = False,
     ) -> None:
         self.aiin = make_aiin(aiin)
         size = parse_count(image_size, "image_size", least=8)
@@ -103,6 +106,7 @@ class XrayDataset(Dataset[dict[str, Any]]):
                     classes=classes,
                     split=split,
                     no_patients=parse_flag(no_patients, "no_patients"),
+                    findings=findings,
                 )
             )
             for note in self.source.notes:

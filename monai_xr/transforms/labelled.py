@@ -131,6 +131,7 @@ def labelled_films(
         accept_phantoms=accept_phantoms,
         no_patients=no_patients,
         accept_synthetic=parse_flag(accept_synthetic, "accept_synthetic") and for_training,
+        findings=several,
     )
     if synthetic_dir in (None, "", "none", "None"):
         return LabelledXrays(films, classes or select, multi_label=several)

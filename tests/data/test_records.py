@@ -411,14 +411,15 @@ def test_films_without_label_among_labelled_ones_are_left_out_of_a_split(tmp_pat
     assert len(find_records(tmp_path)) == 3
 
 
-def test_films_of_which_findings_are_known_stay_without_a_class(tmp_path: Path, png: Any) -> None:
+def test_films_without_a_class_stay_where_findings_are_asked_for(tmp_path: Path, png: Any) -> None:
     prepared = "image,label,patient_id,split,store,row,present,absent,group_id\n"
     rows = "1,sick,P1,train,s,0,,,\n2,,P2,train,s,1,,effusion,\n3,,P3,train,s,2,effusion|edema,,\n4,,P4,train,s,3,,,\n"
     (tmp_path / "pixels" / "s").mkdir(parents=True)
     _manifest(tmp_path, png, rows, prepared)
-    records = find_records(tmp_path, split="train")
+    records = find_records(tmp_path, split="train", findings=True)
     assert [record.shown for record in records] == ["1", "2", "3"]
     assert [each.file for each in records.skipped] == ["4"]
+    assert [record.shown for record in find_records(tmp_path, split="train")] == ["1"]  # where a film has one class
 
 
 def test_split_that_is_nearly_one_of_the_three_is_told(tmp_path: Path, png: Any) -> None:

@@ -52,6 +52,22 @@ def test_findings_that_nobody_reported_on_are_unknown(folders, tmp_path):
     assert found.balanced_weights().tolist() == [1.0, 1.0]  # one absent for one present
 
 
+def test_films_without_a_class_are_learnt_from_by_several_findings_alone(folders, tmp_path):
+    votes = {"a": ("1,0", "1,0"), "b": ("0,1", "0,1"), "c": ("1,0", "0,0")}  # of R1, and R2 like R3: c has no class
+    lines = [f"{name},R1,{one}\n{name},R2,{others}\n{name},R3,{others}\n" for name, (one, others) in votes.items()]
+    (tmp_path / "annotations").mkdir()
+    for split, who, text in (("train", "rad_id,", "".join(lines)), ("test", "", "d,1,0\n")):
+        header = f"image_id,{who}Cardiomegaly,Pleural effusion\n"
+        (tmp_path / "annotations" / f"image_labels_{split}.csv").write_text(header + text)
+    films = sorted((folders / "dicom").rglob("*.dcm"))
+    for name, film in zip(("train/a", "train/b", "train/c", "test/d"), films, strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.dicom").write_bytes(film.read_bytes())
+    wiring = {"split": "train", "image_size": 32, "cache_dir": tmp_path / "cache", "accept_phantoms": True}
+    assert [r.image.stem for r in labelled_films(tmp_path, **wiring).records] == ["a", "b"]
+    assert [r.image.stem for r in labelled_films(tmp_path, **wiring, multi_label=True).records] == ["a", "b", "c"]
+
+
 def test_splits_are_dealt_once_by_patient(folders):
     found = {s: find_records(folders / "dicom", split=s) for s in ("train", "val", "test")}
     patients = {split: {record.patient_id for record in records} for split, records in found.items()}

@@ -126,10 +126,7 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
         }
         told = records.notes + alike_notes(records.classes)
         told += unused_notes(root, found.films, found.others, patients)
-        bare = sum(not record.is_labelled for record in records)
-        told += (f"{bare} films have no label, others have one: trainings on a split leave them out",) * (
-            0 < bare < len(records)
-        )
+        told += _unlabelled_notes(records)
         told += tuple(f"skipped {each.file}: {each.reason}" for each in records.skipped if " line " in each.file)
     except XrError as error:
         unread = error.where in OWN_FILES
@@ -141,6 +138,16 @@ def _seen_whole(found: Inspection, root: Path, exports: tuple[int, ...]) -> Insp
     films = tuple(_marked(film, film.file in twins, patients.get(film.file, ""), unread=unread) for film in found.films)
     notes = (*_notes(films), *told, *exports_note(exports))
     return replace(found, folder=without_names(found.folder), films=films, data_set=data_set, notes=notes)
+
+
+def _unlabelled_notes(records: Records) -> tuple[str, ...]:
+    """Say how many films no training on a split takes, though others of the set have a label."""
+    bare = [record for record in records if not record.label]
+    if not 0 < len(bare) < len(records):
+        return ()
+    known = sum(record.is_labelled for record in bare)
+    but = f"; of {known} findings are known: --multi_label true keeps those" if known else ""
+    return (f"{len(bare)} films have no label, others have one: trainings on a split leave them out{but}",)
 
 
 def _phantoms_in(records: Records) -> dict[str, int]:

@@ -72,18 +72,18 @@ class Preparation:
 def drop_unusable(cache: PixelCache, *, accept_non_chest: bool) -> tuple[list[int], list[SkippedFile]]:
     """Choose the images of a store that belong into a data set.
 
-    Left out are further files of one SOP Instance UID, images without label where others have one, and films that are
-    no chest radiographs unless these are accepted.
+    Left out are further files of one SOP Instance UID, images of which nothing is known where others have a label, and
+    films that are no chest radiographs unless these are accepted.
 
     Returns:
         Places in the store, and what was left out.
     """
-    has_labels = any(record.label for record in cache.records)
+    has_labels = any(record.is_labelled for record in cache.records)
     first: dict[str, int] = {}
     places: list[int] = []
     dropped: list[SkippedFile] = []
     for place, record in enumerate(cache.records):
-        reason = "" if record.label or not has_labels else UNLABELLED
+        reason = "" if record.is_labelled or not has_labels else UNLABELLED
         doubt = cache.facts[place].chest_doubt
         reason = doubt if is_other_than_chest(doubt) and not accept_non_chest else reason
         reason = _twin(cache, first, place, record) or reason

@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import filterfalse
 from pathlib import Path
 
 from monai_xr.data.files.data_folder import existing_data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
-from monai_xr.data.records import RESPLIT, SPLITS, UNLABELLED, Records, SkippedFile, canonical_split
+from monai_xr.data.records import RESPLIT, SPLITS, UNLABELLED, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
 from monai_xr.data.sources.header_memory import HeaderMemory
@@ -45,6 +46,7 @@ def find_records(
     deal: bool = True,
     no_patients: bool = False,
     labelled: bool = False,
+    findings: bool = False,
     layout: str = "auto",
 ) -> Records:
     """Find the images of a data folder.
@@ -58,6 +60,7 @@ def find_records(
         deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
         no_patients: Lets that deal split images of unknown patients one by one.
         labelled: Whether an image without label is an error.
+        findings: Whether findings that are known of an image are label enough, as they are for several of them a film.
         layout: Name of a known data set, "auto" to recognise one, "folder" for none.
 
     Raises:
@@ -71,7 +74,9 @@ def find_records(
     records = _of_classes(records, classes)
     if labelled:
         _check_labelled(records)
-    return records if wanted is None or not (deal or records.table) else _of_split(records, wanted)
+    if wanted is None or not (deal or records.table):
+        return records
+    return _labelled_like_others(_of_split(records, wanted), findings=findings)
 
 
 def check_folder(
@@ -170,19 +175,21 @@ def _of_split(records: Records, wanted: str) -> Records:
     kept = records.keeping(record for record in records if record.split == wanted)
     if not kept:
         raise ConfigurationError(f"no images of split {wanted!r}", "split", _known(wanted, records.splits, "splits"))
-    return replace(_labelled_like_others(kept), split_used=wanted)
+    return replace(kept, split_used=wanted)
 
 
-def _labelled_like_others(records: Records) -> Records:
-    """Leave images of which nothing is known out where others have a label, told as skipped: they are no class."""
-    bare = [record for record in records if not record.is_labelled]
+def _labelled_like_others(records: Records, *, findings: bool) -> Records:
+    """Leave images without label out where others have one, told as skipped: what has no label is no class."""
+
+    def is_labelled(record: Record) -> bool:
+        return record.is_labelled if findings else bool(record.label)
+
+    bare = list(filterfalse(is_labelled, records))
     if not bare or len(bare) == len(records):
         return records
     names = (each.shown or each.image.relative_to(records.root).as_posix() for each in bare)
     skipped = tuple(SkippedFile(name, UNLABELLED) for name in names)
-    return replace(
-        records, items=tuple(each for each in records if each.is_labelled), skipped=records.skipped + skipped
-    )
+    return replace(records, items=tuple(filter(is_labelled, records)), skipped=records.skipped + skipped)
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:

@@ -103,6 +103,24 @@ def test_files_without_label_where_others_have_one(tmp_path: Path, dicom: Any, r
     assert len(run(tmp_path / "in", tmp_path / "other", max_bad=1).records) == 5
 
 
+def test_films_of_which_findings_are_known_stay_without_a_class(
+    tmp_path: Path, dicom: Any, run: Any, rows: Any
+) -> None:
+    votes = "a,R1,1,0\na,R2,1,0\na,R3,1,0\nb,R1,0,1\nb,R2,0,0\nb,R3,0,0\n"  # one of three saw something in b
+    (tmp_path / "in" / "annotations").mkdir(parents=True)
+    for split, text in (("train", votes), ("test", "c,0,1\n")):
+        header = f"image_id,{'rad_id,' * (split == 'train')}Aortic enlargement,Cardiomegaly\n"
+        (tmp_path / "in" / "annotations" / f"image_labels_{split}.csv").write_text(header + text)
+    for place, name in enumerate(("train/a", "train/b", "test/c")):
+        dicom(tmp_path / "in" / f"{name}.dicom", place)
+    assert not run(tmp_path / "in", tmp_path / "out", no_patients=True).refused
+    assert {(each["label"], each["absent"]) for each in rows(tmp_path / "out")} == {
+        ("aortic_enlargement", "cardiomegaly"),
+        ("", "aortic_enlargement"),
+        ("cardiomegaly", "aortic_enlargement"),
+    }
+
+
 def test_disk_that_fills_up_is_told_and_the_work_goes_on_later(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decodes: list[Path], run: Any, same_store: Any
 ) -> None:

@@ -15,8 +15,8 @@ from monai_xr.data.files.output import write_text
 from monai_xr.data.files.tables import markdown_row
 from monai_xr.metrics import batchwise_frechet_distance, random_space
 from monai_xr.metrics.measures import Measure, Measures, number_text
-from monai_xr.workflows.experiments.known_sets import KnownFilms, KnownSet, known_films
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
+from monai_xr.workflows.judging_measures.known_sets import KnownFilms, KnownSet, known_films
 
 _SAME_FOR_ALL = ("kid_random_real", "kid_random_noise", "ms_ssim_real", "ms_ssim_held_out")
 

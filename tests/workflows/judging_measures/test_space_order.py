@@ -7,8 +7,8 @@ from known_films import films, table
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.measures import Measure
-from monai_xr.workflows.experiments.known_sets import in_half_of_the_groups, known_sets
-from monai_xr.workflows.experiments.space_order import Order, order_known_sets, page_of
+from monai_xr.workflows.judging_measures.known_sets import in_half_of_the_groups, known_sets
+from monai_xr.workflows.judging_measures.space_order import Order, order_known_sets, page_of
 
 NAMES = ("other patients", "replay", "noise")
 

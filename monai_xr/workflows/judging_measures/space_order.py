@@ -13,9 +13,9 @@ from monai_xr.metrics import FeatureSpace
 from monai_xr.metrics.measures import Measure
 from monai_xr.runs.provenance import commit, machine
 from monai_xr.settings import parse_count, parse_flag
-from monai_xr.workflows.experiments.known_sets import KnownSet, KnownSets, known_sets
 from monai_xr.workflows.feature_spaces import space_of
 from monai_xr.workflows.judging_images.measuring import Patients, space_rows
+from monai_xr.workflows.judging_measures.known_sets import KnownSet, KnownSets, known_sets
 
 _SHOWN = {"_over_floor": "distance over real-to-real", "recall_": "recall", "coverage_": "coverage"}
 

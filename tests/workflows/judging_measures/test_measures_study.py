@@ -8,9 +8,9 @@ from known_films import films, table
 
 from monai_xr.errors import InputDataError
 from monai_xr.metrics.measures import Measures
-from monai_xr.workflows.experiments import measures_study
-from monai_xr.workflows.experiments.measures_study import compare_known_sets
 from monai_xr.workflows.judging_images.evaluate_sets import evaluate_sets
+from monai_xr.workflows.judging_measures import measures_study
+from monai_xr.workflows.judging_measures.measures_study import compare_known_sets
 
 
 def test_one_table_holds_every_measure_for_every_set(tmp_path: Path) -> None:
