@@ -61,7 +61,7 @@ def is_plain_command() -> bool:
 
 
 def known_cause(error: BaseException) -> BaseException:
-    """The failure of ours that MONAI wrapped, arguments that a component refused, or the error as it came."""
+    """The failure that MONAI wrapped, arguments that a component refused as one of ours, or the error as it came."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
@@ -69,7 +69,7 @@ def known_cause(error: BaseException) -> BaseException:
     refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
     if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
         return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the settings given")
-    return ours or error
+    return ours or (chain[-1] if str(error).startswith("Failed to ") else error)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

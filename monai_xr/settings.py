@@ -3,6 +3,7 @@
 import ast
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from monai_xr.errors import ConfigurationError
@@ -73,6 +74,13 @@ def parse_names(value: Any, known: Iterable[str] = ()) -> list[str] | None:
     if isinstance(value, Sequence):
         return [str(name).strip() for name in value]
     return [str(value)]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask whether the name most like this one was meant, in any case, with a blank behind; "" where none is like it."""
+    written = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), written, n=1, cutoff=0.5)
+    return f"did you mean {written[near[0]]!r}? " if near else ""
 
 
 def joined_names(names: Iterable[str]) -> str:

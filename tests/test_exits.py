@@ -90,6 +90,8 @@ def test_failure_that_monai_wrapped_is_found():
     wrapped, ours = RuntimeError("Failed to evaluate"), ModelError("no checkpoint found")
     wrapped.__cause__ = ours
     assert known_cause(wrapped) is ours
+    wrapped.__cause__ = ZeroDivisionError("division by zero")
+    assert known_cause(wrapped) is wrapped.__cause__
 
 
 def test_failed_training_in_a_thread_raises_its_own_error_and_ends_nothing_else():

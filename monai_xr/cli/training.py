@@ -40,7 +40,13 @@ def train(
 
     The output folder of a run stands for its bundle with all overlays and settings, to resume it or to train it again.
     """
-    from monai_xr.workflows.bundle_running.bundle_folders import bundle_tasks, check_versions, config_files, find_config
+    from monai_xr.workflows.bundle_running.bundle_folders import (
+        bundle_tasks,
+        check_versions,
+        config_files,
+        find_config,
+        overlays_of,
+    )
     from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
     if bundle is None:
@@ -49,9 +55,10 @@ def train(
         return
     folder, config, recorded = find_config(bundle)
     files = config_files(folder, config, overlay or [])
-    settings = SettingsList(files, commented=config_files(folder, "train"))
+    settings = SettingsList(files, commented=[*config_files(folder, "train"), *files])
     if help_wanted:
         print_table(f"settings of {bundle}", _COLUMNS, settings.lines())
+        print_table("overlays, as in --overlay FILE", ("file", ""), overlays_of(folder))
         return
     typed = recorded | settings.read(context.args)
     settings.check(typed)

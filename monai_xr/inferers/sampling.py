@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from monai_xr.errors import ConfigurationError
 from monai_xr.networks import FinestImage, Generator
-from monai_xr.settings import parse_count, parse_names
+from monai_xr.settings import did_you_mean, parse_count, parse_names
 from monai_xr.transforms import XrayDataset
 from monai_xr.transforms.ranges import to_unit_range
 
@@ -78,7 +78,8 @@ def class_latents(
     """
     wanted = parse_names(classes, trained_classes) or list(trained_classes)
     if unknown := [name for name in wanted if name not in trained_classes]:
-        raise ConfigurationError(f"no such class {unknown[0]}", "classes", f"trained: {', '.join(trained_classes)}")
+        way_out = f"{did_you_mean(unknown[0], trained_classes)}trained: {', '.join(trained_classes)}"
+        raise ConfigurationError(f"no such class {unknown[0]}", "classes", way_out)
     indices = [list(trained_classes).index(name) for name in wanted]
     return LatentDataset(count, latent_size, seed, conditions=indices or None, labels=wanted or [""])
 

@@ -28,6 +28,7 @@ _OF_THE_RUN = frozenset(
 )
 # Settings that are recorded and may be others on resume.
 FREE_KNOBS = frozenset(("max_epochs", "dataset_dir", "precision", "early_stop", "patience"))
+NOT_SET = "not set"
 _MOST = 60  # characters of a value in a message
 
 
@@ -42,8 +43,8 @@ def compared(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """A knob such that typed and written values compare equal: true and True, lists and tuples."""
-    return json.dumps(value, default=str, sort_keys=True).lower().strip('"')
+    """A knob as text, the same for what is typed and what is written: lists and tuples."""
+    return json.dumps(value, default=str, sort_keys=True).strip('"')
 
 
 def refuse_other_settings(before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -53,12 +54,13 @@ def refuse_other_settings(before: Mapping[str, str], now: Mapping[str, str]) -> 
         ConfigurationError: Naming the first that differs, with both values.
     """
     for name, value in now.items():
-        if before.get(name, value) != value:
+        if before.get(name, value).lower() != value.lower():  # true and True
             was, is_now = _where_they_differ(before[name], value)
             raise ConfigurationError(
                 f"{name} was {was} when the training stopped and is {is_now} now",
                 "resume",
-                "use the same settings and images, or start anew in another --output_dir",
+                "use the same settings, overlays and images, as monai-xr train RUN --resume does, or start anew in "
+                "another --output_dir",
             )
 
 
@@ -68,4 +70,9 @@ def _where_they_differ(before: str, now: str) -> list[str]:
         return [before, now]
     same = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), min(len(before), len(now)))
     begin = max(0, same - _MOST // 3)
-    return [" ".join(text[begin : begin + _MOST].split()) for text in (before, now)]
+    return [_cut(text, begin) for text in (before, now)]
+
+
+def _cut(text: str, begin: int) -> str:
+    part = " ".join(text[begin : begin + _MOST].split())
+    return f"{'... ' * (begin > 0)}{part}{' ...' * (begin + _MOST < len(text))}"

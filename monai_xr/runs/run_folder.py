@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.data_folder import RECORD, SYNTHETIC
+from monai_xr.data.files.data_folder import MANIFEST, RECORD, SYNTHETIC
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.disk import host_trouble
 from monai_xr.errors import ModelError
@@ -51,7 +51,7 @@ class RunFolder:
     @property
     def sampled(self) -> list[Path]:
         """The folders in it that hold its images, by name."""
-        return sorted(each.parent for each in self.path.glob(f"{SYNTHETIC}*/manifest.csv"))
+        return sorted(each.parent for each in self.path.glob(f"{SYNTHETIC}*/{MANIFEST}"))
 
     @property
     def is_begun(self) -> bool:
@@ -97,6 +97,12 @@ class RunFolder:
             raise ModelError(
                 "no classes recorded here (run.json)", self.path, "name the output folder of a training"
             ) from None
+
+    @property
+    def named_classes(self) -> list[str]:
+        """Names of the classes of its films, those without label left out; none where nothing is recorded."""
+        data = self.record.get("data", {}) if self.is_recorded else {}
+        return [name for name in data.get("images_per_class", {}) if name]
 
     def classes_or(self, default: list[str]) -> list[str]:
         """Give `classes`, or the default where no training is recorded."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.json_lines import read_lines
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import as_time
@@ -158,10 +159,17 @@ def _recorded_films(run: RunFolder) -> str:
 
 def _newest_images(run: RunFolder) -> Path | None:
     """Give the folder of images that were made last, of those made since the last epoch."""
-    curves = run.path / CURVES
-    ended = curves.stat().st_mtime if curves.is_file() else 0.0
-    times = {each: (each / "manifest.csv").stat().st_mtime for each in run.sampled}
-    return max((each for each, time in times.items() if time >= ended), key=lambda each: times[each], default=None)
+    newer = {each: _time_of(each / MANIFEST) for each in run.sampled if not went_on_since(run, each)}
+    return max(newer, key=newer.__getitem__, default=None)
+
+
+def went_on_since(run: RunFolder, images: Path) -> bool:
+    """Tell whether a training ended an epoch after images of it were made."""
+    return 0 < _time_of(images / MANIFEST) < _time_of(run.path / CURVES)
+
+
+def _time_of(file: Path) -> float:
+    return file.stat().st_mtime if file.is_file() else 0.0
 
 
 def _state(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:

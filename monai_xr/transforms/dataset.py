@@ -21,6 +21,7 @@ from monai_xr.data.trained_on import TrainedOn, lineage_behind
 from monai_xr.errors import ConfigurationError
 from monai_xr.progress import progress_bar
 from monai_xr.settings import parse_count, parse_flag
+from monai_xr.transforms.aiin.settings import MODES
 from monai_xr.transforms.aiin.transforms import AIIN
 from monai_xr.transforms.ranges import to_network_range
 
@@ -42,7 +43,7 @@ def make_aiin(setting: Any) -> AIIN | None:
         return None
     if isinstance(setting, AIIN):
         return setting
-    if isinstance(setting, str):
+    if isinstance(setting, str) and setting in MODES:
         setting = {"mode": setting}
     if not isinstance(setting, Mapping):
         raise ConfigurationError(f"{setting!r} is no AIIN setting", "aiin", "none, opencv, exact, or its arguments")

@@ -266,7 +266,7 @@ def test_train_then_sample_then_evaluate(monai_xr, phantoms, tmp_path):
     code, out, error = monai_xr("pack", "out", "packed")
     assert code == 0, error
     assert out.startswith("packed/models/model.pt (0.")
-    code, out, error = monai_xr("evaluate", phantoms, "out", "--output", "report")  # phantoms, as in the training
+    code, out, error = monai_xr("evaluate", phantoms, "out/synthetic", "--output", "report")  # as in the training
     assert code == 0, error
     assert "MS-SSIM" in out
     assert "report: report/report.html" in out

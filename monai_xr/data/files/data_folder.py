@@ -11,7 +11,8 @@ from monai_xr.errors import ConfigurationError, InputDataError
 IMAGES, QUARANTINE, JOB = "images", "quarantine", "job.json"
 SYNTHETIC, RECORD = "synthetic", "run.json"
 LINEAGE = "lineage.json"  # beside generated images, wherever they lie
-TABLES = ("manifest.csv", "labels.csv")
+MANIFEST = "manifest.csv"
+TABLES = (MANIFEST, "labels.csv")
 OWN_FILES = (*TABLES, "splits.json")  # of a data folder, beside its images
 
 
@@ -19,7 +20,8 @@ def data_folder(named: str | Path) -> Path:
     """Give the folder to read films from.
 
     The output of `monai-xr deidentify` means its `images`; whoever names its quarantine is sent there. The output of a
-    training means its `synthetic`, never its grids. Any other folder means itself, whether it is there or not.
+    training means the images that were sampled last, in `synthetic` or `synthetic-2`, never its grids. Any other folder
+    means itself, whether it is there or not.
 
     Raises:
         ConfigurationError: The folder is a quarantine, or lies in one; a training that was not sampled yet.
@@ -32,10 +34,12 @@ def data_folder(named: str | Path) -> Path:
             "quarantine of a de-identification", folder, f"name the folder that it lies in, or {IMAGES} beside it"
         )
     if is_training(folder):
-        if not (folder / SYNTHETIC).is_dir():
+        sampled = {each.parent: each.stat().st_mtime for each in folder.glob(f"{SYNTHETIC}*/{MANIFEST}")}
+        images = max(sampled, key=sampled.__getitem__, default=folder / SYNTHETIC)
+        if not images.is_dir():
             way_out = "monai-xr sample it, or name the folder of its images"
             raise ConfigurationError("a training without synthetic images", folder, way_out)
-        return folder / SYNTHETIC
+        return images
     if not is_deidentified(folder):
         return folder
     if not any((folder / IMAGES).glob("*/*.dcm")):

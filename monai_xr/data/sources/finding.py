@@ -33,7 +33,7 @@ from monai_xr.data.splits.split_table import dealt, named_table, read_table, tab
 from monai_xr.data.splits.units import check_one_split_each, units_of
 from monai_xr.errors import ConfigurationError, InputDataError
 from monai_xr.progress import told_if_long
-from monai_xr.settings import parse_names
+from monai_xr.settings import did_you_mean, parse_names
 
 _SPLIT_WORDS = (*SPLITS, "training", "validation", "testing")
 
@@ -195,6 +195,4 @@ def _labelled_like_others(records: Records, *, findings: bool) -> Records:
 def _known(name: str, known: Sequence[str], what: str) -> str:
     if not known:
         return f"the data names no {what}"
-    nearest = get_close_matches(name.lower(), [each.lower() for each in known], n=1, cutoff=0.5)
-    hint = next((f"did you mean {each!r}? " for each in known if [each.lower()] == nearest), "")
-    return f"{hint}the data has: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
+    return f"{did_you_mean(name, known)}the data has: {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"

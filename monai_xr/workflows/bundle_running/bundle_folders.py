@@ -15,6 +15,7 @@ from monai_xr.errors import ConfigurationError, ModelError
 from monai_xr.runs import RunFolder
 
 _REPOSITORY_BUNDLES = Path(monai_xr.__file__).parents[1] / "bundles"
+_WHOLE = ("train", "inference", "evaluate")  # configs that stand for themselves
 _INSTALLED_BUNDLES = Path(monai_xr.__file__).parent / "_bundles"
 
 
@@ -68,8 +69,19 @@ def config_files(bundle: Path, config: str | Path, overlays: Sequence[Path] = ()
     files += [file if file.is_file() else configs / file.name for file in overlays]
     for file in files:
         if not file.is_file():
-            raise ConfigurationError("no such config file", file)
+            raise ConfigurationError("no such config file", file, _known_overlays(bundle))
     return files
+
+
+def overlays_of(bundle: Path) -> list[tuple[str, str]]:
+    """Give name and first line of each config of a bundle that is merged over its `train.yaml`."""
+    files = [each for each in sorted((bundle / "configs").glob("*.yaml")) if each.stem not in _WHOLE]
+    return [(each.name, each.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")) for each in files]
+
+
+def _known_overlays(bundle: Path) -> str:
+    known = ", ".join(name for name, _ in overlays_of(bundle))
+    return f"overlays of {bundle.name}: {known}" if known else f"{bundle.name} has no overlays"
 
 
 def find_config(name: str | Path) -> tuple[Path, str | Path, dict[str, Any]]:

@@ -14,6 +14,7 @@ from monai_xr.errors import ConfigurationError
 from monai_xr.exits import known_cause
 from monai_xr.settings import NAME_KNOBS, PATH_KNOBS
 from monai_xr.workflows.bundle_running.bundle_folders import check_versions, config_files, nearest
+from monai_xr.workflows.bundle_running.overlays import check_overlays
 from monai_xr.workflows.bundle_running.plain_command import literal
 from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
@@ -41,6 +42,7 @@ def run_bundle(
     """
     files = config_files(bundle, config, overlays)
     check_versions(bundle)
+    check_overlays(files)
     check_knobs(files, overrides)
     SettingsList(files).check_paths(overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
@@ -59,7 +61,10 @@ def run_bundle(
         workflow.finalize()
         return Path(workflow.parser.get_parsed_content("output_dir"))
     except Exception as error:
-        raise known_cause(error) from error
+        cause = known_cause(error)
+        if cause is error:
+            raise
+        raise cause from error
 
 
 def check_knobs(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:

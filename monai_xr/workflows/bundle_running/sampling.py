@@ -9,6 +9,7 @@ from monai_xr.data.files.output import free_folder
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
+from monai_xr.settings import did_you_mean
 from monai_xr.workflows.bundle_running.bundle_folders import config_files, find_bundle, known_bundles
 from monai_xr.workflows.bundle_running.settings_list import SettingsList
 
@@ -84,6 +85,7 @@ def plan_samples(
     run = RunFolder(folder)
     trained, settings = settings_of_sampling(folder, bundle)
     settings.check(overrides)
+    _check_label(run, str(overrides.get("label") or ""))
     place, seed, note = _next_place(run)
     knobs = {"output_dir": str(folder), _IMAGES: str(place), "count": count, "seed": seed, **overrides}
     images = Path(knobs[_IMAGES])
@@ -96,6 +98,15 @@ def plan_samples(
 def sample_run(folder: Path, count: int, overrides: Mapping[str, Any], *, bundle: str | Path | None = None) -> Path:
     """Generate images as `plan_samples` says; give their folder."""
     return plan_samples(folder, count, overrides, bundle=bundle).carry_out()
+
+
+def _check_label(run: RunFolder, label: str) -> None:
+    """Refuse a name for images of a generator that is told no class, unless it was trained on that class alone."""
+    known = run.named_classes
+    if label and known and known != [label]:
+        together = " together: none of its images is of one of them" if len(known) > 1 else ""
+        way_out = f"{did_you_mean(label, known)}it was trained on {', '.join(known)}{together}"
+        raise ConfigurationError(f"its images are not of class {label!r}", run.path, way_out)
 
 
 def _next_place(run: RunFolder) -> tuple[Path, int, str]:

@@ -9,22 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from monai_xr.data.sources.finding import check_folder
 from monai_xr.data.sources.shown_paths import LEFT_OUT
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import RunFolder
-from monai_xr.runs.resumed_settings import compared, refuse_other_settings
+from monai_xr.runs.resumed_settings import NOT_SET, compared, refuse_other_settings
 from monai_xr.settings import PATH_KNOBS, parse_count, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
+from monai_xr.workflows.bundle_running.overlays import check_overlays, read_config
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
 _PATH = re.compile("::|#")
 _WIRING = frozenset(
     ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
 )
-_COUNTS = ("image_size", "batch_size", "max_epochs")
+_COUNTS = ("image_size", "batch_size", "max_epochs", "decay_images", "r1_every")
 _GENERATED = (32, 64, 128, 256, 512)  # image sizes that networks of generators double up to
 _MOST = 22  # characters of a default
 _USUAL_OUTPUT = "$'runs/' + @bundle"
@@ -81,6 +80,8 @@ class SettingsList:
         self.content: dict[str, Any] = {}
         for file in files:
             self.content |= _content(file)
+        self.added = frozenset(self.content) - frozenset(_content(files[0]))  # by overlays
+        self.files = files
         self.settings = {
             name: Setting(name, value, comments.get(name, ""))
             for name, value in self.content.items()
@@ -117,7 +118,9 @@ class SettingsList:
             ConfigurationError: Naming the nearest name, or what is allowed; as `refuse_other_settings`.
             InputDataError: As `check_folder`.
         """
+        check_overlays(self.files)
         self.check_paths(typed)
+        self._check_kinds_of_overlays()
         for name, value in typed.items():
             top = _PATH.split(name)[0]
             if top not in self.content:
@@ -140,10 +143,18 @@ class SettingsList:
             now["output_dir"] = f"runs/{now.get('bundle', '')}"
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
         if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
-            names = ("bundle", *self.settings)
-            sides = [{name: side.get(name, "$") for name in names} for side in (_content(run.config), now)]
-            known = [name for name in names if all(_is_known(side[name]) for side in sides)]
+            kept = SettingsList([run.config])
+            unknown: dict[str, Any] = dict.fromkeys(self.settings.keys() - self.added, "$")  # by an older version
+            sides = [unknown | kept.content, dict.fromkeys(kept.settings, NOT_SET) | now]
+            sides = [dict.fromkeys(self.added, NOT_SET) | side for side in sides]
+            names = ("bundle", *self.settings, *kept.settings)
+            known = [name for name in names if all(name in side and _is_known(side[name]) for side in sides)]
             refuse_other_settings(*(compared({name: side[name] for name in known}) for side in sides))
+
+    def _check_kinds_of_overlays(self) -> None:
+        for name, value in _content(self.files[0]).items():
+            if name in self.settings and value != self.content[name]:
+                _check_kind(Setting(name, value, ""), self.content[name])
 
     def _check_films(self, folder: str, typed: Mapping[str, Any]) -> None:
         known = {name: typed.get(name, self.content.get(name)) for name in ("classes", "split", "no_patients")}
@@ -187,12 +198,7 @@ def _check_named(folder: str) -> None:
 
 def _content(file: Path) -> dict[str, Any]:
     """Top-level names of a config with their values; of a deep name that an overlay sets, none of its own."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError):
-        raise ConfigurationError("cannot be read as YAML", file) from None
-    names = {str(name).removeprefix("+"): value for name, value in content.items()}
-    return {name: value for name, value in names.items() if not _PATH.search(name)}
+    return {name: value for name, value in read_config(file).items() if not _PATH.search(name)}
 
 
 def _comments(file: Path) -> dict[str, str]:

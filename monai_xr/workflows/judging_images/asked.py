@@ -1,5 +1,6 @@
 """Checks what was typed for an evaluation of images, and fills in the rest from the training, before heavy imports."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from monai_xr.data.sources.finding import check_folder
 from monai_xr.errors import ConfigurationError
 from monai_xr.runs import GeneratedImages, RunFolder
 from monai_xr.runs.resumed_settings import as_text
-from monai_xr.settings import parse_names
+from monai_xr.runs.summary import went_on_since
+from monai_xr.settings import did_you_mean, parse_names
 
 
 def settings_asked(
@@ -32,10 +34,11 @@ def settings_asked(
 
 
 def _check_trained(training: RunFolder, classes: str) -> None:
-    known = [name for name in training.record.get("data", {}).get("images_per_class", {}) if name]
+    known = training.named_classes
     for name in parse_names(classes, known) or ():
         if known and name not in known:
-            way_out = f"it was trained on {', '.join(known)}: leave --classes out, or train on {name}"
+            meant = did_you_mean(name, known)
+            way_out = f"{meant}it was trained on {', '.join(known)}: leave --classes out, or train on {name}"
             raise ConfigurationError(f"the generator never saw the class {name}", training.path, way_out)
 
 
@@ -45,6 +48,9 @@ def images_told(synthetic: GeneratedImages, aiin: Any) -> str:
     sampled = RunFolder(images.parent).sampled if is_training(synthetic.folder) else []
     others = [each for each in sampled if each != images]
     beside = f"; for others of this training name {' or '.join(map(str, others))}" if others else ""
+    if synthetic.training and went_on_since(synthetic.training, images):
+        newer = f"monai-xr sample {shlex.quote(str(synthetic.training.path))} makes newer ones"
+        beside += f"; the training went on since: {newer}"
     if synthetic.training is None:
         known = "as is kept beside them" if synthetic.kept_settings else "no training is recorded beside them"
         beside += f"; {known}, real films go through AIIN: {as_text(aiin)} (--aiin)"

@@ -1,5 +1,6 @@
 """The output of a de-identification means its released images, in every command, and its quarantine is no data."""
 
+import os
 import shutil
 from collections import Counter
 
@@ -72,6 +73,17 @@ def test_in_a_folder_above_it_the_quarantine_is_not_looked_into(out, tmp_path):
     assert len(found) == 6
     assert [each.file for each in found.skipped if "de-identification" in each.reason] == ["out/quarantine"]
     assert len(inspect_folder(tmp_path).films) == 6
+
+
+def test_a_training_means_the_images_that_were_sampled_last(tmp_path, png):
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="a training without synthetic images"):
+        data_folder(tmp_path)
+    for second, name in enumerate(("synthetic", "synthetic-3", "synthetic-2")):
+        png(tmp_path / name / "0.png")
+        (tmp_path / name / "manifest.csv").touch()
+        os.utime(tmp_path / name / "manifest.csv", (second, second))
+    assert data_folder(tmp_path) == tmp_path / "synthetic-2"
 
 
 def test_a_class_may_be_called_quarantine(tmp_path, png):

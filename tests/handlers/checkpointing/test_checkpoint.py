@@ -51,7 +51,7 @@ def test_changed_settings_are_refused_on_resume_and_free_ones_are_not(make_engin
     settings = {"classes": None, "seed": 1, "accept_phantoms": True, "aiin": {"tiles": (4, 4)}, "max_epochs": 1}
     make_engine(1, [Checkpoint(tmp_path, settings=settings)]).run()
     typed = {**settings, "seed": "1", "accept_phantoms": "true", "aiin": {"tiles": [4, 4]}, "max_epochs": 2}
-    with pytest.raises(ConfigurationError, match="classes was null when the training stopped and is normal now"):
+    with pytest.raises(ConfigurationError, match="classes was null when the training stopped and is NORMAL now"):
         make_engine(2, [Checkpoint(tmp_path, resume=True, settings={**typed, "classes": "NORMAL"})]).run()
     resumed = make_engine(2, [Checkpoint(tmp_path, resume=True, settings=typed)])
     resumed.run()

@@ -101,6 +101,33 @@ def test_resume_of_a_run_that_saved_nothing_passes(settings, begun):
     settings.check(settings.read(["--output_dir", str(begun), "--resume"]))
 
 
+def test_resume_without_the_overlay_of_the_run_or_with_another_is_refused(begun, tmp_path):
+    (tmp_path / "train.yaml").write_text(CONFIG)
+    (tmp_path / "over.yaml").write_text("whole: 3\nrate: $@whole / 6\n")
+    plain, over = [tmp_path / "train.yaml"], [tmp_path / "train.yaml", tmp_path / "over.yaml"]
+    typed = {"output_dir": str(begun), "resume": True}
+    SettingsList(plain).check(typed)
+    with pytest.raises(ConfigurationError, match="whole was not set when the training stopped and is 3 now"):
+        SettingsList(over).check(typed)
+    (begun / "config.yaml").write_text(f"{CONFIG}whole: 3\n")
+    SettingsList(over).check(typed)
+    with pytest.raises(ConfigurationError, match="whole was 3 when the training stopped and is not set now : resume"):
+        SettingsList(plain).check(typed)
+    SettingsList([begun / "config.yaml"]).check(typed)
+
+
+def test_setting_that_a_run_of_an_older_version_does_not_know_passes(begun, tmp_path):
+    (tmp_path / "train.yaml").write_text(f"{CONFIG}newer: 1\n")
+    SettingsList([tmp_path / "train.yaml"]).check({"output_dir": str(begun), "resume": True})
+
+
+def test_value_of_another_kind_in_an_overlay_is_refused(tmp_path):
+    (tmp_path / "train.yaml").write_text(CONFIG)
+    (tmp_path / "over.yaml").write_text("rate: much\n")
+    with pytest.raises(ConfigurationError, match=r"'much' is not a number : rate : such as 0\.5"):
+        SettingsList([tmp_path / "train.yaml", tmp_path / "over.yaml"]).check({})
+
+
 def test_expressions_and_other_whole_numbers_pass(settings, tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "film.png")
     settings.check(settings.read(["--size", "$32 * 2", "--rate", "1", "--dataset_dir", str(tmp_path)]))

@@ -478,6 +478,21 @@ def test_the_command_takes_classes_one_by_one_or_with_commas(monai_xr: Any, tmp_
     assert "weights cannot be read (No such file or directory) : weights.pth : download https://" in error
 
 
+def test_images_of_before_a_training_went_on_are_told(monai_xr: Any, tmp_path: Path) -> None:
+    generated(tmp_path / "run" / "synthetic", 1, seed=0)
+    (tmp_path / "run" / "synthetic" / "manifest.csv").write_text("image,label,patient_id\n000.png,A,P0\n")
+    record = {"settings": {"image_size": 32}, "data": {"images_per_class": {"A": 48}}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    made = GeneratedImages(tmp_path / "run")
+    assert images_told(made, "none") == f"comparing the images in {tmp_path / 'run' / 'synthetic'}"
+    (tmp_path / "run" / "metrics.jsonl").touch()
+    told = images_told(made, "none")
+    assert told.endswith(f"; the training went on since: monai-xr sample {tmp_path / 'run'} makes newer ones")
+    split_films(tmp_path / "real", 6)
+    code, _, error = monai_xr("evaluate", "real", "run", "--class", "a")
+    assert (code, "did you mean 'A'? it was trained on A" in error) == (2, True)
+
+
 def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(
     monai_xr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,21 +506,21 @@ def test_reports_on_one_training_are_all_kept_and_say_which_images_they_are_on(
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     code, out, error = monai_xr("evaluate", "real", "run")
     assert code == 0, error
-    assert "comparing the images in run/synthetic; for others of this training name run/synthetic-2" in error
+    assert "comparing the images in run/synthetic-2; for others of this training name run/synthetic" in error
     assert "report: run/evaluation/report.html" in out
     assert "next: monai-xr sample run --count 500" in out  # its manifest names two images
     for name in ("synthetic", "synthetic-2"):
         (tmp_path / "run" / name / "manifest.csv").unlink()
-    code, out, error = monai_xr("evaluate", "real", "run/synthetic-2")
+    code, out, error = monai_xr("evaluate", "real", "run/synthetic")
     assert code == 0, error
-    assert error.startswith("comparing the images in run/synthetic-2\n")
+    assert error.startswith("comparing the images in run/synthetic\n")
     assert len(opened) == 2 * 24  # each image is opened for its lineage once a command
     assert "report: run/evaluation-2/report.html" in out
     assert re.search("next: (monai-xr (pack run BUNDLE|train run --resume --dataset_dir real)|look at the pairs)", out)
     before = (tmp_path / "run" / "evaluation" / "report.html").read_bytes()
     with pytest.raises(ConfigurationError, match="report on other synthetic images"):
         evaluate_folders(
-            tmp_path / "real", tmp_path / "run" / "synthetic-2", tmp_path / "run" / "evaluation", image_size=32
+            tmp_path / "real", tmp_path / "run" / "synthetic", tmp_path / "run" / "evaluation", image_size=32
         )
     assert (tmp_path / "run" / "evaluation" / "report.html").read_bytes() == before
     code, _, error = monai_xr("evaluate", "real", "run", "--class", "B")
