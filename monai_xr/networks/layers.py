@@ -146,7 +146,9 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, *, equalized: bool = False, pooled: bool = False) -> None:
         super().__init__()
         if channels < 8:
-            raise ConfigurationError(f"self-attention over {channels} channels", "width", "at least 8 channels")
+            raise ConfigurationError(
+                f"self-attention over {channels} channels", "width", "a larger width: it takes at least 8 channels"
+            )
         convolution: type[nn.Conv2d] = EqualizedConv2d if equalized else nn.Conv2d
         self.keys = convolution(channels, channels // 8, 1)  # f
         self.queries = convolution(channels, channels // 8, 1)  # g

@@ -35,7 +35,7 @@ def test_help_of_train_lists_the_bundles_with_their_tasks(monai_xr):
 def test_help_of_a_bundle_lists_its_settings_with_the_comments_of_its_config(monai_xr, order):
     code, out, _ = monai_xr("train", *order)
     assert code == 0
-    assert "--image_size 64 pixels, 32 to 256" in told(out)
+    assert "--image_size 64 pixels, 32 to 512" in told(out)
     assert "--resume false" in out
     assert "--classes none labels to train on; null takes all" in told(out)
     assert "generator" not in {line.split()[0].removeprefix("--") for line in out.splitlines() if line.strip()}

@@ -128,7 +128,7 @@ def require_columns(rows: list[TableRow], path: Path, *needed: tuple[str, ...]) 
     missing = [" or ".join(names) for names in needed if not any(name in rows[0].fields for name in names)]
     if missing:
         found = ", ".join(list(rows[0].fields)[:8])
-        raise InputDataError(f"line 1 lacks column {', '.join(missing)}", path, f"it has: {found}")
+        raise InputDataError(f"line 1 lacks column {' and column '.join(missing)}", path, f"it has: {found}")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> str:

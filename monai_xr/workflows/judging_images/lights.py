@@ -27,6 +27,7 @@ _WHERE_MORE = {
     "real": "Take all splits with --split none, or add films of further patients to the folder.",
     "half of the real": "Real films are halved where no split is held out: add films of further patients.",
 }
+_UNLIKE = "but unlike real films"
 _WORST: tuple[Finding, ...] = ("bad", "open", "fine", "none")
 
 
@@ -37,7 +38,10 @@ def five_lights(rows: Mapping[str, Measure], units: int) -> tuple[Light, ...]:
         rows: All measures by name.
         units: Patients, or images where they are unknown, in the smallest set.
     """
-    answers = [_faithful(rows), _diverse(rows), _covers(rows), _copies(rows)]
+    faithful, others = _faithful(rows), [_diverse(rows), _covers(rows)]
+    if faithful.finding == "bad":  # noise is diverse, and lies around all films
+        others = [replace(each, finding="open", says=_UNLIKE) if each.finding == "fine" else each for each in others]
+    answers = [faithful, *others, _copies(rows)]
     if units < LEAST:
         answers = [replace(each, finding="none", says=TOO_FEW.lower()) for each in answers]
     return (*answers, _enough(rows, units))

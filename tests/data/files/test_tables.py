@@ -47,7 +47,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, content: bytes, mes
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     path.write_text("picture,label\na.png,x\n")
-    with pytest.raises(InputDataError, match=r"lacks column image or file, split .* it has: picture, label"):
+    with pytest.raises(InputDataError, match=r"lacks column image or file and column split .* it has: picture, label"):
         require_columns(read_table(path), path, ("image", "file"), ("label",), ("split",))
 
 

@@ -124,7 +124,7 @@ def test_few_images_again_and_again_are_found_in_two_measurements(tmp_path, few)
 
 
 def test_gap_is_told_in_the_epochs_in_which_it_was_measured_and_in_the_last(tmp_path):
-    engine, run = scripted(7, HealthWatch(tmp_path, every=3, distance=True))
+    engine, run = scripted(7, HealthWatch(tmp_path, every=3, distance=True, budget_s=600))
     run()
     assert [e for e, metrics in enumerate(engine.history, 1) if "ms_ssim_gap" in metrics] == [3, 6, 7]
     assert [e for e, metrics in enumerate(engine.history, 1) if "fid_64_random" in metrics] == [3, 6, 7]

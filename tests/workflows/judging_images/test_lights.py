@@ -24,8 +24,9 @@ GOOD: dict[str, Finding] = {"excess": "fine", "recall": "fine", "coverage": "fin
     [
         ({}, (0.9, 1.4), "green green green green green"),
         ({}, (1.2, 1.4), "yellow green green green green"),
-        ({}, (3.5, 9.0), "red green green green green"),
-        ({"precision": "bad"}, (1.2, 1.4), "red green green green green"),
+        ({}, (3.5, 9.0), "red yellow yellow green green"),
+        ({"precision": "bad"}, (1.2, 1.4), "red yellow yellow green green"),  # noise would be so
+        ({"precision": "bad", "excess": "bad"}, (1.2, 1.4), "red yellow yellow green green"),
         ({"excess": "open"}, (0.9, 1.4), "green yellow green green yellow"),
         ({"excess": "bad"}, (0.9, 1.4), "green yellow green green green"),
         ({"excess": "bad", "recall": "open"}, (0.9, 1.4), "green red yellow green green"),
