@@ -144,11 +144,10 @@ class SettingsList:
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
         if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
             kept = SettingsList([run.config])
-            unknown: dict[str, Any] = dict.fromkeys(self.settings.keys() - self.added, "$")  # by an older version
-            sides = [unknown | kept.content, dict.fromkeys(kept.settings, NOT_SET) | now]
-            sides = [dict.fromkeys(self.added, NOT_SET) | side for side in sides]
-            names = ("bundle", *self.settings, *kept.settings)
-            known = [name for name in names if all(name in side and _is_known(side[name]) for side in sides)]
+            before = dict.fromkeys(self.added, NOT_SET) | kept.content  # what else it lacks, its version did not know
+            sides = before, dict.fromkeys(kept.settings, NOT_SET) | now
+            names = dict.fromkeys(("bundle", *self.settings, *kept.settings))
+            known = [name for name in names if all(_is_known(side.get(name, "$")) for side in sides)]
             refuse_other_settings(*(compared({name: side[name] for name in known}) for side in sides))
 
     def _check_kinds_of_overlays(self) -> None:
