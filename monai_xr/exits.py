@@ -69,7 +69,9 @@ def known_cause(error: BaseException) -> BaseException:
     refused = re.match(r"Failed to instantiate component '(?:.*\.)?(\w+)'", str(error))
     if ours is None and refused and isinstance(chain[-1], ValueError | TypeError):
         return ConfigurationError(f"{refused[1]} refuses its arguments ({chain[-1]})", "", "check the settings given")
-    return ours or (chain[-1] if str(error).startswith("Failed to ") else error)
+    while str(error).startswith("Failed to ") and error.__cause__ is not None:
+        error = error.__cause__
+    return ours or error
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

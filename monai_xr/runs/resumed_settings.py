@@ -68,7 +68,8 @@ def _where_they_differ(before: str, now: str) -> list[str]:
     """Two texts; of long ones the parts where they begin to differ."""
     if max(len(before), len(now)) <= _MOST:
         return [before, now]
-    same = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), min(len(before), len(now)))
+    pairs = enumerate(zip(before.lower(), now.lower(), strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(before), len(now)))
     begin = max(0, same - _MOST // 3)
     return [_cut(text, begin) for text in (before, now)]
 

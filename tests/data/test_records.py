@@ -420,6 +420,7 @@ def test_films_without_a_class_stay_where_findings_are_asked_for(tmp_path: Path,
     assert [record.shown for record in records] == ["1", "2", "3"]
     assert [each.file for each in records.skipped] == ["4"]
     assert [record.shown for record in find_records(tmp_path, split="train")] == ["1"]  # where a film has one class
+    assert [record.shown for record in find_records(tmp_path)] == ["1"]  # of a prepared set without a split, too
 
 
 def test_split_that_is_nearly_one_of_the_three_is_told(tmp_path: Path, png: Any) -> None:

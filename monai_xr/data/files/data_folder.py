@@ -34,8 +34,8 @@ def data_folder(named: str | Path) -> Path:
             "quarantine of a de-identification", folder, f"name the folder that it lies in, or {IMAGES} beside it"
         )
     if is_training(folder):
-        sampled = {each.parent: each.stat().st_mtime for each in folder.glob(f"{SYNTHETIC}*/{MANIFEST}")}
-        images = max(sampled, key=sampled.__getitem__, default=folder / SYNTHETIC)
+        made = sorted(folder.glob(f"{SYNTHETIC}*/{MANIFEST}"))
+        images = max(made, key=lambda each: each.stat().st_mtime).parent if made else folder / SYNTHETIC
         if not images.is_dir():
             way_out = "monai-xr sample it, or name the folder of its images"
             raise ConfigurationError("a training without synthetic images", folder, way_out)

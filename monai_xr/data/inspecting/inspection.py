@@ -146,7 +146,7 @@ def _unlabelled_notes(records: Records) -> tuple[str, ...]:
     if not 0 < len(bare) < len(records):
         return ()
     known = sum(record.is_labelled for record in bare)
-    but = f"; of {known} findings are known: --multi_label true keeps those" if known else ""
+    but = f"; of {known} of them findings are known: a classifier with --multi_label true takes those" if known else ""
     return (f"{len(bare)} films have no label, others have one: trainings on a split leave them out{but}",)
 
 

@@ -54,9 +54,9 @@ def find_records(
     Args:
         dataset_dir: One of the three kinds of folder above.
         classes: Labels to keep; None keeps all. One string may hold several, see `monai_xr.settings.parse_names`.
-        split: Keeps the images of this split, and of those none without label where others have one; None, "" and
-            "none" keep all. Where the data names no splits, the table of the folder has them, see
-            `monai_xr.data.splits.split_table`.
+        split: Keeps the images of this split; None, "" and "none" keep all. Where the data names no splits, the table
+            of the folder has them, see `monai_xr.data.splits.split_table`. Of a split, and of a prepared data set,
+            images without label are left out where others have one.
         deal: Whether that table is dealt where there is none yet; otherwise all images are kept.
         no_patients: Lets that deal split images of unknown patients one by one.
         labelled: Whether an image without label is an error.
@@ -72,11 +72,13 @@ def find_records(
     wanted = _wanted(split)
     records = _with_splits(records, deal=deal and wanted is not None, no_patients=no_patients)
     records = _of_classes(records, classes)
+    if wanted is not None and (deal or records.table):
+        records = _of_split(records, wanted)
+    if records.split_used or records.store:
+        records = _labelled_like_others(records, findings=findings)
     if labelled:
         _check_labelled(records)
-    if wanted is None or not (deal or records.table):
-        return records
-    return _labelled_like_others(_of_split(records, wanted), findings=findings)
+    return records
 
 
 def check_folder(

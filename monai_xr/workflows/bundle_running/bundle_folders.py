@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def _series(text: str) -> str:
     return ".".join(map(str, Version(text).release[:2]))
 
 
-def nearest(name: str, choices: Mapping[str, Any]) -> str:
+def nearest(name: str, choices: Collection[str]) -> str:
     """Name the choice most like `name`, or the first choices where none is like it."""
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(map(str, choices))[:20])}"

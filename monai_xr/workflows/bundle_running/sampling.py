@@ -105,7 +105,8 @@ def _check_label(run: RunFolder, label: str) -> None:
     known = run.named_classes
     if label and known and known != [label]:
         together = " together: none of its images is of one of them" if len(known) > 1 else ""
-        way_out = f"{did_you_mean(label, known)}it was trained on {', '.join(known)}{together}"
+        meant = "" if label in known else did_you_mean(label, known)
+        way_out = f"{meant}it was trained on {', '.join(known)}{together}"
         raise ConfigurationError(f"its images are not of class {label!r}", run.path, way_out)
 
 

@@ -16,10 +16,9 @@ from monai_xr.runs import RunFolder
 from monai_xr.runs.resumed_settings import NOT_SET, compared, refuse_other_settings
 from monai_xr.settings import PATH_KNOBS, parse_count, parse_flag, parse_typed
 from monai_xr.workflows.bundle_running.bundle_folders import nearest
-from monai_xr.workflows.bundle_running.overlays import check_overlays, read_config
+from monai_xr.workflows.bundle_running.overlays import LEVELS, check_overlays, read_config
 
 _LINE = re.compile(r"^(\w+):.*?(?:\s#\s*(?P<comment>.*))?$")
-_PATH = re.compile("::|#")
 _WIRING = frozenset(
     ("imports", "bundle", "bundle_root", "initialize", "finalize", "run", "training", "inference", "knobs")
 )
@@ -122,7 +121,7 @@ class SettingsList:
         self.check_paths(typed)
         self._check_kinds_of_overlays()
         for name, value in typed.items():
-            top = _PATH.split(name)[0]
+            top = LEVELS.split(name)[0]
             if top not in self.content:
                 raise ConfigurationError("no such setting", name, nearest(top, self.content))
             if name in self.settings:
@@ -137,18 +136,27 @@ class SettingsList:
         self._check_resumed(typed)
 
     def _check_resumed(self, typed: Mapping[str, Any]) -> None:
-        """Compare plain values with those of the run that is to go on; the training compares all when it starts."""
+        """Compare plain values with those of the run that is to go on; the training compares all when it starts.
+
+        A setting of the bundle that the run lacks is newer than the run; one that the bundle lacks is of an overlay.
+        """
         now = {**self.content, **typed}
         if now.get("output_dir") == _USUAL_OUTPUT:
             now["output_dir"] = f"runs/{now.get('bundle', '')}"
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
         if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
             kept = SettingsList([run.config])
-            before = dict.fromkeys(self.added, NOT_SET) | kept.content  # what else it lacks, its version did not know
+            before = dict.fromkeys(self.added, NOT_SET) | kept.content
             sides = before, dict.fromkeys(kept.settings, NOT_SET) | now
-            names = dict.fromkeys(("bundle", *self.settings, *kept.settings))
+            names = {"bundle": None, **self.settings, **kept.settings}
+            names = {name: None for name in names if name not in self._merged_into()}
             known = [name for name in names if all(_is_known(side.get(name, "$")) for side in sides)]
             refuse_other_settings(*(compared({name: side[name] for name in known}) for side in sides))
+
+    def _merged_into(self) -> set[str]:
+        """Give the settings of which overlays set a part: their value is not known before MONAI merged them."""
+        written = (name for file in self.files[1:] for name in read_config(file))
+        return {LEVELS.split(name.removeprefix("+"))[0] for name in written if name[0] == "+" or LEVELS.search(name)}
 
     def _check_kinds_of_overlays(self) -> None:
         for name, value in _content(self.files[0]).items():
@@ -197,7 +205,8 @@ def _check_named(folder: str) -> None:
 
 def _content(file: Path) -> dict[str, Any]:
     """Top-level names of a config with their values; of a deep name that an overlay sets, none of its own."""
-    return {name: value for name, value in read_config(file).items() if not _PATH.search(name)}
+    names = {name.removeprefix("+"): value for name, value in read_config(file).items()}
+    return {name: value for name, value in names.items() if not LEVELS.search(name)}
 
 
 def _comments(file: Path) -> dict[str, str]:

@@ -27,7 +27,7 @@ _WHERE_MORE = {
     "real": "Take all splits with --split none, or add films of further patients to the folder.",
     "half of the real": "Real films are halved where no split is held out: add films of further patients.",
 }
-_UNLIKE = "but unlike real films"
+_UNLIKE = "yes, but unlike films"
 _WORST: tuple[Finding, ...] = ("bad", "open", "fine", "none")
 
 

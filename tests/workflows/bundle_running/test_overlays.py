@@ -31,6 +31,13 @@ def test_every_overlay_that_comes_with_a_bundle_is_read_by_it():
         ("stylegan2", "train::decai: 1.0\n", "train::decai : did you mean decay?"),
         ("stylegan2", "images_in_all: 3\nmax_epochs: $@images_in_all\n", None),
         ("stylegan2", "train::extra: 3\nmax_epochs: $@train::extra\n", None),
+        ("stylegan2", "extra: {a: 3}\nmax_epochs: $@extra::a\n", None),
+        ("stylegan2", "train::extra: {b: 3}\nmax_epochs: $@train#extra#b\n", None),
+        ("stylegan2", "extra: 3\nmax_epochs: '%extra'\n", None),
+        ("stylegan2", "low: 1\nhigh: 3\nclasses: $['A', 'B', 'C'][@low:@high]\n", None),
+        ("stylegan2", "aiin::bits: 12\n", None),
+        ("stylegan2", "+train: {decay: 1.0}\ntrain::inferer: null\n", None),
+        ("stylegan2", "+train: {decai: 1.0}\n", "train::decai : did you mean decay?"),
         ("stylegan2", "generator::anything: 3\n", None),  # MONAI tells that itself: an argument of a component
         ("dcgan", (STYLEGAN2 / "configs" / "long.yaml").read_text(), "train::decay : known: dataloader, "),
         ("dcgan", "- a\n", "cannot be read as YAML : over.yaml"),

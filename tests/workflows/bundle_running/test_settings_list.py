@@ -116,6 +116,14 @@ def test_resume_without_the_overlay_of_the_run_or_with_another_is_refused(begun,
     SettingsList([begun / "config.yaml"]).check(typed)
 
 
+@pytest.mark.parametrize("overlay", ["aiin::clip_limit: 5\n", "+aiin: {clip_limit: 5}\n"])
+def test_resume_with_an_overlay_that_sets_a_part_passes(begun, tmp_path, overlay):
+    (tmp_path / "train.yaml").write_text(f"{CONFIG}aiin: {{mode: opencv, clip_limit: 10}}\n")
+    (tmp_path / "over.yaml").write_text(overlay)
+    (begun / "config.yaml").write_text(f"{CONFIG}aiin: {{mode: opencv, clip_limit: 5}}\n")
+    SettingsList([tmp_path / "train.yaml", tmp_path / "over.yaml"]).check({"output_dir": str(begun), "resume": True})
+
+
 def test_setting_that_a_run_of_an_older_version_does_not_know_passes(begun, tmp_path):
     (tmp_path / "train.yaml").write_text(f"{CONFIG}newer: 1\n")
     SettingsList([tmp_path / "train.yaml"]).check({"output_dir": str(begun), "resume": True})
