@@ -16,7 +16,7 @@ from monai_xr.workflows.bundle_running.sampling import sample_run
 from monai_xr.workflows.judging_images.evaluation import Page, evaluate_folders
 
 _SIZE = 64
-_AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 10}
+_AIIN = {"mode": "opencv", "tile_grid_size": [4, 4], "clip_limit": 5}
 
 
 def run_demo(output: Path, *, patients: int, epochs: int) -> Path:

@@ -30,7 +30,7 @@ from monai_xr.transforms import AIIN, XrayReader
 from monai_xr.workflows.aiin_picture import draw_aiin, write_figure
 
 _ACROSS, _SIDE = 3, 128
-_AIIN = AIIN((4, 4), 10.0)
+_AIIN = AIIN((4, 4), 5.0)
 
 
 def draw_first_picture(path: Path, phantoms: Path, run: Path) -> None:
