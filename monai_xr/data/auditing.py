@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.tables import read_table
 from monai_xr.data.pixel_store.pixel_cache import PixelCache
-from monai_xr.data.sources.manifest import MANIFEST
 
 Array = npt.NDArray[Any]
 Fit = Callable[[Array, Array], Callable[[Array], Array]]  # films and their truth to what scores others

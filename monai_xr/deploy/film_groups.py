@@ -6,8 +6,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from monai_xr.data import Record
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.sources.label_table import LABELS, LabelTable
-from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom.identity import age_years, view_position
 from monai_xr.dicom.values import text
 

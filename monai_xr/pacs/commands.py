@@ -14,11 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import DeidentifiedFolder
-from monai_xr.data.files.data_folder import IMAGES
+from monai_xr.data.files.data_folder import IMAGES, MANIFEST
 from monai_xr.data.files.json_lines import read_lines
 from monai_xr.data.identifiers import KEY_VARIABLE
 from monai_xr.data.records import FRACTIONS
-from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom.deidentification.pseudonyms import Pseudonyms
 from monai_xr.disk import make_folder
 from monai_xr.pacs.index import StudyRow

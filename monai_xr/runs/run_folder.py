@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.data_folder import MANIFEST, RECORD, SYNTHETIC
+from monai_xr.data.files.data_folder import RECORD, SYNTHETIC, sampled_folders
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.disk import host_trouble
 from monai_xr.errors import ModelError
@@ -51,7 +51,7 @@ class RunFolder:
     @property
     def sampled(self) -> list[Path]:
         """The folders in it that hold its images, by name."""
-        return sorted(each.parent for each in self.path.glob(f"{SYNTHETIC}*/{MANIFEST}"))
+        return sampled_folders(self.path)
 
     @property
     def is_begun(self) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monai_xr.data.deidentifying.deidentified_folder import MAY_GO_OUT, DeidentifiedFolder
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.output import write_whole
 from monai_xr.data.files.tables import csv_text
 from monai_xr.data.sources.label_table import LABELS, LabelTable
-from monai_xr.data.sources.manifest import MANIFEST
 from monai_xr.dicom import read_header
 from monai_xr.dicom.deidentification.secrets import names_of_people
 from monai_xr.disk import OWNER_ALONE

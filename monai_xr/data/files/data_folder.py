@@ -34,8 +34,8 @@ def data_folder(named: str | Path) -> Path:
             "quarantine of a de-identification", folder, f"name the folder that it lies in, or {IMAGES} beside it"
         )
     if is_training(folder):
-        made = sorted(folder.glob(f"{SYNTHETIC}*/{MANIFEST}"))
-        images = max(made, key=lambda each: each.stat().st_mtime).parent if made else folder / SYNTHETIC
+        made = sampled_folders(folder)
+        images = max(made, key=lambda each: (each / MANIFEST).stat().st_mtime, default=folder / SYNTHETIC)
         if not images.is_dir():
             way_out = "monai-xr sample it, or name the folder of its images"
             raise ConfigurationError("a training without synthetic images", folder, way_out)
@@ -74,6 +74,11 @@ def check_there(source: Path) -> None:
     """Refuse a file or folder of films that is not there; ConfigurationError."""
     if not source.expanduser().exists():
         raise ConfigurationError("no such file or folder", source, "name an X-ray file or a folder of them")
+
+
+def sampled_folders(training: Path) -> list[Path]:
+    """Give the folders of a training that hold images of it, by name."""
+    return sorted(each.parent for each in training.glob(f"{SYNTHETIC}*/{MANIFEST}"))
 
 
 def is_training(folder: Path) -> bool:

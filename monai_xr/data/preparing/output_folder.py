@@ -6,13 +6,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monai_xr.data.files.data_folder import is_inside
+from monai_xr.data.files.data_folder import MANIFEST, is_inside
 from monai_xr.data.files.locks import locked
 from monai_xr.data.files.output import write_text
 from monai_xr.data.files.tables import csv_text
 from monai_xr.data.pixel_store.pixel_cache import hashed_root, is_in_use, read_index
 from monai_xr.data.preparing.preparation_result import Preparation
-from monai_xr.data.sources.manifest import MANIFEST, STORES
+from monai_xr.data.sources.manifest import STORES
 from monai_xr.disk import host_trouble, make_folder
 from monai_xr.errors import ConfigurationError, InputDataError, XrError
 

@@ -20,14 +20,14 @@ from difflib import get_close_matches
 from itertools import filterfalse
 from pathlib import Path
 
-from monai_xr.data.files.data_folder import existing_data_folder
+from monai_xr.data.files.data_folder import MANIFEST, existing_data_folder
 from monai_xr.data.files.file_kinds import IMAGE_KINDS, files_under
 from monai_xr.data.records import RESPLIT, SPLITS, UNLABELLED, Record, Records, SkippedFile, canonical_split
 from monai_xr.data.sources.folder_names import note_folder
 from monai_xr.data.sources.folders import folder_records
 from monai_xr.data.sources.header_memory import HeaderMemory
 from monai_xr.data.sources.layouts import known_records
-from monai_xr.data.sources.manifest import MANIFEST, manifest_records
+from monai_xr.data.sources.manifest import manifest_records
 from monai_xr.data.splits.dealing import seated
 from monai_xr.data.splits.split_table import dealt, named_table, read_table, table_place
 from monai_xr.data.splits.units import check_one_split_each, units_of

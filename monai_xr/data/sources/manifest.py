@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.tables import Faults, TableRow, read_table, require_columns
 from monai_xr.data.identifiers import HashedId
 from monai_xr.data.records import Record, Records, canonical_split
@@ -13,7 +14,6 @@ from monai_xr.data.sources.folder_names import patients_of_headers
 from monai_xr.data.sources.label_table import check_same, divided_patients, lines_without_file
 from monai_xr.errors import InputDataError
 
-MANIFEST = "manifest.csv"
 STORES = "pixels"  # folder of the stores of a prepared data set
 _COLUMNS = (("image", "file"), ("label",), ("patient_id", "group_id"))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.output import free_folder
 from monai_xr.data.images.lineage import lineage_of
 from monai_xr.errors import ConfigurationError
@@ -89,7 +90,7 @@ def plan_samples(
     place, seed, note = _next_place(run)
     knobs = {"output_dir": str(folder), _IMAGES: str(place), "count": count, "seed": seed, **overrides}
     images = Path(knobs[_IMAGES])
-    if (images / "manifest.csv").is_file():
+    if (images / MANIFEST).is_file():
         way_out = "choose another with --synthetic_dir, or leave it out for a new one"
         raise ConfigurationError("folder already holds images", images, way_out)
     return SamplePlan(trained, knobs, "" if overrides.keys() & {_IMAGES, "seed"} else note)

@@ -76,11 +76,11 @@ class SettingsList:
         comments: dict[str, str] = {}
         for file in commented or files:
             comments |= {name: text for name, text in _comments(file).items() if text}
-        self.content: dict[str, Any] = {}
-        for file in files:
-            self.content |= _content(file)
-        self.added = frozenset(self.content) - frozenset(_content(files[0]))  # by overlays
         self.files = files
+        self.first, *self.overlays = [read_config(file) for file in files]
+        self.content: dict[str, Any] = {}
+        for written in (self.first, *self.overlays):
+            self.content |= _whole(written)
         self.settings = {
             name: Setting(name, value, comments.get(name, ""))
             for name, value in self.content.items()
@@ -146,20 +146,19 @@ class SettingsList:
         run, resume = RunFolder(str(now.get("output_dir", ""))), now.get("resume", False)
         if run.config.is_file() and run.is_begun and not _is_expression(resume) and parse_flag(resume, "resume"):
             kept = SettingsList([run.config])
-            before = dict.fromkeys(self.added, NOT_SET) | kept.content
-            sides = before, dict.fromkeys(kept.settings, NOT_SET) | now
-            names = {"bundle": None, **self.settings, **kept.settings}
-            names = {name: None for name in names if name not in self._merged_into()}
-            known = [name for name in names if all(_is_known(side.get(name, "$")) for side in sides)]
+            added, merged = self.content.keys() - _whole(self.first).keys(), self._merged_into()
+            sides = dict.fromkeys(added, NOT_SET) | kept.content, dict.fromkeys(kept.settings, NOT_SET) | now
+            names = dict.fromkeys(("bundle", *self.settings, *kept.settings))
+            known = [n for n in names if n not in merged and all(_is_known(side.get(n, "$")) for side in sides)]
             refuse_other_settings(*(compared({name: side[name] for name in known}) for side in sides))
 
     def _merged_into(self) -> set[str]:
         """Give the settings of which overlays set a part: their value is not known before MONAI merged them."""
-        written = (name for file in self.files[1:] for name in read_config(file))
+        written = (name for overlay in self.overlays for name in overlay)
         return {LEVELS.split(name.removeprefix("+"))[0] for name in written if name[0] == "+" or LEVELS.search(name)}
 
     def _check_kinds_of_overlays(self) -> None:
-        for name, value in _content(self.files[0]).items():
+        for name, value in _whole(self.first).items():
             if name in self.settings and value != self.content[name]:
                 _check_kind(Setting(name, value, ""), self.content[name])
 
@@ -203,10 +202,9 @@ def _check_named(folder: str) -> None:
         raise ConfigurationError("say where the films are", "dataset_dir", "--dataset_dir FOLDER")
 
 
-def _content(file: Path) -> dict[str, Any]:
+def _whole(written: Mapping[str, Any]) -> dict[str, Any]:
     """Top-level names of a config with their values; of a deep name that an overlay sets, none of its own."""
-    names = {name.removeprefix("+"): value for name, value in read_config(file).items()}
-    return {name: value for name, value in names.items() if not LEVELS.search(name)}
+    return {name.removeprefix("+"): value for name, value in written.items() if not LEVELS.search(name)}
 
 
 def _comments(file: Path) -> dict[str, str]:

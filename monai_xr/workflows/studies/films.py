@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_xr.data import PixelCache, find_records
+from monai_xr.data.files.data_folder import MANIFEST
 from monai_xr.data.files.output import write_json, write_text
 from monai_xr.data.files.tables import csv_text
 from monai_xr.data.phantoms import write_phantom_studies
@@ -24,7 +25,7 @@ from monai_xr.data.pixel_store.building import build_store
 from monai_xr.data.preparing.prepare_folder import prepare
 from monai_xr.data.preparing.settings import PrepareSettings
 from monai_xr.data.records import Record, Records
-from monai_xr.data.sources.manifest import MANIFEST, STORES
+from monai_xr.data.sources.manifest import STORES
 from monai_xr.data.splits.dealing import keep_splits
 from monai_xr.data.trained_on import TrainedOn, units_in
 from monai_xr.disk import make_folder
